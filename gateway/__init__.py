@@ -1,0 +1,1 @@
+"""HTTP in, confirmed command out."""

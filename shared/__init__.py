@@ -1,0 +1,1 @@
+"""What gateway and worker agree on: the command, the names, the states and the rows."""

@@ -1,0 +1,167 @@
+"""RabbitMQ: a connection that is kept up, and publishing that ends in a confirm or an error.
+
+Plain connections, not aio-pika's robust ones: those wait a fixed 5 s before they reconnect, and a
+publish or declare on them can wait for a reconnect without end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.stop import stop_after_delay, stop_never
+from tenacity.wait import wait_exponential_jitter
+from yarl import URL
+
+from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
+from shared.settings import ServiceSettings
+from shared.tasks import first_of
+from shared.urls import without_password
+
+log = structlog.get_logger(__name__)
+
+# Seconds. A dead peer shows after about three of these; aio-pika's default is 60.
+_HEARTBEAT = 10
+_CONNECT_TIMEOUT = 10.0
+_AWAY = (OSError, TimeoutError, AMQPError, ChannelInvalidStateError)
+
+Session = Callable[[AbstractConnection], Awaitable[None]]
+
+
+async def keep_connected(settings: ServiceSettings, name: str, session: Session) -> NoReturn:
+    """Run `session` on one connection after the other; it ends when its connection does.
+
+    Raises ServiceUnavailable if the first connection cannot be had within `startup_timeout`
+    seconds. Later outages are retried for ever.
+    """
+    once_connected = False
+    while True:
+        connection = await _connect(settings, name, bounded=not once_connected)
+        once_connected = True
+        log.info("rabbitmq_connected", connection=name)
+        try:
+            await session(connection)
+        except _AWAY as error:
+            log.warning("rabbitmq_session_failed", connection=name, error=_reason(error))
+            await asyncio.sleep(0.2)  # a broker that accepts and then fails must not be hammered
+        finally:
+            await _close(connection)
+        log.warning("rabbitmq_disconnected", connection=name)
+
+
+async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> AbstractConnection:
+    url = settings.amqp_url.get_secret_value()
+    shown = without_password(url)
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("rabbitmq_unreachable", url=shown, error=_reason(error), retrying=True)
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(_AWAY),
+        wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.1),
+        stop=stop_after_delay(settings.startup_timeout) if bounded else stop_never,
+        before_sleep=say,
+        reraise=True,
+    )
+    try:
+        return await retrying(
+            aio_pika.connect,
+            URL(url).update_query(heartbeat=_HEARTBEAT),
+            timeout=_CONNECT_TIMEOUT,
+            client_properties={"connection_name": name},
+        )
+    except _AWAY as error:
+        raise ServiceUnavailable(f"cannot use RabbitMQ at {shown}: {_reason(error)}") from None
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(2):
+            await connection.close()
+    except _AWAY:
+        pass  # it was gone already
+
+
+class Publisher:
+    """Publishes with mandatory routing and a publisher confirm, on a connection of its own.
+
+    Its own, because a memory or disk alarm blocks every connection that publishes.
+    """
+
+    def __init__(self, settings: ServiceSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
+        self._in_flight: dict[str, asyncio.Lock] = {}
+
+    async def run(self, declare: Callable[[AbstractChannel], Awaitable[None]]) -> NoReturn:
+        """Keep a confirming channel open; `declare` prepares the names before it is used."""
+
+        async def session(connection: AbstractConnection) -> None:
+            while not connection.is_closed:
+                # on_return_raises defaults to False, and then an unroutable publish succeeds.
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                await declare(channel)
+                self._channel.set_result(channel)
+                try:
+                    await first_of(connection.closed(), channel.closed())
+                finally:
+                    self._channel = asyncio.Future()
+
+        await keep_connected(self._settings, self._name, session)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._channel.done()
+
+    async def wait_ready(self) -> None:
+        """Return once a channel is open and its names are declared."""
+        await asyncio.shield(self._channel)
+
+    async def declare(self, what: Callable[[AbstractChannel], Awaitable[object]]) -> None:
+        """Declare something more on the publishing channel. Raises ServiceUnavailable."""
+        try:
+            async with asyncio.timeout(self._settings.confirm_timeout):
+                await what(await asyncio.shield(self._channel))
+        except _AWAY as error:
+            raise ServiceUnavailable(f"RabbitMQ: {_reason(error)}") from error
+
+    async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
+        """Return when the broker has confirmed that `message` is safe in a queue.
+
+        Raises PublishRefused when the broker declined it, PublishUnknown when the confirm did
+        not come within `confirm_timeout` seconds, a reconnect included.
+        """
+        try:
+            async with asyncio.timeout(self._settings.confirm_timeout):
+                channel = await asyncio.shield(self._channel)
+                target = await _exchange(channel, exchange)
+                # aiormq 7.2 files pending confirms by message id: two in flight with the same
+                # one would get each other's answer.
+                lock = self._in_flight.setdefault(message.message_id or "", asyncio.Lock())
+                async with lock:
+                    await target.publish(message, routing_key, mandatory=True)
+        except PublishError as error:
+            raise PublishRefused(f"no queue takes messages for {routing_key}") from error
+        except DeliveryError as error:
+            raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
+        except _AWAY as error:
+            raise PublishUnknown(f"RabbitMQ did not confirm: {_reason(error)}") from error
+        finally:
+            held = self._in_flight.get(message.message_id or "")
+            if held is not None and not held.locked():
+                del self._in_flight[message.message_id or ""]
+
+
+async def _exchange(channel: AbstractChannel, name: str) -> AbstractExchange:
+    # ensure=False asks the broker nothing; a missing exchange shows as a closed channel.
+    return await channel.get_exchange(name, ensure=False) if name else channel.default_exchange
+
+
+def _reason(error: BaseException | None) -> str:
+    return str(error) or type(error).__name__

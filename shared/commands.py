@@ -1,0 +1,38 @@
+"""The cancel command as it travels: one JSON object that names a run and nothing else."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+CANCEL_TYPE: Final = "ci.run.cancel.v1"
+BIGINT_MAX: Final = 2**63 - 1
+# Far below RabbitMQ's default consumer timeout of 30 minutes: a delivery stays
+# unacknowledged for as long as its stop takes.
+MAX_GRACE_SECONDS: Final = 600.0
+MAX_TEXT: Final = 255
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
+RunId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
+GraceSeconds = Annotated[float, Field(ge=0, le=MAX_GRACE_SECONDS, allow_inf_nan=False)]
+
+
+class CancelCommand(BaseModel):
+    """A request to cancel one run. Unknown fields are ignored, so that publishers may be newer."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    command_id: UUID
+    run_id: RunId
+    reason: Text | None = None
+    requested_by: Text | None = None
+    requested_at: AwareDatetime | None = None
+    force: bool = False
+    grace_seconds: GraceSeconds | None = None

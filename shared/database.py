@@ -1,0 +1,107 @@
+"""Postgres: one pool per process, every wait bounded, every outage one error."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.stop import stop_after_delay
+from tenacity.wait import wait_exponential_jitter
+
+from shared.errors import ServiceUnavailable
+from shared.settings import DatabaseSettings
+from shared.urls import without_password
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+log = structlog.get_logger(__name__)
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+
+
+class Database:
+    """A pool whose connections raise ServiceUnavailable when Postgres cannot answer."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.acquire(timeout=self._timeout) as connection:
+                yield connection
+        except _AWAY as error:
+            raise ServiceUnavailable(f"Postgres: {_reason(error)}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Commit at the end of the block.
+
+        ServiceUnavailable from here leaves it open whether the commit happened, so callers
+        must be able to do the whole block again.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+
+@asynccontextmanager
+async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """Open the pool, retrying for `startup_timeout` seconds; raises ServiceUnavailable after."""
+    url = settings.database_url.get_secret_value()
+    shown = without_password(url)
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("postgres_unreachable", url=shown, error=_reason(error), retrying=True)
+
+    pool: "asyncpg.Pool[asyncpg.Record] | None" = None
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(_AWAY),
+            wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.1),
+            stop=stop_after_delay(settings.startup_timeout),
+            before_sleep=say,
+            reraise=True,
+        ):
+            with attempt:
+                pool = await asyncpg.create_pool(
+                    url,
+                    min_size=1,
+                    max_size=settings.database_pool_size,
+                    timeout=settings.database_timeout,
+                    command_timeout=settings.database_timeout,
+                    server_settings={"application_name": "run-cancel"},
+                )
+    except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+        raise ServiceUnavailable(f"cannot use Postgres at {shown}: {_reason(error)}") from None
+    assert pool is not None  # noqa: S101 - the loop above returns or raises
+    try:
+        yield Database(pool, settings.database_timeout)
+    finally:
+        try:
+            async with asyncio.timeout(settings.database_timeout):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+def _reason(error: BaseException | None) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,13 @@
+"""Errors that cross a module's border."""
+
+
+class ServiceUnavailable(Exception):
+    """Postgres or RabbitMQ cannot be reached or cannot answer now; trying again is safe."""
+
+
+class PublishRefused(Exception):
+    """The broker said no: nothing was queued (negative confirm, or no queue for the message)."""
+
+
+class PublishUnknown(ServiceUnavailable):
+    """The confirm did not come in time: the message may or may not have been queued."""

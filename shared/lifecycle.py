@@ -1,0 +1,26 @@
+"""How a long-running process runs: uvloop, signals, one way out."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+
+import uvloop
+
+
+class Shutdown(Exception):
+    """Raised in a TaskGroup's body to end all of its tasks."""
+
+
+def run(main: Coroutine[object, object, None]) -> None:
+    """Run `main` to its end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def stop_requested() -> asyncio.Event:
+    """An event that is set on SIGTERM and SIGINT. Call from within the loop."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, event.set)
+    return event

@@ -1,0 +1,157 @@
+"""All SQL of the way of a command, by name. Each arrow in `shared.states` is one guarded statement.
+
+A guard is the `WHERE … status …` of an UPDATE: when no row comes back, another transition was first
+and nothing was changed.
+"""
+
+from typing import Final
+
+FIND_TOKEN: Final = """
+    SELECT token_id, subject, role, scopes
+      FROM tokens
+     WHERE token_hash = $1
+       AND revoked_at IS NULL
+       AND (expires_at IS NULL OR expires_at > now())
+"""
+
+ADD_TOKEN: Final = """
+    INSERT INTO tokens (token_hash, subject, role, scopes, rate_limit, expires_at)
+    VALUES ($1, $2, $3, $4, $5, now() + $6::interval)
+"""
+
+FIND_STATUS: Final = "SELECT status FROM runs WHERE run_id = $1"
+
+ADD_RUN: Final = """
+    INSERT INTO runs (run_id, grace_seconds, stop_signal) VALUES ($1, $2, $3)
+    ON CONFLICT (run_id) DO NOTHING
+    RETURNING run_id
+"""
+
+FIND_RUN: Final = "SELECT * FROM runs WHERE run_id = $1"
+
+LIST_RUNS: Final = """
+    SELECT * FROM runs
+     WHERE $1::text IS NULL OR status = $1
+     ORDER BY run_id DESC
+     LIMIT $2
+"""
+
+LIST_CANCELLATIONS: Final = """
+    SELECT * FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
+"""
+
+# The run is locked, so that deciding and writing are one step; the command's own row, if there is
+# one, tells a repeat from a first delivery.
+LOCK_RUN: Final = """
+    SELECT r.*,
+           extract(epoch FROM r.stop_deadline - clock_timestamp())::float8 AS grace_left,
+           c.run_id AS command_run_id,
+           c.outcome AS command_outcome
+      FROM runs r
+      LEFT JOIN cancellations c ON c.command_id = $2
+     WHERE r.run_id = $1
+       FOR UPDATE OF r
+"""
+
+CANCEL_QUEUED: Final = """
+    UPDATE runs
+       SET status = 'canceled', finished_at = clock_timestamp()
+     WHERE run_id = $1 AND status = 'queued'
+    RETURNING run_id
+"""
+
+BEGIN_STOP: Final = """
+    UPDATE runs
+       SET status = 'canceling',
+           canceling_at = clock_timestamp(),
+           stop_deadline = clock_timestamp() + make_interval(secs => $2)
+     WHERE run_id = $1 AND status = 'running'
+    RETURNING run_id
+"""
+
+ESCALATE_STOP: Final = """
+    UPDATE runs
+       SET stop_deadline = least(stop_deadline, clock_timestamp())
+     WHERE run_id = $1 AND status = 'canceling'
+"""
+
+RECORD_CANCELED: Final = """
+    UPDATE runs
+       SET status = 'canceled', finished_at = clock_timestamp()
+     WHERE run_id = $1 AND status = 'canceling'
+    RETURNING run_id
+"""
+
+# A command's row is written with its result or, for a stop, with none yet. Only an open or a
+# failed one may change: a repeat of a finished command leaves it as it is.
+RECORD_COMMAND: Final = """
+    INSERT INTO cancellations AS c
+           (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
+            requested_at, outcome, finished_at, evidence)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+            CASE WHEN $10::text IS NOT NULL THEN clock_timestamp() END, $11::jsonb)
+    ON CONFLICT (command_id) DO UPDATE
+       SET outcome = excluded.outcome,
+           finished_at = excluded.finished_at,
+           evidence = excluded.evidence
+     WHERE c.outcome IS NULL OR c.outcome = 'stop_failed'
+"""
+
+# One stop answers every command on the run that is still open, not just the one that began it.
+CLOSE_COMMANDS: Final = """
+    UPDATE cancellations
+       SET outcome = $2, finished_at = clock_timestamp(), evidence = $3::jsonb
+     WHERE run_id = $1 AND (outcome IS NULL OR outcome = 'stop_failed')
+"""
+
+CLAIM_RUN: Final = """
+    UPDATE runs
+       SET status = 'running', started_at = clock_timestamp(), host = $2, boot_id = $3, pid = $4,
+           start_ticks = $5, launcher_pid = $6, launcher_start_ticks = $7, uid = $8,
+           launch_id = $9, containment = $10, cgroup = $11
+     WHERE run_id = $1 AND status = 'queued'
+    RETURNING launch_id
+"""
+
+# A launcher that lost the answer to its claim asks again for the same, still waiting, child.
+FIND_CLAIM: Final = """
+    SELECT launch_id
+      FROM runs
+     WHERE run_id = $1 AND status = 'running'
+       AND host = $2 AND boot_id = $3 AND pid = $4 AND start_ticks = $5
+"""
+
+COMPLETE_RUN: Final = """
+    UPDATE runs
+       SET status = CASE WHEN $4 = 0 THEN 'pass' ELSE 'fail' END,
+           exit_code = $4, finished_at = clock_timestamp()
+     WHERE run_id = $1 AND status = 'running'
+       AND boot_id = $5 AND launcher_pid = $2 AND launcher_start_ticks = $3
+    RETURNING status
+"""
+
+# The exit code of a run that is being stopped is worth keeping; its status is the stop's to set.
+NOTE_EXIT_CODE: Final = """
+    UPDATE runs
+       SET exit_code = coalesce(exit_code, $4)
+     WHERE run_id = $1 AND status IN ('canceling', 'canceled')
+       AND boot_id = $5 AND launcher_pid = $2 AND launcher_start_ticks = $3
+    RETURNING status
+"""
+
+FIND_OWN_STATUS: Final = """
+    SELECT status
+      FROM runs
+     WHERE run_id = $1 AND boot_id = $4 AND launcher_pid = $2 AND launcher_start_ticks = $3
+"""
+
+RECORD_LOST: Final = """
+    UPDATE runs
+       SET status = 'error', finished_at = clock_timestamp(), error = $3
+     WHERE run_id = $1 AND launch_id = $2 AND status = 'running'
+    RETURNING run_id
+"""
+
+LIST_RUNNING_ON_HOST: Final = """
+    SELECT * FROM runs WHERE host = $1 AND status = 'running'
+"""

@@ -1,0 +1,66 @@
+"""A run as the database has it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from shared.states import Containment, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RunProcess:
+    """Who a run's processes are: the leader, the launcher over it, and what holds them together."""
+
+    host: str
+    boot_id: UUID
+    pid: int
+    start_ticks: int
+    launcher_pid: int
+    launcher_start_ticks: int
+    uid: int
+    launch_id: UUID
+    containment: Containment
+    cgroup: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    run_id: int
+    status: RunStatus
+    grace_seconds: float | None
+    stop_signal: str
+    created_at: datetime
+    started_at: datetime | None
+    canceling_at: datetime | None
+    finished_at: datetime | None
+    stop_deadline: datetime | None
+    exit_code: int | None
+    error: str | None
+    process: RunProcess | None
+
+    @classmethod
+    def from_record(cls, row: Record) -> "Run":
+        return cls(
+            run_id=row["run_id"],
+            status=RunStatus(row["status"]),
+            grace_seconds=row["grace_seconds"],
+            stop_signal=row["stop_signal"],
+            created_at=row["created_at"],
+            started_at=row["started_at"],
+            canceling_at=row["canceling_at"],
+            finished_at=row["finished_at"],
+            stop_deadline=row["stop_deadline"],
+            exit_code=row["exit_code"],
+            error=row["error"],
+            process=_process(row),
+        )
+
+
+def _process(row: Record) -> RunProcess | None:
+    if row["host"] is None:
+        return None
+    fields: dict[str, Any] = {name: row[name] for name in RunProcess.__dataclass_fields__}
+    return RunProcess(**{**fields, "containment": Containment(fields["containment"])})

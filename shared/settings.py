@@ -1,0 +1,163 @@
+"""All settings, with their defaults. The README's table is tested against these classes."""
+
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.commands import MAX_GRACE_SECONDS
+from shared.socket_path import default_socket
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class ContainmentPolicy(StrEnum):
+    AUTO = "auto"
+    CGROUP = "cgroup"
+    SESSION = "session"
+
+
+class InvalidSettings(Exception):
+    """A setting is missing or wrong; the message names it by its environment variable."""
+
+
+class DatabaseSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CANCEL_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(
+        validation_alias="DATABASE_URL",
+        description="Postgres, `postgresql://user:password@host/db`",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=1000, description="Most Postgres connections of one process"
+    )
+    database_timeout: Seconds = Field(
+        10.0, description="Longest wait for a connection or a statement, seconds"
+    )
+    startup_timeout: Seconds = Field(
+        60.0, description="How long a service that is away is retried at start, seconds"
+    )
+    log_format: LogFormat = Field(LogFormat.CONSOLE, description="`console` or `json`")
+    log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning`, `error`")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
+        return _with_scheme(url, "postgresql://", "postgres://")
+
+
+class ServiceSettings(DatabaseSettings):
+    amqp_url: SecretStr = Field(
+        validation_alias="AMQP_URL", description="RabbitMQ, `amqp://user:password@host/vhost`"
+    )
+    topology_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,60}$",
+        description="Put before every exchange and queue name, where installations share a vhost",
+    )
+    confirm_timeout: Seconds = Field(
+        5.0, description="Longest wait for a publisher confirm, reconnect included, seconds"
+    )
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
+        return _with_scheme(url, "amqp://", "amqps://")
+
+
+class GatewaySettings(ServiceSettings):
+    gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on")
+    body_limit: int = Field(16384, ge=1024, description="Largest request body, bytes")
+    gateway_shutdown_timeout: Seconds = Field(
+        10.0, description="How long requests in flight may take after SIGTERM, seconds"
+    )
+
+
+class WorkerSettings(ServiceSettings):
+    host_name: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="Name of this runner host; its queue is `runs.cancel.host.<name>`",
+    )
+    worker_socket: Path = Field(
+        default_factory=default_socket,
+        description="Unix socket for `cancel-exec`",
+    )
+    worker_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
+        "0666", description="Permissions of that socket (callers are checked by peer credentials)"
+    )
+    grace_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=MAX_GRACE_SECONDS,
+        description="Grace period when neither the command nor the run names one, seconds",
+    )
+    kill_wait: Seconds = Field(
+        10.0, le=120, description="How long the kernel may take to remove killed processes, seconds"
+    )
+    containment: ContainmentPolicy = Field(
+        ContainmentPolicy.AUTO,
+        description="`cgroup` (refuse to start without), `session` (never use cgroups) or `auto`",
+    )
+    prefetch: int = Field(
+        1000, ge=1, le=65535, description="Commands held at once; a stop holds one until it ends"
+    )
+    worker_shutdown_timeout: Seconds = Field(
+        15.0, description="How long stops in progress may take after SIGTERM, seconds"
+    )
+
+
+def _with_scheme(url: SecretStr, *schemes: str) -> SecretStr:
+    if not url.get_secret_value().startswith(schemes):
+        raise ValueError(f"must start with {' or '.join(schemes)}")
+    return url
+
+
+S = TypeVar("S", bound=DatabaseSettings)
+
+
+def load(cls: type[S], **given: Any) -> S:
+    """Read settings from the environment; a keyword that is not None goes before it.
+
+    Raises InvalidSettings with one line that names each wrong setting but never its value,
+    which may be a URL with a password in it.
+    """
+    overrides = {name: value for name, value in given.items() if value is not None}
+    try:
+        return cls(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{environment_name(cls, str(problem['loc'][0]))}: {_in_words(problem['msg'])}"
+            for problem in error.errors(include_input=False)
+        )
+        raise InvalidSettings(problems) from None
+
+
+def environment_name(cls: type[DatabaseSettings], field: str) -> str:
+    """The environment variable that sets `field`."""
+    info = cls.model_fields.get(field)
+    if info is None:  # pydantic reports an aliased field by its alias
+        return field
+    if isinstance(info.validation_alias, str):
+        return info.validation_alias
+    return f"CANCEL_{field.upper()}"
+
+
+def _in_words(message: str) -> str:
+    return "is not set" if message == "Field required" else message.removeprefix("Value error, ")

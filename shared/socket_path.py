@@ -1,0 +1,19 @@
+"""Where a worker and its launchers meet unless told otherwise.
+
+Standard library only, and little of it: every launcher imports this.
+"""
+
+import os
+from pathlib import Path
+
+SOCKET_VARIABLE = "CANCEL_WORKER_SOCKET"
+
+
+def default_socket() -> Path:
+    """The worker's socket: system-wide for root, else in the user's runtime directory."""
+    if os.geteuid() == 0:
+        return Path("/run/cancel-worker/worker.sock")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        return Path(runtime, "cancel-worker", "worker.sock")
+    return Path(f"/tmp/cancel-worker-{os.geteuid()}", "worker.sock")  # noqa: S108 - made 0700

@@ -1,0 +1,64 @@
+"""The states of a run and the outcomes of a command.
+
+    queued ──────────── cancel ───────────▶ canceled
+      │ claim (launcher)                       ▲
+      ▼                                        │ proof
+    running ── cancel ──▶ canceling ───────────┘
+      │                       ▲
+      ├─ exit 0 ▶ pass        │
+      ├─ exit ≠ 0 ▶ fail      └ a completion never leaves `canceling`;
+      └─ runner lost ▶ error    a stop that fails stays here until it is taken up again
+
+Every arrow is one guarded statement in `shared.queries`.
+"""
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELING = "canceling"
+    PASS = "pass"
+    FAIL = "fail"
+    CANCELED = "canceled"
+    ERROR = "error"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED, RunStatus.ERROR})
+
+
+class Outcome(StrEnum):
+    """How a command ended. A row without one is still being carried out."""
+
+    CANCELED = "canceled"
+    NO_OP = "no_op"
+    STOP_FAILED = "stop_failed"
+
+
+class Via(StrEnum):
+    """The path by which a command came in."""
+
+    REST = "rest"
+    DIRECT = "direct"
+    REPLAY = "replay"
+
+
+class Containment(StrEnum):
+    """What holds a run's processes together, strongest first."""
+
+    CGROUP = "cgroup"
+    SESSION = "session"
+
+
+class Proof(StrEnum):
+    """Why we may say that nothing of a run is left."""
+
+    NEVER_STARTED = "never_started"
+    CGROUP_EMPTY = "cgroup_empty"
+    SCANS_EMPTY = "scans_empty"
+    HOST_REBOOTED = "host_rebooted"

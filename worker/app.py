@@ -1,0 +1,98 @@
+"""The worker's composition root: what is made, from what, and in which order it starts and ends."""
+
+import asyncio
+import resource
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from shared.broker import Publisher, keep_connected
+from shared.cli import UserError
+from shared.database import Database, connected
+from shared.lifecycle import Shutdown, stop_requested
+from shared.migrate import require_current
+from shared.settings import ContainmentPolicy, WorkerSettings
+from shared.topology import Topology
+from worker.cancel import Canceler, StopLimits
+from worker.consumer import Consumer
+from worker.launcher.api import LauncherApi, listen
+from worker.launches import Launches
+from worker.stop import cgroup
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
+    stop = stop_requested()
+    _allow_many_files()
+    runs_root = _runs_root(settings)
+    async with connected(settings) as database:
+        await require_current(database)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await _serve(settings, database, runs_root, tasks, stop)
+                raise Shutdown
+        except* Shutdown:
+            log.info("worker_stopped")
+
+
+async def _serve(
+    settings: WorkerSettings,
+    database: Database,
+    runs_root: Path | None,
+    tasks: asyncio.TaskGroup,
+    stop: asyncio.Event,
+) -> None:
+    topology = Topology(settings.topology_prefix)
+    host = settings.host_name
+    canceler = Canceler(database, host, StopLimits(settings.grace_seconds, settings.kill_wait))
+    launches = Launches(
+        database,
+        host,
+        runs_root,
+        tasks,
+        cgroup_required=settings.containment is ContainmentPolicy.CGROUP,
+    )
+    # Publishing has a connection of its own: a broker alarm blocks connections that publish.
+    publisher = Publisher(settings, f"cancel-worker {host} publishing")
+    consumer = Consumer(canceler, publisher, topology, host, settings.prefetch, tasks)
+
+    await launches.take_up()
+    tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
+    tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consumer.session))
+    try:
+        api = LauncherApi(launches, canceler, runs_root)
+        socket = await listen(
+            api.app(), settings.worker_socket, int(settings.worker_socket_mode, 8)
+        )
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {settings.worker_socket}: {error.strerror or error}"
+        ) from None
+    log.info("worker_ready", host=host, socket=str(settings.worker_socket), cgroups=str(runs_root))
+    await stop.wait()
+    log.info("worker_stopping")
+    await consumer.stop(settings.worker_shutdown_timeout)
+    await socket.cleanup()
+
+
+def _runs_root(settings: WorkerSettings) -> Path | None:
+    if settings.containment is ContainmentPolicy.SESSION:
+        return None
+    try:
+        root = cgroup.runs_root(settings.host_name)
+    except cgroup.CgroupUnavailable as error:
+        if settings.containment is ContainmentPolicy.CGROUP:
+            raise UserError(str(error)) from None
+        log.warning("no_cgroups", reason=str(error), using="sessions and scans")
+        return None
+    cgroup.sweep(root)
+    return root
+
+
+def _allow_many_files() -> None:
+    # A pidfd per launcher and up to a few hundred per stop: the usual soft limit is 1024.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,119 @@
+"""`cancel-worker`: parses and delegates."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from shared import cli, lifecycle, logs, settings
+from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
+from shared.database import Database, connected
+from shared.migrate import migrate as bring_up_to_date
+from shared.settings import DatabaseSettings, WorkerSettings
+from shared.states import RunStatus
+from worker import reports
+from worker.app import serve as serve_worker
+
+app = typer.Typer(
+    help="Cancels runs: stops their processes and records the proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+runs = typer.Typer(help="Runs as the database has them.", no_args_is_help=True)
+app.add_typer(runs, name="runs")
+
+RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+
+
+class StopSignal(StrEnum):
+    SIGTERM = signal.SIGTERM.name
+    SIGINT = signal.SIGINT.name
+    SIGQUIT = signal.SIGQUIT.name
+    SIGHUP = signal.SIGHUP.name
+    SIGUSR1 = signal.SIGUSR1.name
+    SIGUSR2 = signal.SIGUSR2.name
+
+
+@app.command()
+def serve(
+    host_name: Annotated[
+        str | None, typer.Option(help="Name of this runner host (default: the machine's).")
+    ] = None,
+    socket: Annotated[Path | None, typer.Option(help="Unix socket for cancel-exec.")] = None,
+) -> None:
+    """Consume commands and serve this host's launchers until SIGTERM."""
+    configured = settings.load(WorkerSettings, host_name=host_name, worker_socket=socket)
+    logs.configure(configured.log_format, configured.log_level)
+    lifecycle.run(serve_worker(configured))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database schema up to date; safe from several processes at once."""
+
+    applied = _with_database(bring_up_to_date)
+    print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+
+
+@runs.command()
+def add(
+    run_id: RunId,
+    grace: Annotated[
+        float | None,
+        typer.Option(min=0, max=MAX_GRACE_SECONDS, help="Grace period of its stop, seconds."),
+    ] = None,
+    stop_signal: Annotated[
+        StopSignal, typer.Option(help="The signal that asks it to stop.")
+    ] = StopSignal.SIGTERM,
+) -> None:
+    """Add a queued run."""
+    add_run = partial(reports.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
+    if not _with_database(add_run):
+        raise cli.UserError(f"run {run_id} exists already")
+    print(f"run {run_id} is queued")
+
+
+@runs.command()
+def show(run_id: RunId, json: Json = False) -> None:
+    """Show one run with its cancellations."""
+    run = _with_database(partial(reports.find_run, run_id=run_id))
+    if run is None:
+        raise cli.UserError(f"run {run_id} not found")
+    reports.print_run(run, as_json=json)
+
+
+@runs.command("list")
+def list_runs(
+    status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    json: Json = False,
+) -> None:
+    """List runs, the newest first."""
+    found = _with_database(partial(reports.list_runs, status=status, limit=limit))
+    reports.print_runs(found, as_json=json)
+
+
+T = TypeVar("T")
+
+
+def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+    configured = settings.load(DatabaseSettings)
+    logs.configure(configured.log_format, configured.log_level)
+
+    async def run() -> T:
+        async with connected(configured) as database:
+            return await work(database)
+
+    return asyncio.run(run())
+
+
+def main() -> None:
+    cli.run(app, "cancel-worker")

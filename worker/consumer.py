@@ -1,0 +1,167 @@
+"""The ack rules, and nothing else.
+
+A delivery is acknowledged when its outcome is committed, or when it is confirmed in another queue.
+The exception's class decides which:
+
+    no exception                     ack
+    Forward to another host          publish there, ack
+    UnknownRun, any unexpected one   publish to the next retry queue, after the last to the dead
+                                     letters, ack
+    Undeliverable, CommandReused,
+    StopFailed                       publish to the dead letters with the reason, ack
+    ServiceUnavailable               never seen here: below us, work waits until it gets through
+    CancelledError (shutdown)        nothing: the broker delivers it again
+"""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+import structlog
+from aio_pika import Message
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+from shared.broker import Publisher
+from shared.errors import PublishRefused, ServiceUnavailable
+from shared.tasks import first_of
+from shared.topology import RETRY_DELAYS, Topology
+from worker import deliveries
+from worker.cancel import Canceler, UnknownRun
+from worker.decision import CommandReused, Forward
+from worker.deliveries import DeadReason, Failure, Undeliverable
+from worker.patience import until_available
+from worker.stop.ladder import StopFailed
+
+log = structlog.get_logger(__name__)
+
+
+class Consumer:
+    """Takes commands from the shared queue and from this host's own."""
+
+    def __init__(
+        self,
+        canceler: Canceler,
+        publisher: Publisher,
+        topology: Topology,
+        host: str,
+        prefetch: int,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._canceler = canceler
+        self._publisher = publisher
+        self._topology = topology
+        self._host = host
+        self._prefetch = prefetch
+        self._tasks = tasks
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._patience = 0.0
+
+    async def session(self, connection: AbstractConnection) -> None:
+        """Consume on `connection` until it closes, or until `stop` has been called."""
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=self._prefetch)
+        await self._topology.declare_worker(channel, self._host)
+        queues = [
+            await channel.get_queue(name, ensure=False)
+            for name in (self._topology.cancel, self._topology.host(self._host))
+        ]
+        tags = [await queue.consume(self._take) for queue in queues]
+        log.info("consuming", host=self._host)
+        await first_of(connection.closed(), channel.closed(), self._stopping.wait())
+        if self._stopping.is_set() and not channel.is_closed:
+            for queue, tag in zip(queues, tags, strict=True):
+                await queue.cancel(tag)
+            await self._finish_in_flight()
+            self._stopped.set()
+
+    async def stop(self, timeout: float) -> None:
+        """Take no more deliveries and give those in flight `timeout` seconds.
+
+        What is not finished then goes back to the broker; its deadline is in the database.
+        """
+        self._patience = timeout
+        self._stopping.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout + 2):
+                await self._stopped.wait()
+        for task in self._in_flight:
+            task.cancel()
+
+    async def _finish_in_flight(self) -> None:
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=self._patience)
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        # In a task of our own: aio-pika cancels its callbacks when the connection dies, and a
+        # stop must go on whatever the connection does.
+        task = self._tasks.create_task(self._handle(message))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        try:
+            await self._settle(message)
+            await message.ack()
+        except (AMQPError, ChannelInvalidStateError, OSError) as error:
+            # The broker delivers it again, and finds its outcome on record.
+            log.warning("ack_lost", error=str(error) or type(error).__name__)
+
+    async def _settle(self, message: AbstractIncomingMessage) -> None:
+        """Return when an acknowledgement can lose nothing."""
+        try:
+            command = deliveries.parse(message)
+            with structlog.contextvars.bound_contextvars(
+                run_id=command.run_id,
+                command_id=str(command.command_id),
+                correlation_id=message.correlation_id,
+            ):
+                result = await self._canceler.cancel(command, deliveries.origin_of(message))
+                if isinstance(result, Forward):
+                    await self._forward(message, result.host)
+                log.info("command_settled", result=result)
+        except Undeliverable as error:
+            await self._bury(message, Failure(error.reason, str(error)))
+        except CommandReused as error:
+            await self._bury(message, Failure(DeadReason.COMMAND_REUSED, str(error)))
+        except StopFailed as error:
+            await self._bury(message, Failure(DeadReason.STOP_FAILED, str(error)))
+        except UnknownRun as error:
+            await self._retry(message, Failure(DeadReason.UNKNOWN_RUN, str(error)))
+        except Exception as error:
+            log.exception("command_failed")
+            problem = f"{type(error).__name__}: {error}"
+            await self._retry(message, Failure(DeadReason.INTERNAL_ERROR, problem))
+
+    async def _forward(self, message: AbstractIncomingMessage, host: str) -> None:
+        async def move() -> None:
+            # The host's queue must be there even if its worker never was.
+            await self._publisher.declare(partial(self._topology.declare_host, host=host))
+            await self._publish("", self._topology.host(host), deliveries.unchanged(message))
+
+        await until_available(move)
+
+    async def _retry(self, message: AbstractIncomingMessage, failure: Failure) -> None:
+        attempt = deliveries.attempt_of(message)
+        if attempt > len(RETRY_DELAYS):
+            await self._bury(message, failure)
+            return
+        queue = self._topology.retry(RETRY_DELAYS[attempt - 1])
+        log.info("command_retried", reason=failure.reason, attempt=attempt, queue=queue)
+        copy = deliveries.for_retry(message, failure)
+        await until_available(partial(self._publish, "", queue, copy))
+
+    async def _bury(self, message: AbstractIncomingMessage, failure: Failure) -> None:
+        log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
+        copy = deliveries.for_dead_letters(message, failure)
+        exchange = self._topology.dead_exchange
+        await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
+
+    async def _publish(self, exchange: str, routing_key: str, message: Message) -> None:
+        try:
+            await self._publisher.publish(exchange, routing_key, message)
+        except PublishRefused as error:
+            # The queue is ours and declared: that it refuses is an outage, not an answer.
+            raise ServiceUnavailable(str(error)) from error

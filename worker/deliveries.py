@@ -1,0 +1,150 @@
+"""From a delivered message to a command, and from a failed one to a retry or a dead letter.
+
+What was delivered travels on unchanged: body bytes, type, ids. Our own notes go into headers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from pydantic import ValidationError
+
+from shared.commands import CANCEL_TYPE, CancelCommand
+from shared.states import Via
+from worker.store import Origin
+
+GATEWAY_APP_ID: Final = "cancel-gateway"
+
+ATTEMPT: Final = "x-attempt"
+FIRST_FAILURE: Final = "x-first-failure"
+LAST_FAILURE: Final = "x-last-failure"
+REASON: Final = "x-reason"
+ERROR: Final = "x-error"
+ORIGINAL_EXCHANGE: Final = "x-original-exchange"
+ORIGINAL_ROUTING_KEY: Final = "x-original-routing-key"
+
+
+class DeadReason(StrEnum):
+    """Why a message is in the dead letters, for programs."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_TYPE = "unknown_type"
+    COMMAND_REUSED = "command_reused"
+    UNKNOWN_RUN = "unknown_run"
+    STOP_FAILED = "stop_failed"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Undeliverable(Exception):
+    """This message can never be carried out as it is."""
+
+    def __init__(self, reason: DeadReason, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    reason: DeadReason
+    error: str
+
+
+def parse(message: AbstractIncomingMessage) -> CancelCommand:
+    """Read the command in `message`. Raises Undeliverable."""
+    if message.type != CANCEL_TYPE:
+        raise Undeliverable(
+            DeadReason.UNKNOWN_TYPE, f"type is {message.type!r}, expected {CANCEL_TYPE!r}"
+        )
+    try:
+        command = CancelCommand.model_validate_json(message.body)
+    except ValidationError as error:
+        raise Undeliverable(DeadReason.MALFORMED, _first_problem(error)) from None
+    if message.message_id is not None and message.message_id != str(command.command_id):
+        raise Undeliverable(DeadReason.MALFORMED, "message_id is not the command_id of the body")
+    return command
+
+
+def origin_of(message: AbstractIncomingMessage) -> Origin:
+    """How the command came in, as far as the message says."""
+    via = Via.REST if message.app_id == GATEWAY_APP_ID else Via.DIRECT
+    return Origin(via=via, publisher=message.user_id)
+
+
+def attempt_of(message: AbstractIncomingMessage) -> int:
+    """Which attempt this delivery is, from 1. Our own count: brokers differ in theirs."""
+    attempt = message.headers.get(ATTEMPT)
+    return attempt if isinstance(attempt, int) and 1 <= attempt <= 1000 else 1
+
+
+def unchanged(message: AbstractIncomingMessage) -> Message:
+    """The same message, to be published elsewhere."""
+    return _copy(message, message.headers)
+
+
+def for_retry(message: AbstractIncomingMessage, failure: Failure) -> Message:
+    return _copy(
+        message,
+        {
+            **_without_deaths(message.headers),
+            **_failed(message, failure),
+            ATTEMPT: attempt_of(message) + 1,
+        },
+    )
+
+
+def for_dead_letters(message: AbstractIncomingMessage, failure: Failure) -> Message:
+    return _copy(
+        message,
+        {
+            **_without_deaths(message.headers),
+            **_failed(message, failure),
+            ATTEMPT: attempt_of(message),
+        },
+    )
+
+
+def _failed(message: AbstractIncomingMessage, failure: Failure) -> HeadersType:
+    now = datetime.now(UTC).isoformat()
+    headers = message.headers
+    return {
+        REASON: failure.reason.value,
+        ERROR: failure.error[:1000],
+        FIRST_FAILURE: headers.get(FIRST_FAILURE, now),
+        LAST_FAILURE: now,
+        ORIGINAL_EXCHANGE: headers.get(ORIGINAL_EXCHANGE, message.exchange or ""),
+        ORIGINAL_ROUTING_KEY: headers.get(ORIGINAL_ROUTING_KEY, message.routing_key or ""),
+    }
+
+
+def _without_deaths(headers: Mapping[str, object]) -> HeadersType:
+    # RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
+    return {
+        name: value  # type: ignore[misc]  # as received, so a header value already
+        for name, value in headers.items()
+        if not name.startswith(("x-death", "x-first-death", "x-last-death", "x-delivery-count"))
+    }
+
+
+def _copy(message: AbstractIncomingMessage, headers: HeadersType) -> Message:
+    return Message(
+        message.body,
+        headers=headers,
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        correlation_id=message.correlation_id,
+        message_id=message.message_id,
+        timestamp=message.timestamp,
+        type=message.type,
+        app_id=message.app_id,
+    )
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else problem["msg"]

@@ -1,0 +1,1 @@
+"""`cancel-exec` and the socket on which it talks to the worker of its host."""

@@ -1,0 +1,114 @@
+"""The worker's Unix socket: what launchers may ask. Parses and delegates."""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.commands import RunId
+from shared.errors import ServiceUnavailable
+from shared.states import RunStatus
+from worker.cancel import Canceler
+from worker.launcher import wire
+from worker.launcher.peer import NotAllowed, child_of, launcher_of
+from worker.launches import ContainmentFailed, Launches, Refusal
+
+log = structlog.get_logger(__name__)
+
+# Seconds for which a completion is held while the run's tree is being stopped. The launcher asks
+# again; so it outlives the tree, and whoever waits for the launcher finds nothing left.
+_HOLD = 20
+
+
+class _Launch(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+    run_id: RunId
+    pid: int = Field(gt=1, lt=2**31)
+
+
+class _Completion(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+    run_id: RunId
+    exit_code: int = Field(ge=0, le=255)
+
+
+class LauncherApi:
+    def __init__(self, launches: Launches, canceler: Canceler, runs_root: Path | None) -> None:
+        self._launches = launches
+        self._canceler = canceler
+        self._runs_root = runs_root
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[_answer_errors], client_max_size=4096)
+        app.router.add_post(wire.LAUNCHES, self._launch)
+        app.router.add_post(wire.COMPLETIONS, self._complete)
+        return app
+
+    async def _launch(self, request: web.Request) -> web.Response:
+        launcher = launcher_of(request, self._runs_root)
+        launch = await _read(request, _Launch)
+        child = child_of(launcher, launch.pid)
+        answer = await self._launches.claim(launch.run_id, launcher, child)
+        if isinstance(answer, Refusal):
+            return web.json_response({"refused": answer}, status=409)
+        return web.json_response(
+            {"launch_id": str(answer.launch_id), "containment": answer.containment}
+        )
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        launcher = launcher_of(request, self._runs_root)
+        completion = await _read(request, _Completion)
+        run_id, exit_code = completion.run_id, completion.exit_code
+        status = await self._launches.complete(run_id, launcher, exit_code)
+        if status is RunStatus.CANCELING and self._canceler.is_stopping(run_id):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HOLD):
+                    await self._canceler.stop_ended(run_id)
+            status = await self._launches.complete(run_id, launcher, exit_code)
+        if status is None:
+            raise NotAllowed(f"run {run_id} is not the caller's")
+        return web.json_response({"status": status, "stopping": self._canceler.is_stopping(run_id)})
+
+
+async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:
+    """Serve `app` on a Unix socket at `path`. Raises OSError."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    await web.UnixSite(runner, path).start()
+    os.chmod(path, mode)  # noqa: PTH101 - as the setting says, whatever the umask
+    return runner
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def _read(request: web.Request, model: type[M]) -> M:
+    return model.model_validate_json(await request.read())
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ValidationError as error:
+        return _error(400, error.errors(include_url=False)[0]["msg"])
+    except NotAllowed as error:
+        return _error(403, str(error))
+    except (ServiceUnavailable, ContainmentFailed) as error:
+        return _error(503, str(error))
+    except web.HTTPException as error:
+        return _error(error.status, error.reason)
+    except Exception:
+        log.exception("launcher_request_failed", path=request.path)
+        return _error(500, "internal error; the worker's log has more")
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"error": message}, status=status)

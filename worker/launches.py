@@ -1,0 +1,224 @@
+"""Runs as their launchers see them: claimed, completed, lost."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import structlog
+
+from shared import queries
+from shared.database import Database
+from shared.runs import Run, RunProcess
+from shared.states import Containment, RunStatus
+from worker import store
+from worker.patience import until_available
+from worker.stop.cgroup import Cgroup
+from worker.stop.identity import Identity, ProcessHandle, boot_id
+from worker.stop.watch import EndWatch
+
+log = structlog.get_logger(__name__)
+
+# Seconds. A launcher's last words may still be on their way to us when it dies.
+_LAST_WORDS = 0.5
+_DISCARD_WAIT = 1.0
+
+
+class Refusal(StrEnum):
+    """Why a run may not start. The launcher turns these into its exit code."""
+
+    UNKNOWN = "unknown"
+    CANCELED = "canceled"
+    ALREADY_STARTED = "already_started"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The process that asks, as the kernel names it."""
+
+    identity: Identity
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    launch_id: UUID
+    containment: Containment
+
+
+class ContainmentFailed(Exception):
+    """The run's process cannot be put where it must be; the message says why."""
+
+
+class Launches:
+    """Claims runs for waiting children and watches over their launchers.
+
+    `runs_root` is where runs get their cgroups, None to go without. With `cgroup_required`, a
+    process that cannot be put into one is not started.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        host: str,
+        runs_root: Path | None,
+        tasks: asyncio.TaskGroup,
+        *,
+        cgroup_required: bool,
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._runs_root = runs_root
+        self._cgroup_required = cgroup_required
+        self._tasks = tasks
+        self._boot_id = boot_id()
+
+    async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
+        """Contain `child` and then claim the run for it, in this order.
+
+        The other way round a cancel could find the containment empty and call a child proved
+        gone that had yet to enter it. Raises ContainmentFailed and ServiceUnavailable; the same
+        claim may then be made again.
+        """
+        async with self._database.connection() as connection:
+            earlier = await connection.fetchval(
+                queries.FIND_CLAIM, run_id, self._host, self._boot_id, child.pid, child.start_ticks
+            )
+            if earlier is not None:
+                run = await store.find_run(connection, run_id)
+                assert run is not None and run.process is not None  # noqa: S101 - found just now
+                return Claimed(run.process.launch_id, run.process.containment)
+
+        cgroup = self._contain(run_id, child)
+        process = RunProcess(
+            host=self._host,
+            boot_id=self._boot_id,
+            pid=child.pid,
+            start_ticks=child.start_ticks,
+            launcher_pid=launcher.identity.pid,
+            launcher_start_ticks=launcher.identity.start_ticks,
+            uid=launcher.uid,
+            launch_id=uuid4(),
+            containment=Containment.CGROUP if cgroup else Containment.SESSION,
+            cgroup=str(cgroup.path) if cgroup else None,
+        )
+        # Before the claim: should its commit be in doubt, somebody must look after the run.
+        self._watch(run_id, process)
+        async with self._database.transaction() as connection:
+            claimed = await store.claim(connection, run_id, process)
+            run = await store.find_run(connection, run_id)
+        if not claimed:
+            await self._discard(cgroup)
+            return _refusal(run)
+        log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
+        return Claimed(process.launch_id, process.containment)
+
+    async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> RunStatus | None:
+        """Record how the command ended; the run's status after that, None if it is not theirs.
+
+        A run that is being canceled keeps its status. Raises ServiceUnavailable.
+        """
+        arguments = (
+            run_id,
+            launcher.identity.pid,
+            launcher.identity.start_ticks,
+            exit_code,
+            self._boot_id,
+        )
+        async with self._database.transaction() as connection:
+            for query in (queries.COMPLETE_RUN, queries.NOTE_EXIT_CODE):
+                if status := await connection.fetchval(query, *arguments):
+                    break
+            else:
+                status = await connection.fetchval(
+                    queries.FIND_OWN_STATUS, *arguments[:3], self._boot_id
+                )
+            run = await store.find_run(connection, run_id)
+        if status is None:
+            return None
+        if run is not None and run.process is not None and run.process.cgroup is not None:
+            Cgroup(Path(run.process.cgroup)).remove()
+        log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
+        return RunStatus(status)
+
+    async def take_up(self) -> None:
+        """Watch over the launchers of an earlier worker's runs on this host."""
+
+        async def running() -> list[Run]:
+            async with self._database.connection() as connection:
+                return await store.running_on(connection, self._host)
+
+        for run in await until_available(running):
+            if run.process is not None:
+                self._watch(run.run_id, run.process)
+
+    def _contain(self, run_id: int, child: Identity) -> Cgroup | None:
+        if self._runs_root is None:
+            return None
+        # Named for the child as well: run ids come again in another installation's database.
+        cgroup = Cgroup(self._runs_root / f"run-{run_id}-{child.pid}-{child.start_ticks}")
+        try:
+            cgroup.create()
+            cgroup.add(child.pid)
+        except OSError as error:
+            cgroup.remove()
+            if self._cgroup_required:
+                raise ContainmentFailed(f"cannot use {cgroup.path}: {error.strerror}") from None
+            log.warning("run_without_cgroup", run_id=run_id, error=str(error))
+            return None
+        return cgroup
+
+    async def _discard(self, cgroup: Cgroup | None) -> None:
+        """End a child that may not start. It waits at its barrier and has run nothing."""
+        if cgroup is None:
+            return
+        watch = EndWatch()
+        watch.add_cgroup(cgroup)
+        cgroup.kill()
+        if cgroup.is_populated():
+            await watch.wait(_DISCARD_WAIT)
+        watch.close()
+        cgroup.remove()
+
+    def _watch(self, run_id: int, process: RunProcess) -> None:
+        self._tasks.create_task(self._watch_launcher(run_id, process))
+
+    async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
+        """Wait until the launcher is gone, then see to it that the run does not stay `running`."""
+        if process.boot_id == self._boot_id:
+            launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
+            if handle := ProcessHandle.open(launcher):
+                await _ended(handle)
+            await asyncio.sleep(_LAST_WORDS)
+            why = "the launcher died without reporting an exit code"
+        else:
+            why = "the host was rebooted while the run was running"
+
+        async def record() -> bool:
+            async with self._database.connection() as connection:
+                return await store.record_lost(connection, run_id, process.launch_id, why)
+
+        if await until_available(record):
+            log.warning("run_lost", run_id=run_id, why=why)
+
+
+async def _ended(handle: ProcessHandle) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    # A pidfd is readable once its process has ended (pidfd_open(2)).
+    loop.add_reader(handle.fd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(handle.fd)
+        handle.close()
+
+
+def _refusal(run: Run | None) -> Refusal:
+    if run is None:
+        return Refusal.UNKNOWN
+    if run.status in (RunStatus.CANCELED, RunStatus.CANCELING):
+        return Refusal.CANCELED
+    return Refusal.FINISHED if run.status.is_terminal else Refusal.ALREADY_STARTED

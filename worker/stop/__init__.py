@@ -1,0 +1,1 @@
+"""Stopping a run's process tree and proving that it is gone."""

@@ -1,0 +1,149 @@
+"""cgroup v2: where runs get theirs, and what one can tell and do.
+
+Kernel facts are from the kernel's admin guide, "Control Group v2". A kernel without `cgroup.kill`
+(before 5.14) counts as one without cgroups.
+"""
+
+import errno
+import os
+import select
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+class CgroupUnavailable(Exception):
+    """No cgroup v2 that this process may make children in; the message says why."""
+
+
+class Cgroup:
+    """One directory of the hierarchy."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def add(self, pid: int) -> None:
+        """Move `pid` in. Raises OSError, PermissionError where we may not."""
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def is_populated(self) -> bool:
+        """Whether any process lives in it or below. Zombies do not count."""
+        events = _read(self.path / "cgroup.events")
+        # Removed means empty: the kernel removes no cgroup that holds a live process.
+        return events is not None and "populated 1" in events
+
+    def members(self) -> list[int]:
+        """The pids in it and below."""
+        pids: list[int] = []
+        for group in self._and_below():
+            pids += map(int, (_read(group / "cgroup.procs") or "").split())
+        return pids
+
+    def holds(self, pid: int) -> bool:
+        """Whether `pid` is in it or below at this moment."""
+        path = path_of(pid)
+        return path is not None and (path == self.path or self.path in path.parents)
+
+    def kill(self) -> None:
+        """SIGKILL everything in it and below, concurrent forks included."""
+        with suppress(FileNotFoundError):
+            (self.path / "cgroup.kill").write_text("1")
+
+    def remove(self) -> bool:
+        """Remove it with all below; False while something is in it."""
+        for group in reversed(list(self._and_below())):
+            try:
+                group.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:  # EBUSY
+                return False
+        return True
+
+    def watch(self, poll: select.epoll) -> int | None:
+        """Have `poll` wake on changes of `cgroup.events`; the descriptor to close, if it exists."""
+        try:
+            fd = os.open(self.path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        # kernfs says "changed" as POLLPRI, and says it once per read.
+        poll.register(fd, select.EPOLLPRI)
+        os.read(fd, 256)
+        return fd
+
+    def _and_below(self) -> Iterator[Path]:
+        yield self.path
+        for directory, names, _ in os.walk(self.path):
+            yield from (Path(directory, name) for name in names)
+
+
+def path_of(pid: int | str) -> Path | None:
+    """The directory of the v2 cgroup that `pid` (or "self") is in."""
+    mounted = _mount()
+    if mounted is None:
+        return None
+    mount, root = mounted
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for line in lines:
+        if line.startswith("0::"):
+            inside = Path(line.removeprefix("0::").removesuffix(" (deleted)"))
+            below = inside.relative_to(root) if inside.is_relative_to(root) else inside
+            return mount / str(below).lstrip("/")
+    return None
+
+
+def runs_root(host: str) -> Path:
+    """Make and return the directory for this host's runs, below the worker's own cgroup.
+
+    Raises CgroupUnavailable.
+    """
+    own = path_of("self")
+    if own is None:
+        raise CgroupUnavailable("no cgroup v2 is mounted")
+    root = own / "cancel-worker" / host
+    probe = Cgroup(root / f"probe-{os.getpid()}")
+    try:
+        probe.create()
+        has_kill = (probe.path / "cgroup.kill").exists()
+        probe.remove()
+    except OSError as error:
+        raise CgroupUnavailable(f"cannot create {root}: {error.strerror}") from None
+    if not has_kill:
+        raise CgroupUnavailable("this kernel has no cgroup.kill (Linux 5.14 or later has)")
+    return root
+
+
+def sweep(root: Path) -> None:
+    """Remove what launches that were cut off left empty."""
+    for child in root.iterdir():
+        if child.is_dir():
+            Cgroup(child).remove()
+
+
+def _read(path: Path) -> str | None:
+    """The file's text, or None if its cgroup has been removed. Other errors must not look so."""
+    try:
+        return path.read_text()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return None
+        raise
+
+
+def _mount() -> tuple[Path, Path] | None:
+    # Looked up, never assumed: hybrid hosts mount it at /sys/fs/cgroup/unified (proc(5)).
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.startswith("cgroup2 "):
+            _, _, _, root, mount = fields.split()[:5]
+            return Path(mount), Path(root)
+    return None

@@ -1,0 +1,104 @@
+"""A tree held by its cgroup: nothing can fork out of it, and the kernel says when it is empty."""
+
+import asyncio
+import signal
+from uuid import UUID
+
+from shared.states import Containment, Proof
+from worker.stop import scan
+from worker.stop.cgroup import Cgroup
+from worker.stop.evidence import Survivor
+from worker.stop.identity import Identity, ProcessHandle, ProcessStat, read_stat
+from worker.stop.watch import EndWatch
+
+# Looks for processes that were forked while we signaled the others.
+_MAX_PASSES = 5
+# Seconds between two looks for escaped processes, which no kernel event announces.
+_ESCAPED_POLL = 0.05
+
+
+class CgroupTree:
+    """The processes in `cgroup`, and, if `may_escape`, those that left it but kept the launch id.
+
+    Only a job that runs as root or as the worker's own user can leave its cgroup, so only for
+    such a job is /proc looked through at all.
+    """
+
+    containment = Containment.CGROUP
+    proof = Proof.CGROUP_EMPTY
+
+    def __init__(self, cgroup: Cgroup, launch_id: UUID, *, may_escape: bool) -> None:
+        self._cgroup = cgroup
+        self._launch_id = launch_id
+        self._may_escape = may_escape
+        self._escaped: dict[Identity, ProcessStat] = {}
+        self._watch = EndWatch()
+        self._watch.add_cgroup(cgroup)
+
+    async def is_gone(self) -> bool:
+        return not self._cgroup.is_populated() and not await self._find_escaped()
+
+    async def send(self, *signals: signal.Signals) -> int:
+        reached: set[Identity] = set()
+        for _ in range(_MAX_PASSES):
+            new = [stat for stat in self._members() if stat.identity not in reached]
+            if not new:
+                break
+            for stat in new:
+                reached.add(stat.identity)
+                self._send(stat.identity, signals, in_cgroup=True)
+        for stat in await self._find_escaped():
+            reached.add(stat.identity)
+            self._send(stat.identity, signals, in_cgroup=False)
+        return len(reached)
+
+    async def kill(self) -> int:
+        count = len(self._members())
+        self._cgroup.kill()
+        escaped = await self._find_escaped()
+        for stat in escaped:
+            self._send(stat.identity, (signal.SIGKILL,), in_cgroup=False)
+        return count + len(escaped)
+
+    async def changed(self, timeout: float) -> None:
+        waiting_for_escaped = self._may_escape and not self._cgroup.is_populated()
+        await self._watch.wait(min(timeout, _ESCAPED_POLL) if waiting_for_escaped else timeout)
+
+    async def survivors(self) -> tuple[Survivor, ...]:
+        stats = [*self._members(), *await self._find_escaped()]
+        return tuple(Survivor(stat.identity.pid, stat.name, stat.state) for stat in stats)
+
+    def escaped(self) -> tuple[Survivor, ...]:
+        return tuple(
+            Survivor(stat.identity.pid, stat.name, stat.state) for stat in self._escaped.values()
+        )
+
+    def close(self) -> None:
+        self._watch.close()
+        self._cgroup.remove()
+
+    def _members(self) -> list[ProcessStat]:
+        stats = (read_stat(pid) for pid in self._cgroup.members())
+        return [stat for stat in stats if stat is not None and not stat.is_dead]
+
+    async def _find_escaped(self) -> list[ProcessStat]:
+        if not self._may_escape:
+            return []
+        marked = await asyncio.to_thread(scan.find_marked, self._launch_id)
+        escaped = [stat for stat in marked if not self._cgroup.holds(stat.identity.pid)]
+        self._escaped.update((stat.identity, stat) for stat in escaped)
+        return escaped
+
+    def _send(
+        self, identity: Identity, signals: tuple[signal.Signals, ...], *, in_cgroup: bool
+    ) -> None:
+        handle = ProcessHandle.open(identity)
+        if handle is None:
+            return
+        # A pid that was listed may have been reused since: only what is in the cgroup is ours.
+        if in_cgroup and not self._cgroup.holds(identity.pid):
+            handle.close()
+            return
+        for signum in signals:
+            handle.send(signum)
+        self._watch.adopt(handle)

@@ -1,0 +1,102 @@
+"""Which process is meant: boot id, pid and start time, checked through a pidfd.
+
+A pid alone names nothing: the kernel gives it to another process as soon as the first is reaped.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process of this boot. `start_ticks` is in clock ticks since boot (proc(5), field 22)."""
+
+    pid: int
+    start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """What /proc/PID/stat says (proc(5))."""
+
+    identity: Identity
+    name: str
+    state: str
+    parent: int
+    session: int
+
+    @property
+    def is_dead(self) -> bool:
+        """A zombie or a process being removed: it runs no code and can be signaled no more."""
+        return self.state in "ZXx"
+
+
+def boot_id() -> UUID:
+    """The kernel's id for this boot."""
+    return UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+
+
+def read_stat(pid: int) -> ProcessStat | None:
+    """The process that has `pid` now, or None."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - hot in a scan
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name may hold spaces and parentheses: the fields start behind the last one.
+    before, _, after = text.rpartition(b")")
+    fields = after.split()
+    return ProcessStat(
+        identity=Identity(pid, int(fields[19])),
+        name=before.partition(b"(")[2].decode(errors="replace"),
+        state=fields[0].decode(),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+    )
+
+
+def read_uid(pid: int) -> int | None:
+    """The real user id of `pid`, or None if there is no such process."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
+
+
+class ProcessHandle:
+    """An open pidfd, which stays with one process whatever becomes of its pid."""
+
+    def __init__(self, identity: Identity, fd: int) -> None:
+        self.identity = identity
+        self.fd = fd
+
+    @classmethod
+    def open(cls, identity: Identity) -> "ProcessHandle | None":
+        """Open the process that `identity` means; None if it is gone, whoever has its pid now."""
+        try:
+            fd = os.pidfd_open(identity.pid)
+        except ProcessLookupError:
+            return None
+        # Only now does the check hold: the pidfd keeps naming whichever process we look at here.
+        stat = read_stat(identity.pid)
+        if stat is None or stat.identity != identity or stat.is_dead:
+            os.close(fd)
+            return None
+        return cls(identity, fd)
+
+    def send(self, signum: signal.Signals) -> bool:
+        """Signal the process; False if it was gone or, for another user's, not ours to signal."""
+        try:
+            signal.pidfd_send_signal(self.fd, signum)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def close(self) -> None:
+        with suppress(OSError):
+            os.close(self.fd)

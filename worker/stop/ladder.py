@@ -1,0 +1,120 @@
+"""The stop ladder, the one place in which a run is stopped.
+
+    stop signal + SIGCONT ─▶ grace ─▶ SIGKILL ─▶ bounded wait ─▶ proof
+
+It ends on the first step after which the tree is gone: a run that obeys costs milliseconds.
+"""
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from time import monotonic
+
+from shared.tasks import first_of
+from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp
+from worker.stop.tree import Tree
+
+# Seconds between two looks at what SIGKILL has left.
+_KILL_AGAIN = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlan:
+    """How to stop: `deadline` is on the monotonic clock, `kill_wait` in seconds."""
+
+    stop_signal: signal.Signals
+    deadline: float
+    kill_wait: float
+
+
+class StopFailed(Exception):
+    """Something outlived SIGKILL for as long as we wait; the evidence says what."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(f"{len(evidence.survivors)} process(es) survived SIGKILL")
+        self.evidence = evidence
+
+
+async def stop(tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
+    """Stop `tree` and return the evidence that it is gone.
+
+    Setting `escalate` ends the grace period. Raises StopFailed if the tree is not gone
+    `plan.kill_wait` seconds after SIGKILL.
+    """
+    return await _Stop(tree, plan, escalate).run()
+
+
+class _Stop:
+    def __init__(self, tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> None:
+        self._tree = tree
+        self._plan = plan
+        self._escalate = escalate
+        self._began = monotonic()
+        self._signals: list[SignalSent] = []
+
+    async def run(self) -> Evidence:
+        if await self._tree.is_gone():
+            return self._gone(Ended.ALREADY_GONE)
+        if await self._ask():
+            return self._gone(Ended.OBEYED)
+        if await self._kill():
+            return self._gone(Ended.KILLED)
+        raise StopFailed(await self._survived())
+
+    async def _ask(self) -> bool:
+        """Send the stop signal and give the tree until the deadline; True if it is gone."""
+        if self._plan.deadline <= monotonic() or self._escalate.is_set():
+            return False
+        at = timestamp()
+        # SIGCONT last: a stopped process takes the pending stop signal only when continued.
+        count = await self._tree.send(self._plan.stop_signal, signal.SIGCONT)
+        self._signals.append(SignalSent(self._plan.stop_signal.name, at, count))
+        self._signals.append(SignalSent(signal.SIGCONT.name, at, count))
+        return await self._gone_in_grace()
+
+    async def _gone_in_grace(self) -> bool:
+        while not await self._tree.is_gone():
+            left = self._plan.deadline - monotonic()
+            if left <= 0 or self._escalate.is_set():
+                return False
+            await first_of(self._tree.changed(left), self._escalate.wait())
+        return True
+
+    async def _kill(self) -> bool:
+        at = timestamp()
+        count = await self._tree.kill()
+        self._signals.append(SignalSent(signal.SIGKILL.name, at, count))
+        deadline = monotonic() + self._plan.kill_wait
+        while not await self._tree.is_gone():
+            left = deadline - monotonic()
+            if left <= 0:
+                return False
+            await self._tree.changed(min(left, _KILL_AGAIN))
+            # Without a cgroup, a process may have forked between our look and our kill.
+            await self._tree.kill()
+        return True
+
+    def _gone(self, ended: Ended) -> Evidence:
+        return Evidence(
+            ended=ended,
+            proof=self._tree.proof,
+            proved_at=timestamp(),
+            containment=self._tree.containment,
+            duration_ms=self._elapsed_ms(),
+            signals=tuple(self._signals),
+            escaped=self._tree.escaped(),
+        )
+
+    async def _survived(self) -> Evidence:
+        return Evidence(
+            ended=Ended.SURVIVED,
+            proof=None,
+            containment=self._tree.containment,
+            duration_ms=self._elapsed_ms(),
+            signals=tuple(self._signals),
+            escaped=self._tree.escaped(),
+            survivors=await self._tree.survivors(),
+        )
+
+    def _elapsed_ms(self) -> float:
+        return round((monotonic() - self._began) * 1000, 3)

@@ -1,0 +1,92 @@
+"""Looking through /proc for processes of a run that no cgroup holds."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from worker.stop.identity import Identity, ProcessStat, read_stat
+
+LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
+
+
+@dataclass(slots=True)
+class Kinship:
+    """What makes a process one of a run: any one of these is enough.
+
+    - its environment, as it was at exec, carries the run's launch id;
+    - it descends from the launcher, which adopts the run's orphans (prctl(2), subreaper);
+    - it is in the leader's session while the leader holds that session's number;
+    - it was found before, or descends from one that was.
+    """
+
+    leader: Identity
+    launcher: Identity
+    launch_id: UUID
+    found: set[Identity] = field(default_factory=set)
+
+
+def find(kin: Kinship) -> list[ProcessStat]:
+    """Every live process of the run, the launcher excepted. Remembers them in `kin`."""
+    processes = {stat.identity.pid: stat for stat in _all_processes()}
+    roots = _roots(kin, processes)
+    members = _with_descendants(roots, processes) - {kin.launcher.pid}
+    live = [processes[pid] for pid in members if not processes[pid].is_dead]
+    kin.found.update(stat.identity for stat in live)
+    return live
+
+
+def find_marked(launch_id: UUID) -> list[ProcessStat]:
+    """Every live process whose environment carries `launch_id`."""
+    return [
+        stat
+        for stat in _all_processes()
+        if not stat.is_dead and _is_marked(stat.identity.pid, launch_id)
+    ]
+
+
+def _roots(kin: Kinship, processes: dict[int, ProcessStat]) -> set[int]:
+    roots = {
+        identity.pid
+        for identity in (*kin.found, kin.leader, kin.launcher)
+        if _is_there(identity, processes)
+    }
+    # A session's number is its leader's pid and may be given away once both are gone; so it says
+    # something only as long as the leader, dead or alive, still holds it.
+    if _is_there(kin.leader, processes):
+        roots |= {pid for pid, stat in processes.items() if stat.session == kin.leader.pid}
+    return roots | {pid for pid in processes.keys() - roots if _is_marked(pid, kin.launch_id)}
+
+
+def _is_there(identity: Identity, processes: dict[int, ProcessStat]) -> bool:
+    stat = processes.get(identity.pid)
+    return stat is not None and stat.identity == identity
+
+
+def _with_descendants(roots: Iterable[int], processes: dict[int, ProcessStat]) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for pid, stat in processes.items():
+        children.setdefault(stat.parent, []).append(pid)
+    members: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in members:
+            members.add(pid)
+            waiting += children.get(pid, ())
+    return members
+
+
+def _all_processes() -> Iterable[ProcessStat]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (stat := read_stat(int(entry.name))) is not None:
+            yield stat
+
+
+def _is_marked(pid: int, launch_id: UUID) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False  # gone, or another user's
+    return f"{LAUNCH_VARIABLE}={launch_id}".encode() in environment.split(b"\0")

@@ -1,0 +1,85 @@
+"""A tree without a cgroup: found by kinship in repeated scans, which is a lower level of proof."""
+
+import asyncio
+import signal
+
+from shared.states import Containment, Proof
+from worker.stop import scan
+from worker.stop.evidence import Survivor
+from worker.stop.identity import Identity, ProcessHandle, ProcessStat
+from worker.stop.scan import Kinship
+from worker.stop.watch import EndWatch
+
+# One empty scan proves little: a process may have moved behind the reader. Seconds apart.
+_EMPTY_SCANS = 3
+_SCAN_PAUSE = 0.01
+# Seconds between two scans while something lives; no kernel event announces a fork.
+_RESCAN = 0.1
+# Rounds of freezing before the kill; each leaves fewer processes that could still fork.
+_MAX_FREEZES = 20
+
+
+class SessionTree:
+    """The processes that scans attribute to one run."""
+
+    containment = Containment.SESSION
+    proof = Proof.SCANS_EMPTY
+
+    def __init__(self, kin: Kinship) -> None:
+        self._kin = kin
+        self._watch = EndWatch()
+
+    async def is_gone(self) -> bool:
+        for remaining in reversed(range(_EMPTY_SCANS)):
+            if await self._scan():
+                return False
+            if remaining:
+                await asyncio.sleep(_SCAN_PAUSE)
+        return True
+
+    async def send(self, *signals: signal.Signals) -> int:
+        return len(await self._reach_all(signals))
+
+    async def kill(self) -> int:
+        # Stopped processes cannot fork: freeze until a scan shows nobody new, then kill them all.
+        await self._reach_all((signal.SIGSTOP,))
+        members = await self._scan()
+        for stat in members:
+            self._send(stat.identity, (signal.SIGKILL,))
+        return len(members)
+
+    async def changed(self, timeout: float) -> None:
+        await self._watch.wait(min(timeout, _RESCAN))
+
+    async def survivors(self) -> tuple[Survivor, ...]:
+        return tuple(
+            Survivor(stat.identity.pid, stat.name, stat.state) for stat in await self._scan()
+        )
+
+    def escaped(self) -> tuple[Survivor, ...]:
+        return ()  # nothing holds these processes, so there is nothing to escape from
+
+    def close(self) -> None:
+        self._watch.close()
+
+    async def _scan(self) -> list[ProcessStat]:
+        return await asyncio.to_thread(scan.find, self._kin)
+
+    async def _reach_all(self, signals: tuple[signal.Signals, ...]) -> set[Identity]:
+        reached: set[Identity] = set()
+        for _ in range(_MAX_FREEZES):
+            new = [stat for stat in await self._scan() if stat.identity not in reached]
+            if not new:
+                break
+            for stat in new:
+                reached.add(stat.identity)
+                self._send(stat.identity, signals)
+        return reached
+
+    def _send(self, identity: Identity, signals: tuple[signal.Signals, ...]) -> None:
+        handle = ProcessHandle.open(identity)
+        if handle is None:
+            return
+        for signum in signals:
+            handle.send(signum)
+        self._watch.adopt(handle)

@@ -1,0 +1,35 @@
+"""A run's processes as the ladder sees them, however they are held together."""
+
+import signal
+from typing import Protocol
+
+from shared.states import Containment, Proof
+from worker.stop.evidence import Survivor
+
+
+class Tree(Protocol):
+    """All processes of one run. Signaling reaches those of the tree and no other."""
+
+    containment: Containment
+    proof: Proof
+
+    async def is_gone(self) -> bool:
+        """Whether nothing of the tree runs any more; True is the proof."""
+
+    async def send(self, *signals: signal.Signals) -> int:
+        """Send `signals`, in order, to every process; return how many processes took them."""
+
+    async def kill(self) -> int:
+        """Send SIGKILL to every process, those that fork meanwhile included; return how many."""
+
+    async def changed(self, timeout: float) -> None:
+        """Wait until something of the tree may have ended, `timeout` seconds at most."""
+
+    async def survivors(self) -> tuple[Survivor, ...]:
+        """What is left now."""
+
+    def escaped(self) -> tuple[Survivor, ...]:
+        """What was found outside of its containment so far."""
+
+    def close(self) -> None:
+        """Let go of descriptors, and of the containment if nothing is left in it."""

@@ -1,0 +1,113 @@
+"""The worker's statements, with types. Each runs in the caller's transaction."""
+
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared import queries
+from shared.commands import CancelCommand
+from shared.database import Connection
+from shared.runs import Run, RunProcess
+from shared.states import Outcome, Via
+from worker.decision import Situation
+from worker.stop.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a command came in. `publisher` is the broker user, where the broker checked it."""
+
+    via: Via
+    publisher: str | None = None
+
+
+async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
+    row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
+    if row is None:
+        return None
+    return Situation(
+        run=Run.from_record(row),
+        grace_left=row["grace_left"],
+        command_run_id=row["command_run_id"],
+        command_outcome=Outcome(row["command_outcome"]) if row["command_outcome"] else None,
+    )
+
+
+async def cancel_queued(connection: Connection, run_id: int) -> bool:
+    return await connection.fetchval(queries.CANCEL_QUEUED, run_id) is not None
+
+
+async def begin_stop(connection: Connection, run_id: int, grace: float) -> bool:
+    return await connection.fetchval(queries.BEGIN_STOP, run_id, grace) is not None
+
+
+async def escalate_stop(connection: Connection, run_id: int) -> None:
+    await connection.execute(queries.ESCALATE_STOP, run_id)
+
+
+async def record_canceled(connection: Connection, run_id: int) -> bool:
+    return await connection.fetchval(queries.RECORD_CANCELED, run_id) is not None
+
+
+async def record_command(
+    connection: Connection,
+    command: CancelCommand,
+    origin: Origin,
+    outcome: Outcome | None,
+    evidence: dict[str, object],
+) -> None:
+    await connection.execute(
+        queries.RECORD_COMMAND,
+        command.command_id,
+        command.run_id,
+        origin.via,
+        origin.publisher,
+        command.requested_by,
+        command.reason,
+        command.force,
+        command.grace_seconds,
+        command.requested_at,
+        outcome,
+        json.dumps(evidence),
+    )
+
+
+async def close_commands(
+    connection: Connection, run_id: int, outcome: Outcome, evidence: Evidence
+) -> None:
+    await connection.execute(
+        queries.CLOSE_COMMANDS, run_id, outcome, json.dumps(evidence.as_json())
+    )
+
+
+async def claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
+    claimed = await connection.fetchval(
+        queries.CLAIM_RUN,
+        run_id,
+        process.host,
+        process.boot_id,
+        process.pid,
+        process.start_ticks,
+        process.launcher_pid,
+        process.launcher_start_ticks,
+        process.uid,
+        process.launch_id,
+        process.containment,
+        process.cgroup,
+    )
+    return claimed is not None
+
+
+async def find_run(connection: Connection, run_id: int) -> Run | None:
+    row = await connection.fetchrow(queries.FIND_RUN, run_id)
+    return Run.from_record(row) if row else None
+
+
+async def running_on(connection: Connection, host: str) -> list[Run]:
+    return [
+        Run.from_record(row) for row in await connection.fetch(queries.LIST_RUNNING_ON_HOST, host)
+    ]
+
+
+async def record_lost(connection: Connection, run_id: int, launch_id: UUID, why: str) -> bool:
+    return await connection.fetchval(queries.RECORD_LOST, run_id, launch_id, why) is not None
