@@ -63,7 +63,7 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(_AWAY),
-        wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.1),
+        wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
         stop=stop_after_delay(settings.startup_timeout) if bounded else stop_never,
         before_sleep=say,
         reraise=True,

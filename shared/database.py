@@ -72,11 +72,11 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
         error = state.outcome.exception() if state.outcome else None
         log.warning("postgres_unreachable", url=shown, error=_reason(error), retrying=True)
 
-    pool: "asyncpg.Pool[asyncpg.Record] | None" = None
+    pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(_AWAY),
-            wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             stop=stop_after_delay(settings.startup_timeout),
             before_sleep=say,
             reraise=True,

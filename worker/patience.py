@@ -26,7 +26,7 @@ async def until_available(work: Callable[[], Awaitable[T]]) -> T:
 
     return await AsyncRetrying(
         retry=retry_if_exception_type(ServiceUnavailable),
-        wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.1),
+        wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
         before_sleep=say,
         reraise=True,
     )(work)

@@ -1,0 +1,62 @@
+# Every target sets up what it needs: the virtual environment once, Postgres and RabbitMQ per run.
+PYTHON ?= python3
+JOBS ?= 2
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(INSTALLED) ## Show the whole system at work, from nothing, then remove it again
+	@$(PY) -m tests.demo $(ARGS)
+
+up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
+	@$(PY) -m tests.demo up $(ARGS)
+
+test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed on to pytest
+	@$(PY) -m tests.support.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: $(INSTALLED) ## Check format, lint rules and types
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy --no-error-summary
+
+format: $(INSTALLED) ## Format the code and fix what can be fixed
+	@$(VENV)/bin/ruff format --quiet .
+	@$(VENV)/bin/ruff check --quiet --fix .
+
+clean: ## Remove the virtual environment and all caches
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Wheels only: a fresh machine has no compiler. The project itself is not affected by that.
+$(INSTALLED): pyproject.toml constraints.txt | $(PY)
+	@echo "installing into $(VENV)" >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-input \
+		--only-binary :all: -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(PY):
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(install_venv)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V): set PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# Debian and Ubuntu ship venv as a package of its own.
+install_venv = { \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "$(PYTHON) with its venv module is needed (Debian, Ubuntu: apt-get install python3-venv)" >&2; \
+		exit 1; \
+	fi; \
+	echo "installing python3-venv with apt" >&2; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	log=$$(mktemp); \
+	{ apt-get -qq update && apt-get -qq install --yes --no-install-recommends python3-venv; } \
+		>"$$log" 2>&1 || { tail -n 5 "$$log" >&2; rm -f "$$log"; exit 1; }; \
+	rm -f "$$log"; }

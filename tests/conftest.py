@@ -1,0 +1,56 @@
+"""Every test gets a database of its own, copied from a migrated template, and its own queues."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from yarl import URL
+
+from shared.database import connected
+from shared.migrate import migrate
+from shared.settings import DatabaseSettings
+from tests.support.services import Services, provide
+from tests.support.system import System
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    with provide() as provided:
+        yield provided
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template(services: Services) -> AsyncIterator[str]:
+    name = f"template_{uuid4().hex}"
+    admin = await asyncpg.connect(services.database_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    settings = DatabaseSettings.model_validate(
+        {"DATABASE_URL": str(URL(services.database_url).with_path(f"/{name}"))}
+    )
+    async with connected(settings) as database:
+        await migrate(database)
+    yield name
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def database_url(services: Services, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(services.database_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield str(URL(services.database_url).with_path(f"/{name}"))
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def system(database_url: str, services: Services, tmp_path: Path) -> AsyncIterator[System]:
+    # Jobs of other users must get through to the socket.
+    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        directory.chmod(0o755)
+    async with System(database_url, services.amqp_url, tmp_path).running() as running:
+        yield running

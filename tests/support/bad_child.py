@@ -1,0 +1,117 @@
+"""Processes that misbehave, each in its own way. Run as a script: `bad_child.py KIND MARK`.
+
+Prints `ready` once all its processes are up and set up. MARK does nothing but make them findable:
+it stays in every process's command line, also where the environment is cleared.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+KIND, MARK = sys.argv[1:3]
+
+
+def ready_and_sleep() -> NoReturn:
+    print("ready", flush=True)
+    while True:
+        signal.pause()
+
+
+def ignore_signals() -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+
+
+def spawn(kind: str, *, session: bool = False, clear_environment: bool = False) -> None:
+    """Start another of these and return once it is ready."""
+    child = subprocess.Popen(
+        [sys.executable, "-S", __file__, kind, MARK],
+        stdout=subprocess.PIPE,
+        start_new_session=session,
+        env={} if clear_environment else None,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+
+
+def obeys() -> None:
+    spawn("sleeps")
+    ready_and_sleep()
+
+
+def sleeps() -> None:
+    ready_and_sleep()
+
+
+def ignores_term() -> None:
+    ignore_signals()
+    ready_and_sleep()
+
+
+def stops_itself() -> None:
+    print("ready", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    ready_and_sleep()
+
+
+def setsid_child() -> None:
+    spawn("ignores_term", session=True)
+    ready_and_sleep()
+
+
+def daemon() -> None:
+    spawn("becomes_orphan", session=True, clear_environment=True)
+    ready_and_sleep()
+
+
+def becomes_orphan() -> None:
+    """The middle of a double fork: its child stays behind, of another session, unmarked."""
+    spawn("ignores_term", session=True, clear_environment=True)
+    print("ready", flush=True)
+
+
+def leaves_children() -> None:
+    spawn("ignores_term")
+    spawn("sleeps", session=True)
+    ready_and_sleep()
+
+
+def fork_storm() -> None:
+    """On the stop signal, fork and fork: each child lives on and ignores what it can."""
+    signal.signal(signal.SIGTERM, lambda *_: storm())
+    ready_and_sleep()
+
+
+def storm() -> NoReturn:
+    ignore_signals()
+    for _ in range(500):
+        with suppress(OSError):
+            if os.fork() == 0:
+                break
+    while True:
+        signal.pause()
+
+
+def tree() -> None:
+    """One of each, as a careless build may leave them."""
+    spawn("ignores_term")
+    spawn("ignores_term", session=True)
+    spawn("becomes_orphan", session=True, clear_environment=True)
+    ready_and_sleep()
+
+
+def leaves_cgroup() -> None:
+    """As root a job can move itself out of its cgroup; what it does not do is hide its mark."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    mount = next(line.split()[4] for line in mounts if " - cgroup2 " in line)
+    Path(mount, "cgroup.procs").write_text("0")
+    ignore_signals()
+    ready_and_sleep()
+
+
+if __name__ == "__main__":
+    globals()[KIND.replace("-", "_")]()

@@ -1,0 +1,34 @@
+"""Looking for processes independently of the code under test."""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+BAD_CHILD = Path(__file__).with_name("bad_child.py")
+
+
+def alive(mark: str) -> list[int]:
+    """The pids of all live processes that have `mark` as a word of their command line."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            words = Path(entry.path, "cmdline").read_bytes().split(b"\0")
+            state = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[0]
+            # The launcher has the command, and so the mark, among its own arguments.
+            is_launcher = b"--run-id" in words
+            if mark.encode() in words and not is_launcher and state not in "ZX":
+                found.append(int(entry.name))
+    return found
+
+
+async def until_gone(mark: str, deadline: float = 10.0) -> None:
+    """Return once no process is marked; TimeoutError after `deadline` seconds."""
+    end = monotonic() + deadline
+    while left := alive(mark):
+        if monotonic() > end:
+            raise TimeoutError(f"still alive: {left}")
+        await asyncio.sleep(0.01)

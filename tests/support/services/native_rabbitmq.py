@@ -1,0 +1,166 @@
+"""A RabbitMQ node of our own: random ports and password, 127.0.0.1 only, nothing shared."""
+
+import secrets
+import socket
+import subprocess
+import time
+from contextlib import suppress
+
+from tests.support.services.amqp_probe import server_version
+from tests.support.services.binaries import RabbitPrograms, find_rabbit
+from tests.support.services.model import ServerFailed, ServicesUnavailable
+from tests.support.services.sandbox import Sandbox, clean_environment, log_tail
+
+USER = "run_cancel"
+# Every node has its own epmd, so the same name never meets itself.
+NODE_NAME = "run_cancel@localhost"
+EPMD_SECONDS = 10.0
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.05
+ERLANG_FLAGS = (
+    "-kernel inet_dist_use_interface {127,0,0,1}"
+    # The script's default, never to spin, doubles the time to boot on a virtual machine.
+    " +sbwt very_short +sbwtdcpu very_short +sbwtdio very_short"
+)
+
+
+class PrivateRabbit:
+    """A broker that a test may stop, kill and start again; data, port and password stay."""
+
+    def __init__(self, sandbox: Sandbox, programs: RabbitPrograms | None = None) -> None:
+        """Prepare a node in ``sandbox``. Raises ServicesUnavailable if none is installed."""
+        found = programs or find_rabbit()
+        if found is None:
+            raise ServicesUnavailable("RabbitMQ (with Erlang's epmd) is not installed")
+        self._programs = found
+        self._sandbox = sandbox
+        self._home = sandbox.path / "rabbitmq"
+        self._log = self._home / "server.log"
+        self._password = secrets.token_urlsafe(18)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._epmd_port = sandbox.reserve_port()
+        self._distribution_port = sandbox.reserve_port()
+        self._version = "unknown"
+        self.port = sandbox.reserve_port()
+
+    @property
+    def url(self) -> str:
+        """The URL of the default virtual host, with user and password."""
+        return f"amqp://{USER}:{self._password}@127.0.0.1:{self.port}/"
+
+    @property
+    def version(self) -> str:
+        """The version, such as 3.10.8, as the broker tells it; known once it is ready."""
+        return self._version
+
+    def start(self) -> None:
+        """Start the broker and return once it accepts connections.
+
+        Raises ServerFailed, with the last lines of its log, if that fails or takes over 90 s.
+        """
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start the broker without waiting for it; the first time, write its configuration."""
+        if not self._home.exists():
+            self._write_configuration()
+        if self._epmd is None or self._epmd.poll() is not None:
+            self._start_epmd()
+        self._process = self._sandbox.spawn(
+            [str(self._programs.server)], log=self._log, env=self._environment()
+        )
+
+    def wait_ready(self) -> None:
+        """Wait for the broker that launch() started. Raises ServerFailed."""
+        process = self._running()
+        deadline = time.monotonic() + START_SECONDS
+        while (version := server_version("127.0.0.1", self.port)) is None:
+            if process.poll() is not None:
+                raise self._failure(f"ended with code {process.returncode}")
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready after {START_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+        self._version = version
+
+    def stop(self) -> None:
+        """Stop the broker in order, as a restart by an operator would. Raises ServerFailed."""
+        process = self._running()
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise self._failure(f"did not stop within {STOP_SECONDS:.0f} s") from None
+
+    def kill(self) -> None:
+        """Kill the broker with SIGKILL, as a crash would."""
+        process = self._running()
+        process.kill()
+        process.wait()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ServerFailed("RabbitMQ has not been started")
+        return self._process
+
+    def _write_configuration(self) -> None:
+        self._home.mkdir(mode=0o700)
+        cookie = self._home / ".erlang.cookie"
+        cookie.touch(mode=0o600)
+        cookie.write_text(secrets.token_hex(20))
+        cookie.chmod(0o400)
+        (self._home / "enabled_plugins").write_text("[].\n")
+        (self._home / "rabbitmq.conf").write_text(
+            f"listeners.tcp.private = 127.0.0.1:{self.port}\n"
+            f"default_user = {USER}\n"
+            f"default_pass = {self._password}\n"
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Name every file, directory and port that the broker would else look for elsewhere."""
+        home = self._home
+        return clean_environment(
+            HOME=str(home),
+            ERL_EPMD_PORT=str(self._epmd_port),
+            ERL_EPMD_ADDRESS="127.0.0.1",
+            ERL_CRASH_DUMP_BYTES="0",
+            RABBITMQ_NODENAME=NODE_NAME,
+            RABBITMQ_DIST_PORT=str(self._distribution_port),
+            RABBITMQ_CONF_ENV_FILE=str(home / "rabbitmq-env.conf"),  # there is none
+            RABBITMQ_CONFIG_FILE=str(home / "rabbitmq.conf"),
+            RABBITMQ_ADVANCED_CONFIG_FILE=str(home / "advanced.config"),  # there is none
+            RABBITMQ_ENABLED_PLUGINS_FILE=str(home / "enabled_plugins"),
+            RABBITMQ_MNESIA_BASE=str(home / "data"),
+            RABBITMQ_LOG_BASE=str(home / "log"),
+            RABBITMQ_LOGS="-",
+            RABBITMQ_PID_FILE=str(home / "pid"),
+            RABBITMQ_GENERATED_CONFIG_DIR=str(home / "config"),
+            RABBITMQ_PLUGINS_EXPAND_DIR=str(home / "plugins"),
+            RABBITMQ_FEATURE_FLAGS_FILE=str(home / "feature_flags"),
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=ERLANG_FLAGS,
+            # Makes the script exec the node instead of staying above it as a shell.
+            RUNNING_UNDER_SYSTEMD="true",
+        )
+
+    def _start_epmd(self) -> None:
+        """Run our own port mapper: the broker would leave one behind as a daemon."""
+        port = str(self._epmd_port)
+        log = self._home / "epmd.log"
+        command = [str(self._programs.epmd), "-address", "127.0.0.1", "-port", port]
+        self._epmd = self._sandbox.spawn(command, log=log, env=clean_environment())
+        deadline = time.monotonic() + EPMD_SECONDS
+        while not _accepts(self._epmd_port):
+            if self._epmd.poll() is not None or time.monotonic() > deadline:
+                raise ServerFailed(f"private RabbitMQ: epmd did not start\n{log_tail(log)}")
+            time.sleep(POLL_SECONDS)
+
+    def _failure(self, what: str) -> ServerFailed:
+        return ServerFailed(f"private RabbitMQ: {what}\n{log_tail(self._log)}")
+
+
+def _accepts(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
+    return False

@@ -1,0 +1,237 @@
+"""The whole system for one test: its own database and queue names, real programs, real broker."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import aiohttp
+import asyncpg
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from gateway.access import Role, Scope, new_token, token_hash
+from shared import queries
+from shared.commands import CANCEL_TYPE
+from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
+from tests.support.launched import Launched
+from tests.support.processes import BAD_CHILD, alive
+from tests.support.program import DEADLINE, Program
+
+Json = dict[str, Any]
+
+
+class System:
+    """Starts programs against one database and one set of queue names, and ends them all."""
+
+    def __init__(self, database_url: str, amqp_url: str, directory: Path) -> None:
+        self.database_url = database_url
+        self.amqp_url = amqp_url
+        self.directory = directory
+        self.prefix = f"t{uuid4().hex[:12]}."
+        self.topology = Topology(self.prefix)
+        self.host = f"host-{uuid4().hex[:8]}"
+        self._programs: list[Program] = []
+        self._launched: list[Launched] = []
+        self._marks: list[str] = []
+        self._hosts: set[str] = {self.host}
+        self.http: aiohttp.ClientSession
+        self.database: asyncpg.Pool[asyncpg.Record]
+        self.channel: AbstractChannel
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.database_url,
+            "AMQP_URL": self.amqp_url,
+            "CANCEL_TOPOLOGY_PREFIX": self.prefix,
+            "CANCEL_WORKER_SOCKET": str(self.socket()),
+            "CANCEL_HOST_NAME": self.host,
+        }
+
+    def socket(self, host: str | None = None) -> Path:
+        return self.directory / f"{host or self.host}.sock"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["System"]:
+        connection = await aio_pika.connect(self.amqp_url)
+        self.channel = await connection.channel(on_return_raises=True)
+        self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=10)
+        self.http = aiohttp.ClientSession()
+        try:
+            await self.topology.declare_worker(self.channel, self.host)
+            yield self
+        finally:
+            await self._end_all()
+            await self._delete_queues()
+            await self.http.close()
+            await self.database.close()
+            await connection.close()
+
+    async def worker(self, host: str | None = None, **settings: object) -> Program:
+        """Start a worker and wait until it serves. Keywords are settings in lower case."""
+        name = host or self.host
+        self._hosts.add(name)
+        program = await self.program(
+            "worker",
+            "serve",
+            CANCEL_HOST_NAME=name,
+            CANCEL_WORKER_SOCKET=str(self.socket(name)),
+            **{f"CANCEL_{key.upper()}": str(value) for key, value in settings.items()},
+        )
+        await program.event("worker_ready")
+        await program.event("consuming")
+        return program
+
+    async def gateway(self, **settings: object) -> str:
+        """Start a gateway on a free port and return its base URL."""
+        program = await self.program(
+            "gateway",
+            "serve",
+            "--port",
+            "0",
+            **{f"CANCEL_{key.upper()}": str(value) for key, value in settings.items()},
+        )
+        return str((await program.event("gateway_ready"))["url"])
+
+    async def program(self, *arguments: str, **env: str) -> Program:
+        program = await Program.start(*arguments, env={**self.environment, **env})
+        self._programs.append(program)
+        return program
+
+    async def cli(
+        self, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> tuple[int, str, str]:
+        """Run `python -m ARGUMENTS…` to its end: exit code, stdout, stderr."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *arguments,
+            env={**os.environ, **self.environment, **(env or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(DEADLINE):
+            out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def launch(self, run_id: int, *command: str, **options: Any) -> Launched:
+        """Start `cancel-exec` with `command`."""
+        launched = await Launched.start(run_id, *command, **{"socket": self.socket(), **options})
+        self._launched.append(launched)
+        return launched
+
+    async def launch_bad_child(
+        self, run_id: int, kind: str, **options: Any
+    ) -> tuple[Launched, str]:
+        """Add a run, start a bad child as it, wait until it is ready; the launcher, the mark."""
+        mark = f"mark-{uuid4().hex}"
+        self._marks.append(mark)
+        await self.add_run(run_id)
+        launched = await self.launch(
+            run_id, sys.executable, "-S", str(BAD_CHILD), kind, mark, **options
+        )
+        await launched.ready()
+        return launched, mark
+
+    async def add_run(
+        self, run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"
+    ) -> None:
+        await self.database.execute(queries.ADD_RUN, run_id, grace, stop_signal)
+
+    async def token(
+        self,
+        role: Role = Role.CONTRIBUTOR,
+        scopes: tuple[str, ...] = tuple(Scope),
+        subject: str = "alice",
+    ) -> str:
+        token = new_token()
+        await self.database.execute(
+            queries.ADD_TOKEN, token_hash(token), subject, role, list(scopes), None, None
+        )
+        return token
+
+    async def publish(self, run_id: int, **fields: Any) -> str:
+        """Publish a well-formed command straight to the broker; its command id."""
+        command = {"command_id": str(uuid4()), "run_id": run_id, **fields}
+        await self.publish_raw(
+            json.dumps(command).encode(), message_id=command["command_id"], type=CANCEL_TYPE
+        )
+        return str(command["command_id"])
+
+    async def publish_raw(self, body: bytes, **properties: Any) -> None:
+        exchange = await self.channel.get_exchange(self.topology.commands, ensure=False)
+        await exchange.publish(aio_pika.Message(body, **properties), CANCEL_KEY, mandatory=True)
+
+    async def dead_letter(self, deadline: float = DEADLINE) -> AbstractIncomingMessage:
+        """Wait for the next dead letter and take it."""
+        queue = await self.channel.get_queue(self.topology.dead, ensure=False)
+        taken: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        tag = await queue.consume(taken.put)
+        try:
+            async with asyncio.timeout(deadline):
+                message = await taken.get()
+            await message.ack()
+            return message
+        finally:
+            await queue.cancel(tag)
+
+    async def depth(self, queue: str) -> int:
+        """Messages ready in `queue`."""
+        declared = await self.channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def run(self, run_id: int) -> Json:
+        row = await self.database.fetchrow("SELECT * FROM runs WHERE run_id = $1", run_id)
+        assert row is not None
+        return dict(row)
+
+    async def cancellations(self, run_id: int) -> list[Json]:
+        rows = await self.database.fetch(queries.LIST_CANCELLATIONS, run_id)
+        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+
+    async def status_becomes(self, run_id: int, *wanted: str, deadline: float = DEADLINE) -> Json:
+        """Wait until the run has one of the `wanted` states; its row."""
+        end = monotonic() + deadline
+        while (run := await self.run(run_id))["status"] not in wanted:
+            assert monotonic() < end, f"run {run_id} stays {run['status']}, not {wanted}"
+            await asyncio.sleep(0.01)
+        return run
+
+    async def outcome_of(self, command_id: str, deadline: float = DEADLINE) -> Json:
+        """Wait until the command has an outcome; its row."""
+        end = monotonic() + deadline
+        while True:
+            row = await self.database.fetchrow(
+                "SELECT * FROM cancellations WHERE command_id = $1::text::uuid", command_id
+            )
+            if row is not None and row["outcome"] is not None:
+                return {**row, "evidence": json.loads(row["evidence"])}
+            assert monotonic() < end, f"command {command_id} has no outcome: {row}"
+            await asyncio.sleep(0.01)
+
+    async def _end_all(self) -> None:
+        for launched in self._launched:
+            await launched.end()
+        for program in self._programs:
+            await program.stop(signal.SIGKILL)
+        for mark in self._marks:
+            for pid in alive(mark):
+                os.kill(pid, signal.SIGKILL)
+
+    async def _delete_queues(self) -> None:
+        names = [self.topology.cancel, self.topology.dead]
+        names += [self.topology.host(host) for host in self._hosts]
+        names += [self.topology.retry(delay) for delay in RETRY_DELAYS]
+        for name in names:
+            await self.channel.queue_delete(name)
+        for name in (self.topology.commands, self.topology.dead_exchange):
+            await self.channel.exchange_delete(name)
