@@ -25,6 +25,7 @@ class Launched:
         options: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
         user: int | None = None,
+        stdin: int = asyncio.subprocess.DEVNULL,
     ) -> "Launched":
         """Start the launcher, as `user` if given (root only)."""
         process = await asyncio.create_subprocess_exec(
@@ -36,7 +37,7 @@ class Launched:
             "--",
             *command,
             env=dict(os.environ if env is None else env),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             user=user,
