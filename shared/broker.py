@@ -7,6 +7,7 @@ publish or declare on them can wait for a reconnect without end.
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
+from weakref import WeakValueDictionary
 
 import aio_pika
 import structlog
@@ -97,7 +98,7 @@ class Publisher:
         self._settings = settings
         self._name = name
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
-        self._in_flight: dict[str, asyncio.Lock] = {}
+        self._by_message_id: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, declare: Callable[[AbstractChannel], Awaitable[None]]) -> NoReturn:
         """Keep a confirming channel open; `declare` prepares the names before it is used."""
@@ -120,8 +121,19 @@ class Publisher:
         return self._channel.done()
 
     async def wait_ready(self) -> None:
-        """Return once a channel is open and its names are declared."""
-        await asyncio.shield(self._channel)
+        """Return once a channel is open and its names are declared.
+
+        Raises ServiceUnavailable if that takes longer than a service may be away at start: the
+        broker can be reached then, but does not let us declare what we need.
+        """
+        try:
+            async with asyncio.timeout(self._settings.startup_timeout + _CONNECT_TIMEOUT):
+                await asyncio.shield(self._channel)
+        except TimeoutError:
+            shown = without_password(self._settings.amqp_url.get_secret_value())
+            raise ServiceUnavailable(
+                f"cannot declare exchanges and queues on RabbitMQ at {shown}"
+            ) from None
 
     async def declare(self, what: Callable[[AbstractChannel], Awaitable[object]]) -> None:
         """Declare something more on the publishing channel. Raises ServiceUnavailable."""
@@ -143,8 +155,8 @@ class Publisher:
                 target = await _exchange(channel, exchange)
                 # aiormq 7.2 files pending confirms by message id: two in flight with the same
                 # one would get each other's answer.
-                lock = self._in_flight.setdefault(message.message_id or "", asyncio.Lock())
-                async with lock:
+                alone = self._by_message_id.setdefault(message.message_id or "", asyncio.Lock())
+                async with alone:
                     await target.publish(message, routing_key, mandatory=True)
         except PublishError as error:
             raise PublishRefused(f"no queue takes messages for {routing_key}") from error
@@ -152,10 +164,6 @@ class Publisher:
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
         except _AWAY as error:
             raise PublishUnknown(f"RabbitMQ did not confirm: {_reason(error)}") from error
-        finally:
-            held = self._in_flight.get(message.message_id or "")
-            if held is not None and not held.locked():
-                del self._in_flight[message.message_id or ""]
 
 
 async def _exchange(channel: AbstractChannel, name: str) -> AbstractExchange:

@@ -71,6 +71,7 @@ async def _serve(
         raise UserError(
             f"cannot listen on {settings.worker_socket}: {error.strerror or error}"
         ) from None
+    await publisher.wait_ready()
     log.info("worker_ready", host=host, socket=str(settings.worker_socket), cgroups=str(runs_root))
     await stop.wait()
     log.info("worker_stopping")

@@ -14,7 +14,6 @@ The exception's class decides which:
 """
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -57,7 +56,6 @@ class Consumer:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._patience = 0.0
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes, or until `stop` has been called."""
@@ -74,27 +72,24 @@ class Consumer:
         if self._stopping.is_set() and not channel.is_closed:
             for queue, tag in zip(queues, tags, strict=True):
                 await queue.cancel(tag)
-            await self._finish_in_flight()
-            self._stopped.set()
+            # Those in flight still need the channel for their acks.
+            await first_of(connection.closed(), self._stopped.wait())
 
     async def stop(self, timeout: float) -> None:
         """Take no more deliveries and give those in flight `timeout` seconds.
 
         What is not finished then goes back to the broker; its deadline is in the database.
         """
-        self._patience = timeout
         self._stopping.set()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout + 2):
-                await self._stopped.wait()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=timeout)
         for task in self._in_flight:
             task.cancel()
-
-    async def _finish_in_flight(self) -> None:
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=self._patience)
+        self._stopped.set()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
+        if self._stopping.is_set():
+            return  # not acknowledged, so it goes back when the channel closes
         # In a task of our own: aio-pika cancels its callbacks when the connection dies, and a
         # stop must go on whatever the connection does.
         task = self._tasks.create_task(self._handle(message))

@@ -1,10 +1,19 @@
 """A worker dies in the middle of a stop; the next one goes on where it was."""
 
 import signal
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tests.support.processes import alive, until_gone
 from tests.support.system import System
+
+
+async def until_left(system: System, deadline: datetime, seconds: float) -> None:
+    """Wait until only `seconds` are left before `deadline`, by the database's clock."""
+    await system.database.fetchval(
+        "SELECT pg_sleep(greatest(0, extract(epoch FROM $1 - clock_timestamp()) - $2))",
+        deadline,
+        seconds,
+    )
 
 
 async def test_killed_in_the_grace_period_it_resumes_with_the_same_deadline(
@@ -17,6 +26,8 @@ async def test_killed_in_the_grace_period_it_resumes_with_the_same_deadline(
 
     await worker.kill()
     assert alive(mark)
+    # Long enough for a grace period that began anew to end visibly late.
+    await until_left(system, before["stop_deadline"], seconds=2)
     await system.worker()
     outcome = await system.outcome_of(command_id)
 
@@ -37,10 +48,7 @@ async def test_killed_past_the_deadline_it_kills_at_once(system: System) -> None
     command_id = await system.publish(1, grace_seconds=1)
     run = await system.status_becomes(1, "canceling")
     await worker.kill()
-    await system.database.fetchval(
-        "SELECT pg_sleep(greatest(0, extract(epoch FROM $1 - clock_timestamp())))",
-        run["stop_deadline"],
-    )
+    await until_left(system, run["stop_deadline"], seconds=0)
 
     await system.worker()
     outcome = await system.outcome_of(command_id)
