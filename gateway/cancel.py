@@ -54,10 +54,13 @@ class CancelHandler:
 
 
 async def _read_body(request: web.Request) -> CancelBody:
-    content = await request.read()
+    try:
+        content = await request.read()
+    except web.RequestPayloadError:  # a Content-Encoding that the body does not have
+        raise invalid({"body": "cannot be decoded"}) from None
     if not content.strip():
         return CancelBody()
-    if request.content_type != "application/json":
+    if "Content-Type" in request.headers and request.content_type != "application/json":
         raise ApiError(
             415,
             "validation_error",

@@ -11,16 +11,16 @@ from gateway.access import Role, Scope, new_token, token_hash
 from gateway.app import serve as serve_gateway
 from shared import cli, lifecycle, logs, queries, settings
 from shared.database import connected
+from shared.migrate import require_current
 from shared.settings import DatabaseSettings, GatewaySettings
 
 app = typer.Typer(
     help="The REST gateway: accepts cancel requests and confirms them.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-tokens = typer.Typer(help="Bearer tokens.", no_args_is_help=True)
+tokens = typer.Typer(help="Bearer tokens.")
 app.add_typer(tokens, name="tokens")
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -67,18 +67,26 @@ def create(
     ] = None,
 ) -> None:
     """Create a token and print it, alone and only this once."""
-    if not 1 <= len(subject) <= 255 or "\x00" in subject:
-        raise cli.UserError("--subject must have 1 to 255 characters")
+    if not 1 <= len(subject) <= 255 or not subject.isprintable() or not subject.strip():
+        raise cli.UserError("--subject must have 1 to 255 printable characters")
     token = new_token()
     configured = settings.load(DatabaseSettings)
     logs.configure(configured.log_format, configured.log_level)
     scopes = sorted(set(scope or Scope))
 
     async def store() -> None:
-        async with connected(configured) as database, database.connection() as connection:
-            await connection.execute(
-                queries.ADD_TOKEN, token_hash(token), subject, role, scopes, rate_limit, expires_in
-            )
+        async with connected(configured) as database:
+            await require_current(database)
+            async with database.connection() as connection:
+                await connection.execute(
+                    queries.ADD_TOKEN,
+                    token_hash(token),
+                    subject,
+                    role,
+                    scopes,
+                    rate_limit,
+                    expires_in,
+                )
 
     asyncio.run(store())
     print(token)

@@ -88,6 +88,16 @@ async def _close(connection: AbstractConnection) -> None:
         pass  # it was gone already
 
 
+async def open_channel(connection: AbstractConnection) -> AbstractChannel:
+    """Open a confirming channel. Raises OSError when the connection is lost meanwhile."""
+    try:
+        # on_return_raises defaults to False, and then an unroutable publish succeeds.
+        return await connection.channel(publisher_confirms=True, on_return_raises=True)
+    except RuntimeError as error:
+        # What aiormq 7.2 raises on a connection that is closed but not yet reported so.
+        raise ConnectionError(str(error)) from error
+
+
 class Publisher:
     """Publishes with mandatory routing and a publisher confirm, on a connection of its own.
 
@@ -105,8 +115,7 @@ class Publisher:
 
         async def session(connection: AbstractConnection) -> None:
             while not connection.is_closed:
-                # on_return_raises defaults to False, and then an unroutable publish succeeds.
-                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                channel = await open_channel(connection)
                 await declare(channel)
                 self._channel.set_result(channel)
                 try:

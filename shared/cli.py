@@ -1,9 +1,12 @@
 """What both command lines share: errors are one line, never a traceback."""
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import asyncpg
 import typer
 from typer._click.exceptions import ClickException
 
@@ -23,6 +26,8 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     """Run `app` and exit: 0 done, 1 a service is unavailable, 2 the command was wrong."""
     try:
         code = app(prog_name=name, standalone_mode=False)
+        if sys.stdout is not None:  # None: it was closed from the start
+            sys.stdout.flush()  # here, where a reader that went away is still ours to handle
     except BaseException as error:
         found = _expected(error)
         if found is None:
@@ -43,13 +48,28 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
             return str(error), EXIT_USAGE
         case ServiceUnavailable():
             return str(error), EXIT_FAILED
+        case asyncpg.PostgresError():
+            return f"Postgres refused: {_one_line(error)}", EXIT_FAILED
         case typer.Abort() | KeyboardInterrupt():
             return "", 130
         case BrokenPipeError():
+            _drop_output()
             return "", 0
+        case OSError(errno=errno.ENOSPC):
+            _drop_output()
+            return "cannot write the output: no space left", EXIT_FAILED
     return None
 
 
 def _first_expected(errors: Sequence[BaseException]) -> tuple[str, int] | None:
     found = [_expected(error) for error in errors]
     return None if None in found else found[0]
+
+
+def _drop_output() -> None:
+    # What is still buffered would fail once more when the interpreter exits, with a traceback.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

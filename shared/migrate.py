@@ -13,6 +13,8 @@ from shared.database import Connection, Database
 
 # Any constant will do, as long as every process takes the same.
 _LOCK = 0x72756E63  # "runc"
+# Seconds. A migration may well take longer than any statement of the service may.
+_PATIENCE = 3600.0
 
 
 class SchemaError(Exception):
@@ -43,7 +45,7 @@ async def migrate(database: Database) -> list[str]:
     Raises SchemaError when the database is ahead of this code.
     """
     async with database.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE)
         await connection.execute(
             """
             CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -55,7 +57,7 @@ async def migrate(database: Database) -> list[str]:
         )
         missing = await _missing(connection)
         for migration in missing:
-            await connection.execute(migration.sql)
+            await connection.execute(migration.sql, timeout=_PATIENCE)
             await connection.execute(
                 "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)",
                 migration.number,

@@ -113,14 +113,6 @@ CLAIM_RUN: Final = """
     RETURNING launch_id
 """
 
-# A launcher that lost the answer to its claim asks again for the same, still waiting, child.
-FIND_CLAIM: Final = """
-    SELECT launch_id
-      FROM runs
-     WHERE run_id = $1 AND status = 'running'
-       AND host = $2 AND boot_id = $3 AND pid = $4 AND start_ticks = $5
-"""
-
 COMPLETE_RUN: Final = """
     UPDATE runs
        SET status = CASE WHEN $4 = 0 THEN 'pass' ELSE 'fail' END,
@@ -143,6 +135,15 @@ FIND_OWN_STATUS: Final = """
     SELECT status
       FROM runs
      WHERE run_id = $1 AND boot_id = $4 AND launcher_pid = $2 AND launcher_start_ticks = $3
+"""
+
+# Also true between two workers, when the one that was stopping the run is gone. Not after a stop
+# that failed: only a new command takes that up again.
+IS_BEING_STOPPED: Final = """
+    SELECT EXISTS (
+        SELECT FROM runs JOIN cancellations c USING (run_id)
+         WHERE run_id = $1 AND status = 'canceling' AND c.outcome IS NULL
+    )
 """
 
 RECORD_LOST: Final = """

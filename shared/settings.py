@@ -1,5 +1,6 @@
 """All settings, with their defaults. The README's table is tested against these classes."""
 
+import re
 import socket
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
 
 from shared.commands import MAX_GRACE_SECONDS
 from shared.socket_path import default_socket
@@ -58,7 +60,7 @@ class DatabaseSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
-        return _with_scheme(url, "postgresql://", "postgres://")
+        return _service_url(url, "postgresql://", "postgres://")
 
 
 class ServiceSettings(DatabaseSettings):
@@ -77,7 +79,9 @@ class ServiceSettings(DatabaseSettings):
     @field_validator("amqp_url")
     @classmethod
     def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
-        return _with_scheme(url, "amqp://", "amqps://")
+        if not URL(_service_url(url, "amqp://", "amqps://").get_secret_value()).host:
+            raise ValueError("must name a host")
+        return url
 
 
 class GatewaySettings(ServiceSettings):
@@ -123,9 +127,20 @@ class WorkerSettings(ServiceSettings):
     )
 
 
-def _with_scheme(url: SecretStr, *schemes: str) -> SecretStr:
-    if not url.get_secret_value().startswith(schemes):
+def _service_url(url: SecretStr, *schemes: str) -> SecretStr:
+    text = url.get_secret_value()
+    if not text.startswith(schemes):
         raise ValueError(f"must start with {' or '.join(schemes)}")
+    # A bare / ? # or @ in a password moves part of it to a place where nothing would hide it.
+    hint = "characters like / ? # @ in a password must be percent-encoded"
+    try:
+        parsed = URL(text)
+    except ValueError:
+        raise ValueError(f"is not a URL; {hint}") from None
+    if re.search(r"://[^/?#]*[/?#].*@", text):
+        raise ValueError(f"has an @ after the host; {hint}")
+    if "password" in parsed.query:
+        raise ValueError("must have its password before the host, not among the parameters")
     return url
 
 

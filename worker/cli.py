@@ -14,6 +14,7 @@ from shared import cli, lifecycle, logs, settings
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
 from shared.database import Database, connected
 from shared.migrate import migrate as bring_up_to_date
+from shared.migrate import require_current
 from shared.settings import DatabaseSettings, WorkerSettings
 from shared.states import RunStatus
 from worker import reports
@@ -21,12 +22,11 @@ from worker.app import serve as serve_worker
 
 app = typer.Typer(
     help="Cancels runs: stops their processes and records the proof.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-runs = typer.Typer(help="Runs as the database has them.", no_args_is_help=True)
+runs = typer.Typer(help="Runs as the database has them.")
 app.add_typer(runs, name="runs")
 
 RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
@@ -59,7 +59,7 @@ def serve(
 def migrate() -> None:
     """Bring the database schema up to date; safe from several processes at once."""
 
-    applied = _with_database(bring_up_to_date)
+    applied = _with_database(bring_up_to_date, current=False)
     print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
@@ -104,12 +104,14 @@ def list_runs(
 T = TypeVar("T")
 
 
-def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+def _with_database(work: Callable[[Database], Awaitable[T]], *, current: bool = True) -> T:
     configured = settings.load(DatabaseSettings)
     logs.configure(configured.log_format, configured.log_level)
 
     async def run() -> T:
         async with connected(configured) as database:
+            if current:
+                await require_current(database)
             return await work(database)
 
     return asyncio.run(run())

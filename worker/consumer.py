@@ -21,7 +21,7 @@ from aio_pika import Message
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from shared.broker import Publisher
+from shared.broker import Publisher, open_channel
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.tasks import first_of
 from shared.topology import RETRY_DELAYS, Topology
@@ -59,7 +59,7 @@ class Consumer:
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes, or until `stop` has been called."""
-        channel = await connection.channel()
+        channel = await open_channel(connection)
         await channel.set_qos(prefetch_count=self._prefetch)
         await self._topology.declare_worker(channel, self._host)
         queues = [

@@ -3,14 +3,17 @@
 What was delivered travels on unchanged: body bytes, type, ids. Our own notes go into headers.
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from pamqp import encode
 from pydantic import ValidationError
 
 from shared.commands import CANCEL_TYPE, CancelCommand
@@ -26,6 +29,11 @@ REASON: Final = "x-reason"
 ERROR: Final = "x-error"
 ORIGINAL_EXCHANGE: Final = "x-original-exchange"
 ORIGINAL_ROUTING_KEY: Final = "x-original-routing-key"
+HEADERS_DROPPED: Final = "x-headers-dropped"
+
+# Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
+# as well: a copy that does not fit would cost the publishing connection, again and again.
+_MAX_HEADERS: Final = 64 * 1024
 
 
 class DeadReason(StrEnum):
@@ -63,7 +71,7 @@ def parse(message: AbstractIncomingMessage) -> CancelCommand:
         command = CancelCommand.model_validate_json(message.body)
     except ValidationError as error:
         raise Undeliverable(DeadReason.MALFORMED, _first_problem(error)) from None
-    if message.message_id is not None and message.message_id != str(command.command_id):
+    if message.message_id is not None and _uuid(message.message_id) != command.command_id:
         raise Undeliverable(DeadReason.MALFORMED, "message_id is not the command_id of the body")
     return command
 
@@ -82,14 +90,14 @@ def attempt_of(message: AbstractIncomingMessage) -> int:
 
 def unchanged(message: AbstractIncomingMessage) -> Message:
     """The same message, to be published elsewhere."""
-    return _copy(message, message.headers)
+    return _copy(message, carried(message.headers))
 
 
 def for_retry(message: AbstractIncomingMessage, failure: Failure) -> Message:
     return _copy(
         message,
         {
-            **_without_deaths(message.headers),
+            **carried(_without_deaths(message.headers)),
             **_failed(message, failure),
             ATTEMPT: attempt_of(message) + 1,
         },
@@ -100,11 +108,20 @@ def for_dead_letters(message: AbstractIncomingMessage, failure: Failure) -> Mess
     return _copy(
         message,
         {
-            **_without_deaths(message.headers),
+            **carried(_without_deaths(message.headers)),
             **_failed(message, failure),
             ATTEMPT: attempt_of(message),
         },
     )
+
+
+def carried(headers: HeadersType) -> HeadersType:
+    """`headers` if they can be sent on, else a note that they were dropped."""
+    try:
+        size = len(encode.field_table(dict(headers)))
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        return {HEADERS_DROPPED: f"cannot be encoded: {error}"[:200]}
+    return headers if size <= _MAX_HEADERS else {HEADERS_DROPPED: f"{size} bytes"}
 
 
 def _failed(message: AbstractIncomingMessage, failure: Failure) -> HeadersType:
@@ -113,11 +130,17 @@ def _failed(message: AbstractIncomingMessage, failure: Failure) -> HeadersType:
     return {
         REASON: failure.reason.value,
         ERROR: failure.error[:1000],
-        FIRST_FAILURE: headers.get(FIRST_FAILURE, now),
+        FIRST_FAILURE: _text(headers, FIRST_FAILURE, now),
         LAST_FAILURE: now,
-        ORIGINAL_EXCHANGE: headers.get(ORIGINAL_EXCHANGE, message.exchange or ""),
-        ORIGINAL_ROUTING_KEY: headers.get(ORIGINAL_ROUTING_KEY, message.routing_key or ""),
+        ORIGINAL_EXCHANGE: _text(headers, ORIGINAL_EXCHANGE, message.exchange or ""),
+        ORIGINAL_ROUTING_KEY: _text(headers, ORIGINAL_ROUTING_KEY, message.routing_key or ""),
     }
+
+
+def _text(headers: Mapping[str, object], name: str, default: str) -> str:
+    # Ours on a retried message; on a first delivery, whatever its publisher put there.
+    value = headers.get(name)
+    return value if isinstance(value, str) and len(value) <= 255 else default
 
 
 def _without_deaths(headers: Mapping[str, object]) -> HeadersType:
@@ -142,6 +165,13 @@ def _copy(message: AbstractIncomingMessage, headers: HeadersType) -> Message:
         type=message.type,
         app_id=message.app_id,
     )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -48,6 +48,13 @@ class Claimed:
     containment: Containment
 
 
+@dataclass(frozen=True, slots=True)
+class Completed:
+    status: RunStatus
+    stopping: bool
+    """Whether a stop of the run is under way or about to be resumed."""
+
+
 class ContainmentFailed(Exception):
     """The run's process cannot be put where it must be; the message says why."""
 
@@ -82,15 +89,6 @@ class Launches:
         gone that had yet to enter it. Raises ContainmentFailed and ServiceUnavailable; the same
         claim may then be made again.
         """
-        async with self._database.connection() as connection:
-            earlier = await connection.fetchval(
-                queries.FIND_CLAIM, run_id, self._host, self._boot_id, child.pid, child.start_ticks
-            )
-            if earlier is not None:
-                run = await store.find_run(connection, run_id)
-                assert run is not None and run.process is not None  # noqa: S101 - found just now
-                return Claimed(run.process.launch_id, run.process.containment)
-
         cgroup = self._contain(run_id, child)
         process = RunProcess(
             host=self._host,
@@ -104,19 +102,26 @@ class Launches:
             containment=Containment.CGROUP if cgroup else Containment.SESSION,
             cgroup=str(cgroup.path) if cgroup else None,
         )
-        # Before the claim: should its commit be in doubt, somebody must look after the run.
-        self._watch(run_id, process)
-        async with self._database.transaction() as connection:
-            claimed = await store.claim(connection, run_id, process)
-            run = await store.find_run(connection, run_id)
+        claimed = None
+        try:
+            async with self._database.transaction() as connection:
+                claimed = await store.claim(connection, run_id, process)
+                run = await store.find_run(connection, run_id)
+        finally:
+            # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
+            # a run that is not claimed yet cannot be recorded as lost.
+            if claimed is not False:
+                self._watch(run_id, process)
         if not claimed:
+            if run is not None and (earlier := _claim_for(child, run, process)):
+                return earlier
             await self._discard(cgroup)
             return _refusal(run)
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
 
-    async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> RunStatus | None:
-        """Record how the command ended; the run's status after that, None if it is not theirs.
+    async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> Completed | None:
+        """Record how the command ended; how the run stands then, None if it is not theirs.
 
         A run that is being canceled keeps its status. Raises ServiceUnavailable.
         """
@@ -136,12 +141,13 @@ class Launches:
                     queries.FIND_OWN_STATUS, *arguments[:3], self._boot_id
                 )
             run = await store.find_run(connection, run_id)
+            stopping = await connection.fetchval(queries.IS_BEING_STOPPED, run_id)
         if status is None:
             return None
         if run is not None and run.process is not None and run.process.cgroup is not None:
             Cgroup(Path(run.process.cgroup)).remove()
         log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
-        return RunStatus(status)
+        return Completed(RunStatus(status), stopping)
 
     async def take_up(self) -> None:
         """Watch over the launchers of an earlier worker's runs on this host."""
@@ -214,6 +220,18 @@ async def _ended(handle: ProcessHandle) -> None:
     finally:
         loop.remove_reader(handle.fd)
         handle.close()
+
+
+def _claim_for(child: Identity, run: Run, asked: RunProcess) -> Claimed | None:
+    """The claim that `child` has already: its launcher lost the answer and asks again."""
+    has = run.process
+    if has is None or run.status is not RunStatus.RUNNING:
+        return None
+    if (has.host, has.boot_id) != (asked.host, asked.boot_id):
+        return None
+    if Identity(has.pid, has.start_ticks) != child:
+        return None
+    return Claimed(has.launch_id, has.containment)
 
 
 def _refusal(run: Run | None) -> Refusal:

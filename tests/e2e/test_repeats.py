@@ -71,13 +71,17 @@ async def test_a_command_for_another_host_reaches_it_when_its_worker_is_back(
     system: System,
 ) -> None:
     other = await system.worker("other-host")
-    await system.worker()
+    here = await system.worker()
     launched, mark = await system.launch_bad_child(
         1, "ignores_term", socket=system.socket("other-host")
     )
     await other.kill()
 
     command_id = await system.publish(1, grace_seconds=0.3)
+    # This worker could see the processes, but on a real second host it could not.
+    await here.event("command_settled", command_id=command_id)
+    assert (await system.run(1))["status"] == "running"
+    assert await system.depth(system.topology.host("other-host")) == 1
     await system.worker("other-host")
 
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -49,6 +50,19 @@ def sleeps() -> None:
 
 def ignores_term() -> None:
     ignore_signals()
+    ready_and_sleep()
+
+
+def defies() -> None:
+    """Says so when it is asked to stop, and goes on."""
+    ignore_signals()
+    signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
+    ready_and_sleep()
+
+
+def obeys_int_only() -> None:
+    ignore_signals()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     ready_and_sleep()
 
 
@@ -96,6 +110,20 @@ def storm() -> NoReturn:
         signal.pause()
 
 
+def relay() -> None:
+    """On the stop signal, hand over to a new process every 10 ms, without end."""
+    signal.signal(signal.SIGTERM, lambda *_: hand_over())
+    ready_and_sleep()
+
+
+def hand_over() -> NoReturn:
+    ignore_signals()
+    while True:
+        if os.fork() != 0:
+            os._exit(0)
+        time.sleep(0.01)
+
+
 def tree() -> None:
     """One of each, as a careless build may leave them."""
     spawn("ignores_term")
@@ -106,11 +134,34 @@ def tree() -> None:
 
 def leaves_cgroup() -> None:
     """As root a job can move itself out of its cgroup; what it does not do is hide its mark."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    mount = next(line.split()[4] for line in mounts if " - cgroup2 " in line)
-    Path(mount, "cgroup.procs").write_text("0")
+    (cgroup_mount() / "cgroup.procs").write_text("0")
     ignore_signals()
     ready_and_sleep()
+
+
+def cannot_leave_cgroup() -> None:
+    """What becomes of the same attempt without privileges."""
+    try:
+        leaves_cgroup()
+    except PermissionError:
+        ready_and_sleep()
+
+
+def threads_cgroup() -> None:
+    """As root a job can make a group below its own in which `cgroup.procs` cannot be read."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next(line.removeprefix("0::") for line in lines if line.startswith("0::"))
+    below = Path(f"{cgroup_mount()}{own}", "threads")
+    below.mkdir()
+    (below / "cgroup.type").write_text("threaded")
+    (below / "cgroup.procs").write_text("0")
+    ignore_signals()
+    ready_and_sleep()
+
+
+def cgroup_mount() -> Path:
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return Path(next(line.split()[4] for line in mounts if " - cgroup2 " in line))
 
 
 if __name__ == "__main__":

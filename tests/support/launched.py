@@ -67,8 +67,11 @@ class Launched:
         async with asyncio.timeout(deadline):
             return (await self.process.stderr.read()).decode()
 
-    async def end(self) -> None:
+    def kill(self) -> None:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 self.process.kill()
+
+    async def end(self) -> None:
+        self.kill()
         await self.process.wait()

@@ -32,3 +32,18 @@ async def until_gone(mark: str, deadline: float = 10.0) -> None:
         if monotonic() > end:
             raise TimeoutError(f"still alive: {left}")
         await asyncio.sleep(0.01)
+
+
+async def until_stopped(mark: str, deadline: float = 10.0) -> None:
+    """Return once every marked process is stopped; TimeoutError after `deadline` seconds."""
+    async with asyncio.timeout(deadline):
+        while {state_of(pid) for pid in alive(mark)} != {"T"}:
+            await asyncio.sleep(0.005)
+
+
+def state_of(pid: int) -> str:
+    """The process's state as ps(1) writes it; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -75,7 +75,9 @@ class System:
             await self.database.close()
             await connection.close()
 
-    async def worker(self, host: str | None = None, **settings: object) -> Program:
+    async def worker(
+        self, host: str | None = None, env: Mapping[str, str] | None = None, **settings: object
+    ) -> Program:
         """Start a worker and wait until it serves. Keywords are settings in lower case."""
         name = host or self.host
         self._hosts.add(name)
@@ -84,6 +86,7 @@ class System:
             "serve",
             CANCEL_HOST_NAME=name,
             CANCEL_WORKER_SOCKET=str(self.socket(name)),
+            **(env or {}),
             **{f"CANCEL_{key.upper()}": str(value) for key, value in settings.items()},
         )
         await program.event("worker_ready")
@@ -219,13 +222,16 @@ class System:
             await asyncio.sleep(0.01)
 
     async def _end_all(self) -> None:
-        for launched in self._launched:
-            await launched.end()
         for program in self._programs:
             await program.stop(signal.SIGKILL)
+        for launched in self._launched:
+            launched.kill()
         for mark in self._marks:
             for pid in alive(mark):
                 os.kill(pid, signal.SIGKILL)
+        # Only now: waiting for a process means waiting for all who hold its pipes.
+        for launched in self._launched:
+            await launched.end()
 
     async def _delete_queues(self) -> None:
         names = [self.topology.cancel, self.topology.dead]

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.commands import RunId
 from shared.errors import ServiceUnavailable
-from shared.states import RunStatus
 from worker.cancel import Canceler
 from worker.launcher import wire
 from worker.launcher.peer import NotAllowed, child_of, launcher_of
@@ -65,15 +64,15 @@ class LauncherApi:
         launcher = launcher_of(request, self._runs_root)
         completion = await _read(request, _Completion)
         run_id, exit_code = completion.run_id, completion.exit_code
-        status = await self._launches.complete(run_id, launcher, exit_code)
-        if status is RunStatus.CANCELING and self._canceler.is_stopping(run_id):
+        completed = await self._launches.complete(run_id, launcher, exit_code)
+        if completed is not None and completed.stopping:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HOLD):
                     await self._canceler.stop_ended(run_id)
-            status = await self._launches.complete(run_id, launcher, exit_code)
-        if status is None:
+            completed = await self._launches.complete(run_id, launcher, exit_code)
+        if completed is None:
             raise NotAllowed(f"run {run_id} is not the caller's")
-        return web.json_response({"status": status, "stopping": self._canceler.is_stopping(run_id)})
+        return web.json_response({"status": completed.status, "stopping": completed.stopping})
 
 
 async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:

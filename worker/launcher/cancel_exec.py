@@ -31,6 +31,7 @@ _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 # Seconds. Longer than the worker may hold an answer back.
 _ANSWER_TIMEOUT = 40.0
+_LEAST_ANSWER_TIMEOUT = 1.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
@@ -95,14 +96,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--start-timeout",
-        type=float,
+        type=_seconds,
         default=30.0,
         metavar="SECONDS",
         help="how long to try to reach the worker before giving up (default %(default)g)",
     )
     parser.add_argument(
         "--report-timeout",
-        type=float,
+        type=_seconds,
         default=600.0,
         metavar="SECONDS",
         help="how long to try to report the exit code (default %(default)g)",
@@ -122,6 +123,13 @@ def _run_id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"{text!r} is not a run id (a whole number from 1)")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0:  # which NaN is not
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
 
 
 def _usage_error(message: str) -> NoReturn:
@@ -187,7 +195,12 @@ def _pass_signals_on(child: int) -> None:
     def pass_on(signum: int, _: object) -> None:
         # To the whole group, as a terminal would. The child is not reaped before this handler
         # is taken away, so its number cannot be another's.
-        os.killpg(child, signum)
+        try:
+            os.killpg(child, signum)
+        except ProcessLookupError:
+            os.kill(child, signum)  # it has yet to enter its session
+        except PermissionError:
+            pass  # it runs as another user: sudo and its like
 
     for signum in _PASSED_ON:
         if signal.getsignal(signum) is not signal.SIG_IGN:
@@ -211,6 +224,7 @@ def _wait(child: int) -> int:
 def _report(options: argparse.Namespace, code: int) -> None:
     """Report the exit code and wait until a stop under way is over."""
     body: dict[str, object] = {"run_id": options.run_id, "exit_code": code}
+    pause = _FIRST_PAUSE
     while True:
         try:
             status, answer = _ask(options.socket, wire.COMPLETIONS, body, options.report_timeout)
@@ -222,6 +236,8 @@ def _report(options: argparse.Namespace, code: int) -> None:
             return
         if not answer.get("stopping"):
             return
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _ask(
@@ -233,7 +249,9 @@ def _ask(
     announced = False
     while True:
         try:
-            status, answer = wire.post(socket, target, body, _ANSWER_TIMEOUT)
+            left = give_up_at - time.monotonic()
+            patience = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
+            status, answer = wire.post(socket, target, body, patience)
             if status < 500:
                 return status, answer
             problem = str(answer.get("error"))
@@ -250,4 +268,9 @@ def _ask(
 
 
 def _say(message: str) -> None:
-    print(f"cancel-exec: {message}", file=sys.stderr, flush=True)
+    # Whoever read stderr may be gone, or it was never open: that must not cost an exit code.
+    if sys.stderr is not None:
+        with suppress(OSError):
+            os.write(
+                sys.stderr.fileno(), f"cancel-exec: {message}\n".encode(errors="backslashreplace")
+            )

@@ -53,7 +53,7 @@ def _read_all(connection: socket.socket) -> bytes:
 def _parse(answer: bytes) -> Answer:
     head, _, body = answer.partition(b"\r\n\r\n")
     try:
-        status = int(head.split(b" ", 2)[1])
-        return status, json.loads(body)
-    except (IndexError, ValueError):
-        raise OSError("the worker's answer was cut off") from None
+        status, content = int(head.split(b" ", 2)[1]), json.loads(body)
+        return status, dict(content)
+    except (IndexError, TypeError, ValueError):
+        raise OSError("the worker's answer was cut off or is not one") from None

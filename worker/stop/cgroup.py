@@ -8,7 +8,7 @@ import errno
 import os
 import select
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -42,7 +42,12 @@ class Cgroup:
         """The pids in it and below."""
         pids: list[int] = []
         for group in self._and_below():
-            pids += map(int, (_read(group / "cgroup.procs") or "").split())
+            try:
+                pids += map(int, (_read(group / "cgroup.procs") or "").split())
+            except OSError as error:
+                # A root job may make threaded groups; ours lists what is in those below it.
+                if error.errno != errno.EOPNOTSUPP or group == self.path:
+                    raise
         return pids
 
     def holds(self, pid: int) -> bool:
@@ -52,7 +57,7 @@ class Cgroup:
 
     def kill(self) -> None:
         """SIGKILL everything in it and below, concurrent forks included."""
-        with suppress(FileNotFoundError):
+        with _removed_is_fine():
             (self.path / "cgroup.kill").write_text("1")
 
     def remove(self) -> bool:
@@ -74,7 +79,8 @@ class Cgroup:
             return None
         # kernfs says "changed" as POLLPRI, and says it once per read.
         poll.register(fd, select.EPOLLPRI)
-        os.read(fd, 256)
+        with _removed_is_fine():
+            os.read(fd, 256)
         return fd
 
     def _and_below(self) -> Iterator[Path]:
@@ -131,12 +137,19 @@ def sweep(root: Path) -> None:
 
 def _read(path: Path) -> str | None:
     """The file's text, or None if its cgroup has been removed. Other errors must not look so."""
-    try:
+    with _removed_is_fine():
         return path.read_text()
+    return None
+
+
+@contextmanager
+def _removed_is_fine() -> Iterator[None]:
+    # ENODEV: the cgroup was removed after the file had been opened.
+    try:
+        yield
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV):
-            return None
-        raise
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
 
 
 def _mount() -> tuple[Path, Path] | None:

@@ -85,9 +85,16 @@ class CgroupTree:
         if not self._may_escape:
             return []
         marked = await asyncio.to_thread(scan.find_marked, self._launch_id)
-        escaped = [stat for stat in marked if not self._cgroup.holds(stat.identity.pid)]
+        escaped = [stat for stat in marked if self._is_outside(stat)]
         self._escaped.update((stat.identity, stat) for stat in escaped)
         return escaped
+
+    def _is_outside(self, stat: ProcessStat) -> bool:
+        if self._cgroup.holds(stat.identity.pid):
+            return False
+        # What ended since the scan is in no cgroup any more, and escaped from none.
+        now = read_stat(stat.identity.pid)
+        return now is not None and now.identity == stat.identity and not now.is_dead
 
     def _send(
         self, identity: Identity, signals: tuple[signal.Signals, ...], *, in_cgroup: bool

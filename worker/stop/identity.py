@@ -3,12 +3,16 @@
 A pid alone names nothing: the kernel gives it to another process as soon as the first is reaped.
 """
 
+import errno
 import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
+
+# Opening a pidfd of a number that only a thread has now: ENOENT, or EINVAL on older kernels.
+_NO_SUCH_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,10 @@ class ProcessHandle:
         """Open the process that `identity` means; None if it is gone, whoever has its pid now."""
         try:
             fd = os.pidfd_open(identity.pid)
-        except ProcessLookupError:
-            return None
+        except OSError as error:
+            if error.errno in _NO_SUCH_PROCESS:
+                return None
+            raise
         # Only now does the check hold: the pidfd keeps naming whichever process we look at here.
         stat = read_stat(identity.pid)
         if stat is None or stat.identity != identity or stat.is_dead:

@@ -31,7 +31,10 @@ def find(kin: Kinship) -> list[ProcessStat]:
     """Every live process of the run, the launcher excepted. Remembers them in `kin`."""
     processes = {stat.identity.pid: stat for stat in _all_processes()}
     roots = _roots(kin, processes)
-    members = _with_descendants(roots, processes) - {kin.launcher.pid}
+    members = _with_descendants(roots, processes)
+    # By identity: once the launcher is gone, one of the run's own processes may get its pid.
+    if _is_there(kin.launcher, processes):
+        members.discard(kin.launcher.pid)
     live = [processes[pid] for pid in members if not processes[pid].is_dead]
     kin.found.update(stat.identity for stat in live)
     return live

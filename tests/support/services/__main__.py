@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with provide() as services:
             return _run(command, services)
-    except ServicesUnavailable as error:
+    except (ServicesUnavailable, OSError) as error:
         say_on_stderr(str(error))
         return OWN_FAILURE
     except KeyboardInterrupt:

@@ -2,7 +2,9 @@
 
 Runs as a script in a session of its own, so neither Ctrl-C nor a ``kill -9`` of the owner stops
 it. Its stdin is a pipe that only the owner holds open; each line on it is ``PID SIGNAL``, a
-process to end with that signal. The end of the pipe means: clean up now. Standard library only.
+process to end with that signal. The end of the pipe means: clean up now. What is left of the
+sandbox then, such as a server's helpers, is known by a variable in its environment. Standard
+library only.
 """
 
 import os
@@ -13,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+MARKER = "RUN_CANCEL_SANDBOX"
 ORDERLY_SECONDS = 3.0
 FORCED_SECONDS = 5.0
 
@@ -23,6 +26,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end_all(_collect())
+    end_marked(directory)
     remove(directory)
 
 
@@ -45,6 +49,39 @@ def end_all(processes: dict[int, int]) -> None:
     left = _wait(processes, ORDERLY_SECONDS)
     _send(dict.fromkeys(left, int(signal.SIGKILL)))
     _wait(left, FORCED_SECONDS)
+
+
+def end_marked(directory: Path) -> None:
+    """Kill what carries the sandbox's marker, again until there is none or 5 s have passed."""
+    deadline = time.monotonic() + FORCED_SECONDS
+    while (left := _marked(directory)) and time.monotonic() < deadline:
+        end_all(dict.fromkeys(left, int(signal.SIGKILL)))
+        for pidfd in left:
+            os.close(pidfd)
+
+
+def _marked(directory: Path) -> list[int]:
+    """Return pidfds of the processes started in this sandbox, whoever their parent is."""
+    marker = f"{MARKER}={directory}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            # Opened before looking, so that the process looked at is the one signaled.
+            pidfd = os.pidfd_open(int(entry.name))
+        except OSError:
+            continue
+        if marker in _environment(entry):
+            found.append(pidfd)
+        else:
+            os.close(pidfd)
+    return found
+
+
+def _environment(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _send(processes: dict[int, int]) -> None:

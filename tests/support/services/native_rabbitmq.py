@@ -126,6 +126,7 @@ class PrivateRabbit:
             ERL_EPMD_PORT=str(self._epmd_port),
             ERL_EPMD_ADDRESS="127.0.0.1",
             ERL_CRASH_DUMP_BYTES="0",
+            ERL_AFLAGS="-start_epmd false",  # no helper may start one that stays behind
             RABBITMQ_NODENAME=NODE_NAME,
             RABBITMQ_DIST_PORT=str(self._distribution_port),
             RABBITMQ_CONF_ENV_FILE=str(home / "rabbitmq-env.conf"),  # there is none

@@ -83,7 +83,7 @@ class Sandbox:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(env),
+                env={**env, guard.MARKER: str(self.path)},
                 cwd=self.path,
                 start_new_session=True,
                 user=account.uid if account else None,
@@ -114,8 +114,8 @@ class Sandbox:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        if self.path.exists():
-            guard.remove(self.path)
+        guard.end_marked(self.path)
+        guard.remove(self.path)
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
@@ -123,7 +123,7 @@ def clean_environment(**settings: str) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C", "LC_ALL": "C", **settings}
 
 
-def log_tail(log: Path, lines: int = 8) -> str:
+def log_tail(log: Path, lines: int = 20) -> str:
     """Return the last lines of a log, indented, or a note that there are none."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace").rstrip()

@@ -1,0 +1,67 @@
+"""What happened when, in ms since the POST, from the demo's clock, the row and the evidence."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import asyncpg
+from rich.table import Table
+
+Json = dict[str, Any]
+
+_CLOCK_SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    at: float
+    what: str
+    source: str
+
+
+async def database_clock_ahead(database: "asyncpg.Pool[asyncpg.Record]") -> float:
+    """By how many seconds Postgres' clock is ahead of ours, judged by the quickest answer."""
+    samples = []
+    for _ in range(_CLOCK_SAMPLES):
+        before = time.time()
+        there = await database.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+        after = time.time()
+        samples.append((after - before, there - (before + after) / 2))
+    return float(min(samples)[1])
+
+
+def of_stop(run: Json, evidence: Json, clock_ahead: float) -> list[Moment]:
+    """The moments of a stop that its row and its evidence tell."""
+    row = {
+        "canceling_at": "claimed: canceling, deadline stored",
+        "stop_deadline": "deadline: the grace period is over",
+        "finished_at": "row written: canceled",
+    }
+    moments = [
+        Moment(run[name].timestamp() - clock_ahead, what, f"runs.{name}")
+        for name, what in row.items()
+    ]
+    for at, sent in groupby(evidence["signals"], key=lambda signal: signal["at"]):
+        signals = list(sent)
+        names = " + ".join(signal["signal"] for signal in signals)
+        what = f"{names} to {signals[0]['processes']} processes"
+        moments.append(Moment(seconds(at), what, "evidence"))
+    proof = f"proved: {evidence['proof']}"
+    return [*moments, Moment(seconds(evidence["proved_at"]), proof, "evidence")]
+
+
+def table(moments: Iterable[Moment], start: float) -> Table:
+    shown = Table("ms", "what", "told by", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    shown.columns[0].justify = "right"
+    shown.columns[0].min_width = 9
+    shown.columns[2].style = "dim"
+    for moment in sorted(moments, key=lambda moment: moment.at):
+        shown.add_row(f"{(moment.at - start) * 1000:.1f}", moment.what, moment.source)
+    return shown
+
+
+def seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

@@ -1,0 +1,284 @@
+"""Runs whose processes resist are stopped and proved gone, and nothing else is touched."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from yarl import URL
+
+from tests.support.launched import Launched
+from tests.support.processes import BAD_CHILD, alive, state_of, until_gone, until_stopped
+from tests.support.services import Services
+from tests.support.system import Json, System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOBODY = 65534
+GRACE = 0.3
+PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A worker with one kind of containment, and two bystanders that no cancel may touch."""
+
+    system: System
+    containment: str
+    stranger: int
+    other_run: tuple[int, ...]
+    run_ids: "count[int]"
+
+    async def launch(self, kind: str, **options: Any) -> "Running":
+        run_id = next(self.run_ids)
+        run = {key: options.pop(key) for key in ("grace", "stop_signal") if key in options}
+        await self.system.add_run(run_id, **run)
+        launched, mark = await self.system.launch_bad_child(run_id, kind, **options)
+        # Whose group and session a signal must stay out of.
+        assert launched.process.pid is not None
+        assert os.getpgid(launched.process.pid) == os.getpgid(self.stranger)
+        assert os.getsid(launched.process.pid) == os.getsid(self.stranger)
+        return Running(self, run_id, launched, mark)
+
+
+@dataclass(frozen=True)
+class Running:
+    stage: Stage
+    run_id: int
+    launched: Launched
+    mark: str
+
+    async def cancel(self, **fields: Any) -> Json:
+        """Publish a cancel and return its evidence, once that was checked against the facts."""
+        return await self.canceled_by(await self.stage.system.publish(self.run_id, **fields))
+
+    async def canceled_by(self, command_id: str) -> Json:
+        system = self.stage.system
+        row = await system.outcome_of(command_id)
+        await until_gone(self.mark, deadline=0)
+        run = await system.run(self.run_id)
+        evidence: Json = row["evidence"]
+        assert (row["outcome"], run["status"]) == ("canceled", "canceled")
+        assert evidence["containment"] == run["containment"] == self.stage.containment
+        assert evidence["proof"] == PROOFS[self.stage.containment]
+        assert evidence["survivors"] == []
+        times = [run["canceling_at"], *map(time_of, evidence["signals"])]
+        times += [datetime.fromisoformat(evidence["proved_at"]), run["finished_at"]]
+        assert times == sorted(times)
+        return evidence
+
+
+def time_of(signal_sent: Json) -> datetime:
+    return datetime.fromisoformat(signal_sent["at"])
+
+
+def names(evidence: Json) -> list[str]:
+    return [sent["signal"] for sent in evidence["signals"]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["cgroup", "session"])
+async def stage(
+    request: pytest.FixtureRequest,
+    services: Services,
+    template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Stage]:
+    directory = tmp_path_factory.mktemp("stage")
+    for path in (directory, directory.parent, directory.parent.parent):
+        path.chmod(0o755)  # jobs of other users must get through to the socket
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(services.database_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    database_url = str(URL(services.database_url).with_path(f"/{name}"))
+    async with System(database_url, services.amqp_url, directory).running() as system:
+        # Only a grace period of the command or of the run can end a stop here before the test.
+        await system.worker(containment=request.param, grace_seconds=60)
+        stranger = await stranger_process()
+        run_ids = count(1)
+        other = next(run_ids)
+        _, other_mark = await system.launch_bad_child(other, "obeys")
+        others = tuple(alive(other_mark))
+        assert len(others) == 2
+        yield Stage(system, request.param, stranger.pid, others, run_ids)
+        assert (await system.run(other))["status"] == "running"
+        stranger.kill()
+        await stranger.wait()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def stranger_process() -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-S", str(BAD_CHILD), "sleeps", f"mark-{uuid4().hex}"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(10):
+        assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.fixture(autouse=True)
+def bystanders_are_untouched(stage: Stage) -> Iterator[None]:
+    """Both would die of a stop signal and stay stopped after a SIGSTOP."""
+    yield
+    assert {state_of(pid) for pid in (stage.stranger, *stage.other_run)} == {"S"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code"),
+    [
+        ("ignores_term", 137),
+        ("setsid_child", 143),
+        ("daemon", 143),
+        ("leaves_children", 143),
+        ("fork_storm", 137),
+        ("relay", 0),
+        ("tree", 143),
+    ],
+)
+async def test_a_tree_that_does_not_obey_is_killed(stage: Stage, kind: str, exit_code: int) -> None:
+    running = await stage.launch(kind)
+
+    evidence = await running.cancel(grace_seconds=GRACE)
+
+    assert evidence["ended"] == "killed"
+    assert names(evidence) == ["SIGTERM", "SIGCONT", "SIGKILL"]
+    assert evidence["duration_ms"] >= GRACE * 1000 - 100
+    assert evidence["escaped"] == []
+    assert await running.launched.exit_code() == exit_code
+
+
+async def test_a_fork_storm_is_killed_to_the_last_process(stage: Stage) -> None:
+    running = await stage.launch("fork_storm")
+
+    evidence = await running.cancel(grace_seconds=GRACE)
+
+    asked, _, killed = (sent["processes"] for sent in evidence["signals"])
+    assert asked < 100 < killed, "the storm was to begin with the stop signal"
+
+
+async def test_an_obedient_tree_is_gone_long_before_its_grace_period_ends(stage: Stage) -> None:
+    running = await stage.launch("obeys")
+
+    evidence = await running.cancel(grace_seconds=30)
+
+    assert evidence["ended"] == "obeyed"
+    assert evidence["duration_ms"] < 200
+    assert names(evidence) == ["SIGTERM", "SIGCONT"]
+    assert [sent["processes"] for sent in evidence["signals"]] == [2, 2]
+    assert await running.launched.exit_code() == 143
+
+
+async def test_a_stopped_tree_is_continued_and_so_obeys(stage: Stage) -> None:
+    running = await stage.launch("stops_itself")
+    await until_stopped(running.mark)
+
+    evidence = await running.cancel(grace_seconds=30)
+
+    assert evidence["ended"] == "obeyed"
+    assert names(evidence) == ["SIGTERM", "SIGCONT"]
+    assert await running.launched.exit_code() == 143
+
+
+async def test_force_goes_straight_to_sigkill(stage: Stage) -> None:
+    running = await stage.launch("obeys")
+
+    evidence = await running.cancel(force=True, grace_seconds=30)
+
+    assert evidence["ended"] == "killed"
+    assert names(evidence) == ["SIGKILL"]
+    assert await running.launched.exit_code() == 137
+
+
+async def test_force_during_the_grace_period_escalates_the_one_stop(stage: Stage) -> None:
+    running = await stage.launch("defies")
+    first = await stage.system.publish(running.run_id, grace_seconds=60)
+    assert await running.launched.line() == "asked"
+
+    second = await stage.system.publish(running.run_id, force=True)
+
+    evidence = await running.canceled_by(first)
+    assert names(evidence) == ["SIGTERM", "SIGCONT", "SIGKILL"]
+    assert evidence["duration_ms"] < 10_000
+    joined = await stage.system.outcome_of(second)
+    assert (joined["outcome"], joined["evidence"]) == ("no_op", {"stop_in_progress": True})
+    run = await stage.system.run(running.run_id)
+    assert run["stop_deadline"] <= run["finished_at"]
+
+
+async def test_the_runs_own_stop_signal_is_sent(stage: Stage) -> None:
+    running = await stage.launch("obeys_int_only", stop_signal="SIGINT")
+
+    evidence = await running.cancel(grace_seconds=30)
+
+    assert evidence["ended"] == "obeyed"
+    assert names(evidence) == ["SIGINT", "SIGCONT"]
+    assert await running.launched.exit_code() == 130
+
+
+async def test_the_runs_own_grace_period_is_used(stage: Stage) -> None:
+    running = await stage.launch("ignores_term", grace=GRACE)
+
+    evidence = await running.cancel()
+
+    assert evidence["ended"] == "killed"
+    assert GRACE * 1000 - 100 <= evidence["duration_ms"] < 10_000
+
+
+async def test_the_commands_grace_period_wins_over_the_runs(stage: Stage) -> None:
+    running = await stage.launch("ignores_term", grace=60)
+
+    evidence = await running.cancel(grace_seconds=GRACE)
+
+    assert evidence["ended"] == "killed"
+    assert GRACE * 1000 - 100 <= evidence["duration_ms"] < 10_000
+
+
+async def test_a_root_job_that_left_its_cgroup_is_found_killed_and_reported(stage: Stage) -> None:
+    if stage.containment == "session":
+        pytest.skip("there is no cgroup to leave")
+    running = await stage.launch("leaves_cgroup")
+    (pid,) = alive(running.mark)
+
+    evidence = await running.cancel(grace_seconds=GRACE)
+
+    assert evidence["ended"] == "killed"
+    assert [process["pid"] for process in evidence["escaped"]] == [pid]
+    assert await running.launched.exit_code() == 137
+
+
+async def test_a_root_job_in_a_threaded_cgroup_of_its_own_is_killed(stage: Stage) -> None:
+    if stage.containment == "session":
+        pytest.skip("there is no cgroup to make one in")
+    running = await stage.launch("threads_cgroup")
+
+    evidence = await running.cancel(grace_seconds=GRACE)
+
+    assert evidence["ended"] == "killed"
+    assert [sent["processes"] for sent in evidence["signals"]] == [1, 1, 1]
+
+
+async def test_a_job_without_privileges_cannot_leave_its_cgroup(stage: Stage) -> None:
+    if stage.containment == "session":
+        pytest.skip("there is no cgroup to leave")
+    running = await stage.launch("cannot_leave_cgroup", user=NOBODY)
+    run = await stage.system.run(running.run_id)
+    assert run["uid"] == NOBODY
+    (pid,) = alive(running.mark)
+    assert str(pid) in Path(run["cgroup"], "cgroup.procs").read_text().split()
+
+    evidence = await running.cancel(grace_seconds=30)
+
+    assert (evidence["ended"], evidence["escaped"]) == ("obeyed", [])
+    assert not Path(run["cgroup"]).exists()

@@ -1,0 +1,223 @@
+"""What is no command goes to the dead letters as it came; the worker goes on."""
+
+import json
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from aio_pika.abc import AbstractIncomingMessage
+
+from shared.commands import BIGINT_MAX, CANCEL_TYPE
+from tests.support.program import Program
+from tests.support.services import Services
+from tests.support.shared_system import shared_system
+from tests.support.system import System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+run_ids = count(1)
+ID = str(uuid4())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    async with shared_system(services, template, tmp_path_factory.mktemp("bad")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker(system: System) -> Program:
+    return await system.worker()
+
+
+async def _goes_on(system: System, worker: Program) -> None:
+    """One worker process, the same as ever, carries out a good command."""
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+    command_id = await system.publish(run_id)
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    assert worker.process.returncode is None
+    assert [event["event"] for event in worker.events].count("worker_ready") == 1
+    assert [event["event"] for event in worker.events].count("consuming") == 1
+
+
+async def _buried(system: System, reason: str, body: bytes) -> AbstractIncomingMessage:
+    message = await system.dead_letter()
+    assert message.headers["x-reason"] == reason
+    assert message.headers["x-error"]
+    assert message.headers["x-original-exchange"] == system.topology.commands
+    assert message.headers["x-original-routing-key"] == "run.cancel"
+    assert message.body == body
+    assert await system.depth(system.topology.dead) == 0
+    assert await system.depth(system.topology.cancel) == 0
+    return message
+
+
+def _command(**fields: Any) -> bytes:
+    return json.dumps({"command_id": ID, "run_id": 1, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"\x00",
+        b"\xff\xfe",
+        b"not JSON",
+        b"{",
+        b"null",
+        b"[]",
+        b"{}",
+        _command()[:-1],
+        _command() + b"{}",
+        b'{"run_id": 1}',
+        json.dumps({"command_id": ID}).encode(),
+        _command(command_id="7"),
+        _command(run_id="1"),
+        _command(run_id=0),
+        _command(run_id=-1),
+        _command(run_id=1.5),
+        _command(run_id=True),
+        _command(run_id=None),
+        _command(run_id=BIGINT_MAX + 1),
+        _command(run_id=10**400),
+        _command(grace_seconds=-1),
+        _command(grace_seconds=600.5),
+        _command(grace_seconds=float("nan")),
+        _command(force="yes"),
+        _command(reason="r" * 256),
+        _command(reason="a\x00b"),
+        _command(requested_at="yesterday"),
+        b'{"command_id": "' + ID.encode() + b'", "run_id": 1, "reason": "\xff"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"x" * 1_000_000,
+        _command(reason="r" * 1_000_000),
+    ],
+    ids=lambda body: f"{len(body)}-{body[:60].decode(errors='replace')}",
+)
+async def test_a_malformed_body_is_buried_byte_for_byte(
+    system: System, worker: Program, body: bytes
+) -> None:
+    await system.publish_raw(body, type=CANCEL_TYPE)
+
+    message = await _buried(system, "malformed", body)
+
+    assert message.type == CANCEL_TYPE
+    await _goes_on(system, worker)
+
+
+@pytest.mark.parametrize("kind", [None, "", "ci.run.cancel.v2", "CI.RUN.CANCEL.V1", "a" * 255])
+async def test_an_unknown_type_is_buried_and_not_guessed_at(
+    system: System, worker: Program, kind: str | None
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+    body = _command(run_id=run_id, command_id=str(uuid4()))
+
+    await system.publish_raw(body, type=kind, correlation_id="c-1", app_id="some-app")
+
+    message = await _buried(system, "unknown_type", body)
+    assert (message.type, message.correlation_id, message.app_id) == (kind, "c-1", "some-app")
+    assert (await system.run(run_id))["status"] == "queued"
+    await _goes_on(system, worker)
+
+
+@pytest.mark.parametrize("message_id", [str(uuid4()), "x", " "])
+async def test_a_message_id_that_is_not_the_command_id_is_buried(
+    system: System, worker: Program, message_id: str
+) -> None:
+    await system.publish_raw(_command(), type=CANCEL_TYPE, message_id=message_id)
+
+    message = await _buried(system, "malformed", _command())
+
+    assert message.message_id == message_id
+    await _goes_on(system, worker)
+
+
+@pytest.mark.parametrize("spelling", [str.upper, "urn:uuid:{}".format])
+async def test_another_spelling_of_the_same_message_id_is_no_error(
+    system: System, worker: Program, spelling: Any
+) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    await system.add_run(run_id)
+
+    await system.publish_raw(
+        _command(command_id=command_id, run_id=run_id),
+        type=CANCEL_TYPE,
+        message_id=spelling(command_id),
+    )
+
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-attempt": "four"},
+        {"x-attempt": -1},
+        {"x-attempt": 2**62},
+        {"x-attempt": [1]},
+        {"x-attempt": None},
+        {"x-death": [{"queue": "runs.cancel", "reason": "expired", "count": 10**6}]},
+        {"x-death": "mine", "x-delivery-count": 99, "x-first-death-reason": 1},
+        {"x-original-exchange": {"a": 1}, "x-original-routing-key": 5, "x-first-failure": [1]},
+        {"x-reason": "harmless", "x-error": "none"},
+        {"deep": {"a": {"b": {"c": [1, 2.5, True, None, {"d": "e"}]}}}},
+        # Beside these no header of ours fits into the one frame that a message's headers have.
+        {"x-big": "a" * 130_900},
+        {f"x-{n}": "a" * 40 for n in range(2500)},
+    ],
+    ids=lambda headers: str(headers)[:40],
+)
+async def test_hostile_headers_neither_stop_the_worker_nor_count_for_anything(
+    system: System, worker: Program, headers: dict[str, Any]
+) -> None:
+    await system.publish_raw(b"bad", type=CANCEL_TYPE, headers=headers)
+
+    message = await _buried(system, "malformed", b"bad")
+
+    assert message.headers["x-attempt"] == 1
+    assert isinstance(message.headers["x-first-failure"], str)
+    assert not [name for name in message.headers if "death" in name or "delivery" in name]
+    await _goes_on(system, worker)
+
+
+async def test_unknown_fields_are_ignored(system: System, worker: Program) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    command_id = await system.publish(run_id, pid=1, host="elsewhere", new={"a": [1]})
+
+    row = await system.outcome_of(command_id)
+    assert (row["run_id"], row["outcome"]) == (run_id, "canceled")
+
+
+async def test_a_command_id_used_for_another_run_is_buried(system: System, worker: Program) -> None:
+    first, second, command_id = next(run_ids), next(run_ids), str(uuid4())
+    await system.add_run(first)
+    await system.add_run(second)
+    await system.publish(first, command_id=command_id)
+    await system.outcome_of(command_id)
+
+    await system.publish(second, command_id=command_id)
+
+    await _buried(system, "command_reused", _command(command_id=command_id, run_id=second))
+    assert (await system.run(second))["status"] == "queued"
+    assert (await system.outcome_of(command_id))["run_id"] == first
+
+
+async def test_many_at_once_do_not_hold_up_a_good_one(system: System, worker: Program) -> None:
+    for n in range(50):
+        await system.publish_raw(b"bad %d" % n, type=CANCEL_TYPE)
+    await _goes_on(system, worker)
+
+    bodies = {(await system.dead_letter()).body for _ in range(50)}
+
+    assert bodies == {b"bad %d" % n for n in range(50)}

@@ -1,0 +1,148 @@
+"""A run's life by the guarded statements: the legal ways lead on, terminal states are final."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from shared import queries
+from tests.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
+from tests.support.services import Services
+from tests.support.shared_system import new_database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_CLAIM = (
+    1,
+    "h1",
+    UUID(IDENTITY["boot_id"]),
+    100,
+    5,
+    99,
+    4,
+    0,
+    UUID(IDENTITY["launch_id"]),
+    "session",
+    None,
+)
+_COMPLETE = (1, 99, 4)
+
+# Every statement that changes a run, as a worker of the run's own host would execute it.
+TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "cancel queued": (queries.CANCEL_QUEUED, (1,)),
+    "claim": (queries.CLAIM_RUN, _CLAIM),
+    "begin stop": (queries.BEGIN_STOP, (1, 10.0)),
+    "escalate": (queries.ESCALATE_STOP, (1,)),
+    "record canceled": (queries.RECORD_CANCELED, (1,)),
+    "pass": (queries.COMPLETE_RUN, (*_COMPLETE, 0, UUID(IDENTITY["boot_id"]))),
+    "fail": (queries.COMPLETE_RUN, (*_COMPLETE, 3, UUID(IDENTITY["boot_id"]))),
+    "lost": (queries.RECORD_LOST, (1, UUID(IDENTITY["launch_id"]), "runner lost")),
+}
+
+LEGAL = {
+    "queued": {"cancel queued": "canceled", "claim": "running"},
+    "running": {"begin stop": "canceling", "pass": "pass", "fail": "fail", "lost": "error"},
+    "canceling": {"record canceled": "canceled", "escalate": "canceling"},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def connection(services: Services, template: str) -> AsyncIterator[Connection]:
+    async with new_database(services, template) as url:
+        opened = await asyncpg.connect(url)
+        yield opened
+        await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(connection: Connection) -> AsyncIterator[Connection]:
+    """All that a test does is rolled back."""
+    transaction = connection.transaction()
+    await transaction.start()
+    yield connection
+    await transaction.rollback()
+
+
+async def _do(database: Connection, transition: str) -> None:
+    query, arguments = TRANSITIONS[transition]
+    await database.fetchval(query, *arguments)
+
+
+async def _run(database: Connection) -> Row:
+    row = await database.fetchrow(queries.FIND_RUN, 1)
+    assert row is not None
+    return dict(row)
+
+
+@pytest.mark.parametrize("transition", TRANSITIONS)
+@pytest.mark.parametrize("row", IN_EACH_STATE, ids=lambda row: f"{row['status']}-{len(row)}")
+async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
+    database: Connection, row: Row, transition: str
+) -> None:
+    await insert(database, "runs", {"run_id": 1, "stop_signal": "SIGTERM", **row})
+    before = await _run(database)
+
+    await _do(database, transition)
+
+    after = await _run(database)
+    wanted = LEGAL.get(row["status"], {}).get(transition)
+    if wanted is None:
+        assert after == before
+    else:
+        assert after["status"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("life", "end"),
+    [
+        (["cancel queued"], "canceled"),
+        (["claim", "pass"], "pass"),
+        (["claim", "fail"], "fail"),
+        (["claim", "lost"], "error"),
+        (["claim", "begin stop", "record canceled"], "canceled"),
+        (["claim", "begin stop", "escalate", "record canceled"], "canceled"),
+        # The late ones lose.
+        (["cancel queued", "claim"], "canceled"),
+        (["claim", "pass", "begin stop", "record canceled"], "pass"),
+        (["claim", "begin stop", "pass"], "canceling"),
+        (["claim", "begin stop", "record canceled", "fail"], "canceled"),
+        (["claim", "begin stop", "lost", "record canceled"], "canceled"),
+    ],
+)
+async def test_a_life(database: Connection, life: list[str], end: str) -> None:
+    await database.execute(queries.ADD_RUN, 1, None, "SIGTERM")
+
+    for transition in life:
+        await _do(database, transition)
+
+    assert (await _run(database))["status"] == end
+
+
+async def test_a_stop_that_begins_again_keeps_its_deadline(database: Connection) -> None:
+    await insert(database, "runs", {"run_id": 1, **RUNNING, "stop_signal": "SIGTERM"})
+    await _do(database, "begin stop")
+    first = (await _run(database))["stop_deadline"]
+
+    await database.fetchval(queries.BEGIN_STOP, 1, 60.0)
+
+    assert (await _run(database))["stop_deadline"] == first
+
+
+async def test_an_outcome_on_record_is_not_overwritten(database: Connection) -> None:
+    await insert(database, "runs", {"run_id": 1, **RUNNING, "stop_signal": "SIGTERM"})
+    command = uuid4()
+
+    async def record(outcome: str, reason: str) -> Row:
+        await database.execute(
+            queries.RECORD_COMMAND,
+            command, 1, "rest", None, None, reason, False, None, None, outcome, "{}",
+        )  # fmt: skip
+        (row,) = await database.fetch(queries.LIST_CANCELLATIONS, 1)
+        return dict(row)
+
+    first = await record("no_op", "first")
+
+    assert await record("stop_failed", "second") == first

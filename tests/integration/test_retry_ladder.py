@@ -1,0 +1,184 @@
+"""Commands that do not find a live run: tried again for a while, recorded, or buried."""
+
+import json
+from collections.abc import AsyncIterator
+from itertools import count
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from yarl import URL
+
+from shared.commands import CANCEL_TYPE
+from shared.topology import RETRY_DELAYS
+from tests.support.api import Api
+from tests.support.program import Program
+from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, Row, insert_run
+from tests.support.services import Services
+from tests.support.shared_system import shared_system
+from tests.support.system import System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+run_ids = count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    async with shared_system(services, template, tmp_path_factory.mktemp("retry")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker(system: System) -> Program:
+    return await system.worker()
+
+
+async def test_a_run_whose_row_comes_late_is_canceled(system: System, worker: Program) -> None:
+    run_id = next(run_ids)
+    command_id = await system.publish(run_id, reason="early")
+    await worker.event("command_retried", command_id=command_id, attempt=1)
+
+    await system.add_run(run_id)
+
+    row = await system.outcome_of(command_id)
+    assert (row["outcome"], row["reason"]) == ("canceled", "early")
+    (settled,) = [
+        event
+        for event in worker.events
+        if event["event"] in ("command_retried", "command_settled")
+        and event.get("command_id") == command_id
+    ][1:]
+    assert settled["event"] == "command_settled"
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+async def test_each_attempt_waits_longer(system: System, worker: Program, attempt: int) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    body = json.dumps({"command_id": command_id, "run_id": run_id}).encode()
+
+    await system.publish_raw(
+        body, type=CANCEL_TYPE, message_id=command_id, headers={"x-attempt": attempt}
+    )
+
+    event = await worker.event("command_retried", command_id=command_id, attempt=attempt)
+    assert event["queue"] == system.topology.retry(RETRY_DELAYS[attempt - 1])
+    await system.add_run(run_id)  # so that the ladder ends with the next attempt
+
+
+async def test_after_the_last_attempt_it_is_buried(system: System, worker: Program) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    body = json.dumps({"command_id": command_id, "run_id": run_id}).encode()
+
+    await system.publish_raw(
+        body, type=CANCEL_TYPE, message_id=command_id, headers={"x-attempt": 4}
+    )
+
+    message = await system.dead_letter()
+    assert message.body == body
+    assert message.headers["x-reason"] == "unknown_run"
+    assert message.headers["x-attempt"] == 4
+    assert message.headers["x-error"] == f"run {run_id} is unknown"
+    assert message.message_id == command_id
+
+
+async def test_a_retried_command_arrives_unchanged(system: System) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    body = json.dumps({"run_id": run_id, "command_id": command_id, "new": [1]}).encode()
+    await system.publish_raw(
+        body, type=CANCEL_TYPE, message_id=command_id, correlation_id="c-1", headers={"mine": "1"}
+    )
+
+    retried = await (await system.channel.get_queue(system.topology.retry(1), ensure=False)).get(
+        timeout=10, fail=True, no_ack=True
+    )
+
+    assert retried.body == body
+    assert (retried.message_id, retried.correlation_id) == (command_id, "c-1")
+    assert retried.headers["mine"] == "1"
+    assert retried.headers["x-attempt"] == 2
+    assert retried.headers["x-original-exchange"] == system.topology.commands
+    assert retried.headers["x-original-routing-key"] == "run.cancel"
+
+
+@pytest.mark.parametrize(
+    "row", [PASS, FAIL, ERROR, NEVER_STARTED], ids=lambda row: str(row["status"])
+)
+async def test_a_run_that_is_over_stays_as_it_is(system: System, worker: Program, row: Row) -> None:
+    run_id = next(run_ids)
+    await insert_run(system.database, run_id, row)
+    before = await system.run(run_id)
+
+    command_id = await system.publish(run_id)
+
+    recorded = await system.outcome_of(command_id)
+    assert recorded["outcome"] == "no_op"
+    assert recorded["evidence"] == {"run_status": row["status"]}
+    assert await system.run(run_id) == before
+
+
+async def test_a_duplicate_changes_nothing(system: System, worker: Program) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    await system.add_run(run_id)
+    await system.publish(run_id, command_id=command_id, reason="first")
+    first = await system.outcome_of(command_id)
+    before = await system.run(run_id)
+
+    for _ in range(3):
+        await system.publish(run_id, command_id=command_id, reason="again", force=True)
+    await worker.event("command_settled", command_id=command_id, count=4)
+
+    assert len(await system.cancellations(run_id)) == 1
+    assert await system.outcome_of(command_id) == first
+    assert await system.run(run_id) == before
+
+
+async def test_a_direct_publish_is_recorded_with_its_publisher(
+    system: System, worker: Program
+) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    user = URL(system.amqp_url).user
+    await system.add_run(run_id)
+    command = {
+        "command_id": command_id,
+        "run_id": run_id,
+        "requested_by": "scheduler",
+        "requested_at": "2026-01-02T03:04:05+00:00",
+        "grace_seconds": 2.5,
+    }
+
+    await system.publish_raw(
+        json.dumps(command).encode(), type=CANCEL_TYPE, message_id=command_id, user_id=user
+    )
+
+    row = await system.outcome_of(command_id)
+    assert (row["via"], row["publisher"], row["requested_by"]) == ("direct", user, "scheduler")
+    assert row["requested_at"].isoformat() == command["requested_at"]
+    assert row["grace_seconds"] == 2.5
+
+
+async def test_a_direct_publisher_that_does_not_say_who_it_is_stays_unknown(
+    system: System, worker: Program
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    row = await system.outcome_of(await system.publish(run_id))
+
+    assert (row["via"], row["publisher"], row["requested_by"]) == ("direct", None, None)
+
+
+async def test_a_request_over_http_is_recorded_as_such(system: System, worker: Program) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+    api = Api(await system.gateway(), system.http, await system.token(subject="bob"))
+
+    assert (await api.cancel(run_id, {"reason": "superseded"})).status == 202
+
+    await system.status_becomes(run_id, "canceled")
+    (row,) = await system.cancellations(run_id)
+    assert (row["via"], row["requested_by"], row["reason"]) == ("rest", "bob", "superseded")
+    assert row["publisher"] == URL(system.amqp_url).user
+    assert row["requested_at"] <= row["received_at"]

@@ -1,0 +1,173 @@
+"""Looking at a launch from outside, step by step: the waiting child, the socket, the claim."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from time import monotonic
+
+from tests.support.launched import Launched
+from tests.support.program import DEADLINE
+from tests.support.system import System
+
+# Leaves one line per start, which a test can compare with the recorded process.
+MARKING = 'echo "$$ $CANCEL_LAUNCH_ID" >> "$0"; exit "$1"'
+
+
+# Says that it runs, and ends with the code that it is told by a file.
+WAITS = 'echo ready; until [ -s "$0" ]; do sleep 0.02; done; exit "$(cat "$0")"'
+
+
+def marking(path: Path, exit_code: int = 0) -> tuple[str, ...]:
+    """A command that writes its pid and launch id to `path` and exits."""
+    return "sh", "-c", MARKING, str(path), str(exit_code)
+
+
+def starts(path: Path) -> list[tuple[int, str]]:
+    """Pid and launch id of each start of a `marking` command."""
+    if not path.exists():
+        return []
+    return [(int(pid), launch) for pid, launch in map(str.split, path.read_text().splitlines())]
+
+
+async def eventually(what: Callable[[], bool], deadline: float = DEADLINE) -> None:
+    end = monotonic() + deadline
+    while not what():
+        assert monotonic() < end, f"did not happen: {what}"
+        await asyncio.sleep(0.005)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields behind the name in /proc/PID/stat; empty if there is no such process."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
+
+
+def is_live(pid: int) -> bool:
+    return bool(fields := _stat(pid)) and fields[0] not in "ZX"
+
+
+def is_stopped(pid: int) -> bool:
+    return _stat(pid)[:1] == ["T"]
+
+
+def children(pid: int) -> list[int]:
+    entries = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    return [child for child in entries if _stat(child)[1:2] == [str(pid)]]
+
+
+async def waiting_child(launcher: int) -> int:
+    """The child at the barrier, once it has a session of its own."""
+
+    def is_there() -> bool:
+        return any(_stat(child)[3] == str(child) for child in children(launcher))
+
+    await eventually(is_there)
+    (child,) = children(launcher)
+    return child
+
+
+async def connected(pid: int) -> None:
+    """Return once `pid` holds a connection to a Unix socket: it is asking or has asked."""
+
+    def is_connected() -> bool:
+        lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+        connections = {line.split()[6] for line in lines if line.split()[5] == "03"}
+        with suppress(FileNotFoundError):
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                with suppress(FileNotFoundError):
+                    link = Path(entry.path).readlink().name
+                    if link.startswith("socket:[") and link[8:-1] in connections:
+                        return True
+        return False
+
+    await eventually(is_connected)
+
+
+@asynccontextmanager
+async def locked_run(system: System, run_id: int) -> AsyncIterator[None]:
+    """Hold the run's row: whoever would change it waits in the database."""
+    async with system.database.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM runs WHERE run_id = $1 FOR UPDATE", run_id)
+        yield
+
+
+async def blocked_in_database(system: System, statements: int = 1) -> None:
+    """Wait until so many statements wait for a lock in this test's database."""
+    end = monotonic() + DEADLINE
+    while (
+        await system.database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        < statements
+    ):
+        assert monotonic() < end, "nothing waits for a lock"
+        await asyncio.sleep(0.005)
+
+
+class Launch:
+    """Run 1, about to be launched, and the file in which its command leaves a trace."""
+
+    def __init__(self, system: System, launched: Launched, child: int, marks: Path) -> None:
+        self.system = system
+        self.launched = launched
+        self.child = child
+        self.marks = marks
+
+    @classmethod
+    async def begin(cls, system: System) -> "Launch":
+        await system.add_run(1)
+        marks = system.directory / "marks"
+        launched = await system.launch(1, *marking(marks))
+        return cls(system, launched, await waiting_child(launched.process.pid), marks)
+
+    def stop_launcher(self) -> None:
+        self.launched.process.send_signal(signal.SIGSTOP)
+
+    async def kill_launcher(self) -> None:
+        self.launched.process.kill()
+        await self.launched.process.wait()
+
+    async def never_ran(self, status: str) -> None:
+        await eventually(lambda: not is_live(self.child))
+        run = await self.system.status_becomes(1, status)
+        assert starts(self.marks) == []
+        assert bool(run["error"]) == (status == "error")
+
+    async def ran_once_registered(self) -> None:
+        assert await self.launched.exit_code() == 0
+        run = await self.system.run(1)
+        assert run["status"] == "pass"
+        assert starts(self.marks) == [(run["pid"], str(run["launch_id"]))]
+        assert run["pid"] == self.child
+
+
+class Command:
+    """The command of run 1: it waits to be told its exit code."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._code = system.directory / "code"
+        self.launched: Launched
+        self.pid: int
+
+    async def start(self, *options: str) -> Launched:
+        await self._system.add_run(1)
+        self.launched = await self._system.launch(
+            1, "sh", "-c", WAITS, str(self._code), options=options
+        )
+        await self.launched.ready()
+        self.pid = (await self._system.run(1))["pid"]
+        return self.launched
+
+    def end_with(self, code: int) -> None:
+        self._code.write_text(str(code))
+
+    async def ended_with(self, code: int) -> None:
+        self.end_with(code)
+        # Reaped: its launcher has the exit code, and signals are for nobody else any more.
+        await eventually(lambda: not os.path.exists(f"/proc/{self.pid}"))  # noqa: PTH110

@@ -1,0 +1,105 @@
+"""A network between a program and a service, to be stalled, cut, and brought up late."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from yarl import URL
+
+_DEFAULT_PORTS = {"postgresql": 5432, "amqp": 5672}
+
+
+class TcpProxy:
+    """Forwards a local port to the service at `url`; `proxied` is the URL that goes through it."""
+
+    def __init__(self, url: str) -> None:
+        self._target = URL(url)
+        # Bound but not listening: the port is ours, and connections to it are refused.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self._flowing = asyncio.Event()
+        self._answers_flow = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._refusing = False
+        self.resume()
+
+    @property
+    def proxied(self) -> str:
+        return str(self._target.with_host("127.0.0.1").with_port(self.port))
+
+    async def listen(self) -> None:
+        """Accept connections from now on."""
+        self._server = await asyncio.start_server(self._connected, sock=self._socket)
+
+    def stall(self) -> None:
+        """Deliver nothing more, in either direction, while every connection stays open."""
+        self._flowing.clear()
+        self._answers_flow.clear()
+
+    def stall_answers(self) -> None:
+        """Deliver what the program sends, but nothing that the service says."""
+        self._answers_flow.clear()
+
+    def resume(self) -> None:
+        """Deliver all that was held back, and go on."""
+        self._flowing.set()
+        self._answers_flow.set()
+
+    def refuse(self) -> None:
+        """Drop every new connection at once."""
+        self._refusing = True
+
+    def accept(self) -> None:
+        self._refusing = False
+
+    async def cut(self) -> None:
+        """Drop every connection there is."""
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self.cut()
+        self._socket.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # In a task of our own: a cancelled callback is logged by asyncio as an error.
+        connection = asyncio.create_task(self._forward(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            if self._refusing:
+                return
+            answers, upstream = await asyncio.open_connection(
+                self._target.host, self._target.port or _DEFAULT_PORTS[self._target.scheme]
+            )
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pump(reader, upstream))
+                both.create_task(_pump(answers, writer, self._answers_flow))
+        except* OSError:
+            pass  # either side went away, and so does the other
+        finally:
+            for side in (writer, upstream):
+                if side is not None:
+                    side.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _pump(reader, writer, self._flowing)
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event
+) -> None:
+    while data := await reader.read(65536):
+        await flow.wait()
+        writer.write(data)
+        await writer.drain()
+    with suppress(OSError):
+        writer.write_eof()

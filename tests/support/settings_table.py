@@ -1,0 +1,66 @@
+"""The README's table of settings, made from the classes that read them.
+
+`python -m tests.support.settings_table` prints it, ready to be pasted.
+"""
+
+from enum import Enum
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from shared.settings import (
+    DatabaseSettings,
+    GatewaySettings,
+    ServiceSettings,
+    WorkerSettings,
+    environment_name,
+)
+
+README = Path(__file__).parents[2] / "README.md"
+START, END = "<!-- settings -->", "<!-- /settings -->"
+
+# What these are differs from host to host and from user to user.
+_IN_WORDS = {
+    "host_name": "the machine's host name",
+    "worker_socket": (
+        "root: `/run/cancel-worker/worker.sock`; "
+        "else `$XDG_RUNTIME_DIR/cancel-worker/worker.sock`, "
+        "without that `/tmp/cancel-worker-<uid>/worker.sock`"
+    ),
+}
+
+
+def table() -> str:
+    """The rows of all settings, each once, under a heading."""
+    rows = dict.fromkeys(
+        row(cls, name)
+        for cls in (DatabaseSettings, ServiceSettings, GatewaySettings, WorkerSettings)
+        for name in cls.model_fields
+    )
+    return "\n".join(("| setting | default | meaning |", "| --- | --- | --- |", *rows))
+
+
+def row(cls: type[DatabaseSettings], name: str) -> str:
+    field = cls.model_fields[name]
+    return f"| `{environment_name(cls, name)}` | {_default(name, field)} | {field.description} |"
+
+
+def in_readme() -> str:
+    """What the README has between the marks."""
+    _, _, rest = README.read_text().partition(START)
+    found, end, _ = rest.partition(END)
+    assert end, f"{README.name} has no table between {START} and {END}"
+    return found.strip()
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name in _IN_WORDS:
+        return _IN_WORDS[name]
+    if field.is_required():
+        return "required"
+    value = field.default.value if isinstance(field.default, Enum) else field.default
+    return "empty" if value == "" else f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(table())

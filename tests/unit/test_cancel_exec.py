@@ -1,0 +1,198 @@
+"""`cancel-exec` alone: what it refuses, and what it does while no worker answers."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.launched import CANCEL_EXEC
+
+MARK = 'touch "$0"'
+
+
+def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [CANCEL_EXEC, *arguments], capture_output=True, text=True, env=env, timeout=30, check=False
+    )
+
+
+def only_line(stderr: str) -> str:
+    (line,) = stderr.splitlines()
+    assert line.startswith("cancel-exec: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((), "--run-id"),
+        (("--run-id", "1"), "--"),
+        (("--run-id", "1", "true"), "true"),
+        (("--run-id", "1", "--"), "no command"),
+        (("--run-id", "0", "--", "true"), "'0'"),
+        (("--run-id", "-1", "--", "true"), "--run-id"),
+        (("--run-id", "one", "--", "true"), "'one'"),
+        (("--run-id", "٣", "--", "true"), "not a run id"),
+        (("--run-id", str(2**63), "--", "true"), "not a run id"),
+        (("--run-id", "9" * 5000, "--", "true"), "--run-id"),
+        (("--run-id", "1", "--colour", "--", "true"), "--colour"),
+        (("--run-id", "1", "--socket", "--", "true"), "--socket"),
+        (("--run-id", "1", "--start-timeout", "soon", "--", "true"), "'soon'"),
+        (("--run-id", "1", "--start-timeout", "nan", "--", "true"), "'nan'"),
+        (("--run-id", "1", "--report-timeout", "-1", "--", "true"), "--report-timeout"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], problem: str
+) -> None:
+    ended = run(*arguments)
+
+    assert ended.returncode == 2
+    assert problem in only_line(ended.stderr)
+    assert ended.stdout == ""
+
+
+def test_help_names_every_exit_code_of_its_own() -> None:
+    ended = run("--help")
+
+    assert ended.returncode == 0
+    assert all(code in ended.stdout for code in ("123", "125", "126", "127", "128"))
+
+
+def test_without_a_worker_it_gives_up_and_runs_nothing(tmp_path: Path) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "none.sock"
+
+    ended = run(
+        *("--run-id", "1", "--start-timeout", "0.2", "--", "sh", "-c", MARK, str(mark)),
+        CANCEL_WORKER_SOCKET=str(path),
+    )
+
+    assert ended.returncode == 125
+    assert not mark.exists()
+    lines = ended.stderr.splitlines()
+    assert all(line.startswith("cancel-exec: ") and str(path) in line for line in lines)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_waits_for_a_worker_ends_it_at_once(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "none.sock"
+    with subprocess.Popen(
+        [CANCEL_EXEC, "--run-id", "1", "--socket", path, "--", "sh", "-c", MARK, mark],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as launcher:
+        assert launcher.stderr is not None
+        assert "trying again" in launcher.stderr.readline()
+
+        launcher.send_signal(signum)
+
+        assert launcher.wait(timeout=2) == -signum
+        # End of file: the child at the barrier has gone too.
+        assert launcher.stderr.read() == ""
+    assert not mark.exists()
+
+
+@contextmanager
+def fake_worker(path: Path, *answers: bytes) -> Iterator[list[bytes]]:
+    """Gives one of `answers` to each connection, in their order, and then hangs up for good."""
+    requests: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listening.accept()
+                with connection:
+                    requests.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield requests
+        thread.join(10)
+
+
+def http(status: str, body: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\r\n{body}".encode()
+
+
+GRANTED = http("200 OK", '{"launch_id": "x-1", "containment": "cgroup"}')
+RECORDED = http("200 OK", '{"status": "pass", "stopping": false}')
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"HTTP/1.1",
+        b"nonsense",
+        GRANTED[:-5],
+        http("200 OK", "7"),
+        http("200 OK", "[1]"),
+        http("503 Service Unavailable", '{"error": "Postgres is away"}'),
+        http("500 Internal Server Error", "<html>"),
+    ],
+)
+def test_an_answer_that_is_cut_off_or_an_error_is_asked_for_again(
+    tmp_path: Path, broken: bytes
+) -> None:
+    path = tmp_path / "fake.sock"
+    with fake_worker(path, broken, GRANTED, broken, RECORDED) as requests:
+        ended = run(
+            "--run-id", "1", "--socket", str(path), "--", "/bin/sh", "-c", "echo $CANCEL_LAUNCH_ID"
+        )
+
+    assert (ended.returncode, ended.stdout) == (0, "x-1\n")
+    assert len(requests) == 4
+    assert requests[0] == requests[1] and requests[2] == requests[3]
+    assert all(line.startswith("cancel-exec: ") for line in ended.stderr.splitlines())
+
+
+def test_a_worker_that_never_answers_is_given_up_in_time(tmp_path: Path) -> None:
+    path, mark = tmp_path / "mute.sock", tmp_path / "mark"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        ended = run(
+            *("--run-id", "1", "--socket", str(path), "--start-timeout", "0.5"),
+            *("--", "sh", "-c", MARK, str(mark)),
+        )
+
+    assert ended.returncode == 125
+    assert "timed out" in ended.stderr
+    assert not mark.exists()
+
+
+def test_it_asks_again_while_a_stop_is_under_way(tmp_path: Path) -> None:
+    path = tmp_path / "fake.sock"
+    stopping = http("200 OK", '{"status": "canceling", "stopping": true}')
+    with fake_worker(path, GRANTED, stopping, stopping, RECORDED) as requests:
+        ended = run("--run-id", "1", "--socket", str(path), "--", "/bin/sh", "-c", "exit 3")
+
+    assert ended.returncode == 3
+    assert len(requests) == 4
+
+
+def test_it_needs_the_standard_library_only() -> None:
+    """Site packages are out of its reach here: what it imports must come with Python."""
+    root = str(Path(__file__).parents[2])
+    program = f"import sys; sys.path.append({root!r}); sys.argv[1:] = ['--help']; "
+    program += "from worker.launcher.cancel_exec import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,117 @@
+"""Settings: read from the environment, refused by name, never shown; documented as they are."""
+
+import pytest
+
+from shared.settings import (
+    DatabaseSettings,
+    GatewaySettings,
+    InvalidSettings,
+    WorkerSettings,
+    load,
+)
+from tests.support import settings_table
+
+SECRET = "open-sesame"
+DATABASE_URL = f"postgresql://ci:{SECRET}@db.example/ci"
+AMQP_URL = f"amqp://ci:{SECRET}@mq.example/"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", DATABASE_URL)
+    monkeypatch.setenv("AMQP_URL", AMQP_URL)
+
+
+def test_the_readme_has_the_table_that_the_settings_make() -> None:
+    assert settings_table.in_readme() == settings_table.table(), (
+        "paste the output of `python -m tests.support.settings_table` into the README"
+    )
+
+
+def test_every_setting_is_explained_in_one_table_row() -> None:
+    for cls in (GatewaySettings, WorkerSettings):
+        for name, field in cls.model_fields.items():
+            assert field.description, name
+            row = settings_table.row(cls, name)
+            assert row.count("|") == 4, row
+            assert "\n" not in row
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", f"mysql://ci:{SECRET}@db/ci"),
+        ("DATABASE_URL", f"postgresql://ci:{SECRET}@db:port/ci"),
+        ("DATABASE_URL", f"postgresql://ci:{SECRET}@db:99999/ci"),
+        # A bare / # or ? in a password ends the host early.
+        ("DATABASE_URL", f"postgresql://ci:1/{SECRET}@db/ci"),
+        ("DATABASE_URL", f"postgresql://ci:1#{SECRET}@db/ci"),
+        ("DATABASE_URL", f"postgresql://ci:1?{SECRET}@db/ci"),
+        ("DATABASE_URL", f"postgresql://ci@db/ci?password={SECRET}"),
+        ("DATABASE_URL", ""),
+        ("AMQP_URL", f"http://ci:{SECRET}@mq/"),
+        ("AMQP_URL", f"amqp://ci:{SECRET}/@mq/"),
+        ("AMQP_URL", "amqp://"),
+        ("CANCEL_DATABASE_POOL_SIZE", SECRET),
+        ("CANCEL_DATABASE_POOL_SIZE", "0"),
+        ("CANCEL_DATABASE_TIMEOUT", "0"),
+        ("CANCEL_CONFIRM_TIMEOUT", "inf"),
+        ("CANCEL_STARTUP_TIMEOUT", "nan"),
+        ("CANCEL_LOG_FORMAT", SECRET),
+        ("CANCEL_LOG_LEVEL", SECRET),
+        ("CANCEL_TOPOLOGY_PREFIX", "open sesame"),
+        ("CANCEL_HOST_NAME", "a/b"),
+        ("CANCEL_WORKER_SOCKET_MODE", "rw-"),
+        ("CANCEL_GRACE_SECONDS", "601"),
+        ("CANCEL_CONTAINMENT", SECRET),
+        ("CANCEL_PREFETCH", "65536"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_variable_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidSettings) as refused:
+        load(WorkerSettings)
+
+    message = str(refused.value)
+    assert message.startswith(f"{variable}: ")
+    assert SECRET not in message
+    assert "\n" not in message
+
+
+def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("CANCEL_GATEWAY_PORT", "http")
+
+    with pytest.raises(InvalidSettings, match=r"DATABASE_URL: is not set; CANCEL_GATEWAY_PORT: "):
+        load(GatewaySettings)
+
+
+def test_an_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANCEL_GATEWAY_PORT", "8081")
+
+    assert load(GatewaySettings, gateway_port=8082).gateway_port == 8082
+    assert load(GatewaySettings, gateway_port=None).gateway_port == 8081
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://ci@db",
+        "postgresql:///ci?host=/run/postgresql",
+        "postgresql://ci:a%2Fb%23c%40d@db:5433/ci?sslmode=require",
+        "postgresql://ci:a:b@db/ci",
+    ],
+)
+def test_usual_database_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    assert load(DatabaseSettings).database_url.get_secret_value() == url
+
+
+def test_the_representation_hides_passwords() -> None:
+    settings = load(WorkerSettings)
+
+    assert SECRET not in f"{settings} {settings!r}"
