@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
-from yarl import URL
 
 from tests.support.launched import Launched
 from tests.support.processes import BAD_CHILD, alive, state_of, until_gone, until_stopped
 from tests.support.services import Services
+from tests.support.shared_system import shared_system
 from tests.support.system import Json, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -95,11 +94,7 @@ async def stage(
     directory = tmp_path_factory.mktemp("stage")
     for path in (directory, directory.parent, directory.parent.parent):
         path.chmod(0o755)  # jobs of other users must get through to the socket
-    name = f"test_{uuid4().hex}"
-    admin = await asyncpg.connect(services.database_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    database_url = str(URL(services.database_url).with_path(f"/{name}"))
-    async with System(database_url, services.amqp_url, directory).running() as system:
+    async with shared_system(services, template, directory) as system:
         # Only a grace period of the command or of the run can end a stop here before the test.
         await system.worker(containment=request.param, grace_seconds=60)
         stranger = await stranger_process()
@@ -108,12 +103,12 @@ async def stage(
         _, other_mark = await system.launch_bad_child(other, "obeys")
         others = tuple(alive(other_mark))
         assert len(others) == 2
-        yield Stage(system, request.param, stranger.pid, others, run_ids)
-        assert (await system.run(other))["status"] == "running"
-        stranger.kill()
-        await stranger.wait()
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+        try:
+            yield Stage(system, request.param, stranger.pid, others, run_ids)
+            assert (await system.run(other))["status"] == "running"
+        finally:
+            stranger.kill()
+            await stranger.wait()
 
 
 async def stranger_process() -> asyncio.subprocess.Process:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -222,16 +222,15 @@ class System:
             await asyncio.sleep(0.01)
 
     async def _end_all(self) -> None:
-        for program in self._programs:
-            await program.stop(signal.SIGKILL)
-        for launched in self._launched:
-            launched.kill()
+        # Jobs first: a launcher counts as ended only once nobody holds its output open.
         for mark in self._marks:
             for pid in alive(mark):
-                os.kill(pid, signal.SIGKILL)
-        # Only now: waiting for a process means waiting for all who hold its pipes.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for launched in self._launched:
             await launched.end()
+        for program in self._programs:
+            await program.stop(signal.SIGKILL)
 
     async def _delete_queues(self) -> None:
         names = [self.topology.cancel, self.topology.dead]

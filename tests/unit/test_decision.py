@@ -1,0 +1,153 @@
+"""What a command means for a run in each state."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.commands import CancelCommand
+from shared.runs import Run, RunProcess
+from shared.states import Containment, Outcome, RunStatus
+from worker.decision import (
+    BeginStop,
+    CancelQueued,
+    CommandReused,
+    Forward,
+    NoOp,
+    Repeat,
+    ResumeStop,
+    Situation,
+    Verdict,
+    judge,
+)
+
+HERE = "here"
+DEFAULT_GRACE = 10.0
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def process(host: str = HERE) -> RunProcess:
+    return RunProcess(
+        host=host,
+        boot_id=UUID(int=1),
+        pid=100,
+        start_ticks=1000,
+        launcher_pid=99,
+        launcher_start_ticks=999,
+        uid=0,
+        launch_id=UUID(int=2),
+        containment=Containment.SESSION,
+        cgroup=None,
+    )
+
+
+def run(status: RunStatus, *, host: str = HERE, grace: float | None = None) -> Run:
+    return Run(
+        run_id=1,
+        status=status,
+        grace_seconds=grace,
+        stop_signal="SIGTERM",
+        created_at=NOW,
+        started_at=NOW,
+        canceling_at=None,
+        finished_at=None,
+        stop_deadline=None,
+        exit_code=None,
+        error=None,
+        process=None if status is RunStatus.QUEUED else process(host),
+    )
+
+
+def command(*, force: bool = False, grace: float | None = None) -> CancelCommand:
+    return CancelCommand(command_id=uuid4(), run_id=1, force=force, grace_seconds=grace)
+
+
+def verdict_on(
+    subject: Run,
+    asked: CancelCommand | None = None,
+    *,
+    grace_left: float | None = None,
+    outcome: Outcome | None = None,
+    first_run: int | None = None,
+) -> Verdict:
+    if outcome is not None:
+        first_run = 1
+    situation = Situation(subject, grace_left, first_run, outcome)
+    return judge(situation, asked or command(), host=HERE, default_grace=DEFAULT_GRACE)
+
+
+def test_a_queued_run_is_canceled_on_any_host() -> None:
+    assert verdict_on(run(RunStatus.QUEUED)) == CancelQueued()
+
+
+@pytest.mark.parametrize(
+    "status", [RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED, RunStatus.ERROR]
+)
+@pytest.mark.parametrize("host", [HERE, "there"])
+def test_a_finished_run_stays_as_it_is(status: RunStatus, host: str) -> None:
+    assert verdict_on(run(status, host=host), command(force=True)) == NoOp(status)
+
+
+@pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.CANCELING])
+def test_processes_on_another_host_are_that_hosts_to_stop(status: RunStatus) -> None:
+    assert verdict_on(run(status, host="there"), grace_left=5) == Forward("there")
+
+
+@pytest.mark.parametrize(
+    ("of_command", "of_run", "used"),
+    [
+        (None, None, DEFAULT_GRACE),
+        (None, 3.0, 3.0),
+        (None, 0.0, 0.0),
+        (2.0, 3.0, 2.0),
+        (0.0, 3.0, 0.0),
+        (2.0, None, 2.0),
+    ],
+)
+def test_the_commands_grace_wins_over_the_runs_and_both_over_the_default(
+    of_command: float | None, of_run: float | None, used: float
+) -> None:
+    verdict = verdict_on(run(RunStatus.RUNNING, grace=of_run), command(grace=of_command))
+
+    assert verdict == BeginStop(process(), used)
+
+
+def test_force_leaves_no_grace_whatever_else_was_asked() -> None:
+    verdict = verdict_on(run(RunStatus.RUNNING, grace=3), command(force=True, grace=2))
+
+    assert verdict == BeginStop(process(), 0)
+
+
+def test_a_stop_that_was_begun_goes_on_with_what_is_left_of_its_grace() -> None:
+    verdict = verdict_on(run(RunStatus.CANCELING, grace=3), command(grace=60), grace_left=1.5)
+
+    assert verdict == ResumeStop(process(), 1.5)
+
+
+def test_a_stop_whose_deadline_passed_meanwhile_has_no_grace_left() -> None:
+    assert verdict_on(run(RunStatus.CANCELING), grace_left=-7) == ResumeStop(process(), 0)
+
+
+def test_force_ends_the_grace_of_a_stop_that_was_begun() -> None:
+    verdict = verdict_on(run(RunStatus.CANCELING), command(force=True), grace_left=5)
+
+    assert verdict == ResumeStop(process(), 0)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELED, Outcome.NO_OP])
+@pytest.mark.parametrize("status", list(RunStatus))
+def test_a_command_that_has_its_outcome_does_nothing_again(
+    outcome: Outcome, status: RunStatus
+) -> None:
+    assert verdict_on(run(status), command(force=True), outcome=outcome) == Repeat(outcome)
+
+
+def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
+    verdict = verdict_on(run(RunStatus.CANCELING), grace_left=-60, outcome=Outcome.STOP_FAILED)
+
+    assert verdict == ResumeStop(process(), 0)
+
+
+def test_a_command_id_that_named_another_run_is_refused() -> None:
+    with pytest.raises(CommandReused, match="was already used for run 2"):
+        verdict_on(run(RunStatus.QUEUED), first_run=2)

@@ -1,0 +1,138 @@
+"""The ladder's steps, against a tree that does as it is told; real ones are in integration/."""
+
+import asyncio
+import signal
+from time import monotonic
+
+import pytest
+
+from shared.states import Containment, Proof
+from worker.stop import ladder
+from worker.stop.evidence import Ended, Survivor
+from worker.stop.ladder import StopFailed, StopPlan
+
+STUCK = Survivor(pid=4711, name="stuck", state="D")
+
+
+class ObedientTree:
+    """One process, which ends on any of the signals that `obeys` names."""
+
+    containment = Containment.CGROUP
+    proof = Proof.CGROUP_EMPTY
+
+    def __init__(self, *obeys: signal.Signals) -> None:
+        self.obeys = set(obeys)
+        self.sent: list[signal.Signals] = []
+        self.gone = asyncio.Event()
+
+    async def is_gone(self) -> bool:
+        return self.gone.is_set()
+
+    async def send(self, *signals: signal.Signals) -> int:
+        self.sent += signals
+        if self.obeys & set(signals):
+            self.gone.set()
+        return 1
+
+    async def kill(self) -> int:
+        return await self.send(signal.SIGKILL)
+
+    async def changed(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self.gone.wait()
+        except TimeoutError:
+            return
+
+    async def survivors(self) -> tuple[Survivor, ...]:
+        return () if self.gone.is_set() else (STUCK,)
+
+    def escaped(self) -> tuple[Survivor, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
+def plan(grace: float, kill_wait: float = 10) -> StopPlan:
+    return StopPlan(signal.SIGTERM, monotonic() + grace, kill_wait)
+
+
+async def test_a_tree_that_is_gone_gets_no_signal() -> None:
+    tree = ObedientTree()
+    tree.gone.set()
+
+    evidence = await ladder.stop(tree, plan(grace=10), asyncio.Event())
+
+    assert evidence.ended is Ended.ALREADY_GONE
+    assert evidence.proof is Proof.CGROUP_EMPTY
+    assert tree.sent == []
+
+
+async def test_the_stop_signal_comes_before_sigcont_and_nothing_after_the_end() -> None:
+    tree = ObedientTree(signal.SIGTERM)
+
+    evidence = await ladder.stop(tree, plan(grace=60), asyncio.Event())
+
+    assert evidence.ended is Ended.OBEYED
+    assert tree.sent == [signal.SIGTERM, signal.SIGCONT]
+
+
+async def test_a_stop_whose_deadline_has_passed_only_kills() -> None:
+    tree = ObedientTree(signal.SIGTERM, signal.SIGKILL)
+
+    evidence = await ladder.stop(tree, plan(grace=0), asyncio.Event())
+
+    assert evidence.ended is Ended.KILLED
+    assert tree.sent == [signal.SIGKILL]
+
+
+async def test_a_stop_that_was_escalated_before_it_began_only_kills() -> None:
+    tree = ObedientTree(signal.SIGTERM, signal.SIGKILL)
+    escalate = asyncio.Event()
+    escalate.set()
+
+    await ladder.stop(tree, plan(grace=60), escalate)
+
+    assert tree.sent == [signal.SIGKILL]
+
+
+async def test_a_tree_that_ends_by_itself_in_its_grace_period_is_not_killed() -> None:
+    tree = ObedientTree()
+    asyncio.get_running_loop().call_later(0.05, tree.gone.set)
+
+    evidence = await ladder.stop(tree, plan(grace=60), asyncio.Event())
+
+    assert evidence.ended is Ended.OBEYED
+    assert signal.SIGKILL not in tree.sent
+
+
+async def test_what_outlives_sigkill_is_a_failed_stop_with_its_survivors_named() -> None:
+    tree = ObedientTree()
+    began = monotonic()
+
+    with pytest.raises(StopFailed, match=r"1 process\(es\) survived SIGKILL") as failure:
+        await ladder.stop(tree, plan(grace=0.05, kill_wait=0.4), asyncio.Event())
+
+    assert 0.45 <= monotonic() - began < 1.5
+    evidence = failure.value.evidence
+    assert evidence.ended is Ended.SURVIVED
+    assert evidence.survivors == (STUCK,)
+    assert (evidence.proof, evidence.proved_at) == (None, None)
+    assert [sent.signal for sent in evidence.signals] == ["SIGTERM", "SIGCONT", "SIGKILL"]
+
+
+async def test_what_was_born_during_the_kill_is_killed_too() -> None:
+    class LateChild(ObedientTree):
+        async def kill(self) -> int:
+            await self.send(signal.SIGKILL)
+            if self.sent.count(signal.SIGKILL) == 2:
+                self.gone.set()
+            return 1
+
+    tree = LateChild()
+
+    evidence = await ladder.stop(tree, plan(grace=0), asyncio.Event())
+
+    assert evidence.ended is Ended.KILLED
+    assert tree.sent == [signal.SIGKILL] * 2
