@@ -38,7 +38,14 @@ def _run(command: Sequence[str], services: Services) -> int:
     # Blocked in this process, so that each signal is waited for; the command starts unblocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, {*PASSED_ON, signal.SIGCHLD})
     try:
-        pid = os.posix_spawnp(command[0], list(command), _environment(services), setsigmask=[])
+        pid = os.posix_spawnp(
+            command[0],
+            list(command),
+            _environment(services),
+            setsigmask=[],
+            # Python ignores these, and the command would inherit that.
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+        )
     except OSError as error:
         say_on_stderr(f"cannot run {command[0]}: {error.strerror}")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUNNABLE
