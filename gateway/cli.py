@@ -44,7 +44,10 @@ def _duration(text: str) -> timedelta:
     match = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", text)
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a duration like 90s, 15m, 12h, 30d or 4w")
-    duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        duration = timedelta.max
     if duration > _TEN_YEARS:
         raise typer.BadParameter(f"{text!r} is longer than ten years")
     return duration

@@ -14,8 +14,8 @@ from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
 from worker import store
 from worker.patience import until_available
-from worker.stop.cgroup import Cgroup
-from worker.stop.identity import Identity, ProcessHandle, boot_id
+from worker.stop.cgroup import Cgroup, path_of
+from worker.stop.identity import Identity, ProcessHandle, boot_id, read_stat
 from worker.stop.watch import EndWatch
 
 log = structlog.get_logger(__name__)
@@ -167,7 +167,9 @@ class Launches:
         cgroup = Cgroup(self._runs_root / f"run-{run_id}-{child.pid}-{child.start_ticks}")
         try:
             cgroup.create()
+            before = path_of(child.pid)
             cgroup.add(child.pid)
+            _require_same(child, before)
         except OSError as error:
             cgroup.remove()
             if self._cgroup_required:
@@ -220,6 +222,16 @@ async def _ended(handle: ProcessHandle) -> None:
     finally:
         loop.remove_reader(handle.fd)
         handle.close()
+
+
+def _require_same(child: Identity, before: Path | None) -> None:
+    """Raise ContainmentFailed if the child died and its pid, now another's, was moved instead."""
+    stat = read_stat(child.pid)
+    if stat is not None and stat.identity == child:
+        return
+    if stat is not None and before is not None:
+        Cgroup(before).add(child.pid)
+    raise ContainmentFailed(f"process {child.pid} died while it was being contained")
 
 
 def _claim_for(child: Identity, run: Run, asked: RunProcess) -> Claimed | None:

@@ -14,6 +14,12 @@ from shared.database import Database
 from shared.states import RunStatus
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would exit with 1 here; `shared.cli` decides what a reader that left means.
+        raise BrokenPipeError
+
+
 async def add_run(database: Database, run_id: int, grace: float | None, stop_signal: str) -> bool:
     """Add a queued run; False if there is one of this id."""
     async with database.connection() as connection:
@@ -54,7 +60,7 @@ def print_run(run: dict[str, Any], *, as_json: bool) -> None:
         for name in ("command_id", "via", "requested_by", "reason", "outcome"):
             table.add_row(f"cancel {name}", str(cancellation[name]))
         table.add_row("cancel evidence", json.dumps(cancellation["evidence"], indent=2))
-    Console().print(table)
+    _Console().print(table)
 
 
 def print_runs(runs: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -66,7 +72,7 @@ def print_runs(runs: list[dict[str, Any]], *, as_json: bool) -> None:
         shown = (run[name] for name in ("run_id", "status", "host", "exit_code"))
         times = (run[name] for name in ("created_at", "finished_at"))
         table.add_row(*("" if value is None else str(value) for value in (*shown, *times)))
-    Console().print(table)
+    _Console().print(table)
 
 
 def _plain(row: Record) -> dict[str, Any]:

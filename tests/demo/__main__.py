@@ -3,12 +3,23 @@
 import signal
 import sys
 
+import aiohttp
+import asyncpg
+from aio_pika.exceptions import AMQPError
+
 from tests.demo.programs import StageFailed
 from tests.demo.screen import Screen
 from tests.demo.show import demo
 from tests.demo.up import up
 from tests.support.services import ServicesUnavailable
 
+_SERVICE_TROUBLE = (
+    OSError,
+    AMQPError,
+    aiohttp.ClientError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresError,
+)
 USAGE = "usage: python -m tests.demo [up]"
 UNAVAILABLE = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -22,8 +33,8 @@ def main(arguments: list[str]) -> int:
         return UNAVAILABLE
     try:
         return show(Screen())
-    except (ServicesUnavailable, StageFailed) as error:
-        print(f"demo: {error}", file=sys.stderr)
+    except (ServicesUnavailable, StageFailed, *_SERVICE_TROUBLE) as error:
+        print(f"demo: {error or type(error).__name__}", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -21,6 +21,8 @@ class StageFailed(Exception):
 def environment_for(services: Services, sandbox: Sandbox, **settings: str) -> dict[str, str]:
     """What gateway, worker and operator commands get."""
     return {
+        # The services are up: whatever keeps us from them will not go away.
+        "CANCEL_STARTUP_TIMEOUT": "10",
         **os.environ,
         "DATABASE_URL": services.database_url,
         "AMQP_URL": services.amqp_url,

@@ -9,6 +9,7 @@ from uuid import uuid4
 import aio_pika
 
 from shared.commands import CANCEL_TYPE
+from shared.states import Containment
 from shared.topology import CANCEL_KEY
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
@@ -29,10 +30,11 @@ async def obedient(stage: Stage, screen: Screen, facts: Facts) -> None:
     screen.note("from the 202 to `canceled` read back from Postgres, both on the demo's clock:")
     shown = ", ".join(f"{ms:.1f}" for ms in measured)
     text = f"recorded canceled {shown} ms after the 202"
-    if median(measured) > OBEDIENT_MS and _is_busy():
-        screen.note(f"{text}; {OBEDIENT_MS:.0f} ms is for an idle machine, and this one is busy")
-    else:
+    by_cgroup = (await stage.run(run_ids[0]))["containment"] == Containment.CGROUP
+    if median(measured) <= OBEDIENT_MS or (by_cgroup and not _is_busy()):
         facts.check(f"{text} (promise: {OBEDIENT_MS:.0f})", median(measured) <= OBEDIENT_MS)
+    else:
+        screen.note(f"{text}; {OBEDIENT_MS:.0f} ms is for an idle machine with cgroups")
 
 
 async def _cancel_obedient(stage: Stage, facts: Facts, run_id: int) -> float:
@@ -77,7 +79,7 @@ async def repeat(stage: Stage, screen: Screen, facts: Facts) -> None:
     answer = await stage.cancel(run_id, "once more")
     facts.equal("202 Accepted", answer.status, 202)
     screen.quote(json.dumps(answer.body))
-    facts.equal('  status "no_op"', answer.body.get("status"), "no_op")
+    facts.equal('body: status "no_op"', answer.body.get("status"), "no_op")
     first, second = await stage.answered(run_id, commands=2)
     facts.equal("recorded as no_op", (first["outcome"], second["outcome"]), ("canceled", "no_op"))
     facts.check("the run's row is what it was", await stage.run(run_id) == before)
@@ -88,8 +90,7 @@ async def direct(stage: Stage, screen: Screen, facts: Facts) -> None:
     run_id = stage.first_run + OBEDIENT_RUNS + 2
     await stage.add_runs(run_id)
     launched = await stage.launch_obedient(run_id)
-    command_id = await _publish(stage, screen, run_id)
-    facts.check("RabbitMQ confirmed it", True)
+    command_id = await _publish(stage, screen, facts, run_id)
     await stage.canceled(run_id)
     exit_code = await launched.exit_code(DEADLINE)
     facts.equal("canceled; launcher's exit code 143", exit_code, 143)
@@ -99,7 +100,7 @@ async def direct(stage: Stage, screen: Screen, facts: Facts) -> None:
     facts.equal("recorded: merge-queue, via direct", recorded, expected)
 
 
-async def _publish(stage: Stage, screen: Screen, run_id: int) -> str:
+async def _publish(stage: Stage, screen: Screen, facts: Facts, run_id: int) -> str:
     command_id = str(uuid4())
     command = {"command_id": command_id, "run_id": run_id, "requested_by": "merge-queue"}
     screen.note(f"exchange {stage.topology.commands}, key {CANCEL_KEY}, type {CANCEL_TYPE}:")
@@ -117,5 +118,6 @@ async def _publish(stage: Stage, screen: Screen, run_id: int) -> str:
     ):
         channel = await connection.channel(on_return_raises=True)
         exchange = await channel.get_exchange(stage.topology.commands, ensure=False)
-        await exchange.publish(message, CANCEL_KEY, mandatory=True)
+        answer = await exchange.publish(message, CANCEL_KEY, mandatory=True)
+    facts.equal("RabbitMQ confirmed it", type(answer).__name__, "Ack")
     return command_id

@@ -2,9 +2,10 @@
 
 import sys
 from io import TextIOWrapper
+from itertools import chain, repeat
+from textwrap import wrap
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 
@@ -40,10 +41,19 @@ class Screen:
         """A line that is meant to be copied: never folded."""
         self.console.print(Text(text, style=style), soft_wrap=True)
 
+    def rows(self, head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> None:
+        """A table: a number, what it is about, and a dim remark."""
+        width = max(len(row[1]) for row in rows) + 2
+        self.line()
+        for row in (head, *rows):
+            number, what, remark = row
+            line = Text(f"  {number:>9}  {what:<{width}}", style="bold" if row is head else "")
+            self.console.print(line.append(remark, "dim"), soft_wrap=True)
+        self.line()
+
     def _item(self, sign: Text, text: str, style: str = "") -> None:
-        # A grid, so that what is folded stays behind the sign.
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.add_column(width=3, justify="right")
-        grid.add_column(overflow="fold")
-        grid.add_row(sign, Text(text, style=style))
-        self.console.print(grid)
+        # Folded by hand: the rest stays behind the sign, and no line ends with spaces.
+        width = self.console.width - 4
+        folded = wrap(text, width, break_on_hyphens=False, break_long_words=False)
+        for first, line in zip(chain([sign], repeat(Text(" "))), folded, strict=False):
+            self.console.print(Text.assemble("  ", first, " ", (line, style)), soft_wrap=True)

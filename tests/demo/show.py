@@ -35,20 +35,28 @@ async def _play_all(stage: Stage, screen: Screen) -> int:
     facts = Facts(screen)
     began = time.monotonic()
     async with stage.open():
-        await _set(stage, screen)
-        for scene in SCENES:
-            try:
-                await scene(stage, screen, facts)
-            except (AssertionError, KeyError, TimeoutError, ValueError) as error:
-                facts.missed(f"{type(error).__name__}: {error}")
+        await _install(stage, screen)
+        async with stage.connected():
+            await _start(stage, screen)
+            for scene in SCENES:
+                await _play(scene, stage, screen, facts)
+            seconds = time.monotonic() - began
         if facts.failed:
             screen.section("Logs")
             screen.line(stage.programs.log())
-    return _sum_up(screen, facts, time.monotonic() - began)
+    return sum_up(screen, facts, seconds)
 
 
-async def _set(stage: Stage, screen: Screen) -> None:
-    """Everything that a user would do to install it. Raises StageFailed."""
+async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> None:
+    """A scene that breaks off is a failed fact; the next ones are played all the same."""
+    try:
+        await scene(stage, screen, facts)
+    except (AssertionError, LookupError, TypeError, ValueError, TimeoutError) as error:
+        facts.missed(f"the scene broke off: {type(error).__name__} {error}")
+
+
+async def _install(stage: Stage, screen: Screen) -> None:
+    """What a user does once. Raises StageFailed."""
     programs = stage.programs
     await _step(screen, "cancel-worker migrate", partial(programs.run, "cancel-worker", "migrate"))
 
@@ -58,6 +66,9 @@ async def _set(stage: Stage, screen: Screen) -> None:
         )
 
     await _step(screen, "cancel-gateway tokens create --subject demo", create_token)
+
+
+async def _start(stage: Stage, screen: Screen) -> None:
     await asyncio.gather(
         _step(screen, "cancel-gateway serve --port 0", stage.serve_gateway),
         _step(screen, "cancel-worker serve", stage.serve_worker),
@@ -71,7 +82,7 @@ async def _step(screen: Screen, command: str, step: Callable[[], Awaitable[objec
     screen.good(f"{command.split(' --')[0]}: done", _ms_since(began))
 
 
-def _sum_up(screen: Screen, facts: Facts, seconds: float) -> int:
+def sum_up(screen: Screen, facts: Facts, seconds: float) -> int:
     screen.console.print()
     if facts.failed:
         screen.bad(f"{facts.failed} of {facts.checked} facts failed")

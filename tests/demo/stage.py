@@ -50,7 +50,7 @@ class Stage:
         self.database: asyncpg.Pool[asyncpg.Record]
         self.url = self.token = ""
         self.cgroups: Path | None = None
-        self._launched: list[Launched] = []
+        self._processes: list[asyncio.subprocess.Process] = []
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -111,14 +111,13 @@ class Stage:
             extra_groups=None if uid is None else [],
             start_new_session=True,
         )
-        launched = Launched(process)
-        self._launched.append(launched)
-        return launched
+        self._processes.append(process)
+        return Launched(process)
 
     async def bystander(self) -> asyncio.subprocess.Process:
         """A process of the job's user that belongs to no run."""
         uid = self.account.uid
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             "sleep",
             "1000",
             env=self._job_environment(),
@@ -127,6 +126,8 @@ class Stage:
             extra_groups=None if uid is None else [],
             start_new_session=True,
         )
+        self._processes.append(process)
+        return process
 
     async def launch_obedient(self, run_id: int) -> Launched:
         """A job that ends on SIGTERM, returned once it runs."""
@@ -179,13 +180,14 @@ class Stage:
         }
 
     async def _clear(self) -> None:
-        for launched in self._launched:
-            await launched.end()
+        await self.programs.stop()
         for pid in alive(self.mark):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await self.programs.stop()
-        guard.end_marked(self.directory)
+        await asyncio.to_thread(guard.end_marked, self.directory)
+        # Only now: asyncio waits for the pipes as well, and jobs hold those open.
+        for process in self._processes:
+            await process.wait()
         self._remove_cgroups()
         if self.is_shared:
             await self._delete_names()
@@ -215,7 +217,7 @@ class Stage:
 async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:
     try:
         async with asyncio.timeout(DEADLINE):
-            while not await condition():  # noqa: ASYNC110 - only the database can tell
+            while not await condition():
                 await asyncio.sleep(_LOOK_AGAIN)
     except TimeoutError:
         raise AssertionError(f"{otherwise} after {DEADLINE:.0f} s") from None

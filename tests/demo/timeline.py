@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any
 
 import asyncpg
-from rich.table import Table
 
 Json = dict[str, Any]
 
@@ -53,14 +52,11 @@ def of_stop(run: Json, evidence: Json, clock_ahead: float) -> list[Moment]:
     return [*moments, Moment(seconds(evidence["proved_at"]), proof, "evidence")]
 
 
-def table(moments: Iterable[Moment], start: float) -> Table:
-    shown = Table("ms", "what", "told by", box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    shown.columns[0].justify = "right"
-    shown.columns[0].min_width = 9
-    shown.columns[2].style = "dim"
-    for moment in sorted(moments, key=lambda moment: moment.at):
-        shown.add_row(f"{(moment.at - start) * 1000:.1f}", moment.what, moment.source)
-    return shown
+def rows(moments: Iterable[Moment], start: float) -> list[tuple[str, str, str]]:
+    return [
+        (f"{(moment.at - start) * 1000:.1f}", moment.what, moment.source)
+        for moment in sorted(moments, key=lambda moment: moment.at)
+    ]
 
 
 def seconds(timestamp: str) -> float:

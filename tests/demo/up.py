@@ -88,7 +88,7 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     run = int(time.time()) if services.origin == "environment" else 1
     socket_path = quote(programs.environment["CANCEL_WORKER_SOCKET"])
     blocks = {
-        "Operator's terminal: cancel-worker needs DATABASE_URL, a direct publish AMQP_URL": (
+        "Operator's terminal: cancel-worker needs DATABASE_URL, publishing AMQP_URL": (
             path,
             f"export DATABASE_URL={quote(services.database_url)}",
             f"export AMQP_URL={quote(services.amqp_url)}",
@@ -106,14 +106,15 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
             f'curl -i -X POST -H "Authorization: Bearer $TOKEN" {url}/api/v1/runs/{run}/cancel',
             f"cancel-worker runs show {run}",
         ),
-        "Operator's terminal, while the second is running: publish the command directly": (
+        "Operator's terminal, while the second is running: publish it directly": (
             PUBLISH.format(exchange=exchange, run_id=run + 1),
             f"cancel-worker runs show {run + 1}",
         ),
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
     for title, commands in blocks.items():
-        screen.section(f"# {title}")
+        screen.line()
+        screen.line(f"# {title}", style="bold")
         for command in commands:
             screen.line(command)
     screen.line()

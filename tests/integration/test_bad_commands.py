@@ -124,7 +124,8 @@ async def test_an_unknown_type_is_buried_and_not_guessed_at(
     await system.publish_raw(body, type=kind, correlation_id="c-1", app_id="some-app")
 
     message = await _buried(system, "unknown_type", body)
-    assert (message.type, message.correlation_id, message.app_id) == (kind, "c-1", "some-app")
+    assert (message.type or "") == (kind or "")
+    assert (message.correlation_id, message.app_id) == ("c-1", "some-app")
     assert (await system.run(run_id))["status"] == "queued"
     await _goes_on(system, worker)
 
@@ -218,6 +219,6 @@ async def test_many_at_once_do_not_hold_up_a_good_one(system: System, worker: Pr
         await system.publish_raw(b"bad %d" % n, type=CANCEL_TYPE)
     await _goes_on(system, worker)
 
-    bodies = {(await system.dead_letter()).body for _ in range(50)}
-
-    assert bodies == {b"bad %d" % n for n in range(50)}
+    queue = await system.channel.get_queue(system.topology.dead, ensure=False)
+    messages = [await queue.get(no_ack=True) for _ in range(50)]
+    assert {message.body for message in messages} == {b"bad %d" % n for n in range(50)}

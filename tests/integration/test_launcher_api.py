@@ -5,9 +5,7 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,22 +14,6 @@ import pytest
 from tests.support.launching import blocked_in_database, is_live, locked_run
 from tests.support.system import System
 from worker.launcher import wire
-
-AS_ROOT = os.geteuid() == 0
-NOBODY = 65534 if AS_ROOT else os.geteuid()
-
-# Asks the socket what it is told on its command line and prints the answer's status.
-ASKS = f"""
-import json, sys
-sys.path.append({str(Path(__file__).parents[2])!r})
-from worker.launcher import wire
-status, answer = wire.post(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), 20)
-print(status, answer.get("error"), flush=True)
-"""
-
-
-def asks(system: System, target: str, **body: int) -> tuple[str, ...]:
-    return sys.executable, "-S", "-c", ASKS, str(system.socket()), target, json.dumps(body)
 
 
 async def ask(system: System, target: str, **body: object) -> wire.Answer:
@@ -93,7 +75,7 @@ async def test_what_is_malformed_gets_a_4xx_and_the_worker_goes_on(
 
     for name, (request, status) in MALFORMED.items():
         answer = await raw(system, request)
-        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), (name, answer)
+        assert answer.split(b" ")[1] == str(status).encode(), (name, answer)
     # One that says less than it promised, and leaves.
     _, writer = await asyncio.open_unix_connection(system.socket())
     writer.write(post(b'{"run', length=100))
@@ -126,9 +108,7 @@ async def test_a_claim_asked_for_twice_at_once_is_one_and_the_same(
     assert is_live(child)
 
 
-async def test_one_child_cannot_have_two_runs_and_one_run_not_two_children(
-    system: System, child: int
-) -> None:
+async def test_a_run_that_has_a_child_takes_no_other(system: System, child: int) -> None:
     await system.worker()
     await system.add_run(1)
     other = await asyncio.create_subprocess_exec("sleep", "600")
@@ -190,43 +170,7 @@ async def test_a_completion_is_final(system: System, child: int) -> None:
     assert await system.run(1) == first
 
 
-async def test_a_job_may_not_claim_another_run(system: System) -> None:
-    await system.worker()
-    await system.add_run(1)
-    await system.add_run(2)
-    exec_path = Path(sys.executable).with_name("cancel-exec")
-    inner = (str(exec_path), "--run-id", "2", "--socket", str(system.socket()), "--", "echo", "ran")
-
-    launched = await system.launch(1, *inner, user=NOBODY if AS_ROOT else None)
-
-    in_cgroup = (await system.status_becomes(1, "fail", "pass"))["containment"] == "cgroup"
-    if in_cgroup:
-        assert await launched.exit_code() == 125
-        assert await launched.line() == ""
-        (line,) = (await launched.errors()).splitlines()
-        assert line.startswith("cancel-exec: ") and "may not start runs" in line
-        assert (await system.run(2))["status"] == "queued"
-    else:  # without a cgroup nothing tells a job from a launcher; the run is at least its own
-        assert (await system.run(2))["status"] == "pass"
-
-
-async def test_a_job_may_not_complete_its_own_run(system: System) -> None:
-    await system.worker()
-    await system.add_run(1)
-    launched = await system.launch(
-        1,
-        *("sh", "-c", '"$@"; read _; exit 3', "sh"),
-        *asks(system, wire.COMPLETIONS, run_id=1, exit_code=0),
-        user=NOBODY if AS_ROOT else None,
-    )
-
-    assert (await launched.line()).startswith("403 ")
-    assert await launched.exit_code() == 3
-    run = await system.run(1)
-    assert (run["status"], run["exit_code"]) == ("fail", 3)
-
-
-async def test_a_caller_that_hung_up_is_asked_nothing(system: System, child: int) -> None:
+async def test_a_caller_that_hung_up_may_ask_again(system: System, child: int) -> None:
     worker = await system.worker()
     await system.add_run(1)
 

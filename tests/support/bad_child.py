@@ -60,6 +60,13 @@ def defies() -> None:
     ready_and_sleep()
 
 
+def obeys_late() -> None:
+    """Cleans up for a while when it is asked to stop."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.setitimer(signal.ITIMER_REAL, 0.3))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    ready_and_sleep()
+
+
 def obeys_int_only() -> None:
     ignore_signals()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -111,17 +118,19 @@ def storm() -> NoReturn:
 
 
 def relay() -> None:
-    """On the stop signal, hand over to a new process every 10 ms, without end."""
+    """On the stop signal, hand over to a new process every 10 ms, for longer than a test takes."""
     signal.signal(signal.SIGTERM, lambda *_: hand_over())
     ready_and_sleep()
 
 
 def hand_over() -> NoReturn:
     ignore_signals()
-    while True:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
         if os.fork() != 0:
             os._exit(0)
         time.sleep(0.01)
+    os._exit(1)
 
 
 def tree() -> None:
@@ -137,14 +146,6 @@ def leaves_cgroup() -> None:
     (cgroup_mount() / "cgroup.procs").write_text("0")
     ignore_signals()
     ready_and_sleep()
-
-
-def cannot_leave_cgroup() -> None:
-    """What becomes of the same attempt without privileges."""
-    try:
-        leaves_cgroup()
-    except PermissionError:
-        ready_and_sleep()
 
 
 def threads_cgroup() -> None:

@@ -36,9 +36,11 @@ async def until_gone(mark: str, deadline: float = 10.0) -> None:
 
 async def until_stopped(mark: str, deadline: float = 10.0) -> None:
     """Return once every marked process is stopped; TimeoutError after `deadline` seconds."""
-    async with asyncio.timeout(deadline):
-        while {state_of(pid) for pid in alive(mark)} != {"T"}:
-            await asyncio.sleep(0.005)
+    end = monotonic() + deadline
+    while (states := {state_of(pid) for pid in alive(mark)}) != {"T"}:
+        if monotonic() > end:
+            raise TimeoutError(f"in states {states}, not stopped")
+        await asyncio.sleep(0.005)
 
 
 def state_of(pid: int) -> str:

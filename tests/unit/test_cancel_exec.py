@@ -1,5 +1,6 @@
 """`cancel-exec` alone: what it refuses, and what it does while no worker answers."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -18,7 +19,12 @@ MARK = 'touch "$0"'
 
 def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [CANCEL_EXEC, *arguments], capture_output=True, text=True, env=env, timeout=30, check=False
+        [CANCEL_EXEC, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=30,
+        check=False,
     )
 
 

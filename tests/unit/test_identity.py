@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -35,16 +36,20 @@ def test_the_process_that_is_meant_is_signaled(sleeper: "subprocess.Popen[bytes]
     assert sleeper.wait(10) == -signal.SIGTERM
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 @pytest.mark.parametrize("later", [-1, 1])
 def test_another_process_with_the_same_pid_is_not_opened(
     sleeper: "subprocess.Popen[bytes]", later: int
 ) -> None:
     recorded = Identity(sleeper.pid, identity_of(sleeper.pid).start_ticks + later)
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = open_descriptors()
 
     assert ProcessHandle.open(recorded) is None
 
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_descriptors() == descriptors
 
 
 def test_a_pid_that_is_now_the_number_of_a_thread_is_nobody() -> None:

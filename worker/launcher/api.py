@@ -1,7 +1,9 @@
 """The worker's Unix socket: what launchers may ask. Parses and delegates."""
 
 import asyncio
+import errno
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -76,13 +78,27 @@ class LauncherApi:
 
 
 async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:
-    """Serve `app` on a Unix socket at `path`. Raises OSError."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """Serve `app` on a Unix socket at `path`. Raises OSError, also if somebody serves there."""
+    # Below /tmp the directory is what keeps other users from putting their own socket there.
+    private = 0o755 if os.geteuid() == 0 else 0o700
+    path.parent.mkdir(mode=private, parents=True, exist_ok=True)
+    if _is_served(path):
+        raise OSError(errno.EADDRINUSE, "another worker serves there")
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     await web.UnixSite(runner, path).start()
     os.chmod(path, mode)  # noqa: PTH101 - as the setting says, whatever the umask
     return runner
+
+
+def _is_served(path: Path) -> bool:
+    # asyncio replaces whatever socket it finds, one that a worker still serves included.
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -100,6 +116,8 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return _error(400, error.errors(include_url=False)[0]["msg"])
     except NotAllowed as error:
         return _error(403, str(error))
+    except ConnectionResetError:
+        return _error(400, "the caller hung up")  # and so will never read this
     except (ServiceUnavailable, ContainmentFailed) as error:
         return _error(503, str(error))
     except web.HTTPException as error:

@@ -9,6 +9,8 @@ from uuid import UUID
 from worker.stop.identity import Identity, ProcessStat, read_stat
 
 LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
+# On a busy host, each listing may show somebody new.
+_MAX_LISTINGS = 10
 
 
 @dataclass(slots=True)
@@ -29,8 +31,14 @@ class Kinship:
 
 def find(kin: Kinship) -> list[ProcessStat]:
     """Every live process of the run, the launcher excepted. Remembers them in `kin`."""
-    processes = {stat.identity.pid: stat for stat in _all_processes()}
-    roots = _roots(kin, processes)
+    processes: dict[int, ProcessStat] = {}
+    marked: set[int] = set()
+    for stat in _all_processes():
+        processes[stat.identity.pid] = stat
+        # At once: a moment later it may have handed over to another and be gone.
+        if _is_marked(stat.identity.pid, kin.launch_id):
+            marked.add(stat.identity.pid)
+    roots = _roots(kin, processes) | marked
     members = _with_descendants(roots, processes)
     # By identity: once the launcher is gone, one of the run's own processes may get its pid.
     if _is_there(kin.launcher, processes):
@@ -59,7 +67,7 @@ def _roots(kin: Kinship, processes: dict[int, ProcessStat]) -> set[int]:
     # something only as long as the leader, dead or alive, still holds it.
     if _is_there(kin.leader, processes):
         roots |= {pid for pid, stat in processes.items() if stat.session == kin.leader.pid}
-    return roots | {pid for pid in processes.keys() - roots if _is_marked(pid, kin.launch_id)}
+    return roots
 
 
 def _is_there(identity: Identity, processes: dict[int, ProcessStat]) -> bool:
@@ -82,9 +90,17 @@ def _with_descendants(roots: Iterable[int], processes: dict[int, ProcessStat]) -
 
 
 def _all_processes() -> Iterable[ProcessStat]:
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and (stat := read_stat(int(entry.name))) is not None:
-            yield stat
+    """Every process, those included that were born while the others were read.
+
+    Reading takes milliseconds: a chain of processes, each gone by then, would never be seen.
+    """
+    seen: set[str] = set()
+    for _ in range(_MAX_LISTINGS):
+        new = [name for name in os.listdir("/proc") if name.isdigit() and name not in seen]  # noqa: PTH208
+        if not new:
+            return
+        seen.update(new)
+        yield from (stat for name in new if (stat := read_stat(int(name))) is not None)
 
 
 def _is_marked(pid: int, launch_id: UUID) -> bool:

@@ -1,0 +1,222 @@
+"""`make demo` tells the truth and cleans up; what `make up` prints can be pasted as it is."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import aio_pika
+import asyncpg
+import pytest
+
+from shared.topology import RETRY_DELAYS, Topology
+from tests.demo.facts import Facts
+from tests.demo.screen import Screen
+from tests.demo.show import sum_up
+from tests.support.services import Services
+
+PROJECT = Path(__file__).parents[2]
+DEADLINE = 100.0
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A short path that jobs of other users get through to; a socket's path is limited."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.fixture
+async def environment(
+    services: Services, database_url: str, directory: Path
+) -> AsyncIterator[dict[str, str]]:
+    prefix = f"t{uuid4().hex[:12]}."
+    host = f"host-{uuid4().hex[:8]}"
+    yield {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "AMQP_URL": services.amqp_url,
+        "CANCEL_TOPOLOGY_PREFIX": prefix,
+        "CANCEL_HOST_NAME": host,
+        "TMPDIR": str(directory),
+    }
+    await _delete_names(services.amqp_url, Topology(prefix), host)
+
+
+async def test_every_fact_holds_and_nothing_is_left(
+    environment: dict[str, str], directory: Path
+) -> None:
+    async with demo(environment) as process:
+        code, output, errors = await ended(process)
+
+    assert code == 0, output + errors
+    assert "✗" not in output
+    assert "facts hold" in output
+    assert_nothing_left(directory)
+
+
+async def test_interrupted_in_the_grace_period_it_leaves_nothing(
+    environment: dict[str, str], directory: Path
+) -> None:
+    async with demo(environment) as process:
+        await printed(process, "curl")
+        process.send_signal(signal.SIGINT)
+        code, output, errors = await ended(process)
+
+    assert code == 130, output + errors
+    assert "Traceback" not in errors
+    assert_nothing_left(directory)
+
+
+async def test_service_trouble_is_one_line(environment: dict[str, str], directory: Path) -> None:
+    away = {"DATABASE_URL": "postgresql://me:hush@127.0.0.1:1/x", "CANCEL_STARTUP_TIMEOUT": "0.1"}
+    async with demo({**environment, **away}) as process:
+        code, _, errors = await ended(process)
+
+    assert code == 2
+    assert len(errors.splitlines()) == 1
+    assert "127.0.0.1:1" in errors
+    assert "hush" not in errors
+    assert_nothing_left(directory)
+
+
+def test_a_fact_that_failed_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    facts = Facts(screen)
+    facts.check("this holds", True)
+    facts.equal("this does not", 1, 2)
+
+    assert sum_up(screen, facts, 1.0) == 1
+    output = capsys.readouterr().out
+    assert "✗ this does not: found 1, expected 2" in output
+    assert "1 of 2 facts failed" in output
+
+
+async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directory: Path) -> None:
+    async with demo(environment, "up") as process:
+        add, launch, over_http, directly = blocks(await printed(process, "Ctrl-C"))
+        exports = "\n".join(line for line in add.splitlines() if line.startswith("export"))
+        await paste(add)
+        assert "DATABASE_URL" not in launch
+        runner = asyncio.create_task(paste(f"set +e; {in_background(launch)}"))
+        await both_running(environment["DATABASE_URL"])
+
+        answer = await paste(f"{exports}\n{over_http.splitlines()[0]}")
+        assert " 202 " in answer
+        await paste(f"{exports}\n{directly.rpartition(chr(10))[0]}")
+        await runner
+
+        for block in (over_http, directly):
+            shown = await paste(f"{exports}\n{block.splitlines()[-1]}")
+            assert "cgroup_empty" in shown or "scans_empty" in shown
+        process.send_signal(signal.SIGINT)
+        code, output, errors = await ended(process)
+
+    assert code == 130, output + errors
+    assert "Traceback" not in errors
+    assert_nothing_left(directory)
+
+
+@asynccontextmanager
+async def demo(
+    environment: dict[str, str], *arguments: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.demo", *arguments),
+        cwd=PROJECT,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def printed(process: asyncio.subprocess.Process, word: str) -> str:
+    """All output up to the first line with `word`."""
+    assert process.stdout is not None
+    output = ""
+    async with asyncio.timeout(DEADLINE):
+        while word not in output:
+            line = await process.stdout.readline()
+            assert line, output
+            output += line.decode()
+    return output
+
+
+async def both_running(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    async with asyncio.timeout(DEADLINE):
+        while await connection.fetchval("SELECT count(*) FROM runs WHERE status = 'running'") < 2:
+            await asyncio.sleep(0.01)
+    await connection.close()
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
+    async with asyncio.timeout(DEADLINE):
+        output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+def blocks(output: str) -> list[str]:
+    """The commands under each printed title."""
+    _, *found = output.partition("\nCtrl-C")[0].split("\n# ")
+    return [block.partition("\n")[2].strip() for block in found]
+
+
+def in_background(block: str) -> str:
+    lines = (f"{line} &" if line.startswith("cancel-exec") else line for line in block.split("\n"))
+    return "\n".join([*lines, "wait"])
+
+
+async def paste(commands: str) -> str:
+    """Run `commands` as another terminal would: another directory, none of our variables."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-ec", commands),
+        cwd="/",
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "COLUMNS": "200"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(DEADLINE):
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+def assert_nothing_left(directory: Path) -> None:
+    """No file, and no process that was told of the directory."""
+    assert list(directory.iterdir()) == []
+    left = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(directory).encode() in told:
+            left.append(entry.name)
+    assert left == []
+
+
+async def _delete_names(amqp_url: str, topology: Topology, host: str) -> None:
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        retries = (topology.retry(delay) for delay in RETRY_DELAYS)
+        for name in (topology.cancel, topology.dead, topology.host(host), *retries):
+            await channel.queue_delete(name)
+        for name in (topology.commands, topology.dead_exchange):
+            await channel.exchange_delete(name)

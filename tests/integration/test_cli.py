@@ -1,0 +1,246 @@
+"""The command lines: what they print where, and every error in one clear line."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.rows import STOPPED, insert_run
+from tests.support.services import Services
+from tests.support.shared_system import shared_system
+from tests.support.system import System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SECRET = "open-sesame"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    async with shared_system(services, template, tmp_path_factory.mktemp("cli")) as running:
+        await running.add_run(1)
+        yield running
+
+
+CREATE = "gateway tokens create --subject s"
+
+MISTAKES = {
+    "worker": "Missing command",
+    "gateway": "Missing command",
+    "worker runs": "Missing command",
+    "gateway tokens": "Missing command",
+    "worker nonsense": "No such command 'nonsense'",
+    "gateway nonsense": "No such command 'nonsense'",
+    "worker --nonsense": "No such option: --nonsense",
+    "worker runs add": "Missing argument 'N'",
+    "worker runs add 0": "'N': Input should be greater",
+    "worker runs add -- -1": "'N': Input should be greater",
+    "worker runs add abc": "'N': Input should be a valid integer",
+    "worker runs add 1.5": "'N': Input should be a valid integer",
+    "worker runs add 9223372036854775808": "'N': Input should be less",
+    "worker runs add 1": "run 1 exists already",
+    "worker runs add 2 extra": "unexpected extra argument",
+    "worker runs add 2 --grace -1": "'--grace'",
+    "worker runs add 2 --grace 601": "'--grace'",
+    "worker runs add 2 --grace nan": "'--grace'",
+    "worker runs add 2 --grace soon": "'--grace'",
+    "worker runs add 2 --stop-signal SIGKILL": "'SIGKILL' is not one of 'SIGTERM'",
+    "worker runs add 2 --stop-signal 15": "'15' is not one of 'SIGTERM'",
+    "worker runs show": "Missing argument 'N'",
+    "worker runs show 404": "run 404 not found",
+    "worker runs list --status nonsense": "'nonsense' is not one of 'queued'",
+    "worker runs list --limit 0": "'--limit'",
+    "worker serve --host-name a/b": "CANCEL_HOST_NAME: ",
+    "gateway serve --port 65536": "'--port'",
+    "gateway serve --port http": "'--port'",
+    "gateway tokens create": "Missing option '--subject'",
+    "gateway tokens create --subject=": "--subject must have 1 to 255 printable characters",
+    "gateway tokens create --subject=\x01": "--subject must have 1 to 255 printable characters",
+    "gateway tokens create --subject=\udcff": "--subject must have 1 to 255 printable characters",
+    "gateway tokens create --subject=" + 256 * "s": "--subject must have 1 to 255",
+    f"{CREATE} --role root": "'root' is not one of 'admin'",
+    f"{CREATE} --scope runs:own": "'runs:own' is not one of 'runs:read'",
+    f"{CREATE} --expires-in soon": "'soon' is not a duration like",
+    f"{CREATE} --expires-in 0s": "'0s' is not a duration like",
+    f"{CREATE} --expires-in -1d": "'-1d' is not a duration like",
+    f"{CREATE} --expires-in 999999999w": "is longer than ten years",
+    f"{CREATE} --rate-limit 0": "'--rate-limit'",
+}
+
+WRONG_SETTINGS = {
+    "DATABASE_URL": f"mysql://ci:{SECRET}@db/ci",
+    "CANCEL_LOG_FORMAT": SECRET,
+    "CANCEL_DATABASE_POOL_SIZE": SECRET,
+}
+
+
+async def _run_all(system: System, lines: list[list[str]]) -> list[tuple[int, str, str]]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.many_clis"),
+        env={**os.environ, **system.environment},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate(json.dumps(lines).encode())
+    return [(code, out, err) for code, out, err in json.loads(out)]
+
+
+async def test_a_mistake_is_one_line_and_exit_code_2(system: System) -> None:
+    ended = await _run_all(system, [line.split() for line in MISTAKES])
+
+    for (line, complaint), (code, out, err) in zip(MISTAKES.items(), ended, strict=True):
+        assert (code, out) == (2, ""), (line, err)
+        assert err.count("\n") == 1, (line, err)
+        assert err.startswith(f"cancel-{line.split()[0]}: "), (line, err)
+        assert complaint in err, (line, err)
+
+
+async def test_a_wrong_setting_is_named_and_its_value_never_shown(system: System) -> None:
+    ended = await asyncio.gather(
+        *(
+            system.cli("worker", "runs", "list", env={name: value})
+            for name, value in WRONG_SETTINGS.items()
+        ),
+    )
+
+    for name, (code, out, err) in zip(WRONG_SETTINGS, ended, strict=True):
+        assert (code, out) == (2, ""), err
+        assert err.startswith(f"cancel-worker: {name}: ")
+        assert err.count("\n") == 1
+        assert SECRET not in err
+
+
+async def test_a_missing_database_url_is_said(system: System) -> None:
+    code, out, err = await system.cli("gateway", "serve", env={"DATABASE_URL": ""})
+    assert (code, out) == (2, "")
+    assert err.startswith("cancel-gateway: DATABASE_URL: must start with postgresql://")
+
+    code, out, err = await _without_environment("worker", "runs", "list")
+    assert (code, out, err) == (2, "", "cancel-worker: DATABASE_URL: is not set\n")
+
+
+async def test_a_port_in_use_is_said(system: System) -> None:
+    url = await system.gateway()
+    port = url.rpartition(":")[2]
+
+    code, _, err = await system.cli("gateway", "serve", "--port", port)
+
+    assert code == 2
+    last = err.splitlines()[-1]
+    assert last.startswith(f"cancel-gateway: cannot listen on 127.0.0.1:{port}: ")
+    assert last.endswith("address already in use")
+    assert "Traceback" not in err
+
+
+async def test_a_run_is_added_shown_and_listed(system: System) -> None:
+    added = await system.cli(
+        *("worker", "runs", "add", "10", "--grace", "2.5", "--stop-signal", "SIGINT")
+    )
+    await insert_run(system.database, 11, STOPPED)
+    shown, listed, queued, table, stopped = await asyncio.gather(
+        *(
+            system.cli(*line.split(), env={"COLUMNS": "200"})
+            for line in (
+                "worker runs show 10 --json",
+                "worker runs list --json",
+                "worker runs list --status queued --json",
+                "worker runs list",
+                "worker runs show 11",
+            )
+        )
+    )
+
+    assert added == (0, "run 10 is queued\n", "")
+    run = json.loads(shown[1])
+    assert run["run_id"] == 10
+    assert (run["grace_seconds"], run["stop_signal"]) == (2.5, "SIGINT")
+    assert (run["status"], run["cancellations"]) == ("queued", [])
+    assert [row["run_id"] for row in json.loads(listed[1])] == [11, 10, 1]  # the newest first
+    assert [row["run_id"] for row in json.loads(queued[1])] == [10, 1]
+    assert "canceled" in table[1]
+    assert STOPPED["host"] in stopped[1]
+    assert [code for code, _, _ in (shown, listed, queued, table, stopped)] == [0] * 5
+    assert [err for _, _, err in (shown, listed, queued, table, stopped)] == [""] * 5
+
+
+async def test_a_cancellation_is_shown_with_its_evidence(system: System) -> None:
+    await system.worker()
+    await system.add_run(20)
+    command_id = await system.publish(20, reason="superseded", requested_by="bob")
+    await system.outcome_of(command_id)
+
+    _, out, _ = await system.cli("worker", "runs", "show", "20", "--json")
+    _, table, _ = await system.cli("worker", "runs", "show", "20")
+
+    (cancellation,) = json.loads(out)["cancellations"]
+    assert cancellation["command_id"] == command_id
+    assert cancellation["evidence"]["proof"] == "never_started"
+    assert "superseded" in table
+
+
+async def test_a_token_is_printed_alone(system: System) -> None:
+    code, out, err = await system.cli(
+        *("gateway", "tokens", "create", "--subject", "ci", "--role", "tester"),
+        *("--scope", "runs:read", "--expires-in", "30d", "--rate-limit", "5"),
+    )
+
+    assert (code, err) == (0, "")
+    assert out.startswith("rct_")
+    assert out.split() == [out.removesuffix("\n")]
+    row = await system.database.fetchrow(
+        "SELECT *, expires_at - created_at AS lives FROM tokens WHERE subject = 'ci'"
+    )
+    assert row is not None
+    assert (row["role"], row["scopes"], row["rate_limit"]) == ("tester", ["runs:read"], 5)
+    assert row["lives"].days == 30
+
+
+async def test_a_reader_that_went_away_is_no_error(system: System) -> None:
+    for line in ("worker runs list --json", "worker runs list"):
+        code, err = await _into_closed_pipe(system, *line.split())
+        assert (code, err) == (0, ""), line
+
+
+async def test_a_full_disk_is_one_line(system: System) -> None:
+    code, err = await _into(system, "/dev/full", "worker", "runs", "list", "--json")
+
+    assert (code, err) == (1, "cancel-worker: cannot write the output: no space left\n")
+
+
+async def _into_closed_pipe(system: System, *arguments: str) -> tuple[int, str]:
+    return await _shell(system, 'exec 3> >(:); wait $!; exec "$@" >&3', *arguments)
+
+
+async def _into(system: System, target: str, *arguments: str) -> tuple[int, str]:
+    return await _shell(system, f'exec "$@" > {target}', *arguments)
+
+
+async def _shell(system: System, script: str, *arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", script, "bash", sys.executable, "-m"),
+        *arguments,
+        env=system.environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    return process.returncode or 0, err.decode()
+
+
+async def _without_environment(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        *arguments,
+        env={},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
