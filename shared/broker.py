@@ -69,13 +69,20 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
         before_sleep=say,
         reraise=True,
     )
+
+    async def connect() -> AbstractConnection:
+        try:
+            return await aio_pika.connect(
+                URL(url).update_query(heartbeat=_HEARTBEAT),
+                timeout=_CONNECT_TIMEOUT,
+                client_properties={"connection_name": name},
+            )
+        except StopAsyncIteration:
+            # What aiormq 7.2 raises when the peer hangs up during the handshake.
+            raise ConnectionError("the connection was closed during the handshake") from None
+
     try:
-        return await retrying(
-            aio_pika.connect,
-            URL(url).update_query(heartbeat=_HEARTBEAT),
-            timeout=_CONNECT_TIMEOUT,
-            client_properties={"connection_name": name},
-        )
+        return await retrying(connect)
     except _AWAY as error:
         raise ServiceUnavailable(f"cannot use RabbitMQ at {shown}: {_reason(error)}") from None
 

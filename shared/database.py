@@ -75,7 +75,8 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
     pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(_AWAY),
+            # Also a role or a database that is missing: it may be on its way.
+            retry=retry_if_exception_type((*_AWAY, asyncpg.PostgresError)),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             stop=stop_after_delay(settings.startup_timeout),
             before_sleep=say,

@@ -49,8 +49,5 @@ async def database_url(services: Services, template: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def system(database_url: str, services: Services, tmp_path: Path) -> AsyncIterator[System]:
-    # Jobs of other users must get through to the socket.
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
     async with System(database_url, services.amqp_url, tmp_path).running() as running:
         yield running

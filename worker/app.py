@@ -35,6 +35,8 @@ async def serve(settings: WorkerSettings) -> None:
                 await _serve(settings, database, runs_root, tasks, stop)
                 raise Shutdown
         except* Shutdown:
+            if runs_root is not None:
+                cgroup.sweep(runs_root)
             log.info("worker_stopped")
 
 

@@ -22,6 +22,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from shared.broker import Publisher, open_channel
+from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.tasks import first_of
 from shared.topology import RETRY_DELAYS, Topology
@@ -108,17 +109,22 @@ class Consumer:
         """Return when an acknowledgement can lose nothing."""
         try:
             command = deliveries.parse(message)
-            with structlog.contextvars.bound_contextvars(
-                run_id=command.run_id,
-                command_id=str(command.command_id),
-                correlation_id=message.correlation_id,
-            ):
-                result = await self._canceler.cancel(command, deliveries.origin_of(message))
-                if isinstance(result, Forward):
-                    await self._forward(message, result.host)
-                log.info("command_settled", result=result)
         except Undeliverable as error:
             await self._bury(message, Failure(error.reason, str(error)))
+            return
+        with structlog.contextvars.bound_contextvars(
+            run_id=command.run_id,
+            command_id=str(command.command_id),
+            correlation_id=message.correlation_id,
+        ):
+            await self._carry_out(command, message)
+
+    async def _carry_out(self, command: CancelCommand, message: AbstractIncomingMessage) -> None:
+        try:
+            result = await self._canceler.cancel(command, deliveries.origin_of(message))
+            if isinstance(result, Forward):
+                await self._forward(message, result.host)
+            log.info("command_settled", result=result)
         except CommandReused as error:
             await self._bury(message, Failure(DeadReason.COMMAND_REUSED, str(error)))
         except StopFailed as error:

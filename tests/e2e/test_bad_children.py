@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.launched import Launched
-from tests.support.processes import alive, state_of, until_stopped
+from tests.support.processes import KILLED_BY, alive, state_of, until_stopped
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
 from tests.support.stage import Running, Stage, names, stranger_process
@@ -85,7 +85,7 @@ async def test_a_tree_that_does_not_obey_is_killed(stage: Stage, kind: str, exit
     evidence = await running.cancel(grace_seconds=GRACE)
 
     assert evidence["ended"] == "killed"
-    assert names(evidence) == ["SIGTERM", "SIGCONT", "SIGKILL"]
+    assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[stage.containment]]
     assert evidence["duration_ms"] >= GRACE * 1000 - 100
     assert evidence["escaped"] == []
     assert await running.launched.exit_code() == exit_code
@@ -129,7 +129,7 @@ async def test_force_goes_straight_to_sigkill(stage: Stage) -> None:
     evidence = await running.cancel(force=True, grace_seconds=30)
 
     assert evidence["ended"] == "killed"
-    assert names(evidence) == ["SIGKILL"]
+    assert names(evidence) == KILLED_BY[stage.containment]
     assert await running.launched.exit_code() == 137
 
 
@@ -141,7 +141,7 @@ async def test_force_during_the_grace_period_escalates_the_one_stop(stage: Stage
     second = await stage.system.publish(running.run_id, force=True)
 
     evidence = await running.canceled_by(first)
-    assert names(evidence) == ["SIGTERM", "SIGCONT", "SIGKILL"]
+    assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[stage.containment]]
     assert evidence["duration_ms"] < 10_000
     joined = await stage.system.outcome_of(second)
     assert (joined["outcome"], joined["evidence"]) == ("no_op", {"stop_in_progress": True})

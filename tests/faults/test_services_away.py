@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from time import monotonic
+from uuid import uuid4
 
 import pytest
 from yarl import URL
@@ -25,9 +26,16 @@ WRONG: dict[str, Callable[[URL], URL]] = {
 
 async def _serve(system: System, program: str, **env: str) -> tuple[int, str, float]:
     start = monotonic()
+    socket = system.directory / f"{uuid4().hex}.sock"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *SERVE[program]),
-        env={**os.environ, **system.environment, "CANCEL_STARTUP_TIMEOUT": "1", **env},
+        env={
+            **os.environ,
+            **system.environment,
+            "CANCEL_WORKER_SOCKET": str(socket),
+            "CANCEL_STARTUP_TIMEOUT": "1",
+            **env,
+        },
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import asyncpg
 import pytest
@@ -37,6 +38,13 @@ async def cli(
     return process.returncode or 0, out.decode(), err.decode()
 
 
+_WAITING = """
+    SELECT count(*) FROM pg_locks
+     WHERE locktype = 'advisory' AND NOT granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
 async def _applied(url: str) -> list[str]:
     connection = await asyncpg.connect(url)
     try:
@@ -47,7 +55,16 @@ async def _applied(url: str) -> list[str]:
 
 
 async def test_eight_at_once_apply_each_migration_once(empty: str) -> None:
-    ended = await asyncio.gather(*(cli(empty, "worker", "migrate") for _ in range(8)))
+    # All eight are held until the last has come, so that none finds the work done already.
+    gate = await asyncpg.connect(empty)
+    await gate.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    migrating = asyncio.gather(*(cli(empty, "worker", "migrate") for _ in range(8)))
+    end = monotonic() + 30
+    while await gate.fetchval(_WAITING) < 8:
+        assert monotonic() < end, "they do not take turns"
+        await asyncio.sleep(0.02)
+    await gate.close()
+    ended = await migrating
 
     assert [(code, err) for code, _, err in ended] == [(0, "")] * 8
     said = [line for _, out, _ in ended for line in out.splitlines()]

@@ -8,6 +8,9 @@ from time import monotonic
 
 BAD_CHILD = Path(__file__).with_name("bad_child.py")
 
+KILLED_BY = {"cgroup": ["SIGKILL"], "session": ["SIGSTOP", "SIGKILL"]}
+"""What a kill sends, by containment: without a cgroup, nothing else keeps a tree from forking."""
+
 
 def alive(mark: str) -> list[int]:
     """The pids of all live processes that have `mark` as a word of their command line."""

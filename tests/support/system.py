@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
 from tests.support.launched import Launched
 from tests.support.processes import BAD_CHILD, alive
 from tests.support.program import DEADLINE, Program
+from worker.stop.cgroup import Cgroup, path_of
 
 Json = dict[str, Any]
 
@@ -61,8 +63,11 @@ class System:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["System"]:
+        self._let_others_through()
         connection = await aio_pika.connect(self.amqp_url)
         self.channel = await connection.channel(on_return_raises=True)
+        # One at a time, or taking one dead letter would hold on to the others.
+        await self.channel.set_qos(prefetch_count=1)
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=10)
         self.http = aiohttp.ClientSession()
         try:
@@ -182,10 +187,10 @@ class System:
         try:
             async with asyncio.timeout(deadline):
                 message = await taken.get()
-            await message.ack()
-            return message
         finally:
             await queue.cancel(tag)
+        await message.ack()
+        return message
 
     async def depth(self, queue: str) -> int:
         """Messages ready in `queue`."""
@@ -221,6 +226,14 @@ class System:
             assert monotonic() < end, f"command {command_id} has no outcome: {row}"
             await asyncio.sleep(0.01)
 
+    def _let_others_through(self) -> None:
+        """Jobs of other users must get to the socket; pytest's directories are its own alone."""
+        top = Path(tempfile.gettempdir())
+        for directory in (self.directory, *self.directory.parents):
+            if directory == top:
+                return
+            directory.chmod(0o755)
+
     async def _end_all(self) -> None:
         # Jobs first: a launcher counts as ended only once nobody holds its output open.
         for mark in self._marks:
@@ -231,6 +244,9 @@ class System:
             await launched.end()
         for program in self._programs:
             await program.stop(signal.SIGKILL)
+        if own := path_of("self"):
+            for host in self._hosts:
+                Cgroup(own / "cancel-worker" / host).remove()
 
     async def _delete_queues(self) -> None:
         names = [self.topology.cancel, self.topology.dead]

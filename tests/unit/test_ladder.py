@@ -19,6 +19,7 @@ class ObedientTree:
 
     containment = Containment.CGROUP
     proof = Proof.CGROUP_EMPTY
+    kill_signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
 
     def __init__(self, *obeys: signal.Signals) -> None:
         self.obeys = set(obeys)

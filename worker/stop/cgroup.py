@@ -8,7 +8,7 @@ import errno
 import os
 import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -129,10 +129,12 @@ def runs_root(host: str) -> Path:
 
 
 def sweep(root: Path) -> None:
-    """Remove what launches that were cut off left empty."""
-    for child in root.iterdir():
+    """Remove what is empty below `root`, and `root` if that leaves it empty."""
+    for child in root.iterdir() if root.is_dir() else ():
         if child.is_dir():
             Cgroup(child).remove()
+    with suppress(OSError):  # EBUSY: a run is still in it
+        root.rmdir()
 
 
 def _read(path: Path) -> str | None:

@@ -26,6 +26,7 @@ class CgroupTree:
 
     containment = Containment.CGROUP
     proof = Proof.CGROUP_EMPTY
+    kill_signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
 
     def __init__(self, cgroup: Cgroup, launch_id: UUID, *, may_escape: bool) -> None:
         self._cgroup = cgroup

@@ -68,8 +68,7 @@ class _Stop:
         at = timestamp()
         # SIGCONT last: a stopped process takes the pending stop signal only when continued.
         count = await self._tree.send(self._plan.stop_signal, signal.SIGCONT)
-        self._signals.append(SignalSent(self._plan.stop_signal.name, at, count))
-        self._signals.append(SignalSent(signal.SIGCONT.name, at, count))
+        self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
         return await self._gone_in_grace()
 
     async def _gone_in_grace(self) -> bool:
@@ -83,7 +82,7 @@ class _Stop:
     async def _kill(self) -> bool:
         at = timestamp()
         count = await self._tree.kill()
-        self._signals.append(SignalSent(signal.SIGKILL.name, at, count))
+        self._sent(self._tree.kill_signals, at, count)
         deadline = monotonic() + self._plan.kill_wait
         while not await self._tree.is_gone():
             left = deadline - monotonic()
@@ -93,6 +92,9 @@ class _Stop:
             # Without a cgroup, a process may have forked between our look and our kill.
             await self._tree.kill()
         return True
+
+    def _sent(self, signals: tuple[signal.Signals, ...], at: str, count: int) -> None:
+        self._signals += [SignalSent(signum.name, at, count) for signum in signals]
 
     def _gone(self, ended: Ended) -> Evidence:
         return Evidence(

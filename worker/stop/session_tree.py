@@ -24,6 +24,7 @@ class SessionTree:
 
     containment = Containment.SESSION
     proof = Proof.SCANS_EMPTY
+    kill_signals: tuple[signal.Signals, ...] = (signal.SIGSTOP, signal.SIGKILL)
 
     def __init__(self, kin: Kinship) -> None:
         self._kin = kin

@@ -12,6 +12,8 @@ class Tree(Protocol):
 
     containment: Containment
     proof: Proof
+    kill_signals: tuple[signal.Signals, ...]
+    """What `kill` sends, in order."""
 
     async def is_gone(self) -> bool:
         """Whether nothing of the tree runs any more; True is the proof."""
@@ -20,7 +22,7 @@ class Tree(Protocol):
         """Send `signals`, in order, to every process; return how many processes took them."""
 
     async def kill(self) -> int:
-        """Send SIGKILL to every process, those that fork meanwhile included; return how many."""
+        """Kill every process, those that fork meanwhile included; return how many."""
 
     async def changed(self, timeout: float) -> None:
         """Wait until something of the tree may have ended, `timeout` seconds at most."""
