@@ -1,5 +1,6 @@
 """Every test gets a database of its own, copied from a migrated template, and its own queues."""
 
+import fcntl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,18 @@ from shared.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.services import Services, provide
 from tests.support.system import System
+
+
+@pytest.fixture(autouse=True)
+def processor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Tests marked `alone` measure milliseconds: no other test runs at the same time."""
+    alone = request.node.get_closest_marker("alone") is not None
+    # Parallel workers have their own directories below a common one.
+    with (tmp_path_factory.getbasetemp().parent / "processor.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture(scope="session")

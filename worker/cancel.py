@@ -91,9 +91,6 @@ class Canceler:
         if stop := self._stops.get(run_id):
             await stop.done.wait()
 
-    def is_stopping(self, run_id: int) -> bool:
-        return run_id in self._stops
-
     async def _decide(
         self, command: CancelCommand, origin: Origin
     ) -> Outcome | Forward | _Stop | asyncio.Event:

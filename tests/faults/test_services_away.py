@@ -26,7 +26,7 @@ WRONG: dict[str, Callable[[URL], URL]] = {
 
 async def _serve(system: System, program: str, **env: str) -> tuple[int, str, float]:
     start = monotonic()
-    socket = system.directory / f"{uuid4().hex}.sock"
+    socket = system.directory / f"{uuid4().hex[:8]}.sock"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *SERVE[program]),
         env={

@@ -18,7 +18,10 @@ NOBODY = 65534
 TRIES = 8
 PROOFS = {"cgroup": Proof.CGROUP_EMPTY, "session": Proof.SCANS_EMPTY}
 
-pytestmark = pytest.mark.parametrize("containment", ["cgroup", "session"])
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.parametrize("containment", ["cgroup", "session"]),
+]
 
 
 def names(evidence: Evidence) -> list[str]:
