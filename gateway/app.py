@@ -10,6 +10,7 @@ from gateway.cancel import CancelHandler
 from gateway.errors import answer_errors
 from gateway.health import add_health
 from gateway.publisher import CommandPublisher
+from gateway.runs import RunHandler
 from shared.broker import Publisher
 from shared.cli import UserError
 from shared.database import Database, connected
@@ -45,6 +46,7 @@ def build(
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     commands = CommandPublisher(publisher, topology, broker_user)
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.body_limit)
+    app.router.add_get("/api/v1/runs/{run_id}", RunHandler(database))
     app.router.add_post("/api/v1/runs/{run_id}/cancel", CancelHandler(database, commands))
     add_health(app, database, publisher)
     return app

@@ -19,6 +19,19 @@ ADD_TOKEN: Final = """
     VALUES ($1, $2, $3, $4, $5, now() + $6::interval)
 """
 
+FIND_RUN_SUMMARY: Final = """
+    SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
+           r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
+           c.outcome, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
+           c.evidence ->> 'proof' AS proof, c.evidence -> 'duration_ms' AS duration_ms
+      FROM runs r
+      LEFT JOIN LATERAL (
+               SELECT * FROM cancellations WHERE run_id = r.run_id
+                ORDER BY received_at DESC, command_id LIMIT 1
+           ) c ON true
+     WHERE r.run_id = $1
+"""
+
 FIND_STATUS: Final = "SELECT status FROM runs WHERE run_id = $1"
 
 ADD_RUN: Final = """

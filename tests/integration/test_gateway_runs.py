@@ -1,0 +1,54 @@
+"""GET /api/v1/runs/{run_id}, where the Location of a 202 leads."""
+
+from datetime import datetime
+
+from tests.support.system import Json, System
+
+
+async def get(system: System, url: str, path: str, token: str) -> tuple[int, Json]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with system.http.get(f"{url}{path}", headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_location_leads_to_the_run_and_what_became_of_it(system: System) -> None:
+    await system.worker()
+    url = await system.gateway()
+    token = await system.token()
+    await system.launch_bad_child(1, "obeys")
+    headers = {"Authorization": f"Bearer {token}"}
+
+    path = "/api/v1/runs/1"
+    status, before = await get(system, url, path, token)
+    assert (status, before["status"], before["cancellation"]) == (200, "running", None)
+
+    accepted = await system.http.post(
+        f"{url}{path}/cancel", json={"reason": "superseded"}, headers=headers
+    )
+    assert accepted.headers["Location"] == path
+    await system.status_becomes(1, "canceled")
+    status, after = await get(system, url, path, token)
+
+    assert (status, after["status"]) == (200, "canceled")
+    assert datetime.fromisoformat(after["finished_at"]) == (await system.run(1))["finished_at"]
+    cancellation = after["cancellation"]
+    assert cancellation["via"] == "rest"
+    assert cancellation["requested_by"] == "alice"
+    assert cancellation["reason"] == "superseded"
+    assert cancellation["outcome"] == "canceled"
+    assert cancellation["evidence"]["proof"] == "cgroup_empty"
+    assert cancellation["evidence"]["ended"] == "obeyed"
+    assert cancellation["evidence"]["duration_ms"] > 0
+
+
+async def test_reading_needs_a_token_its_scope_and_a_run(system: System) -> None:
+    url = await system.gateway()
+    reader = await system.token(scopes=("runs:read",))
+    writer = await system.token(scopes=("runs:write",))
+
+    assert (await get(system, url, "/api/v1/runs/1", "nobody"))[0] == 401
+    status, body = await get(system, url, "/api/v1/runs/1", writer)
+    assert (status, body["details"]["required_scope"]) == (403, "runs:read")
+    status, body = await get(system, url, "/api/v1/runs/1", reader)
+    assert (status, body["message"]) == (404, "Run 1 not found.")
+    assert (await get(system, url, "/api/v1/runs/zero", reader))[0] == 400
