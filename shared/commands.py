@@ -1,5 +1,6 @@
 """The cancel command as it travels: one JSON object that names a run and nothing else."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -19,6 +20,13 @@ def _storable(text: str) -> str:
     return text
 
 
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
 RunId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_GRACE_SECONDS, allow_inf_nan=False)]
@@ -33,6 +41,6 @@ class CancelCommand(BaseModel):
     run_id: RunId
     reason: Text | None = None
     requested_by: Text | None = None
-    requested_at: AwareDatetime | None = None
+    requested_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
     force: bool = False
     grace_seconds: GraceSeconds | None = None

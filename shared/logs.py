@@ -41,10 +41,13 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
 
 
 def _rendering(log_format: LogFormat) -> list[structlog.typing.Processor]:
+    # Tracebacks without local variables, which both would show: tokens are among them.
     if log_format is LogFormat.JSON:
         return [
-            structlog.processors.dict_tracebacks,
-            structlog.processors.EventRenamer("event"),
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.JSONRenderer(),
         ]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

@@ -107,7 +107,8 @@ RECORD_COMMAND: Final = """
        SET outcome = excluded.outcome,
            finished_at = excluded.finished_at,
            evidence = excluded.evidence
-     WHERE c.outcome IS NULL OR c.outcome = 'stop_failed'
+     WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
+    RETURNING c.command_id
 """
 
 # One stop answers every command on the run that is still open, not just the one that began it.

@@ -56,10 +56,17 @@ class Consumer:
         self._tasks = tasks
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
 
     async def session(self, connection: AbstractConnection) -> None:
-        """Consume on `connection` until it closes, or until `stop` has been called."""
+        """Consume on `connection` until it closes; once `stop` was called, until canceled."""
+        if not self._stopping.is_set():
+            await self._consume(connection)
+        if self._stopping.is_set():
+            # To return would mean to be connected anew, and each delivery that is not taken
+            # counts against the delivery limit of its command.
+            await asyncio.get_running_loop().create_future()
+
+    async def _consume(self, connection: AbstractConnection) -> None:
         channel = await open_channel(connection)
         await channel.set_qos(prefetch_count=self._prefetch)
         await self._topology.declare_worker(channel, self._host)
@@ -73,8 +80,6 @@ class Consumer:
         if self._stopping.is_set() and not channel.is_closed:
             for queue, tag in zip(queues, tags, strict=True):
                 await queue.cancel(tag)
-            # Those in flight still need the channel for their acks.
-            await first_of(connection.closed(), self._stopped.wait())
 
     async def stop(self, timeout: float) -> None:
         """Take no more deliveries and give those in flight `timeout` seconds.
@@ -86,7 +91,6 @@ class Consumer:
             await asyncio.wait(self._in_flight, timeout=timeout)
         for task in self._in_flight:
             task.cancel()
-        self._stopped.set()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         if self._stopping.is_set():

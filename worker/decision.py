@@ -66,8 +66,8 @@ Verdict = Repeat | CancelQueued | NoOp | Forward | BeginStop | ResumeStop
 class CommandReused(Exception):
     """One command id was used for two runs: the later one cannot be told from a repeat."""
 
-    def __init__(self, command_id: UUID, first_run: int) -> None:
-        super().__init__(f"command {command_id} was already used for run {first_run}")
+    def __init__(self, command_id: UUID) -> None:
+        super().__init__(f"command {command_id} was already used for another run")
 
 
 def judge(
@@ -76,7 +76,7 @@ def judge(
     """Decide what `command` asks of the worker on `host`. Raises CommandReused."""
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
-        raise CommandReused(command.command_id, situation.command_run_id or 0)
+        raise CommandReused(command.command_id)
     if situation.command_outcome in (Outcome.CANCELED, Outcome.NO_OP):
         return Repeat(situation.command_outcome)
     if run.status is RunStatus.QUEUED:

@@ -9,7 +9,7 @@ from shared.commands import CancelCommand
 from shared.database import Connection
 from shared.runs import Run, RunProcess
 from shared.states import Outcome, Via
-from worker.decision import Situation
+from worker.decision import CommandReused, Situation
 from worker.stop.evidence import Evidence
 
 
@@ -56,7 +56,8 @@ async def record_command(
     outcome: Outcome | None,
     evidence: dict[str, object],
 ) -> None:
-    await connection.execute(
+    """Raises CommandReused, which must undo the transaction."""
+    recorded = await connection.fetchval(
         queries.RECORD_COMMAND,
         command.command_id,
         command.run_id,
@@ -70,6 +71,9 @@ async def record_command(
         outcome,
         json.dumps(evidence),
     )
+    # A finished row is never written again, so it is another run's, decided at the same time.
+    if recorded is None:
+        raise CommandReused(command.command_id)
 
 
 async def close_commands(

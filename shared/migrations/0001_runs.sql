@@ -83,7 +83,7 @@ CREATE TABLE cancellations (
 
     CONSTRAINT finished_exactly_with_outcome CHECK ((outcome IS NULL) = (finished_at IS NULL)),
     CONSTRAINT canceled_is_proved CHECK (
-        outcome IS NULL OR outcome <> 'canceled' OR evidence ? 'proof'
+        outcome IS NULL OR outcome <> 'canceled' OR evidence ->> 'proof' IS NOT NULL
     )
 );
 

@@ -14,7 +14,7 @@ from tests.demo.screen import Screen
 from tests.demo.stage import DEADLINE, Stage
 from tests.demo.timeline import Json, Moment
 from tests.support.launched import Launched
-from tests.support.processes import alive
+from tests.support.processes import KILLED_BY, alive
 
 GRACE = 2.0
 STUBBORN = 2
@@ -136,7 +136,9 @@ def _check_record(facts: Facts, run: Json, cancellation: Json, exit_code: int) -
         facts.check("the cgroup was removed", not Path(run["cgroup"]).exists())
     signals = {signal["signal"]: signal for signal in evidence["signals"]}
     facts.equal(
-        "evidence: SIGTERM, SIGCONT, then SIGKILL", [*signals], ["SIGTERM", "SIGCONT", "SIGKILL"]
+        "evidence: SIGTERM, SIGCONT, then the kill",
+        [*signals],
+        ["SIGTERM", "SIGCONT", *KILLED_BY[evidence["containment"]]],
     )
     killed = signals["SIGKILL"]["processes"]
     facts.equal(f"only the {STUBBORN} that ignored SIGTERM were killed", killed, STUBBORN)

@@ -164,8 +164,10 @@ async def test_signals_are_as_the_runner_had_them(system: System) -> None:
     )
     out, _ = await nohup.communicate()
 
-    assert int((await plain.line()).split()[1], 16) == 0
-    assert int(out.split()[1], 16) == 1 << (signal.SIGHUP - 1)
+    # Below 32: the two above are the C library's own, and some spawners leave them ignored.
+    regular = 2**31 - 1
+    assert int((await plain.line()).split()[1], 16) & regular == 0
+    assert int(out.split()[1], 16) & regular == 1 << (signal.SIGHUP - 1)
 
 
 async def test_input_and_output_pass_through(system: System) -> None:

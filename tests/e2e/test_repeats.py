@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.support.processes import until_gone
+from tests.support.processes import KILLED_BY, until_gone
 from tests.support.system import System
 
 
@@ -22,7 +22,7 @@ async def test_duplicates_during_the_stop_make_one_stop(system: System) -> None:
     assert [sent["signal"] for sent in only["evidence"]["signals"]] == [
         "SIGTERM",
         "SIGCONT",
-        "SIGKILL",
+        *KILLED_BY[only["evidence"]["containment"]],
     ]
     await until_gone(mark, deadline=0)
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.processes import alive, until_gone
+from tests.support.processes import KILLED_BY, alive, until_gone
 from tests.support.proxy import TcpProxy
 from tests.support.system import System
 
@@ -44,7 +44,7 @@ async def test_broker_cut_in_the_grace_period_leaves_one_stop_and_one_outcome(
     assert [sent["signal"] for sent in only["evidence"]["signals"]] == [
         "SIGTERM",
         "SIGCONT",
-        "SIGKILL",
+        *KILLED_BY[only["evidence"]["containment"]],
     ]
     await until_gone(mark, deadline=0)
     assert await system.depth(system.topology.cancel) == 0

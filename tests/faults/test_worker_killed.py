@@ -1,9 +1,10 @@
 """A worker dies in the middle of a stop; the next one goes on where it was."""
 
 import signal
+import socket
 from datetime import datetime, timedelta
 
-from tests.support.processes import alive, until_gone
+from tests.support.processes import KILLED_BY, alive, until_gone
 from tests.support.system import System
 
 
@@ -54,7 +55,8 @@ async def test_killed_past_the_deadline_it_kills_at_once(system: System) -> None
     outcome = await system.outcome_of(command_id)
 
     await until_gone(mark, deadline=0)
-    assert [sent["signal"] for sent in outcome["evidence"]["signals"]] == ["SIGKILL"]
+    evidence = outcome["evidence"]
+    assert [sent["signal"] for sent in evidence["signals"]] == KILLED_BY[evidence["containment"]]
 
 
 async def test_another_command_resumes_the_stop_and_answers_the_first(system: System) -> None:
@@ -87,4 +89,23 @@ async def test_shut_down_in_the_grace_period_it_hands_the_command_back(system: S
     await until_gone(mark, deadline=0)
     assert outcome["outcome"] == "canceled"
     assert (await system.run(1))["stop_deadline"] == before["stop_deadline"]
+    assert await system.depth(system.topology.dead) == 0
+
+
+async def test_shutting_down_it_connects_no_more(system: System) -> None:
+    worker = await system.worker(worker_shutdown_timeout=0.2)
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    command_id = await system.publish(1, grace_seconds=2)
+    await system.status_becomes(1, "canceling")
+    # Half a request keeps the launchers' socket, and so the worker, from ending at once.
+    with socket.socket(socket.AF_UNIX) as half:
+        half.connect(str(system.socket()))
+        half.sendall(b"POST /v1/launches HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        assert await worker.stop(signal.SIGTERM) == 0
+
+    names = [e["connection"] for e in worker.events if e["event"] == "rabbitmq_connected"]
+    assert len(names) == len(set(names)) == 2, "one to consume and one to publish"
+    await system.worker()
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    await until_gone(mark, deadline=0)
     assert await system.depth(system.topology.dead) == 0

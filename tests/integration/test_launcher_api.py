@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -182,3 +183,34 @@ async def test_a_caller_that_hung_up_may_ask_again(system: System, child: int) -
     claims: list[Any] = [e for e in worker.events if e["event"] == "run_claimed"]
     assert len(claims) <= 1
     assert (await ask(system, wire.LAUNCHES, run_id=1, pid=child))[0] == 200
+
+
+INHERITED = """
+import os, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+child = os.fork()
+if child == 0:
+    connection.connect(sys.argv[1])
+    os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+body = b'{"run_id": 1, "exit_code": 0}'
+connection.sendall(
+    b"POST /v1/completions HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n"
+    b"Content-Length: %d\\r\\n\\r\\n%s" % (len(body), body)
+)
+print(connection.makefile("rb").read().decode())
+"""
+
+
+async def test_a_connection_whose_maker_is_dead_speaks_for_nobody(system: System) -> None:
+    """Its pid stays in the kernel's credentials, and may by now be another launcher's."""
+    await system.worker()
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-S", "-c", INHERITED, str(system.socket())),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    answer, _ = await process.communicate()
+
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert b"the caller is gone" in answer

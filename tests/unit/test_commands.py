@@ -80,6 +80,7 @@ def test_anything_else_is_a_validation_error_and_nothing_worse(body: bytes) -> N
         {"requested_by": "r" * 256},
         {"requested_by": "a\x00b"},
         {"requested_at": "yesterday"},
+        {"requested_at": "0001-01-01T00:00:00+23:59"},  # before the first year, in UTC
         {"requested_at": "2026-01-01T00:00:00"},  # no time zone
         {"force": "true"},
         {"force": 1},

@@ -149,5 +149,5 @@ def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
 
 
 def test_a_command_id_that_named_another_run_is_refused() -> None:
-    with pytest.raises(CommandReused, match="was already used for run 2"):
+    with pytest.raises(CommandReused, match="was already used for another run"):
         verdict_on(run(RunStatus.QUEUED), first_run=2)

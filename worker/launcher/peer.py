@@ -1,14 +1,22 @@
 """Who is on the other end of the worker's socket."""
 
+import errno
+import os
+import select
 import socket
 import struct
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
 from worker.launches import Launcher
 from worker.stop.cgroup import path_of
 from worker.stop.identity import Identity, read_stat, read_uid
+
+_UCRED: Final = struct.Struct("3i")
+_INT: Final = struct.Struct("i")
+_SO_PEERPIDFD: Final = 77  # asm-generic/socket.h
 
 
 class NotAllowed(Exception):
@@ -19,18 +27,34 @@ def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
     """The calling process. Raises NotAllowed for one that is itself inside a run."""
     assert request.transport is not None  # noqa: S101 - the request is being answered
     connection = request.transport.get_extra_info("socket")
-    size = struct.calcsize("3i")
     # struct ucred, as of when the peer connected (unix(7), SO_PEERCRED).
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    pid, uid, _ = struct.unpack("3i", credentials)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, _ = _UCRED.unpack(credentials)
     stat = read_stat(pid)
-    if stat is None:
+    # In this order: who connected must have lived on while we looked at who has its pid. A
+    # connection can be inherited, and be used after the pid has gone to somebody else.
+    if stat is None or _has_ended(connection) or read_uid(pid) != uid:
         raise NotAllowed("the caller is gone or in another pid namespace")
     inside = path_of(pid)
     if runs_root is not None and inside is not None and runs_root in inside.parents:
         # A job is untrusted: it may not take another run's place.
         raise NotAllowed("a run's own processes may not start runs")
     return Launcher(stat.identity, uid)
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Whether the process that connected has ended, as far as the kernel can tell."""
+    try:
+        pidfd = _INT.unpack(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, _INT.size))[0]
+    except OSError as error:
+        # Before Linux 6.5 nobody can tell; later ones fail like this for a process that is gone.
+        return error.errno != errno.ENOPROTOOPT
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+    finally:
+        os.close(pidfd)
 
 
 def child_of(launcher: Launcher, pid: int) -> Identity:
