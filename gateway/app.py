@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
-    stop = stop_requested()
     async with connected(settings) as database:
         await require_current(database)
         topology = Topology(settings.topology_prefix)
@@ -33,7 +32,7 @@ async def serve(settings: GatewaySettings) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publisher.run(topology.declare_exchange))
                 await publisher.wait_ready()
-                await _listen(settings, build(settings, database, publisher, topology), stop)
+                await _listen(settings, build(settings, database, publisher, topology))
                 raise Shutdown
         except* Shutdown:
             log.info("gateway_stopped")
@@ -52,9 +51,11 @@ def build(
     return app
 
 
-async def _listen(settings: GatewaySettings, app: web.Application, stop: asyncio.Event) -> None:
+async def _listen(settings: GatewaySettings, app: web.Application) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.gateway_shutdown_timeout)
     await runner.setup()
+    # Only now: until here there is nothing to finish, and a signal may end the process at once.
+    stop = stop_requested()
     site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port)
     try:
         await site.start()

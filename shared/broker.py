@@ -5,7 +5,8 @@ publish or declare on them can wait for a reconnect without end.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import NoReturn
 from weakref import WeakValueDictionary
 
@@ -25,9 +26,10 @@ from shared.urls import without_password
 
 log = structlog.get_logger(__name__)
 
-# Seconds. A dead peer shows after about three of these; aio-pika's default is 60.
-_HEARTBEAT = 10
+# Seconds.
 _CONNECT_TIMEOUT = 10.0
+DECLARE_TIMEOUT = 30.0
+"""Seconds that opening a channel and declaring all names may take."""
 _AWAY = (OSError, TimeoutError, AMQPError, ChannelInvalidStateError)
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
@@ -45,7 +47,8 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
         once_connected = True
         log.info("rabbitmq_connected", connection=name)
         try:
-            await session(connection)
+            async with lost_is_an_error():
+                await session(connection)
         except _AWAY as error:
             log.warning("rabbitmq_session_failed", connection=name, error=_reason(error))
             await asyncio.sleep(0.2)  # a broker that accepts and then fails must not be hammered
@@ -72,11 +75,12 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
     async def connect() -> AbstractConnection:
         try:
-            return await aio_pika.connect(
-                URL(url).update_query(heartbeat=_HEARTBEAT),
-                timeout=_CONNECT_TIMEOUT,
-                client_properties={"connection_name": name},
-            )
+            async with lost_is_an_error():
+                return await aio_pika.connect(
+                    URL(url).update_query(heartbeat=settings.heartbeat),
+                    timeout=_CONNECT_TIMEOUT,
+                    client_properties={"connection_name": name},
+                )
         except StopAsyncIteration:
             # What aiormq 7.2 raises when the peer hangs up during the handshake.
             raise ConnectionError("the connection was closed during the handshake") from None
@@ -93,6 +97,24 @@ async def _close(connection: AbstractConnection) -> None:
             await connection.close()
     except _AWAY:
         pass  # it was gone already
+
+
+@asynccontextmanager
+async def lost_is_an_error() -> AsyncIterator[None]:
+    """Raise ConnectionError where aiormq 7.2 cancels its callers.
+
+    When heartbeats run out it ends what waits for the broker with CancelledError, which would
+    silently end our task, as if somebody had asked for that.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    asked_for = task.cancelling()
+    try:
+        yield
+    except asyncio.CancelledError:
+        if task.cancelling() > asked_for:
+            raise
+        raise ConnectionError("the connection was lost") from None
 
 
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:
@@ -122,8 +144,9 @@ class Publisher:
 
         async def session(connection: AbstractConnection) -> None:
             while not connection.is_closed:
-                channel = await open_channel(connection)
-                await declare(channel)
+                async with asyncio.timeout(DECLARE_TIMEOUT):
+                    channel = await open_channel(connection)
+                    await declare(channel)
                 self._channel.set_result(channel)
                 try:
                     await first_of(connection.closed(), channel.closed())
@@ -154,7 +177,7 @@ class Publisher:
     async def declare(self, what: Callable[[AbstractChannel], Awaitable[object]]) -> None:
         """Declare something more on the publishing channel. Raises ServiceUnavailable."""
         try:
-            async with asyncio.timeout(self._settings.confirm_timeout):
+            async with asyncio.timeout(self._settings.confirm_timeout), lost_is_an_error():
                 await what(await asyncio.shield(self._channel))
         except _AWAY as error:
             raise ServiceUnavailable(f"RabbitMQ: {_reason(error)}") from error
@@ -166,7 +189,7 @@ class Publisher:
         not come within `confirm_timeout` seconds, a reconnect included.
         """
         try:
-            async with asyncio.timeout(self._settings.confirm_timeout):
+            async with asyncio.timeout(self._settings.confirm_timeout), lost_is_an_error():
                 channel = await asyncio.shield(self._channel)
                 target = await _exchange(channel, exchange)
                 # aiormq 7.2 files pending confirms by message id: two in flight with the same

@@ -95,6 +95,7 @@ RECORD_CANCELED: Final = """
     RETURNING run_id
 """
 
+# What an earlier, failed stop left as evidence is kept under `earlier`.
 # A command's row is written with its result or, for a stop, with none yet. Only an open or a
 # failed one may change: a repeat of a finished command leaves it as it is.
 RECORD_COMMAND: Final = """
@@ -106,7 +107,9 @@ RECORD_COMMAND: Final = """
     ON CONFLICT (command_id) DO UPDATE
        SET outcome = excluded.outcome,
            finished_at = excluded.finished_at,
-           evidence = excluded.evidence
+           evidence = excluded.evidence || CASE c.evidence
+               WHEN '{}' THEN '{}' ELSE jsonb_build_object('earlier', c.evidence)
+           END
      WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
     RETURNING c.command_id
 """
@@ -114,7 +117,10 @@ RECORD_COMMAND: Final = """
 # One stop answers every command on the run that is still open, not just the one that began it.
 CLOSE_COMMANDS: Final = """
     UPDATE cancellations
-       SET outcome = $2, finished_at = clock_timestamp(), evidence = $3::jsonb
+       SET outcome = $2, finished_at = clock_timestamp(),
+           evidence = $3::jsonb || CASE evidence
+               WHEN '{}' THEN '{}' ELSE jsonb_build_object('earlier', evidence)
+           END
      WHERE run_id = $1 AND (outcome IS NULL OR outcome = 'stop_failed')
 """
 

@@ -75,6 +75,12 @@ class ServiceSettings(DatabaseSettings):
     confirm_timeout: Seconds = Field(
         5.0, description="Longest wait for a publisher confirm, reconnect included, seconds"
     )
+    heartbeat: int = Field(
+        10,
+        ge=1,
+        le=600,
+        description="AMQP heartbeat, seconds; a dead peer shows after about three of them",
+    )
 
     @field_validator("amqp_url")
     @classmethod

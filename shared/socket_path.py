@@ -7,12 +7,18 @@ import os
 from pathlib import Path
 
 SOCKET_VARIABLE = "CANCEL_WORKER_SOCKET"
+SYSTEM_SOCKET = Path("/run/cancel-worker/worker.sock")
+
+
+def launcher_socket() -> Path:
+    """Where a launcher looks: a worker of the whole host serves every user's jobs."""
+    return SYSTEM_SOCKET if SYSTEM_SOCKET.exists() else default_socket()
 
 
 def default_socket() -> Path:
-    """The worker's socket: system-wide for root, else in the user's runtime directory."""
+    """The worker's own socket: system-wide for root, else in the user's runtime directory."""
     if os.geteuid() == 0:
-        return Path("/run/cancel-worker/worker.sock")
+        return SYSTEM_SOCKET
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return Path(runtime, "cancel-worker", "worker.sock")

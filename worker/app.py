@@ -18,6 +18,7 @@ from worker.cancel import Canceler, StopLimits
 from worker.consumer import Consumer
 from worker.launcher.api import LauncherApi, listen
 from worker.launches import Launches
+from worker.lenient import read_any_property
 from worker.stop import cgroup
 
 log = structlog.get_logger(__name__)
@@ -25,14 +26,14 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: WorkerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
-    stop = stop_requested()
     _allow_many_files()
+    read_any_property()
     runs_root = _runs_root(settings)
     async with connected(settings) as database:
         await require_current(database)
         try:
             async with asyncio.TaskGroup() as tasks:
-                await _serve(settings, database, runs_root, tasks, stop)
+                await _serve(settings, database, runs_root, tasks)
                 raise Shutdown
         except* Shutdown:
             if runs_root is not None:
@@ -45,7 +46,6 @@ async def _serve(
     database: Database,
     runs_root: Path | None,
     tasks: asyncio.TaskGroup,
-    stop: asyncio.Event,
 ) -> None:
     topology = Topology(settings.topology_prefix)
     host = settings.host_name
@@ -74,6 +74,8 @@ async def _serve(
             f"cannot listen on {settings.worker_socket}: {error.strerror or error}"
         ) from None
     await publisher.wait_ready()
+    # Only now: until here there is nothing to finish, and a signal may end the process at once.
+    stop = stop_requested()
     log.info("worker_ready", host=host, socket=str(settings.worker_socket), cgroups=str(runs_root))
     await stop.wait()
     log.info("worker_stopping")

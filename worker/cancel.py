@@ -1,7 +1,9 @@
 """The way of one command: decide → stop → record."""
 
 import asyncio
+import errno
 import signal
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -11,6 +13,7 @@ import structlog
 
 from shared.commands import CancelCommand
 from shared.database import Connection, Database
+from shared.errors import ServiceUnavailable
 from shared.runs import Run, RunProcess
 from shared.states import Outcome
 from worker import store
@@ -167,7 +170,7 @@ class Canceler:
     async def _carry_out(self, stop: _Stop) -> Outcome:
         run_id = stop.run.run_id
         try:
-            evidence = await self._stop(stop)
+            evidence = await until_available(partial(self._stop, stop))
             await until_available(partial(self._record_canceled, run_id, evidence))
         except StopFailed as failure:
             await until_available(partial(self._record_failed, run_id, failure.evidence))
@@ -184,11 +187,13 @@ class Canceler:
         if stop.process.boot_id != self._boot_id:
             return host_rebooted()
         plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._limits.kill_wait)
-        tree = tree_of(stop.process)
         try:
-            return await ladder.stop(tree, plan, stop.escalate)
-        finally:
-            tree.close()
+            with closing(tree_of(stop.process)) as tree:
+                return await ladder.stop(tree, plan, stop.escalate)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise ServiceUnavailable(f"this host: {error.strerror}") from error
+            raise
 
     async def _record_canceled(self, run_id: int, evidence: Evidence) -> None:
         async with self._database.transaction() as connection:

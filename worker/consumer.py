@@ -21,7 +21,7 @@ from aio_pika import Message
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from shared.broker import Publisher, open_channel
+from shared.broker import DECLARE_TIMEOUT, Publisher, lost_is_an_error, open_channel
 from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.tasks import first_of
@@ -67,14 +67,15 @@ class Consumer:
             await asyncio.get_running_loop().create_future()
 
     async def _consume(self, connection: AbstractConnection) -> None:
-        channel = await open_channel(connection)
-        await channel.set_qos(prefetch_count=self._prefetch)
-        await self._topology.declare_worker(channel, self._host)
-        queues = [
-            await channel.get_queue(name, ensure=False)
-            for name in (self._topology.cancel, self._topology.host(self._host))
-        ]
-        tags = [await queue.consume(self._take) for queue in queues]
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            channel = await open_channel(connection)
+            await channel.set_qos(prefetch_count=self._prefetch)
+            await self._topology.declare_worker(channel, self._host)
+            queues = [
+                await channel.get_queue(name, ensure=False)
+                for name in (self._topology.cancel, self._topology.host(self._host))
+            ]
+            tags = [await queue.consume(self._take) for queue in queues]
         log.info("consuming", host=self._host)
         await first_of(connection.closed(), channel.closed(), self._stopping.wait())
         if self._stopping.is_set() and not channel.is_closed:
@@ -104,7 +105,8 @@ class Consumer:
     async def _handle(self, message: AbstractIncomingMessage) -> None:
         try:
             await self._settle(message)
-            await message.ack()
+            async with lost_is_an_error():
+                await message.ack()
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
             # The broker delivers it again, and finds its outcome on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)

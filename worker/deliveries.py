@@ -156,15 +156,20 @@ def _copy(message: AbstractIncomingMessage, headers: HeadersType) -> Message:
     return Message(
         message.body,
         headers=headers,
-        content_type=message.content_type,
-        content_encoding=message.content_encoding,
+        content_type=_short(message.content_type),
+        content_encoding=_short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,
-        correlation_id=message.correlation_id,
-        message_id=message.message_id,
+        correlation_id=_short(message.correlation_id),
+        message_id=_short(message.message_id),
         timestamp=message.timestamp,
-        type=message.type,
-        app_id=message.app_id,
+        type=_short(message.type),
+        app_id=_short(message.app_id),
     )
+
+
+def _short(text: str | None) -> str | None:
+    # Bytes that are no UTF-8 come in as replacement characters, which are longer.
+    return None if text is None else text.encode()[:255].decode(errors="ignore")
 
 
 def _uuid(text: str) -> UUID | None:

@@ -209,6 +209,10 @@ class Launches:
                 return await store.record_lost(connection, run_id, process.launch_id, why)
 
         if await until_available(record):
+            # Nobody is left to say how the job ended, and a job may have killed its launcher so
+            # as to be out of reach of a cancel.
+            if process.cgroup is not None:
+                Cgroup(Path(process.cgroup)).kill()
             log.warning("run_lost", run_id=run_id, why=why)
 
 

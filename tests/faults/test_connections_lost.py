@@ -86,3 +86,18 @@ async def test_postgres_away_burns_no_attempt_of_a_command(
 
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
     assert await system.depth(system.topology.dead) == 0
+
+
+async def test_broker_frozen_past_its_heartbeats_is_connected_to_again(
+    system: System, broker: TcpProxy
+) -> None:
+    worker = await system.worker(env={"AMQP_URL": broker.proxied}, heartbeat=1)
+    await system.add_run(1)
+
+    broker.stall()
+    await worker.event("rabbitmq_disconnected", connection=f"cancel-worker {system.host}")
+    await broker.cut()
+    broker.resume()
+
+    command_id = await system.publish(1)
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"

@@ -223,3 +223,33 @@ async def test_many_at_once_do_not_hold_up_a_good_one(system: System, worker: Pr
     queue = await system.channel.get_queue(system.topology.dead, ensure=False)
     messages = [await queue.get(no_ack=True) for _ in range(50)]
     assert {message.body for message in messages} == {b"bad %d" % n for n in range(50)}
+
+
+class Raw(str):
+    """Hexadecimal digits that are sent as the bytes they stand for."""
+
+    def __str__(self) -> str:
+        return self  # and not a plain text, which the client library asks for
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return bytes.fromhex(self)
+
+
+async def test_a_property_that_is_no_text_does_not_cost_the_connection(
+    system: System, worker: Program
+) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    await system.add_run(run_id)
+
+    await system.publish_raw(
+        _command(command_id=command_id, run_id=run_id),
+        message_id=command_id,
+        type=CANCEL_TYPE,
+        correlation_id=Raw("ff" * 255),
+    )
+    await system.publish_raw(b"no command", type=Raw("ff" * 255))
+
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    letter = await system.dead_letter()
+    assert (letter.headers["x-reason"], letter.body) == ("unknown_type", b"no command")
+    await _goes_on(system, worker)

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from worker.stop import cgroup
+
 BAD_CHILD = Path(__file__).with_name("bad_child.py")
 
 KILLED_BY = {"cgroup": ["SIGKILL"], "session": ["SIGSTOP", "SIGKILL"]}
@@ -52,3 +54,12 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def why_no_cgroups() -> str | None:
+    """Why this user on this machine can have no cgroups, or None."""
+    try:
+        cgroup.sweep(cgroup.runs_root(f"probe-{os.getpid()}"))
+    except cgroup.CgroupUnavailable as error:
+        return str(error)
+    return None

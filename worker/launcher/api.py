@@ -82,6 +82,8 @@ async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:
     # Below /tmp the directory is what keeps other users from putting their own socket there.
     private = 0o755 if os.geteuid() == 0 else 0o700
     path.parent.mkdir(mode=private, parents=True, exist_ok=True)
+    if path.parent.stat().st_uid not in (0, os.geteuid()):
+        raise OSError(errno.EPERM, f"{path.parent} belongs to another user")
     if _is_served(path):
         raise OSError(errno.EADDRINUSE, "another worker serves there")
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from shared.socket_path import SOCKET_VARIABLE, default_socket
+from shared.socket_path import SOCKET_VARIABLE, launcher_socket
 from worker.launcher import wire
 
 # SIGWINCH too: the command has a session of its own, so the terminal tells it nothing.
@@ -92,7 +92,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--run-id", type=_run_id, required=True, metavar="N")
     parser.add_argument(
         "--socket",
-        default=os.environ.get(SOCKET_VARIABLE) or str(default_socket()),
+        default=os.environ.get(SOCKET_VARIABLE) or str(launcher_socket()),
         metavar="PATH",
         help=f"the worker's socket (or {SOCKET_VARIABLE}; default %(default)s)",
     )
@@ -227,6 +227,7 @@ def _report(options: argparse.Namespace, code: int) -> None:
     """Report the exit code and wait until a stop under way is over."""
     body: dict[str, object] = {"run_id": options.run_id, "exit_code": code}
     pause = _FIRST_PAUSE
+    give_up_at = time.monotonic() + options.report_timeout
     while True:
         try:
             status, answer = _ask(options.socket, wire.COMPLETIONS, body, options.report_timeout)
@@ -236,7 +237,7 @@ def _report(options: argparse.Namespace, code: int) -> None:
         if status != 200:
             _say(f"could not report exit code {code}: {answer.get('error')}")
             return
-        if not answer.get("stopping"):
+        if not answer.get("stopping") or time.monotonic() > give_up_at:
             return
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)

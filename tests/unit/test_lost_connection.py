@@ -1,0 +1,38 @@
+"""aiormq cancels its callers when a connection is lost; we tell that from being canceled."""
+
+import asyncio
+
+import pytest
+
+from shared.broker import lost_is_an_error
+
+
+async def test_canceled_by_the_library_it_is_a_lost_connection() -> None:
+    confirm: asyncio.Future[None] = asyncio.Future()
+    asyncio.get_running_loop().call_soon(confirm.cancel)
+
+    with pytest.raises(ConnectionError):
+        async with lost_is_an_error():
+            await confirm
+
+
+async def test_canceled_by_whoever_runs_us_it_stays_that() -> None:
+    waiting = asyncio.Event()
+
+    async def work() -> None:
+        async with lost_is_an_error():
+            waiting.set()
+            await asyncio.Future()
+
+    task = asyncio.create_task(work())
+    await waiting.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_timeout_around_it_stays_a_timeout() -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), lost_is_an_error():
+            await asyncio.Future()
