@@ -55,9 +55,10 @@ async def test_postgres_stalled_at_the_record_is_waited_out_with_the_evidence_ke
     system: System, postgres: TcpProxy
 ) -> None:
     worker = await system.worker(env={"DATABASE_URL": postgres.proxied}, database_timeout=1)
-    _, mark = await system.launch_bad_child(1, "ignores_term")
-    command_id = await system.publish(1, grace_seconds=0.5)
-    await system.status_becomes(1, "canceling")
+    launched, mark = await system.launch_bad_child(1, "defies")
+    command_id = await system.publish(1, grace_seconds=1)
+    # The row says `canceling` before the worker has its answer: only a signal shows that it has.
+    assert await launched.line() == "asked"
 
     postgres.stall()
     await until_gone(mark)
