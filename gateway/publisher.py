@@ -1,15 +1,12 @@
 """The cancel command as a message."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 from aio_pika import DeliveryMode, Message
 
 from shared.broker import Publisher
-from shared.commands import CANCEL_TYPE, CancelCommand
+from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
 from shared.topology import CANCEL_KEY, Topology
-
-APP_ID: Final = "cancel-gateway"
 
 
 class CommandPublisher:
@@ -33,7 +30,7 @@ class CommandPublisher:
             correlation_id=correlation_id,
             timestamp=datetime.now(UTC),
             type=CANCEL_TYPE,
-            app_id=APP_ID,
+            app_id=GATEWAY_APP_ID,
             # Checked by the broker when set (RabbitMQ, "Validated User-ID").
             user_id=self._broker_user,
         )

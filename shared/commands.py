@@ -7,6 +7,8 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 CANCEL_TYPE: Final = "ci.run.cancel.v1"
+# By this the worker tells a command that came over REST from one published directly.
+GATEWAY_APP_ID: Final = "cancel-gateway"
 BIGINT_MAX: Final = 2**63 - 1
 # Far below RabbitMQ's default consumer timeout of 30 minutes: a delivery stays
 # unacknowledged for as long as its stop takes.

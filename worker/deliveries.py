@@ -16,11 +16,9 @@ from aio_pika.abc import AbstractIncomingMessage, HeadersType
 from pamqp import encode
 from pydantic import ValidationError
 
-from shared.commands import CANCEL_TYPE, CancelCommand
+from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
 from shared.states import Via
 from worker.store import Origin
-
-GATEWAY_APP_ID: Final = "cancel-gateway"
 
 ATTEMPT: Final = "x-attempt"
 FIRST_FAILURE: Final = "x-first-failure"
