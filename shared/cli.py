@@ -1,18 +1,23 @@
 """What both command lines share: errors are one line, never a traceback."""
 
+import asyncio
 import errno
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn, TypeVar
 
 import asyncpg
 import typer
 from typer._click.exceptions import ClickException
 
+from shared import logs, settings
+from shared.database import Database, connected
 from shared.errors import ServiceUnavailable
-from shared.migrate import SchemaError
+from shared.migrate import SchemaError, require_current
 from shared.settings import InvalidSettings
+
+T = TypeVar("T")
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -36,6 +41,23 @@ def run(app: typer.Typer, name: str) -> NoReturn:
         if message:
             print(f"{name}: {message}", file=sys.stderr)
     sys.exit(code or 0)
+
+
+def with_database(work: Callable[[Database], Awaitable[T]], *, current: bool = True) -> T:
+    """Do `work` on the configured database; `current` demands that its schema is up to date.
+
+    Raises InvalidSettings, SchemaError and ServiceUnavailable.
+    """
+    configured = settings.load(settings.DatabaseSettings)
+    logs.configure(configured.log_format, configured.log_level)
+
+    async def on_database() -> T:
+        async with connected(configured) as database:
+            if current:
+                await require_current(database)
+            return await work(database)
+
+    return asyncio.run(on_database())
 
 
 def _expected(error: BaseException) -> tuple[str, int] | None:

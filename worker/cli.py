@@ -1,21 +1,17 @@
 """`cancel-worker`: parses and delegates."""
 
-import asyncio
 import signal
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from shared import cli, lifecycle, logs, settings
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
-from shared.database import Database, connected
 from shared.migrate import migrate as bring_up_to_date
-from shared.migrate import require_current
-from shared.settings import DatabaseSettings, WorkerSettings
+from shared.settings import WorkerSettings
 from shared.states import RunStatus
 from worker import reports
 from worker.app import serve as serve_worker
@@ -59,7 +55,7 @@ def serve(
 def migrate() -> None:
     """Bring the database schema up to date; safe from several processes at once."""
 
-    applied = _with_database(bring_up_to_date, current=False)
+    applied = cli.with_database(bring_up_to_date, current=False)
     print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
@@ -76,7 +72,7 @@ def add(
 ) -> None:
     """Add a queued run."""
     add_run = partial(reports.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
-    if not _with_database(add_run):
+    if not cli.with_database(add_run):
         raise cli.UserError(f"run {run_id} exists already")
     print(f"run {run_id} is queued")
 
@@ -84,7 +80,7 @@ def add(
 @runs.command()
 def show(run_id: RunId, json: Json = False) -> None:
     """Show one run with its cancellations."""
-    run = _with_database(partial(reports.find_run, run_id=run_id))
+    run = cli.with_database(partial(reports.find_run, run_id=run_id))
     if run is None:
         raise cli.UserError(f"run {run_id} not found")
     reports.print_run(run, as_json=json)
@@ -97,24 +93,8 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """List runs, the newest first."""
-    found = _with_database(partial(reports.list_runs, status=status, limit=limit))
+    found = cli.with_database(partial(reports.list_runs, status=status, limit=limit))
     reports.print_runs(found, as_json=json)
-
-
-T = TypeVar("T")
-
-
-def _with_database(work: Callable[[Database], Awaitable[T]], *, current: bool = True) -> T:
-    configured = settings.load(DatabaseSettings)
-    logs.configure(configured.log_format, configured.log_level)
-
-    async def run() -> T:
-        async with connected(configured) as database:
-            if current:
-                await require_current(database)
-            return await work(database)
-
-    return asyncio.run(run())
 
 
 def main() -> None:

@@ -185,6 +185,16 @@ async def test_a_cancellation_is_shown_with_its_evidence(system: System) -> None
     assert "superseded" in table
 
 
+async def test_what_people_wrote_is_shown_as_they_wrote_it(system: System) -> None:
+    await system.add_run(21)
+    await system.outcome_of(await system.publish(21, reason="[/red] :boom: [link=x]"))
+
+    code, out, err = await system.cli("worker", "runs", "show", "21")
+
+    assert (code, err) == (0, "")
+    assert "[/red] :boom: [link=x]" in out
+
+
 async def test_a_token_is_printed_alone(system: System) -> None:
     code, out, err = await system.cli(
         *("gateway", "tokens", "create", "--subject", "ci", "--role", "tester"),
