@@ -1,11 +1,17 @@
 """Logging: structlog for our events, the standard library's records through the same pipe."""
 
 import logging
+import re
 import sys
+from typing import Final
 
 import structlog
 
 from shared.settings import LogFormat, LogLevel
+
+# What `gateway.access.new_token` makes. Nothing logs a token on purpose; a caller may well have
+# put one into a path.
+_TOKEN: Final = re.compile(r"rct_[A-Za-z0-9_-]+")
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:
@@ -29,6 +35,7 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_rendering(log_format),
+                _without_tokens,
             ],
         )
     )
@@ -38,6 +45,13 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     # Both report each lost connection at length; `shared.broker` says it in one line.
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _without_tokens(
+    _: object, __: str, rendered: structlog.typing.EventDict
+) -> structlog.typing.ProcessorReturnValue:
+    # The last processor: by now the line is a string, tracebacks included.
+    return _TOKEN.sub("rct_…", str(rendered))
 
 
 def _rendering(log_format: LogFormat) -> list[structlog.typing.Processor]:
