@@ -8,9 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway import schemas
 from gateway.errors import ApiError
-from shared import queries
-from shared.database import Database
 
 TOKEN_PREFIX: Final = "rct_"
 _REALM: Final = 'Bearer realm="run-cancel"'
@@ -50,15 +49,22 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
-async def authenticate(request: web.Request, database: Database) -> Caller:
-    """The caller of `request`. Raises ApiError 401, and ServiceUnavailable."""
-    token = _bearer_token(request)
-    # Looked up by its hash: how long that takes says nothing about any token.
-    async with database.connection() as connection:
-        row = await connection.fetchrow(queries.FIND_TOKEN, token_hash(token))
-    if row is None:
-        raise _unauthorized("The bearer token is invalid or expired.", 'error="invalid_token"')
-    return Caller(row["subject"], Role(row["role"]), frozenset(row["scopes"]))
+def bearer_token(request: web.Request) -> str | None:
+    """The token that was sent, if it was sent as RFC 6750 wants it."""
+    sent = request.headers.getall("Authorization", ())
+    if len(sent) != 1:
+        return None
+    scheme, _, token = sent[0].partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def unauthorized(token: str | None) -> ApiError:
+    # RFC 6750, section 3: no error code when no token was sent.
+    challenge, message = _REALM, "A bearer token is required."
+    if token is not None:
+        challenge += ', error="invalid_token"'
+        message = "The bearer token is invalid or expired."
+    return ApiError(401, schemas.Unauthorized(message=message), {"WWW-Authenticate": challenge})
 
 
 def require_role(caller: Caller, roles: tuple[Role, ...]) -> None:
@@ -66,9 +72,10 @@ def require_role(caller: Caller, roles: tuple[Role, ...]) -> None:
     if caller.role not in roles:
         raise ApiError(
             403,
-            "forbidden",
-            f"The role {caller.role} may not do this.",
-            {"required_roles": list(roles), "user_role": caller.role},
+            schemas.Forbidden(
+                message=f"The role {caller.role} may not do this.",
+                details=schemas.MissingRole(required_roles=list(roles), user_role=caller.role),
+            ),
         )
 
 
@@ -77,23 +84,12 @@ def require_scope(caller: Caller, scope: Scope) -> None:
     if scope not in caller.scopes:
         raise ApiError(
             403,
-            "forbidden",
-            f"The token lacks the scope {scope}.",
-            {"required_scope": scope, "token_scopes": sorted(caller.scopes)},
+            schemas.Forbidden(
+                message=f"The token lacks the scope {scope}.",
+                details=schemas.MissingScope(
+                    required_scope=scope, token_scopes=sorted(caller.scopes)
+                ),
+            ),
             # RFC 6750, section 3.1
             {"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
         )
-
-
-def _bearer_token(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise _unauthorized("A bearer token is required.")
-    return token
-
-
-def _unauthorized(message: str, *parameters: str) -> ApiError:
-    # RFC 6750, section 3: no error code when no token was sent.
-    challenge = ", ".join((_REALM, *parameters))
-    return ApiError(401, "unauthorized", message, headers={"WWW-Authenticate": challenge})

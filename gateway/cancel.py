@@ -1,74 +1,80 @@
-"""POST /api/v1/runs/{run_id}/cancel: authenticate, validate, publish, answer."""
+"""POST /api/v1/runs/{run_id}/cancel: admit, validate, publish, answer."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from gateway.access import MAY_CANCEL, Scope, authenticate, require_role, require_scope
-from gateway.errors import ApiError, invalid
+from gateway import schemas
+from gateway.access import MAY_CANCEL, Scope, require_role, require_scope
+from gateway.admission import Budget, Gate
+from gateway.errors import invalid, json_response
 from gateway.publisher import CommandPublisher
-from gateway.runs import find_status, run_id_of
-from shared.commands import CancelCommand, Text
-from shared.database import Database
+from gateway.request_id import request_id
+from gateway.runs import found_status, possible_run_id, run_id_of
+from gateway.schemas import Answer, CancelRequest
+from shared import queries
+from shared.commands import CancelCommand
 from shared.states import RunStatus
 
-_ACCEPTED: Final = "accepted"
-_NO_OP: Final = "no_op"
-
-
-class CancelBody(BaseModel):
-    """What a caller may say. An unknown key is refused: it would be silently without effect."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    reason: Text | None = None
+_ENCODINGS: Final = ("identity", "gzip", "deflate")
 
 
 class CancelHandler:
-    def __init__(self, database: Database, publisher: CommandPublisher) -> None:
-        self._database = database
+    def __init__(self, gate: Gate, publisher: CommandPublisher, body_timeout: float) -> None:
+        self._gate = gate
         self._publisher = publisher
+        self._body_timeout = body_timeout
 
     async def __call__(self, request: web.Request) -> web.Response:
-        caller = await authenticate(request, self._database)
-        require_role(caller, MAY_CANCEL)
-        require_scope(caller, Scope.RUNS_WRITE)
+        admission = await self._gate.admit(
+            request, Budget.WRITE, queries.ADMIT_WITH_STATUS, possible_run_id(request)
+        )
+        require_role(admission.caller, MAY_CANCEL)
+        require_scope(admission.caller, Scope.RUNS_WRITE)
         run_id = run_id_of(request)
-        body = await _read_body(request)
-        status = await find_status(self._database, run_id)
+        body = _parse(request, await self._read(request))
+        status = found_status(admission.run, run_id)
 
         command = CancelCommand(
             command_id=uuid4(),
             run_id=run_id,
             reason=body.reason,
-            requested_by=caller.subject,
+            requested_by=admission.caller.subject,
             requested_at=datetime.now(UTC),
         )
         # Also for a run that is over: the worker records the command, and decides on what is
         # true then, not on what was read here.
-        await self._publisher.publish(command, correlation_id=str(command.command_id))
-        return _accepted(run_id, status)
-
-
-async def _read_body(request: web.Request) -> CancelBody:
-    try:
-        content = await request.read()
-    except web.RequestPayloadError:  # a Content-Encoding that the body does not have
-        raise invalid({"body": "cannot be decoded"}) from None
-    if not content.strip():
-        return CancelBody()
-    if "Content-Type" in request.headers and request.content_type != "application/json":
-        raise ApiError(
-            415,
-            "validation_error",
-            "The body must be application/json.",
-            {"fields": {"Content-Type": "must be application/json"}},
+        await self._publisher.publish(command, correlation_id=request_id(request))
+        return json_response(
+            _answer(run_id, status), status=202, headers={"Location": f"/api/v1/runs/{run_id}"}
         )
+
+    async def _read(self, request: web.Request) -> bytes:
+        # aiohttp decodes these, leaves what it does not know as it is, and refuses the rest.
+        if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
+            raise invalid({"Content-Encoding": "must be gzip or deflate, if any"}, status=415)
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                return await request.read()
+        except TimeoutError:
+            raise invalid({"body": "did not arrive in time"}, status=408) from None
+        except web.RequestPayloadError:  # a Content-Encoding that the body does not have
+            raise invalid({"body": "cannot be decoded"}) from None
+
+
+def _parse(request: web.Request, content: bytes) -> CancelRequest:
+    if not content.strip():
+        return CancelRequest()
+    if "Content-Type" in request.headers and request.content_type != "application/json":
+        raise invalid({"Content-Type": "must be application/json"}, status=415)
+    if (request.charset or "utf-8").lower() not in ("utf-8", "us-ascii"):
+        raise invalid({"Content-Type": "must have the charset utf-8"}, status=415)
     try:
-        return CancelBody.model_validate_json(content)
+        return CancelRequest.model_validate_json(content)
     except ValidationError as error:
         raise invalid(
             {
@@ -78,26 +84,18 @@ async def _read_body(request: web.Request) -> CancelBody:
         ) from None
 
 
-def _accepted(run_id: int, status: RunStatus) -> web.Response:
-    answer, message = _answer(run_id, status)
-    return web.json_response(
-        {
-            "run_id": run_id,
-            "new_run_id": None,
-            "action": "cancel",
-            "status": answer,
-            "message": message,
-        },
-        status=202,
-        headers={"Location": f"/api/v1/runs/{run_id}"},
+def _answer(run_id: int, status: RunStatus) -> schemas.CancelAnswer:
+    answer, message = _in_words(run_id, status)
+    return schemas.CancelAnswer(
+        run_id=run_id, new_run_id=None, action="cancel", status=answer, message=message
     )
 
 
-def _answer(run_id: int, status: RunStatus) -> tuple[str, str]:
+def _in_words(run_id: int, status: RunStatus) -> tuple[Answer, str]:
     if status is RunStatus.CANCELED:
-        return _NO_OP, f"Run {run_id} is already canceled."
+        return Answer.NO_OP, f"Run {run_id} is already canceled."
     if status.is_terminal:
-        return _NO_OP, f"Run {run_id} has already finished ({status})."
+        return Answer.NO_OP, f"Run {run_id} has already finished ({status})."
     if status is RunStatus.CANCELING:
-        return _ACCEPTED, f"Cancellation of run {run_id} is already in progress."
-    return _ACCEPTED, f"Cancellation of run {run_id} accepted."
+        return Answer.ACCEPTED, f"Cancellation of run {run_id} is already in progress."
+    return Answer.ACCEPTED, f"Cancellation of run {run_id} accepted."

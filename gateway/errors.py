@@ -1,52 +1,57 @@
-"""The error envelope: every error of the API has `code`, `message` and `details`."""
+"""Every answer other than success has the envelope `code`, `message`, `details`."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from pydantic import BaseModel
 
+from gateway import schemas
+from gateway.schemas import ErrorBody
 from shared.errors import PublishRefused, ServiceUnavailable
 
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER: Final = 5
-_MAX_MESSAGE: Final = 500
+
+
+def json_response(
+    body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=body.model_dump_json().encode(),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
 
 
 class ApiError(Exception):
     """An answer other than success, in the caller's terms."""
 
     def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        details: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, status: int, body: ErrorBody, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(body.message)
         self.status = status
-        self.code = code
-        self.message = message
-        self.details = dict(details or {})
-        self.headers = dict(headers or {})
+        self.body = body
+        self.headers = headers
 
     def response(self) -> web.Response:
-        body = {
-            "code": self.code,
-            "message": self.message[:_MAX_MESSAGE],
-            "details": self.details,
-        }
-        return web.json_response(body, status=self.status, headers=self.headers)
+        return json_response(self.body, self.status, self.headers)
 
 
 def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
     """The request does not say what it must; `fields` names what is wrong."""
     shown = "; ".join(f"{name}: {problem}" for name, problem in fields.items())
     return ApiError(
-        status, "validation_error", f"Invalid request: {shown}.", {"fields": dict(fields)}
+        status,
+        schemas.ValidationProblem(
+            message=f"Invalid request: {shown}.",
+            details=schemas.FieldProblems(fields=dict(fields)),
+        ),
     )
 
 
@@ -54,10 +59,15 @@ def unavailable() -> ApiError:
     """A service is away or the outcome is unknown. Asking again is safe."""
     return ApiError(
         503,
-        "unavailable",
-        "The service is temporarily unavailable and the request may be repeated safely.",
-        headers={"Retry-After": str(_RETRY_AFTER)},
+        schemas.Unavailable(
+            message="The service is temporarily unavailable and the request may be repeated safely."
+        ),
+        {"Retry-After": str(_RETRY_AFTER)},
     )
+
+
+def internal() -> ApiError:
+    return ApiError(500, schemas.InternalError(message="An unexpected error occurred."))
 
 
 @web.middleware
@@ -68,31 +78,45 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except ApiError as error:
         return error.response()
     except web.HTTPException as error:
-        return _from_aiohttp(request, error).response()
+        return from_aiohttp(error).response()
     except (ServiceUnavailable, PublishRefused) as error:
-        log.warning("request_unavailable", path=request.path, error=str(error))
+        log.warning("request_unavailable", path=request.rel_url.raw_path, error=str(error))
         return unavailable().response()
     except Exception:
-        log.exception("request_failed", method=request.method, path=request.path)
-        return ApiError(500, "internal_error", "An unexpected error occurred.").response()
+        log.exception("request_failed", method=request.method, path=request.rel_url.raw_path)
+        return internal().response()
 
 
-def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ApiError:
+def from_aiohttp(error: web.HTTPException) -> ApiError:
+    """What aiohttp raises by itself, in the envelope."""
     match error:
         case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods))
+            allowed = sorted(error.allowed_methods)
+            shown = ", ".join(allowed)
             return ApiError(
                 405,
-                "method_not_allowed",
-                f"{request.method} is not allowed here; use {allowed}.",
-                {"allowed": sorted(error.allowed_methods)},
-                {"Allow": allowed},
+                schemas.AnyError(
+                    code="method_not_allowed",
+                    message=f"{error.method} is not allowed here; use {shown}.",
+                    details={"allowed": allowed},
+                ),
+                {"Allow": shown},
             )
         case web.HTTPNotFound():
-            return ApiError(404, "not_found", "No such route.", {"resource": "route"})
+            return ApiError(
+                404,
+                schemas.AnyError(
+                    code="not_found", message="No such route.", details={"resource": "route"}
+                ),
+            )
         case web.HTTPRequestEntityTooLarge():
             return invalid({"body": "is too large"}, status=413)
+        case web.HTTPExpectationFailed():
+            return invalid({"Expect": "must be 100-continue"}, status=417)
         case _:
             return ApiError(
-                error.status, f"http_{error.status}", error.reason or "The request failed."
+                error.status,
+                schemas.AnyError(
+                    code=f"http_{error.status}", message=error.reason or "The request failed."
+                ),
             )

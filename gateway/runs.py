@@ -1,21 +1,59 @@
-"""Runs as the API shows them."""
+"""GET /api/v1/runs/{run_id}: where the Location of a 202 leads."""
 
-from datetime import datetime
+import re
 from typing import Final
 
 from aiohttp import web
 from asyncpg import Record
 
-from gateway.access import Scope, authenticate, require_scope
-from gateway.errors import ApiError, invalid
+from gateway import schemas
+from gateway.access import Scope, require_scope
+from gateway.admission import Budget, Gate
+from gateway.errors import ApiError, invalid, json_response
+from gateway.waiting import TerminalWatch
 from shared import queries
 from shared.commands import BIGINT_MAX
 from shared.database import Database
 from shared.states import RunStatus
 
+MAX_WAIT: Final = 30.0
+"""Seconds."""
+
 # Digits enough to tell a number beyond bigint from a malformed one; Python refuses to read
 # numbers of some thousands of digits.
 _MAX_DIGITS: Final = 1000
+# What JSON calls a number; float() takes more than that.
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+class RunHandler:
+    def __init__(self, gate: Gate, database: Database, watch: TerminalWatch) -> None:
+        self._gate = gate
+        self._database = database
+        self._watch = watch
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        admission = await self._gate.admit(
+            request, Budget.READ, queries.ADMIT_WITH_SUMMARY, possible_run_id(request)
+        )
+        require_scope(admission.caller, Scope.RUNS_READ)
+        run_id = run_id_of(request)
+        wait = _wait_of(request)
+        row: Record | None = admission.run
+        if wait and found_status(admission.run, run_id).is_terminal is False:
+            await self._watch.until_terminal(run_id, wait)
+            row = await self._database.fetchrow(queries.FIND_RUN_SUMMARY, run_id)
+        if row is None or row["status"] is None:
+            raise run_not_found(run_id)
+        return json_response(_view(row))
+
+
+def possible_run_id(request: web.Request) -> int | None:
+    """The run id in the path, or None where there can be no such run."""
+    try:
+        return run_id_of(request)
+    except ApiError:
+        return None
 
 
 def run_id_of(request: web.Request) -> int:
@@ -31,68 +69,57 @@ def run_id_of(request: web.Request) -> int:
     return run_id
 
 
-async def find_status(database: Database, run_id: int) -> RunStatus:
-    """The run's status. Raises ApiError 404, and ServiceUnavailable."""
-    async with database.connection() as connection:
-        status = await connection.fetchval(queries.FIND_STATUS, run_id)
-    if status is None:
+def found_status(row: Record, run_id: int) -> RunStatus:
+    """The status in `row`. Raises ApiError 404 when the row is of no run."""
+    if row["status"] is None:
         raise run_not_found(run_id)
-    return RunStatus(status)
-
-
-class RunHandler:
-    """GET /api/v1/runs/{run_id}: where the Location of a 202 leads."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def __call__(self, request: web.Request) -> web.Response:
-        caller = await authenticate(request, self._database)
-        require_scope(caller, Scope.RUNS_READ)
-        run_id = run_id_of(request)
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(queries.FIND_RUN_SUMMARY, run_id)
-        if row is None:
-            raise run_not_found(run_id)
-        return web.json_response({**_run(row), "cancellation": _latest_cancellation(row)})
-
-
-def _run(row: Record) -> dict[str, object]:
-    return {
-        "run_id": row["run_id"],
-        "status": row["status"],
-        "created_at": _time(row["created_at"]),
-        "started_at": _time(row["started_at"]),
-        "canceling_at": _time(row["canceling_at"]),
-        "finished_at": _time(row["finished_at"]),
-        "exit_code": row["exit_code"],
-        "error": row["error"],
-    }
-
-
-def _latest_cancellation(row: Record) -> dict[str, object] | None:
-    if row["command_id"] is None:
-        return None
-    duration = row["duration_ms"]
-    return {
-        "command_id": str(row["command_id"]),
-        "via": row["via"],
-        "requested_by": row["requested_by"],
-        "reason": row["reason"],
-        "received_at": _time(row["received_at"]),
-        "outcome": row["outcome"],
-        "finished_at": _time(row["answered_at"]),
-        "evidence": {
-            "ended": row["ended"],
-            "proof": row["proof"],
-            "duration_ms": None if duration is None else float(duration),
-        },
-    }
-
-
-def _time(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat()
+    return RunStatus(row["status"])
 
 
 def run_not_found(run_id: int) -> ApiError:
-    return ApiError(404, "not_found", f"Run {run_id} not found.", {"resource": "run", "id": run_id})
+    return ApiError(
+        404,
+        schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
+    )
+
+
+def _wait_of(request: web.Request) -> float:
+    given = request.query.getall("wait", [])
+    if not given:
+        return 0.0
+    if len(given) == 1 and _NUMBER.fullmatch(given[0]):
+        wait = float(given[0])
+        if 0 <= wait <= MAX_WAIT:
+            return wait
+    raise invalid({"wait": f"must be given once, as seconds from 0 to {MAX_WAIT:g}"})
+
+
+def _view(row: Record) -> schemas.RunView:
+    return schemas.RunView(
+        run_id=row["run_id"],
+        status=row["status"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        canceling_at=row["canceling_at"],
+        finished_at=row["finished_at"],
+        exit_code=row["exit_code"],
+        error=row["error"],
+        cancellation=_latest_cancellation(row),
+    )
+
+
+def _latest_cancellation(row: Record) -> schemas.Cancellation | None:
+    if row["command_id"] is None:
+        return None
+    return schemas.Cancellation(
+        command_id=row["command_id"],
+        via=row["via"],
+        requested_by=row["requested_by"],
+        reason=row["reason"],
+        received_at=row["received_at"],
+        outcome=row["outcome"],
+        finished_at=row["answered_at"],
+        evidence=schemas.Evidence(
+            ended=row["ended"], proof=row["proof"], duration_ms=row["duration_ms"]
+        ),
+    )

@@ -6,33 +6,89 @@ and nothing was changed.
 
 from typing import Final
 
-FIND_TOKEN: Final = """
-    SELECT token_id, subject, role, scopes
-      FROM tokens
-     WHERE token_hash = $1
-       AND revoked_at IS NULL
-       AND (expires_at IS NULL OR expires_at > now())
+# One round trip admits a request: who asks, what that leaves of the budget, and the run.
+# The count is exact under concurrency, because requests of one spender take turns on its row;
+# now() is the statement's begin, so that all of its comparisons agree.
+_ADMIT: Final = """
+    WITH caller AS (
+        SELECT token_id, subject, role, scopes, write_limit, read_limit
+          FROM tokens
+         WHERE token_hash = $1
+           AND revoked_at IS NULL
+           AND (expires_at IS NULL OR expires_at > now())
+    ), spent AS (
+        INSERT INTO rate_windows AS w (spender, budget, used, resets_at)
+        SELECT coalesce(caller.token_id::text, $3),
+               CASE WHEN caller.token_id IS NULL THEN 'anonymous' ELSE $2 END,
+               1,
+               now() + make_interval(secs => $4)
+          FROM (VALUES (1)) AS request LEFT JOIN caller ON true
+        ON CONFLICT (spender, budget) DO UPDATE
+           SET used = CASE WHEN w.resets_at > now() THEN w.used + 1 ELSE 1 END,
+               resets_at = CASE WHEN w.resets_at > now() THEN w.resets_at
+                                ELSE excluded.resets_at END
+        RETURNING used,
+                  ceil(extract(epoch FROM resets_at))::bigint AS resets_at,
+                  extract(epoch FROM resets_at - now())::float8 AS resets_in
+    )
+    SELECT caller.*, spent.*, run.*
+      FROM spent LEFT JOIN caller ON true LEFT JOIN LATERAL ({run}) AS run ON true
 """
 
-ADD_TOKEN: Final = """
-    INSERT INTO tokens (token_hash, subject, role, scopes, rate_limit, expires_at)
-    VALUES ($1, $2, $3, $4, $5, now() + $6::interval)
-"""
+_STATUS: Final = "SELECT r.status FROM runs r WHERE r.run_id = {run_id}"
 
-FIND_RUN_SUMMARY: Final = """
+_SUMMARY: Final = """
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
            r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
            c.outcome, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
-           c.evidence ->> 'proof' AS proof, c.evidence -> 'duration_ms' AS duration_ms
+           c.evidence ->> 'proof' AS proof, (c.evidence -> 'duration_ms')::float8 AS duration_ms
       FROM runs r
       LEFT JOIN LATERAL (
                SELECT * FROM cancellations WHERE run_id = r.run_id
                 ORDER BY received_at DESC, command_id LIMIT 1
            ) c ON true
-     WHERE r.run_id = $1
+     WHERE r.run_id = {run_id}
 """
 
-FIND_STATUS: Final = "SELECT status FROM runs WHERE run_id = $1"
+# $1 the token's hash, $2 the budget, $3 the client's address, $4 the window in seconds, $5 the run
+ADMIT_WITH_STATUS: Final = _ADMIT.format(run=_STATUS.format(run_id="$5"))
+ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="$5"))
+
+FIND_RUN_SUMMARY: Final = _SUMMARY.format(run_id="$1")
+
+FIND_STATUS: Final = _STATUS.format(run_id="$1")
+
+LIST_TERMINAL: Final = """
+    SELECT run_id
+      FROM runs
+     WHERE run_id = ANY ($1::bigint[]) AND status IN ('pass', 'fail', 'canceled', 'error')
+"""
+
+SWEEP_RATE_WINDOWS: Final = "DELETE FROM rate_windows WHERE resets_at < now()"
+
+ADD_TOKEN: Final = """
+    INSERT INTO tokens (token_hash, subject, role, scopes, write_limit, read_limit, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval)
+"""
+
+LIST_TOKENS: Final = """
+    SELECT token_id, subject, role, scopes, write_limit, read_limit, created_at, expires_at,
+           revoked_at,
+           CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                WHEN expires_at <= now() THEN 'expired'
+                ELSE 'active' END AS state
+      FROM tokens
+     WHERE $1::text IS NULL OR subject = $1
+     ORDER BY token_id
+"""
+
+# By its number or by its hash. A token that was revoked stays as it is, and is found all the same.
+REVOKE_TOKEN: Final = """
+    UPDATE tokens
+       SET revoked_at = coalesce(revoked_at, now())
+     WHERE token_id = $1 OR token_hash = $2
+    RETURNING token_id, subject, revoked_at < now() AS was_revoked
+"""
 
 ADD_RUN: Final = """
     INSERT INTO runs (run_id, grace_seconds, stop_signal) VALUES ($1, $2, $3)

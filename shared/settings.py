@@ -3,16 +3,18 @@
 import re
 import socket
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
 from shared.commands import MAX_GRACE_SECONDS
 from shared.socket_path import default_socket
 
+Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -49,7 +51,7 @@ class DatabaseSettings(BaseSettings):
         10, ge=1, le=1000, description="Most Postgres connections of one process"
     )
     database_timeout: Seconds = Field(
-        10.0, description="Longest wait for a connection or a statement, seconds"
+        5.0, description="Longest wait for a connection or a statement, seconds"
     )
     startup_timeout: Seconds = Field(
         60.0, description="How long a service that is away is retried at start, seconds"
@@ -93,10 +95,47 @@ class ServiceSettings(DatabaseSettings):
 class GatewaySettings(ServiceSettings):
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on")
+    write_limit: int = Field(
+        20, ge=1, description="Cancel requests that a token may send per window, if it says nothing"
+    )
+    read_limit: int = Field(
+        120, ge=1, description="Status requests that a token may send per window, likewise"
+    )
+    anonymous_limit: int = Field(
+        20, ge=1, description="Requests without a valid token per client address and window"
+    )
+    rate_window: int = Field(60, ge=1, le=86400, description="Length of that window, seconds")
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks, separated by commas, whose `X-Forwarded-For` is "
+        "believed; empty believes nobody",
+    )
+    max_connections: int = Field(
+        1000, ge=1, description="Connections open at once; a further one is answered 503"
+    )
     body_limit: int = Field(16384, ge=1024, description="Largest request body, bytes")
+    head_timeout: Seconds = Field(
+        10.0, description="How long a request's line and headers may take to arrive, seconds"
+    )
+    body_timeout: Seconds = Field(
+        10.0, description="How long a request's body may take to arrive, seconds"
+    )
+    response_timeout: Seconds = Field(
+        30.0, description="How long a client may take to read its response, seconds"
+    )
+    idle_timeout: Seconds = Field(
+        75.0, description="How long a connection is kept open between requests, seconds"
+    )
     gateway_shutdown_timeout: Seconds = Field(
         10.0, description="How long requests in flight may take after SIGTERM, seconds"
     )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [_network(part.strip()) for part in value.split(",") if part.strip()]
 
 
 class WorkerSettings(ServiceSettings):
@@ -131,6 +170,13 @@ class WorkerSettings(ServiceSettings):
     worker_shutdown_timeout: Seconds = Field(
         15.0, description="How long stops in progress may take after SIGTERM, seconds"
     )
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address or a network like 10.0.0.0/8") from None
 
 
 def _service_url(url: SecretStr, *schemes: str) -> SecretStr:

@@ -208,7 +208,7 @@ async def test_a_token_is_printed_alone(system: System) -> None:
         "SELECT *, expires_at - created_at AS lives FROM tokens WHERE subject = 'ci'"
     )
     assert row is not None
-    assert (row["role"], row["scopes"], row["rate_limit"]) == ("tester", ["runs:read"], 5)
+    assert (row["role"], row["scopes"], row["write_limit"]) == ("tester", ["runs:read"], 5)
     assert row["lives"].days == 30
 
 

@@ -90,7 +90,8 @@ async def test_waiting_for_another_migration_is_not_an_error(empty: str) -> None
     assert not ended
     await other.close()
 
-    assert await migrating == (0, f"applied {NAMES[0]}\n", "")
+    applied = "".join(f"applied {name}\n" for name in NAMES)
+    assert await migrating == (0, applied, "")
 
 
 async def test_a_failed_migration_leaves_nothing_behind(empty: str) -> None:

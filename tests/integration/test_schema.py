@@ -182,7 +182,8 @@ async def test_a_cancellation_needs_its_run(
         ("tokens_subject_check", {"subject": "s" * 256}),
         ("tokens_role_check", {"role": "root"}),
         ("tokens_scopes_check", {"scopes": "{runs:read,runs:own}"}),
-        ("tokens_rate_limit_check", {"rate_limit": 0}),
+        ("tokens_write_limit_check", {"write_limit": 0}),
+        ("tokens_read_limit_check", {"read_limit": 0}),
     ],
 )
 async def test_an_impossible_token_is_refused(

@@ -59,7 +59,7 @@ def _default(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default.value if isinstance(field.default, Enum) else field.default
-    return "empty" if value == "" else f"`{value}`"
+    return "empty" if value in ("", ()) else f"`{value}`"
 
 
 if __name__ == "__main__":

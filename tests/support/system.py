@@ -160,10 +160,12 @@ class System:
         role: Role = Role.CONTRIBUTOR,
         scopes: tuple[str, ...] = tuple(Scope),
         subject: str = "alice",
+        limit: int | None = 1_000_000,
     ) -> str:
+        """Store a token; `limit` holds for reads and for writes, None is the gateway's default."""
         token = new_token()
         await self.database.execute(
-            queries.ADD_TOKEN, token_hash(token), subject, role, list(scopes), None, None
+            queries.ADD_TOKEN, token_hash(token), subject, role, list(scopes), limit, limit, None
         )
         return token
 

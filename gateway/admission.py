@@ -1,0 +1,183 @@
+"""Token, rate limit and run in one round trip to Postgres: the first step of every request."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+from typing import Final, NoReturn
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from asyncpg import Record
+
+from gateway import schemas
+from gateway.access import Caller, Role, bearer_token, token_hash, unauthorized
+from gateway.client_address import ClientAddresses
+from gateway.errors import ApiError
+from shared import queries
+from shared.database import Database
+from shared.errors import ServiceUnavailable
+
+log = structlog.get_logger(__name__)
+
+API: Final = "/api/v1"
+
+
+class Budget(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Requests per `window` seconds, where a token has no limits of its own."""
+
+    write: int
+    read: int
+    anonymous: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a request left of its budget."""
+
+    limit: int
+    used: int
+    resets_at: int
+    resets_in: float
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
+            "X-RateLimit-Reset": str(self.resets_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that may go on, and the columns of the run that it names: null without one."""
+
+    caller: Caller
+    run: Record
+
+
+_SPENT: Final = web.RequestKey("spent", Spent)
+_CALLER: Final = web.RequestKey("caller", Caller)
+
+
+def spent_by(request: web.BaseRequest) -> Spent | None:
+    return request.get(_SPENT)
+
+
+def caller_of(request: web.BaseRequest) -> Caller | None:
+    return request.get(_CALLER)
+
+
+class Gate:
+    """Lets requests through, and counts those that it does not let through as well."""
+
+    def __init__(self, database: Database, limits: Limits, addresses: ClientAddresses) -> None:
+        self._database = database
+        self._limits = limits
+        self._addresses = addresses
+
+    async def admit(
+        self, request: web.Request, budget: Budget, query: str, run_id: int | None
+    ) -> Admission:
+        """Check the token and spend one of its budget; `query` is one of `queries.ADMIT_…`.
+
+        Raises ApiError 401 and 429, and ServiceUnavailable.
+        """
+        token = bearer_token(request)
+        row = await self._spend(request, token, budget, query, run_id)
+        if row["token_id"] is None:
+            raise unauthorized(token)
+        caller = Caller(row["subject"], Role(row["role"]), frozenset(row["scopes"]))
+        request[_CALLER] = caller
+        return Admission(caller, row)
+
+    async def count_stray(self, request: web.Request) -> None:
+        """Spend one for a request that leads nowhere; a token is not asked for.
+
+        Raises ApiError 429. Without Postgres nothing is counted: the answer needs no service.
+        """
+        budget = Budget.READ if request.method in ("GET", "HEAD", "OPTIONS") else Budget.WRITE
+        try:
+            await self._spend(
+                request, bearer_token(request), budget, queries.ADMIT_WITH_STATUS, None
+            )
+        except ServiceUnavailable as error:
+            log.warning("request_not_counted", error=str(error))
+
+    async def _spend(
+        self,
+        request: web.Request,
+        token: str | None,
+        budget: Budget,
+        query: str,
+        run_id: int | None,
+    ) -> Record:
+        row = await self._database.fetchrow(
+            query,
+            # Looked up by its hash: how long that takes says nothing about any token.
+            None if token is None else token_hash(token),
+            budget,
+            self._addresses.of(request),
+            self._limits.window,
+            run_id,
+        )
+        assert row is not None  # noqa: S101 - the statement always returns one row
+        spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])
+        request[_SPENT] = spent
+        if spent.used > spent.limit:
+            raise self._rate_limited(spent)
+        return row
+
+    def _limit(self, row: Record, budget: Budget) -> int:
+        if row["token_id"] is None:
+            return self._limits.anonymous
+        if budget is Budget.READ:
+            return row["read_limit"] or self._limits.read
+        return row["write_limit"] or self._limits.write
+
+    def _rate_limited(self, spent: Spent) -> ApiError:
+        retry_after = max(1, ceil(spent.resets_in))
+        window = f"{self._limits.window}s"
+        return ApiError(
+            429,
+            schemas.RateLimited(
+                message=f"More than {spent.limit} requests in {window};"
+                f" try again in {retry_after} s.",
+                details=schemas.Budget(retry_after=retry_after, limit=spent.limit, window=window),
+            ),
+            {"Retry-After": str(retry_after)},
+        )
+
+
+def count_strays(gate: Gate) -> Middleware:
+    """Unknown paths and methods below the API's cost what known ones do."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is not None and request.path.startswith(f"{API}/"):
+            await gate.count_stray(request)
+        return await handler(request)
+
+    return count
+
+
+async def sweep(database: Database, every: float) -> NoReturn:
+    """Remove what nobody spends from any more, `every` so many seconds."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            async with database.connection() as connection:
+                await connection.execute(queries.SWEEP_RATE_WINDOWS)
+        except ServiceUnavailable as error:
+            log.warning("rate_windows_not_swept", error=str(error))

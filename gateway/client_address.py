@@ -1,0 +1,57 @@
+"""Which client a request comes from, where proxies may stand between."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from aiohttp import web
+
+from shared.settings import Network
+
+Address = IPv4Address | IPv6Address
+
+
+class ClientAddresses:
+    """Believes `X-Forwarded-For` only as far as it was written by trusted proxies."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = trusted
+
+    def of(self, request: web.Request) -> str:
+        """The client's address; of IPv6 the /64, of which one client has all addresses."""
+        peer = _address(request.remote or "")
+        if peer is None:
+            return "unknown"
+        if self._trusted:
+            peer = self._behind_proxies(peer, request.headers.getall("X-Forwarded-For", ()))
+        if isinstance(peer, IPv6Address):
+            return f"{IPv6Address(int(peer) >> 64 << 64)}/64"
+        return str(peer)
+
+    def _behind_proxies(self, peer: Address, headers: Sequence[str]) -> Address:
+        # Each proxy appends whom it speaks for. The first one, from the end, that we do not trust
+        # is the client: what stands before it, it may have made up.
+        for hop in reversed(",".join(headers).split(",")):
+            if not self._is_trusted(peer):
+                break
+            before = _address(_without_port(hop.strip()))
+            if before is None:
+                break
+            peer = before
+        return peer
+
+    def _is_trusted(self, address: Address) -> bool:
+        return any(address in network for network in self._trusted)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _without_port(hop: str) -> str:
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

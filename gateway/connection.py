@@ -1,0 +1,153 @@
+"""One client's connection: its time limits, and what every response has, whoever made it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.admission import caller_of, spent_by
+from gateway.errors import from_aiohttp, internal, invalid
+from gateway.request_id import HEADER, request_id
+
+log = structlog.get_logger(__name__)
+
+_QUIET: Final = ("/healthz", "/readyz", "/metrics")
+_HEADERS: Final[Mapping[str, str]] = {
+    "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds: for a request's head to arrive, for a response to be taken, between requests."""
+
+    head: float
+    response: float
+    idle: float
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, where its own answers are not in our envelope.
+
+    What cannot be parsed, and an Expect header that cannot be met, never get as far as a
+    middleware; and aiohttp has no time limit for a head that arrives byte by byte.
+    """
+
+    __slots__ = ("_begun_at", "_closed", "_head_timer", "_limits")
+
+    def __init__(self, server: web.Server, limits: TimeLimits, closed: Callable[[], None]) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=limits.idle,
+            # After a response, for what is left of a body that nobody wants: long enough that a
+            # client which is still sending gets to read why it should not.
+            lingering_time=2.0,
+            access_log=None,  # type: ignore[arg-type]  # what AppRunner passes as well
+        )
+        self._limits = limits
+        self._closed = closed
+        self._begun_at: float | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+        self._closed()
+
+    def data_received(self, data: bytes) -> None:
+        if self._begun_at is None and self._head_timer is None:
+            self._await_head()
+        super().data_received(data)
+
+    def request_begins(self) -> None:
+        """The head of a request has arrived."""
+        self._head_arrived()
+        self._begun_at = monotonic()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        self._head_arrived()
+        if isinstance(resp, web.HTTPException):
+            resp = from_aiohttp(resp).response()
+        _complete(request, resp)
+        try:
+            async with asyncio.timeout(self._limits.response):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            log.warning("response_not_taken", request_id=request_id(request))
+            self.force_close()
+            return resp, True
+        finally:
+            _log(request, resp, self._begun_at)
+            self._begun_at = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never became a request, or what went wrong around the handlers."""
+        if status == HTTPStatus.BAD_REQUEST:
+            # `message` quotes what was sent, and that may be a token.
+            response = invalid({"request": "is not well-formed HTTP, or too long"}).response()
+        else:
+            log.error("request_failed", exc_info=exc)
+            response = internal().response()
+        response.force_close()
+        return response
+
+    def _await_head(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._head_timer = loop.call_later(self._limits.head, self._head_late)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        log.info("request_head_late")
+        self.force_close()
+
+
+@web.middleware
+async def begin_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell the connection that a head has arrived; must be the outermost middleware."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.request_begins()
+    return await handler(request)
+
+
+def _complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+    response.headers[HEADER] = request_id(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if spent := spent_by(request):
+        response.headers.update(spent.headers)
+
+
+def _log(request: web.BaseRequest, response: web.StreamResponse, begun_at: float | None) -> None:
+    # Percent-encoded, so that no line break or escape sequence gets into the log.
+    fields: dict[str, Any] = {"method": request.method, "path": request.rel_url.raw_path}
+    if begun_at is not None:
+        fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
+    if caller := caller_of(request):
+        fields["subject"] = caller.subject
+    say = log.debug if request.path in _QUIET else log.info
+    say("request", status=response.status, request_id=request_id(request), **fields)

@@ -1,0 +1,73 @@
+"""The OpenAPI document, and a page to read it in that needs nothing from elsewhere."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from gateway.admission import API
+from gateway.openapi import document
+
+_ASSETS: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+_PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <title>Run cancellation</title>
+    <link rel="icon" href="docs/favicon-32x32.png">
+    <link rel="stylesheet" href="docs/swagger-ui.css">
+  </head>
+  <body>
+    <div id="page"></div>
+    <script src="docs/swagger-ui-bundle.js"></script>
+    <script src="docs/page.js"></script>
+  </body>
+</html>
+"""
+# Without validatorUrl the page would ask a server elsewhere whether the document is valid.
+_SCRIPT: Final = """\
+SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null});
+"""
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+_CACHED: Final = {"Cache-Control": "public, max-age=3600"}
+
+
+def add_docs(app: web.Application) -> None:
+    """Add openapi.json, the page and its assets; none of them asks for a token."""
+    described = json.dumps(document()).encode()
+    assets = {name: _directory() / name for name in _ASSETS}
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.Response(body=described, content_type="application/json", headers=_CACHED)
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=_PAGE, content_type="text/html", headers=_PAGE_HEADERS)
+
+    async def script(_: web.Request) -> web.Response:
+        return web.Response(text=_SCRIPT, content_type="text/javascript", headers=_CACHED)
+
+    async def asset(request: web.Request) -> web.StreamResponse:
+        path = assets.get(request.match_info["name"])
+        if path is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(path, headers=_CACHED)
+
+    app.router.add_get(f"{API}/openapi.json", openapi)
+    app.router.add_get(f"{API}/docs", page)
+    app.router.add_get(f"{API}/docs/page.js", script)
+    app.router.add_get(f"{API}/docs/{{name}}", asset)
+
+
+def _directory() -> Path:
+    # Found, not imported: the package would bring Flask into the process.
+    spec = find_spec("flask_swagger_ui")
+    assert spec is not None  # noqa: S101 - a dependency of this package
+    assert spec.submodule_search_locations is not None  # noqa: S101 - it is a package
+    return Path(spec.submodule_search_locations[0], "dist")

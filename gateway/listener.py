@@ -1,0 +1,90 @@
+"""Accepting connections, and stopping without cutting off who was accepted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from gateway.connection import Connection, TimeLimits
+from gateway.errors import unavailable
+from shared.cli import UserError
+from shared.settings import GatewaySettings
+
+log = structlog.get_logger(__name__)
+
+_REFUSAL_LINGERS: Final = 1.0  # seconds
+
+
+@asynccontextmanager
+async def listening(settings: GatewaySettings, app: web.Application) -> AsyncIterator[URL]:
+    """Serve `app` within the block; after it, finish what was begun, for a bounded time.
+
+    Raises UserError when the address cannot be had.
+    """
+    # aiohttp waits this long for handlers to end, and once more after asking them to.
+    runner = web.AppRunner(app, shutdown_timeout=settings.gateway_shutdown_timeout / 2)
+    await runner.setup()
+    assert runner.server is not None  # noqa: S101 - there is one after setup
+    accept = _Accept(runner.server, settings)
+    host, port = settings.gateway_host, settings.gateway_port
+    try:
+        server = await asyncio.get_running_loop().create_server(accept, host, port, backlog=1024)
+    except OSError as error:
+        await runner.cleanup()
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    try:
+        bound_host, bound_port = server.sockets[0].getsockname()[:2]
+        yield URL.build(scheme="http", host=bound_host, port=bound_port)
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+class _Accept:
+    """Makes the protocol of each connection, and counts those that are open."""
+
+    def __init__(self, server: web.Server, settings: GatewaySettings) -> None:
+        self._server = server
+        self._most = settings.max_connections
+        self._open = 0
+        self._limits = TimeLimits(
+            head=settings.head_timeout,
+            response=settings.response_timeout,
+            idle=settings.idle_timeout,
+        )
+
+    def __call__(self) -> asyncio.Protocol:
+        if self._open >= self._most:
+            log.warning("connection_refused", open=self._open)
+            return _Refusal()
+        self._open += 1
+        return Connection(self._server, self._limits, self._closed)
+
+    def _closed(self) -> None:
+        self._open -= 1
+
+
+class _Refusal(asyncio.Protocol):
+    """Answers before anything was asked, and costs as little as that can."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - TCP
+        refusal = unavailable()
+        body = refusal.body.model_dump_json().encode()
+        head = (
+            "HTTP/1.1 503 Service Unavailable",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in (refusal.headers or {}).items()),
+            "Connection: close",
+            "",
+            "",
+        )
+        transport.write("\r\n".join(head).encode() + body)
+        transport.write_eof()
+        # Closed at once, with a request still unread, it would be reset before it is read.
+        asyncio.get_running_loop().call_later(_REFUSAL_LINGERS, transport.abort)

@@ -1,0 +1,31 @@
+"""The id by which a request is found again: in its answer, in both logs, in the command."""
+
+import re
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+HEADER: Final = "X-Request-Id"
+_KEY: Final = web.RequestKey("request_id", str)
+# It becomes part of log lines and, as correlation id, a short string of AMQP (255 bytes).
+_ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._~:/+=@,;|-]{1,128}")
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """The caller's own id, where it is acceptable, or a new one; always the same for a request."""
+    known = request.get(_KEY)
+    if known is None:
+        sent = request.headers.get(HEADER, "")
+        known = sent if _ACCEPTABLE.fullmatch(sent) else uuid4().hex
+        request[_KEY] = known
+    return known
+
+
+@web.middleware
+async def bind_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Put the id into every log line of this request; aiohttp gives each its own context."""
+    structlog.contextvars.bind_contextvars(request_id=request_id(request))
+    return await handler(request)

@@ -1,0 +1,165 @@
+"""What the API says, as models. Answers are made from them, and so is the OpenAPI document."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.commands import Text
+from shared.states import Outcome, RunStatus
+
+MAX_MESSAGE: Final = 500
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# Run ids in paths can make a message longer than the contract allows.
+Message = Annotated[
+    str, BeforeValidator(lambda text: text[:MAX_MESSAGE]), Field(max_length=MAX_MESSAGE)
+]
+
+
+class CancelRequest(_Model):
+    """What a caller may say. An unknown key is refused: it would be silently without effect."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "superseded by a newer commit"}, {}]},
+    )
+
+    reason: Text | None = Field(None, description="Kept with the cancellation.")
+
+
+class Answer(StrEnum):
+    ACCEPTED = "accepted"
+    NO_OP = "no_op"
+    REJECTED = "rejected"
+
+
+class CancelAnswer(_Model):
+    """The cancel command is in the queue, whatever the run's state was."""
+
+    run_id: int = Field(ge=1)
+    new_run_id: int | None = Field(description="Always null for this action.")
+    action: Literal["cancel"]
+    status: Answer = Field(description="Never `rejected` with 202.")
+    message: Message
+
+
+class Evidence(_Model):
+    """How the stop ended, and by what it is known."""
+
+    ended: str | None
+    proof: str | None
+    duration_ms: float | None
+
+
+class Cancellation(_Model):
+    """One cancel command and what became of it; `outcome` is null while it is carried out."""
+
+    command_id: UUID
+    via: str = Field(description="`rest`, `direct` or `replay`.")
+    requested_by: str | None
+    reason: str | None
+    received_at: datetime
+    outcome: Outcome | None
+    finished_at: datetime | None
+    evidence: Evidence
+
+
+class RunView(_Model):
+    """A run, and the latest cancellation of it."""
+
+    run_id: int = Field(ge=1)
+    status: RunStatus
+    created_at: datetime
+    started_at: datetime | None
+    canceling_at: datetime | None
+    finished_at: datetime | None
+    exit_code: int | None
+    error: str | None
+    cancellation: Cancellation | None
+
+
+class NoDetails(_Model):
+    pass
+
+
+class ErrorBody(_Model):
+    """The envelope of every error."""
+
+    code: str = Field(pattern="^[a-z0-9_]+$", max_length=100)
+    message: Message
+    details: Any
+
+
+class AnyError(ErrorBody):
+    """An error that has no schema of its own."""
+
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class FieldProblems(_Model):
+    fields: dict[str, str] = Field(description="What is wrong, by the place where it is.")
+
+
+class ValidationProblem(ErrorBody):
+    code: Literal["validation_error"] = "validation_error"
+    details: FieldProblems
+
+
+class Unauthorized(ErrorBody):
+    code: Literal["unauthorized"] = "unauthorized"
+    details: NoDetails = NoDetails()
+
+
+class MissingScope(_Model):
+    required_scope: str
+    token_scopes: list[str]
+
+
+class MissingRole(_Model):
+    required_roles: list[str]
+    user_role: str
+
+
+class Forbidden(ErrorBody):
+    code: Literal["forbidden"] = "forbidden"
+    details: MissingScope | MissingRole
+
+
+class NoSuchRun(_Model):
+    resource: Literal["run"] = "run"
+    id: int = Field(ge=1)
+
+
+class NotFound(ErrorBody):
+    code: Literal["not_found"] = "not_found"
+    details: NoSuchRun
+
+
+class Budget(_Model):
+    retry_after: int = Field(ge=1, description="Seconds.")
+    limit: int
+    window: str = Field(examples=["60s"])
+
+
+class RateLimited(ErrorBody):
+    code: Literal["rate_limited"] = "rate_limited"
+    details: Budget
+
+
+class Unavailable(ErrorBody):
+    code: Literal["unavailable"] = "unavailable"
+    details: NoDetails = NoDetails()
+
+
+class InternalError(ErrorBody):
+    code: Literal["internal_error"] = "internal_error"
+    details: NoDetails = NoDetails()

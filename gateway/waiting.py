@@ -1,0 +1,68 @@
+"""Waiting for runs to end: one query for all who wait, and no connection held between two."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final, NoReturn
+
+import structlog
+
+from shared import queries
+from shared.database import Database
+from shared.errors import ServiceUnavailable
+
+log = structlog.get_logger(__name__)
+
+# Seconds. Not NOTIFY: it makes the worker's commits take turns on one lock of the whole database.
+_INTERVAL: Final = 0.05
+
+
+class TerminalWatch:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._somebody = asyncio.Event()
+        self._released = asyncio.Event()
+
+    async def until_terminal(self, run_id: int, seconds: float) -> None:
+        """Return when the run is over or `seconds` are; at once when the gateway stops."""
+        if self._released.is_set():
+            return
+        ended = asyncio.Event()
+        self._waiting.setdefault(run_id, set()).add(ended)
+        self._somebody.set()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await ended.wait()
+        finally:
+            self._forget(run_id, ended)
+
+    def release(self) -> None:
+        """Let go of all who wait, now and later: the gateway is about to stop."""
+        self._released.set()
+        self._wake(list(self._waiting))
+
+    async def run(self) -> NoReturn:
+        """Look for runs that have ended, as long as somebody waits for one."""
+        while True:
+            await self._somebody.wait()
+            try:
+                async with self._database.connection() as connection:
+                    over = await connection.fetch(queries.LIST_TERMINAL, list(self._waiting))
+                self._wake([row["run_id"] for row in over])
+            except ServiceUnavailable as error:
+                log.warning("runs_not_watched", error=str(error))
+            await asyncio.sleep(_INTERVAL)
+
+    def _wake(self, run_ids: list[int]) -> None:
+        for run_id in run_ids:
+            for ended in self._waiting.get(run_id, ()):
+                ended.set()
+
+    def _forget(self, run_id: int, ended: asyncio.Event) -> None:
+        others = self._waiting[run_id]
+        others.discard(ended)
+        if not others:
+            del self._waiting[run_id]
+        if not self._waiting:
+            self._somebody.clear()
