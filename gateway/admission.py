@@ -128,7 +128,7 @@ class Gate:
             # Looked up by its hash: how long that takes says nothing about any token.
             None if token is None else token_hash(token),
             budget,
-            self._addresses.of(request),
+            self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ())),
             self._limits.window,
             run_id,
         )

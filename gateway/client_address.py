@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from aiohttp import web
-
 from shared.settings import Network
 
 Address = IPv4Address | IPv6Address
@@ -16,16 +14,20 @@ class ClientAddresses:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
 
-    def of(self, request: web.Request) -> str:
-        """The client's address; of IPv6 the /64, of which one client has all addresses."""
-        peer = _address(request.remote or "")
-        if peer is None:
+    def of(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
+        """The client's address; of IPv6 the /64, of which one client has all addresses.
+
+        `peer` is the other end of the connection, `forwarded_for` the request's headers of
+        that name.
+        """
+        client = _address(peer or "")
+        if client is None:
             return "unknown"
         if self._trusted:
-            peer = self._behind_proxies(peer, request.headers.getall("X-Forwarded-For", ()))
-        if isinstance(peer, IPv6Address):
-            return f"{IPv6Address(int(peer) >> 64 << 64)}/64"
-        return str(peer)
+            client = self._behind_proxies(client, forwarded_for)
+        if isinstance(client, IPv6Address):
+            return f"{IPv6Address(int(client) >> 64 << 64)}/64"
+        return str(client)
 
     def _behind_proxies(self, peer: Address, headers: Sequence[str]) -> Address:
         # Each proxy appends whom it speaks for. The first one, from the end, that we do not trust

@@ -88,7 +88,7 @@ class Connection(web.RequestHandler):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             log.warning("response_not_taken", request_id=request_id(request))
-            self.force_close()
+            self._abort()
             return resp, True
         finally:
             _log(request, resp, self._begun_at)
@@ -123,6 +123,12 @@ class Connection(web.RequestHandler):
     def _head_late(self) -> None:
         self._head_timer = None
         log.info("request_head_late")
+        self._abort()
+
+    def _abort(self) -> None:
+        # To close would mean to wait until the client has taken what is buffered for it.
+        if self.transport is not None:
+            self.transport.abort()
         self.force_close()
 
 

@@ -1,6 +1,6 @@
 """The OpenAPI document, made from the operations and models that the handlers use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final, Literal
 
@@ -47,10 +47,6 @@ def document() -> Json:
                     "description": "From `cancel-gateway tokens create`.",
                 }
             },
-            "headers": {
-                name: {"description": description, "schema": schema}
-                for name, (description, schema) in _HEADERS.items()
-            },
             "schemas": _schemas(),
         },
     }
@@ -66,7 +62,7 @@ def _operation(operation: Operation) -> Json:
             **{str(status): _response(it) for status, it in operation.responses.items()},
             "default": {
                 "description": "Any other error, in the same envelope.",
-                "headers": _headers("X-Request-Id"),
+                "headers": _headers(()),
                 "content": _content(schemas.AnyError),
             },
         },
@@ -80,7 +76,7 @@ def _response(response: Response) -> Json:
     (model,) = {type(example) for example in response.examples.values()}
     described: Json = {
         "description": response.description,
-        "headers": _headers("X-Request-Id", *response.headers),
+        "headers": _headers(response.headers, response.sometimes),
         "content": _content(
             model,
             examples={
@@ -94,8 +90,16 @@ def _response(response: Response) -> Json:
     return described
 
 
-def _headers(*names: str) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+def _headers(always: Iterable[str], sometimes: Iterable[str] = ()) -> Json:
+    return {
+        **{name: _header(name, required=True) for name in ("X-Request-Id", *always)},
+        **{name: _header(name, required=False) for name in sometimes},
+    }
+
+
+def _header(name: str, *, required: bool) -> Json:
+    description, schema = _HEADERS[name]
+    return {"description": description, "required": required, "schema": schema}
 
 
 def _content(model: type[BaseModel], **more: Json) -> Json:

@@ -22,11 +22,15 @@ _SPENT: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Rese
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What one status means, shown by answers as they are really given."""
+    """What one status means, shown by answers as they are really given.
+
+    `headers` are always there, `sometimes` names those that may be.
+    """
 
     description: str
     examples: Mapping[str, BaseModel]
     headers: tuple[str, ...] = _SPENT
+    sometimes: tuple[str, ...] = ()
     links: Json = field(default_factory=dict)
 
 
@@ -81,11 +85,14 @@ _RATE_LIMITED: Final = Response(
     },
     ("Retry-After", *_SPENT),
 )
-_INTERNAL: Final = Response("Unexpected; nothing about it is told.", _shown(any=internal()), ())
+_INTERNAL: Final = Response(
+    "Unexpected; nothing about it is told.", _shown(any=internal()), (), _SPENT
+)
 _UNAVAILABLE: Final = Response(
     "A service is away, or whether the command was queued is unknown. Repeating is safe.",
     _shown(any=unavailable()),
     ("Retry-After",),
+    _SPENT,
 )
 _OVER: Final = schemas.RunView(
     run_id=4711,
@@ -167,7 +174,7 @@ CANCEL_RUN: Final = Operation(
                 "no_op": _answered(schemas.Answer.NO_OP, "Run 4711 is already canceled."),
             },
             ("Location", *_SPENT),
-            {
+            links={
                 "run": {
                     "operationId": GET_RUN.operation_id,
                     "parameters": {"run_id": "$response.body#/run_id"},
@@ -190,6 +197,7 @@ CANCEL_RUN: Final = Operation(
                     ),
                 ),
             },
+            sometimes=("WWW-Authenticate",),
         ),
         404: _NOT_FOUND,
         408: Response(

@@ -14,7 +14,10 @@ MAX_MESSAGE: Final = 500
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What has a default here is there in every answer all the same.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
 
 
 # Run ids in paths can make a message longer than the contract allows.

@@ -42,8 +42,8 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Both report each lost connection at length; `shared.broker` says it in one line.
-    for name in ("aio_pika", "aiormq"):
+    # Each reports lost connections at length; we say it in one line.
+    for name in ("aio_pika", "aiormq", "asyncpg"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from yarl import URL
@@ -23,6 +24,8 @@ class TcpProxy:
         self._answers_flow = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._refusing = False
+        self.bursts = 0
+        """How often the program sent something: its round trips, if it waits for each answer."""
         self.resume()
 
     @property
@@ -81,7 +84,7 @@ class TcpProxy:
                 self._target.host, self._target.port or _DEFAULT_PORTS[self._target.scheme]
             )
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, upstream))
+                both.create_task(self._pump_requests(reader, upstream))
                 both.create_task(_pump(answers, writer, self._answers_flow))
         except* OSError:
             pass  # either side went away, and so does the other
@@ -90,14 +93,23 @@ class TcpProxy:
                 if side is not None:
                     side.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _pump(reader, writer, self._flowing)
+    async def _pump_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        def count() -> None:
+            self.bursts += 1
+
+        await _pump(reader, writer, self._flowing, count)
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    flow: asyncio.Event,
+    sent: Callable[[], None] = lambda: None,
 ) -> None:
     while data := await reader.read(65536):
+        sent()
         await flow.wait()
         writer.write(data)
         await writer.drain()

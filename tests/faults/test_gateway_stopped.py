@@ -1,0 +1,118 @@
+"""SIGTERM: who was let in is answered, nobody else is, and it does not take long."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from tests.support.api import Api
+from tests.support.program import Program
+from tests.support.proxy import TcpProxy
+from tests.support.rows import RUNNING, insert_run
+from tests.support.system import System
+
+
+@pytest.fixture
+async def broker(system: System) -> AsyncIterator[TcpProxy]:
+    proxy = TcpProxy(system.amqp_url)
+    await proxy.listen()
+    yield proxy
+    await proxy.close()
+
+
+async def _gateway(system: System, **env: str) -> tuple[Program, Api]:
+    await insert_run(system.database, 1, RUNNING)
+    program = await system.program("gateway", "serve", "--port", "0", **env)
+    ready = await program.event("gateway_ready")
+    return program, Api(ready["url"], system.http, await system.token())
+
+
+async def _published(system: System, broker: TcpProxy, api: Api) -> "asyncio.Task[int]":
+    """A request that is in flight: its command is in the queue, the confirm is held back."""
+    broker.stall_answers()
+    asked = asyncio.create_task(_status(api))
+    while await system.depth(system.topology.cancel) == 0:
+        await asyncio.sleep(0.01)
+    return asked
+
+
+async def _status(api: Api) -> int:
+    return (await api.cancel(1)).status
+
+
+async def test_a_request_in_flight_is_answered_and_no_other_is_let_in(
+    system: System, broker: TcpProxy
+) -> None:
+    program, api = await _gateway(system, AMQP_URL=broker.proxied)
+    asked = await _published(system, broker, api)
+
+    program.process.send_signal(signal.SIGTERM)
+    await program.event("gateway_stopping")
+    # Logged before the socket is closed, so the first attempt may still get in.
+    with pytest.raises(aiohttp.ClientConnectorError):
+        async with asyncio.timeout(5), aiohttp.ClientSession() as other:
+            while True:
+                async with other.get(URL(api.url) / "healthz"):
+                    pass
+    assert not asked.done()
+    broker.resume()
+
+    assert await asked == 202
+    assert await program.wait() == 0
+
+
+async def test_a_request_that_does_not_end_does_not_hold_it_for_ever(
+    system: System, broker: TcpProxy
+) -> None:
+    program, api = await _gateway(
+        system,
+        AMQP_URL=broker.proxied,
+        CANCEL_CONFIRM_TIMEOUT="60",
+        CANCEL_GATEWAY_SHUTDOWN_TIMEOUT="2",
+    )
+    asked = await _published(system, broker, api)
+    start = monotonic()
+
+    assert await program.stop() == 0
+    assert monotonic() - start < 2 + 3  # and what closing the connections takes
+    with pytest.raises(aiohttp.ClientError):
+        await asked
+
+
+async def test_who_waits_for_a_run_is_answered_at_once(system: System) -> None:
+    program, api = await _gateway(system)
+    asked = asyncio.create_task(api.ask("GET", "/api/v1/runs/1?wait=30"))
+    # Another request on another connection, answered: by then the first is waiting.
+    while not await system.database.fetchval("SELECT count(*) FROM rate_windows"):
+        await asyncio.sleep(0.01)
+    await api.ask("GET", "/api/v1/runs/1")
+    start = monotonic()
+
+    assert await program.stop() == 0
+
+    answer = await asked
+    assert (answer.status, answer.body["status"]) == (200, "running")
+    assert monotonic() - start < 3
+
+
+async def test_idle_and_half_made_requests_do_not_hold_it(system: System) -> None:
+    program, api = await _gateway(system)
+    url = URL(api.url)
+    await api.ask("GET", "/healthz")  # kept alive by the client
+    half_made = []
+    for head in (b"", b"POST /api/v1/runs/1/cancel HTTP/1.1\r\nHost:"):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(head)
+        half_made.append((reader, writer))
+    start = monotonic()
+
+    assert await program.stop() == 0
+
+    assert monotonic() - start < 3
+    for reader, writer in half_made:
+        assert await reader.read() == b""
+        writer.close()

@@ -1,0 +1,152 @@
+"""The contract as a table: status, cause, envelope, headers."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.operations import CANCEL_RUN, GET_RUN, Operation
+from tests.support.api import Answer, Api
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """The gateway as different people see it, and gateways for which something is wrong."""
+
+    alice: Api
+    user: Api
+    reader: Api
+    writer: Api
+    spent: Api
+    stranger: Api
+    without_broker: Api
+    without_postgres: Api
+    with_broken_schema: Api
+    document: Mapping[str, Any]
+
+
+Ask = Callable[[Callers], Awaitable[Answer]]
+
+REALM: Final = 'Bearer realm="run-cancel"'
+SPENT: Final = {
+    "X-RateLimit-Limit": r"\d+",
+    "X-RateLimit-Remaining": r"\d+",
+    "X-RateLimit-Reset": r"1\d{9}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One cause, what is asked, and everything that the answer must have."""
+
+    cause: str
+    operation: Operation | None
+    ask: Ask
+    status: int
+    code: str | None
+    message: str
+    details: Mapping[str, Any] | None
+    headers: Mapping[str, str]
+
+
+def _cancel(who: str, run: object = 1, **options: Any) -> Ask:
+    return lambda callers: getattr(callers, who).cancel(run, **options)
+
+
+def _get(who: str, path: str = "/api/v1/runs/1", method: str = "GET", **options: Any) -> Ask:
+    return lambda callers: getattr(callers, who).ask(method, path, **options)
+
+
+def _send(body: bytes, content_type: str | None) -> Ask:
+    return lambda callers: callers.alice.send(1, body, content_type)
+
+
+async def _slow_body(callers: Callers) -> Answer:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(1)  # longer than the gateway waits
+
+    headers = {"Authorization": f"Bearer {callers.alice.token}"}
+    return await callers.alice.cancel(1, data=body(), headers=headers)
+
+
+async def _expect(callers: Callers) -> Answer:
+    headers = {"Authorization": f"Bearer {callers.alice.token}", "Expect": "200-ok"}
+    return await callers.alice.cancel(1, headers=headers)
+
+
+def _invalid(field: str, problem: str) -> tuple[str, str, dict[str, Any]]:
+    return (
+        "validation_error",
+        f"Invalid request: {field}: {problem}.",
+        {"fields": {field: problem}},
+    )
+
+
+_BUDGET = {"retry_after": ..., "limit": 1, "window": "60s"}
+_LIMITED = "More than 1 requests in 60s; try again in {} s."
+_AWAY = "The service is temporarily unavailable and the request may be repeated safely."
+_NO_TOKEN = "A bearer token is required."
+_BAD_TOKEN = "The bearer token is invalid or expired."
+_CHALLENGE = {"WWW-Authenticate": re.escape(REALM), **SPENT}
+_INVALID_TOKEN = {"WWW-Authenticate": re.escape(f'{REALM}, error="invalid_token"'), **SPENT}
+_LOCATION = {"Location": "/api/v1/runs/[12]", **SPENT}
+_RETRY = {"Retry-After": r"[1-9]\d?"}
+
+
+def _insufficient(scope: str) -> Mapping[str, str]:
+    challenge = f'{REALM}, error="insufficient_scope", scope="{scope}"'
+    return {"WWW-Authenticate": re.escape(challenge), **SPENT}
+
+
+def _scopes(required: str, has: str) -> dict[str, Any]:
+    return {"required_scope": required, "token_scopes": [has]}
+
+
+C, G = CANCEL_RUN, GET_RUN
+CASES: Final = [
+    Case("accepted", C, _cancel("alice"), 202, None, "Cancellation of run 1 accepted.", None, _LOCATION),
+    Case("no_op", C, _cancel("alice", 2), 202, None, "Run 2 has already finished (pass).", None, _LOCATION),
+    Case("path", C, _cancel("alice", "x"), 400, *_invalid("run_id", "must be an integer, 1 or greater"), SPENT),
+    Case("not_json", C, _send(b"[]", "application/json"), 400, *_invalid("body", "Input should be an object"), SPENT),
+    Case("no_token", C, _cancel("alice", headers={}), 401, "unauthorized", _NO_TOKEN, {}, _CHALLENGE),
+    Case("bad_token", C, _cancel("stranger"), 401, "unauthorized", _BAD_TOKEN, {}, _INVALID_TOKEN),
+    Case("role", C, _cancel("user"), 403, "forbidden", "The role user may not do this.",
+         {"required_roles": ["admin", "tester", "contributor"], "user_role": "user"}, SPENT),
+    Case("scope", C, _cancel("reader"), 403, "forbidden", "The token lacks the scope runs:write.",
+         _scopes("runs:write", "runs:read"), _insufficient("runs:write")),
+    Case("no_run", C, _cancel("alice", 9317), 404, "not_found", "Run 9317 not found.",
+         {"resource": "run", "id": 9317}, SPENT),
+    Case("beyond_bigint", C, _cancel("alice", 2**63), 404, "not_found", f"Run {2**63} not found.",
+         {"resource": "run", "id": 2**63}, SPENT),
+    Case("slow_body", C, _slow_body, 408, *_invalid("body", "did not arrive in time"), SPENT),
+    Case("big_body", C, _send(b" " * 16385, None), 413, *_invalid("body", "is too large"), SPENT),
+    Case("type", C, _send(b"{}", "text/plain"), 415, *_invalid("Content-Type", "must be application/json"), SPENT),
+    Case("charset", C, _send(b"{}", "application/json; charset=latin-1"), 415,
+         *_invalid("Content-Type", "must have the charset utf-8"), SPENT),
+    Case("writes_spent", C, _cancel("spent"), 429, "rate_limited", _LIMITED, _BUDGET, {**_RETRY, **SPENT}),
+    Case("crash", C, _cancel("with_broken_schema"), 500, "internal_error", "An unexpected error occurred.", {}, {}),
+    Case("no_broker", C, _cancel("without_broker"), 503, "unavailable", _AWAY, {}, {**_RETRY, **SPENT}),
+    Case("no_postgres", C, _cancel("without_postgres"), 503, "unavailable", _AWAY, {}, _RETRY),
+    Case("run", G, _get("alice"), 200, None, "", None, SPENT),
+    Case("wait", G, _get("alice", "/api/v1/runs/1?wait=31"), 400,
+         *_invalid("wait", "must be given once, as seconds from 0 to 30"), SPENT),
+    Case("no_token", G, _get("alice", headers={}), 401, "unauthorized", _NO_TOKEN, {}, _CHALLENGE),
+    Case("scope", G, _get("writer"), 403, "forbidden", "The token lacks the scope runs:read.",
+         _scopes("runs:read", "runs:write"), _insufficient("runs:read")),
+    Case("no_run", G, _get("alice", "/api/v1/runs/9317"), 404, "not_found", "Run 9317 not found.",
+         {"resource": "run", "id": 9317}, SPENT),
+    Case("reads_spent", G, _get("spent"), 429, "rate_limited", _LIMITED, _BUDGET, {**_RETRY, **SPENT}),
+    Case("crash", G, _get("with_broken_schema"), 500, "internal_error", "An unexpected error occurred.", {}, {}),
+    Case("no_postgres", G, _get("without_postgres"), 503, "unavailable", _AWAY, {}, _RETRY),
+    Case("no_route", None, _get("alice", "/api/v1/runs"), 404, "not_found", "No such route.",
+         {"resource": "route"}, SPENT),
+    Case("no_route_outside", None, _get("alice", "/", headers={}), 404, "not_found", "No such route.",
+         {"resource": "route"}, {}),
+    Case("method", None, _get("alice", "/api/v1/runs/1/cancel", "PUT"), 405, "method_not_allowed",
+         "PUT is not allowed here; use POST.", {"allowed": ["POST"]}, {"Allow": "POST", **SPENT}),
+    Case("expect", None, _expect, 417, *_invalid("Expect", "must be 100-continue"), {}),
+    Case("long_url", None, _get("alice", f"/api/v1/runs/{'1' * 9000}"), 400,
+         *_invalid("request", "is not well-formed HTTP, or too long"), {}),
+]  # fmt: skip
