@@ -176,7 +176,7 @@ def _network(text: str) -> Network:
     try:
         return ip_network(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not an address or a network like 10.0.0.0/8") from None
+        raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
 
 
 def _service_url(url: SecretStr, *schemes: str) -> SecretStr:

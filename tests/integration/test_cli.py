@@ -71,6 +71,16 @@ MISTAKES = {
     f"{CREATE} --expires-in -1d": "'-1d' is not a duration like",
     f"{CREATE} --expires-in 999999999w": "is longer than ten years",
     f"{CREATE} --rate-limit 0": "'--rate-limit'",
+    f"{CREATE} --rate-limit many": "'--rate-limit'",
+    f"{CREATE} --read-rate-limit -1": "'--read-rate-limit'",
+    "gateway tokens revoke": "Missing argument 'ID",
+    "gateway tokens revoke 404": "not found: token 404",
+    "gateway tokens revoke 0": "an id is a number",
+    "gateway tokens revoke -- -1": "an id is a number",
+    "gateway tokens revoke 1.5": "an id is a number",
+    "gateway tokens revoke 99999999999999999999": "an id is a number",
+    "gateway tokens revoke 1 \u0663": "an id is a number",
+    "gateway tokens revoke rct_nonsense": "not found: that token",
 }
 
 WRONG_SETTINGS = {

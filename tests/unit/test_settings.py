@@ -81,6 +81,37 @@ def test_a_wrong_value_is_refused_by_its_variable_and_not_shown(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CANCEL_TRUSTED_PROXIES", SECRET),
+        ("CANCEL_TRUSTED_PROXIES", "10.0.0.0/8;10.1.0.0/16"),
+        ("CANCEL_TRUSTED_PROXIES", "10.0.0.1/8"),  # a network, or one address of it?
+        ("CANCEL_WRITE_LIMIT", "0"),
+        ("CANCEL_RATE_WINDOW", "1.5"),
+        ("CANCEL_MAX_CONNECTIONS", SECRET),
+        ("CANCEL_HEAD_TIMEOUT", "0"),
+    ],
+)
+def test_a_wrong_value_of_the_gateway_is_refused_likewise(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidSettings, match=f"^{variable}: [^\n]+$") as refused:
+        load(GatewaySettings)
+
+    assert SECRET not in str(refused.value)
+
+
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANCEL_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,fd00::/8,")
+
+    found = load(GatewaySettings).trusted_proxies
+
+    assert [str(network) for network in found] == ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]
+
+
 def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("CANCEL_GATEWAY_PORT", "http")
