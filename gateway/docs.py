@@ -29,7 +29,14 @@ _PAGE: Final = """\
 """
 # Without validatorUrl the page would ask a server elsewhere whether the document is valid.
 _SCRIPT: Final = """\
-SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null});
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#page",
+  deepLinking: true,
+  docExpansion: "full",
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});
 """
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "

@@ -37,6 +37,7 @@ def document() -> Json:
             "`message` and `details`.",
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": "Runs"}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
@@ -55,6 +56,7 @@ def document() -> Json:
 def _operation(operation: Operation) -> Json:
     described: Json = {
         "operationId": operation.operation_id,
+        "tags": ["Runs"],
         "summary": operation.summary,
         "description": f"{operation.description}\n\nScope: `{operation.scope}`.",
         "parameters": list(operation.parameters),
