@@ -23,8 +23,7 @@ class ClientAddresses:
         client = _address(peer or "")
         if client is None:
             return "unknown"
-        if self._trusted:
-            client = self._behind_proxies(client, forwarded_for)
+        client = self._behind_proxies(client, forwarded_for)
         if isinstance(client, IPv6Address):
             return f"{IPv6Address(int(client) >> 64 << 64)}/64"
         return str(client)

@@ -17,6 +17,8 @@ from gateway.request_id import HEADER, request_id
 
 log = structlog.get_logger(__name__)
 
+_MAX_LINE: Final = 8190  # bytes, of the request line and of each header
+_MAX_HEADERS: Final = 128
 _QUIET: Final = ("/healthz", "/readyz", "/metrics")
 _HEADERS: Final[Mapping[str, str]] = {
     "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
@@ -47,6 +49,9 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=limits.idle,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
+            max_headers=_MAX_HEADERS,
             # After a response, for what is left of a body that nobody wants: long enough that a
             # client which is still sending gets to read why it should not.
             lingering_time=2.0,

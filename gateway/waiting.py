@@ -14,6 +14,7 @@ log = structlog.get_logger(__name__)
 
 # Seconds. Not NOTIFY: it makes the worker's commits take turns on one lock of the whole database.
 _INTERVAL: Final = 0.05
+_AFTER_FAILURE: Final = 1.0
 
 
 class TerminalWatch:
@@ -50,9 +51,10 @@ class TerminalWatch:
                 async with self._database.connection() as connection:
                     over = await connection.fetch(queries.LIST_TERMINAL, list(self._waiting))
                 self._wake([row["run_id"] for row in over])
+                await asyncio.sleep(_INTERVAL)
             except ServiceUnavailable as error:
                 log.warning("runs_not_watched", error=str(error))
-            await asyncio.sleep(_INTERVAL)
+                await asyncio.sleep(_AFTER_FAILURE)
 
     def _wake(self, run_ids: list[int]) -> None:
         for run_id in run_ids:

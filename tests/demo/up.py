@@ -104,6 +104,7 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
         ),
         "Operator's terminal, while the first is running: cancel it over HTTP": (
             f'curl -i -X POST -H "Authorization: Bearer $TOKEN" {url}/api/v1/runs/{run}/cancel',
+            f'curl -H "Authorization: Bearer $TOKEN" "{url}/api/v1/runs/{run}?wait=30"',
             f"cancel-worker runs show {run}",
         ),
         "Operator's terminal, while the second is running: publish it directly": (
@@ -112,6 +113,7 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
         ),
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
+    screen.good(f"the API, to read and to try: {url}/api/v1/docs")
     for title, commands in blocks.items():
         screen.line()
         screen.line(f"# {title}", style="bold")
