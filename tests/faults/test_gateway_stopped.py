@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import monotonic
 
 import aiohttp
@@ -31,13 +32,19 @@ async def _gateway(system: System, **env: str) -> tuple[Program, Api]:
     return program, Api(ready["url"], system.http, await system.token())
 
 
-async def _published(system: System, broker: TcpProxy, api: Api) -> "asyncio.Task[int]":
-    """A request that is in flight: its command is in the queue, the confirm is held back."""
+@asynccontextmanager
+async def _in_flight(
+    system: System, broker: TcpProxy, api: Api
+) -> "AsyncIterator[asyncio.Task[int]]":
+    """A request whose command is in the queue, and whose confirm is held back."""
     broker.stall_answers()
     asked = asyncio.create_task(_status(api))
     while await system.depth(system.topology.cancel) == 0:
         await asyncio.sleep(0.01)
-    return asked
+    try:
+        yield asked
+    finally:
+        asked.cancel()
 
 
 async def _status(api: Api) -> int:
@@ -57,22 +64,21 @@ async def test_a_request_in_flight_is_answered_and_no_other_is_let_in(
     system: System, broker: TcpProxy
 ) -> None:
     program, api = await _gateway(system, AMQP_URL=broker.proxied)
-    asked = await _published(system, broker, api)
+    async with _in_flight(system, broker, api) as asked:
+        program.process.send_signal(signal.SIGTERM)
+        await program.event("gateway_stopping")
+        # Logged before the socket is closed, so a first attempt may still get in.
+        async with asyncio.timeout(5):
+            while await _gets_in(api):
+                pass
+        held_until = monotonic() + 0.5
+        while monotonic() < held_until:
+            assert not await _gets_in(api)
+            assert not asked.done()
+        broker.resume()
 
-    program.process.send_signal(signal.SIGTERM)
-    await program.event("gateway_stopping")
-    # Logged before the socket is closed, so a first attempt may still get in.
-    async with asyncio.timeout(5):
-        while await _gets_in(api):
-            pass
-    held_until = monotonic() + 0.5
-    while monotonic() < held_until:
-        assert not await _gets_in(api)
-        assert not asked.done()
-    broker.resume()
-
-    assert await asked == 202
-    assert await program.wait() == 0
+        assert await asked == 202
+        assert await program.wait() == 0
 
 
 async def test_a_request_that_does_not_end_does_not_hold_it_for_ever(
@@ -84,13 +90,13 @@ async def test_a_request_that_does_not_end_does_not_hold_it_for_ever(
         CANCEL_CONFIRM_TIMEOUT="60",
         CANCEL_GATEWAY_SHUTDOWN_TIMEOUT="2",
     )
-    asked = await _published(system, broker, api)
-    start = monotonic()
+    async with _in_flight(system, broker, api) as asked:
+        start = monotonic()
 
-    assert await program.stop() == 0
-    assert monotonic() - start < 2 + 3  # and what closing the connections takes
-    with pytest.raises(aiohttp.ClientError):
-        await asked
+        assert await program.stop() == 0
+        assert monotonic() - start < 2 + 3  # and what closing the connections takes
+        with pytest.raises(aiohttp.ClientError):
+            await asked
 
 
 async def test_who_waits_for_a_run_is_answered_at_once(system: System) -> None:
