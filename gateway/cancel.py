@@ -62,6 +62,8 @@ class CancelHandler:
                 return await request.read()
         except TimeoutError:
             raise invalid({"body": "did not arrive in time"}, status=408) from None
+        except ConnectionError:  # the client is gone, and the answer is for the log alone
+            raise invalid({"body": "was cut off"}) from None
         except web.RequestPayloadError:  # a Content-Encoding that the body does not have
             raise invalid({"body": "cannot be decoded"}) from None
 

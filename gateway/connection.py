@@ -8,7 +8,8 @@ from time import monotonic
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.typedefs import Handler
 
 from gateway.admission import caller_of, spent_by
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 _MAX_LINE: Final = 8190  # bytes, of the request line and of each header
 _MAX_HEADERS: Final = 128
+_OTHER_VERSION: Final = web.RequestKey("other_version", bool)
 _QUIET: Final = ("/healthz", "/readyz", "/metrics")
 _HEADERS: Final[Mapping[str, str]] = {
     "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
@@ -107,7 +109,9 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what never became a request, or what went wrong around the handlers."""
-        if status == HTTPStatus.BAD_REQUEST:
+        if isinstance(exc, ConnectionError):  # the client is gone, so this is for the log alone
+            response = invalid({"request": "was cut off"}).response()
+        elif status == HTTPStatus.BAD_REQUEST:
             # `message` quotes what was sent, and that may be a token.
             response = invalid({"request": "is not well-formed HTTP, or too long"}).response()
         else:
@@ -115,6 +119,12 @@ class Connection(web.RequestHandler):
             response = internal().response()
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what went wrong after the response, unless it is the client's broken body."""
+        error = kw.get("exc_info")
+        if not isinstance(error, web.RequestPayloadError):
+            log.error("connection_failed", exc_info=error)
 
     def _await_head(self) -> None:
         loop = asyncio.get_running_loop()
@@ -142,7 +152,26 @@ async def begin_request(request: web.Request, handler: Handler) -> web.StreamRes
     """Tell the connection that a head has arrived; must be the outermost middleware."""
     if isinstance(request.protocol, Connection):
         request.protocol.request_begins()
+    if request.get(_OTHER_VERSION, False):
+        return invalid({"request": "must be HTTP/1.0 or HTTP/1.1"}).response()
     return await handler(request)
+
+
+def refuse_other_versions(server: web.Server) -> None:
+    """Have `begin_request` refuse HTTP/0.9 and the like.
+
+    aiohttp would serve it, and repeat that version in a status line that no client can read.
+    """
+    make = server.request_factory
+
+    def make_request(message: RawRequestMessage, *others: Any) -> web.BaseRequest:
+        if message.version in (HttpVersion10, HttpVersion11):
+            return make(message, *others)
+        request = make(message._replace(version=HttpVersion11, should_close=True), *others)
+        request[_OTHER_VERSION] = True
+        return request
+
+    server.request_factory = make_request
 
 
 def _complete(request: web.BaseRequest, response: web.StreamResponse) -> None:

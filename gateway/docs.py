@@ -10,7 +10,11 @@ from aiohttp import web
 from gateway.admission import API
 from gateway.openapi import document
 
-_ASSETS: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+_ASSETS: Final = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
 _PAGE: Final = """\
 <!doctype html>
 <html lang="en">
@@ -49,7 +53,8 @@ _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 def add_docs(app: web.Application) -> None:
     """Add openapi.json, the page and its assets; none of them asks for a token."""
     described = json.dumps(document()).encode()
-    assets = {name: _directory() / name for name in _ASSETS}
+    # Kept in memory, 2 MB: a FileResponse answers ranges and conditions without our envelope.
+    assets = {name: (_directory() / name).read_bytes() for name in _ASSETS}
 
     async def openapi(_: web.Request) -> web.Response:
         return web.Response(body=described, content_type="application/json", headers=_CACHED)
@@ -60,11 +65,11 @@ def add_docs(app: web.Application) -> None:
     async def script(_: web.Request) -> web.Response:
         return web.Response(text=_SCRIPT, content_type="text/javascript", headers=_CACHED)
 
-    async def asset(request: web.Request) -> web.StreamResponse:
-        path = assets.get(request.match_info["name"])
-        if path is None:
+    async def asset(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in assets:
             raise web.HTTPNotFound
-        return web.FileResponse(path, headers=_CACHED)
+        return web.Response(body=assets[name], content_type=_ASSETS[name], headers=_CACHED)
 
     app.router.add_get(f"{API}/openapi.json", openapi)
     app.router.add_get(f"{API}/docs", page)

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from gateway.connection import Connection, TimeLimits
+from gateway.connection import Connection, TimeLimits, refuse_other_versions
 from gateway.errors import unavailable
 from shared.cli import UserError
 from shared.settings import GatewaySettings
@@ -29,6 +29,7 @@ async def listening(settings: GatewaySettings, app: web.Application) -> AsyncIte
     runner = web.AppRunner(app, shutdown_timeout=settings.gateway_shutdown_timeout / 2)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - there is one after setup
+    refuse_other_versions(runner.server)
     accept = _Accept(runner.server, settings)
     host, port = settings.gateway_host, settings.gateway_port
     try:

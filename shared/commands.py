@@ -29,7 +29,11 @@ def _in_utc(time: datetime) -> datetime:
         raise ValueError("is out of range") from None
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
+Text = Annotated[
+    str,
+    Field(max_length=MAX_TEXT, json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+    AfterValidator(_storable),
+]
 RunId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_GRACE_SECONDS, allow_inf_nan=False)]
 
