@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -70,26 +71,32 @@ def unauthorized(token: str | None) -> ApiError:
 def require_role(caller: Caller, roles: tuple[Role, ...]) -> None:
     """Raise ApiError 403 unless the caller has one of `roles`."""
     if caller.role not in roles:
-        raise ApiError(
-            403,
-            schemas.Forbidden(
-                message=f"The role {caller.role} may not do this.",
-                details=schemas.MissingRole(required_roles=list(roles), user_role=caller.role),
-            ),
-        )
+        raise missing_role(roles, caller.role)
 
 
 def require_scope(caller: Caller, scope: Scope) -> None:
     """Raise ApiError 403 unless the caller's token has `scope`."""
     if scope not in caller.scopes:
-        raise ApiError(
-            403,
-            schemas.Forbidden(
-                message=f"The token lacks the scope {scope}.",
-                details=schemas.MissingScope(
-                    required_scope=scope, token_scopes=sorted(caller.scopes)
-                ),
-            ),
-            # RFC 6750, section 3.1
-            {"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
-        )
+        raise missing_scope(scope, caller.scopes)
+
+
+def missing_role(required: Iterable[Role], role: Role) -> ApiError:
+    return ApiError(
+        403,
+        schemas.Forbidden(
+            message=f"The role {role} may not do this.",
+            details=schemas.MissingRole(required_roles=list(required), user_role=role),
+        ),
+    )
+
+
+def missing_scope(required: Scope, scopes: Iterable[str]) -> ApiError:
+    return ApiError(
+        403,
+        schemas.Forbidden(
+            message=f"The token lacks the scope {required}.",
+            details=schemas.MissingScope(required_scope=required, token_scopes=sorted(scopes)),
+        ),
+        # RFC 6750, section 3.1
+        {"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{required}"'},
+    )

@@ -61,14 +61,15 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A request that may go on, and the columns of the run that it names: null without one."""
+    """A request that may go on, and what was found for it: all of the run is null without one."""
 
     caller: Caller
-    run: Record
+    row: Record
 
 
 _SPENT: Final = web.RequestKey("spent", Spent)
 _CALLER: Final = web.RequestKey("caller", Caller)
+_CLIENT: Final = web.RequestKey("client", str)
 
 
 def spent_by(request: web.BaseRequest) -> Spent | None:
@@ -77,6 +78,11 @@ def spent_by(request: web.BaseRequest) -> Spent | None:
 
 def caller_of(request: web.BaseRequest) -> Caller | None:
     return request.get(_CALLER)
+
+
+def client_of(request: web.BaseRequest) -> str | None:
+    """The client's address, where a proxy may stand between."""
+    return request.get(_CLIENT) or request.remote
 
 
 class Gate:
@@ -123,12 +129,14 @@ class Gate:
         query: str,
         run_id: int | None,
     ) -> Record:
+        address = self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ()))
+        request[_CLIENT] = address
         row = await self._database.fetchrow(
             query,
             # Looked up by its hash: how long that takes says nothing about any token.
             None if token is None else token_hash(token),
             budget,
-            self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ())),
+            address,
             self._limits.window,
             run_id,
         )
@@ -136,7 +144,7 @@ class Gate:
         spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])
         request[_SPENT] = spent
         if spent.used > spent.limit:
-            raise self._rate_limited(spent)
+            raise rate_limited(spent.limit, self._limits.window, spent.resets_in)
         return row
 
     def _limit(self, row: Record, budget: Budget) -> int:
@@ -146,18 +154,18 @@ class Gate:
             return row["read_limit"] or self._limits.read
         return row["write_limit"] or self._limits.write
 
-    def _rate_limited(self, spent: Spent) -> ApiError:
-        retry_after = max(1, ceil(spent.resets_in))
-        window = f"{self._limits.window}s"
-        return ApiError(
-            429,
-            schemas.RateLimited(
-                message=f"More than {spent.limit} requests in {window};"
-                f" try again in {retry_after} s.",
-                details=schemas.Budget(retry_after=retry_after, limit=spent.limit, window=window),
-            ),
-            {"Retry-After": str(retry_after)},
-        )
+
+def rate_limited(limit: int, window: int, resets_in: float) -> ApiError:
+    """More than `limit` requests in `window` seconds, of which `resets_in` are left."""
+    retry_after = max(1, ceil(resets_in))
+    return ApiError(
+        429,
+        schemas.RateLimited(
+            message=f"More than {limit} requests in {window}s; try again in {retry_after} s.",
+            details=schemas.SpentBudget(retry_after=retry_after, limit=limit, window=f"{window}s"),
+        ),
+        {"Retry-After": str(retry_after)},
+    )
 
 
 def count_strays(gate: Gate) -> Middleware:
@@ -181,3 +189,5 @@ async def sweep(database: Database, every: float) -> NoReturn:
                 await connection.execute(queries.SWEEP_RATE_WINDOWS)
         except ServiceUnavailable as error:
             log.warning("rate_windows_not_swept", error=str(error))
+        except Exception:  # windows that are over do no harm
+            log.exception("rate_windows_not_swept")

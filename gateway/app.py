@@ -21,7 +21,7 @@ from gateway.runs import RunHandler
 from gateway.waiting import TerminalWatch
 from shared.broker import Publisher
 from shared.database import Database, connected
-from shared.lifecycle import Shutdown, stop_requested
+from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
 from shared.settings import GatewaySettings
 from shared.topology import Topology
@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
+    allow_many_files()  # one per client
     async with connected(settings) as database:
         await require_current(database)
         topology = Topology(settings.topology_prefix)
@@ -65,8 +66,10 @@ def build(
         middlewares=[begin_request, bind_request_id, answer_errors, count_strays(gate)],
         client_max_size=settings.body_limit,
     )
-    app.router.add_get(GET_RUN.path, RunHandler(gate, database, watch))
-    app.router.add_post(CANCEL_RUN.path, CancelHandler(gate, commands, settings.body_timeout))
+    app.router.add_get(GET_RUN.path, RunHandler(gate, database, watch).handle)
+    app.router.add_post(
+        CANCEL_RUN.path, CancelHandler(gate, commands, settings.body_timeout).handle
+    )
     add_docs(app)
     add_health(app, database, publisher)
 

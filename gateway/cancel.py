@@ -1,8 +1,8 @@
 """POST /api/v1/runs/{run_id}/cancel: admit, validate, publish, answer."""
 
 import asyncio
+import codecs
 from datetime import UTC, datetime
-from typing import Final
 from uuid import uuid4
 
 from aiohttp import web
@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from gateway import schemas
 from gateway.access import MAY_CANCEL, Scope, require_role, require_scope
-from gateway.admission import Budget, Gate
-from gateway.errors import invalid, json_response
+from gateway.admission import API, Budget, Gate
+from gateway.errors import in_words, invalid, json_response, unavailable
 from gateway.publisher import CommandPublisher
 from gateway.request_id import request_id
 from gateway.runs import found_status, possible_run_id, run_id_of
@@ -20,8 +20,6 @@ from shared import queries
 from shared.commands import CancelCommand
 from shared.states import RunStatus
 
-_ENCODINGS: Final = ("identity", "gzip", "deflate")
-
 
 class CancelHandler:
     def __init__(self, gate: Gate, publisher: CommandPublisher, body_timeout: float) -> None:
@@ -29,7 +27,7 @@ class CancelHandler:
         self._publisher = publisher
         self._body_timeout = body_timeout
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
             request, Budget.WRITE, queries.ADMIT_WITH_STATUS, possible_run_id(request)
         )
@@ -37,12 +35,12 @@ class CancelHandler:
         require_scope(admission.caller, Scope.RUNS_WRITE)
         run_id = run_id_of(request)
         body = _parse(request, await self._read(request))
-        status = found_status(admission.run, run_id)
+        status = found_status(admission.row, run_id)
 
         command = CancelCommand(
             command_id=uuid4(),
             run_id=run_id,
-            reason=body.reason,
+            reason=body.reason or None,
             requested_by=admission.caller.subject,
             requested_at=datetime.now(UTC),
         )
@@ -50,13 +48,14 @@ class CancelHandler:
         # true then, not on what was read here.
         await self._publisher.publish(command, correlation_id=request_id(request))
         return json_response(
-            _answer(run_id, status), status=202, headers={"Location": f"/api/v1/runs/{run_id}"}
+            answer_of(run_id, status), status=202, headers={"Location": f"{API}/runs/{run_id}"}
         )
 
     async def _read(self, request: web.Request) -> bytes:
-        # aiohttp decodes these, leaves what it does not know as it is, and refuses the rest.
-        if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
-            raise invalid({"Content-Encoding": "must be gzip or deflate, if any"}, status=415)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise invalid({"Content-Encoding": "must be left out"}, status=415)
+        if (request.content_length or 0) > request.client_max_size:
+            raise invalid({"body": "is too large"}, status=413)  # before it has arrived
         try:
             async with asyncio.timeout(self._body_timeout):
                 return await request.read()
@@ -64,8 +63,12 @@ class CancelHandler:
             raise invalid({"body": "did not arrive in time"}, status=408) from None
         except ConnectionError:  # the client is gone, and the answer is for the log alone
             raise invalid({"body": "was cut off"}) from None
-        except web.RequestPayloadError:  # a Content-Encoding that the body does not have
-            raise invalid({"body": "cannot be decoded"}) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # How aiohttp ends the reading of a body when the gateway has to stop.
+            raise unavailable() from None
 
 
 def _parse(request: web.Request, content: bytes) -> CancelRequest:
@@ -73,20 +76,28 @@ def _parse(request: web.Request, content: bytes) -> CancelRequest:
         return CancelRequest()
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise invalid({"Content-Type": "must be application/json"}, status=415)
-    if (request.charset or "utf-8").lower() not in ("utf-8", "us-ascii"):
+    if not _is_utf8(request.charset or "utf-8"):
         raise invalid({"Content-Type": "must have the charset utf-8"}, status=415)
     try:
         return CancelRequest.model_validate_json(content)
     except ValidationError as error:
         raise invalid(
             {
-                ".".join(("body", *map(str, problem["loc"]))): problem["msg"]
+                ".".join(("body", *map(str, problem["loc"]))): in_words(problem["msg"])
                 for problem in error.errors(include_input=False, include_url=False)
             }
         ) from None
 
 
-def _answer(run_id: int, status: RunStatus) -> schemas.CancelAnswer:
+def _is_utf8(charset: str) -> bool:
+    try:
+        return codecs.lookup(charset).name in ("utf-8", "ascii")
+    except (LookupError, ValueError):
+        return False
+
+
+def answer_of(run_id: int, status: RunStatus) -> schemas.CancelAnswer:
+    """What 202 says of a run that had this status."""
     answer, message = _in_words(run_id, status)
     return schemas.CancelAnswer(
         run_id=run_id, new_run_id=None, action="cancel", status=answer, message=message

@@ -1,31 +1,29 @@
-"""One client's connection: its time limits, and what every response has, whoever made it."""
+"""One client's connection: its limits, and an answer in our envelope whatever arrives on it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.typedefs import Handler
 
-from gateway.admission import caller_of, spent_by
 from gateway.errors import from_aiohttp, internal, invalid
-from gateway.request_id import HEADER, request_id
+from gateway.request_id import request_id
+from gateway.responses import complete, log_response, unasked
 
 log = structlog.get_logger(__name__)
 
-_MAX_LINE: Final = 8190  # bytes, of the request line and of each header
-_MAX_HEADERS: Final = 128
+# Bytes: the request line and each header, and all of them together.
+_MAX_LINE: Final = 8190
+_MAX_HEAD: Final = 65536
+_LAST_WORDS: Final = 0.5  # seconds
 _OTHER_VERSION: Final = web.RequestKey("other_version", bool)
-_QUIET: Final = ("/healthz", "/readyz", "/metrics")
-_HEADERS: Final[Mapping[str, str]] = {
-    "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +39,22 @@ class Connection(web.RequestHandler):
     """aiohttp's connection, where its own answers are not in our envelope.
 
     What cannot be parsed, and an Expect header that cannot be met, never get as far as a
-    middleware; and aiohttp has no time limit for a head that arrives byte by byte.
+    middleware; and aiohttp has no limits for a head that arrives byte by byte.
     """
 
-    __slots__ = ("_begun_at", "_closed", "_head_timer", "_limits")
+    __slots__ = ("_answered", "_begun_at", "_closed", "_head_bytes", "_head_timer", "_limits")
 
-    def __init__(self, server: web.Server, limits: TimeLimits, closed: Callable[[], None]) -> None:
+    def __init__(
+        self, server: web.Server, limits: TimeLimits, closed: "Callable[[Connection], None]"
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=limits.idle,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,
-            max_headers=_MAX_HEADERS,
+            # Nobody needs a compressed body, and one can grow a thousandfold.
+            auto_decompress=False,
             # After a response, for what is left of a body that nobody wants: long enough that a
             # client which is still sending gets to read why it should not.
             lingering_time=2.0,
@@ -63,20 +64,36 @@ class Connection(web.RequestHandler):
         self._closed = closed
         self._begun_at: float | None = None
         self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._answered: asyncio.Event | None = None  # there is one when the gateway is stopping
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing of a next request is here yet."""
+        return self._awaits_request and self._head_timer is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        # A response has been sent, for `limits.response`, once it is out of our hands, and not
+        # with up to 64 KiB of it left for a close that waits for the client without end.
+        cast(asyncio.WriteTransport, transport).set_write_buffer_limits(high=0)
         self._await_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._head_arrived()
         super().connection_lost(exc)
-        self._closed()
+        self._closed(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._begun_at is None and self._head_timer is None:
-            self._await_head()
         super().data_received(data)
+        if not self._awaits_request:
+            return  # a whole head has arrived, or this is a body
+        if self._head_timer is None:
+            self._await_head()
+        self._head_bytes += len(data)
+        if self._head_bytes > _MAX_HEAD and self.transport is not None:
+            self.transport.write(unasked(invalid({"request": "has too long a head"}, status=431)))
+            self.force_close()
 
     def request_begins(self) -> None:
         """The head of a request has arrived."""
@@ -89,7 +106,9 @@ class Connection(web.RequestHandler):
         self._head_arrived()
         if isinstance(resp, web.HTTPException):
             resp = from_aiohttp(resp).response()
-        _complete(request, resp)
+        if self._answered is not None:
+            resp.force_close()
+        complete(request, resp)
         try:
             async with asyncio.timeout(self._limits.response):
                 return await super().finish_response(request, resp, start_time)
@@ -98,8 +117,26 @@ class Connection(web.RequestHandler):
             self._abort()
             return resp, True
         finally:
-            _log(request, resp, self._begun_at)
+            log_response(request, resp, self._begun_at)
             self._begun_at = None
+            if self._answered is not None:
+                self._answered.set()
+
+    def close(self) -> None:
+        """Close the connection, after the request in flight."""
+        if self._begun_at is None:
+            super().close()
+        else:
+            # aiohttp would drop what still arrives, and so the rest of the request's body.
+            self._answered = asyncio.Event()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Give the request in flight `timeout` seconds to end, then cut it off."""
+        if self._begun_at is not None and self._answered is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._answered.wait()
+        await super().shutdown(_LAST_WORDS)
 
     def handle_error(
         self,
@@ -126,11 +163,16 @@ class Connection(web.RequestHandler):
         if not isinstance(error, web.RequestPayloadError):
             log.error("connection_failed", exc_info=error)
 
+    @property
+    def _awaits_request(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
     def _await_head(self) -> None:
         loop = asyncio.get_running_loop()
         self._head_timer = loop.call_later(self._limits.head, self._head_late)
 
     def _head_arrived(self) -> None:
+        self._head_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -172,22 +214,3 @@ def refuse_other_versions(server: web.Server) -> None:
         return request
 
     server.request_factory = make_request
-
-
-def _complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
-    response.headers[HEADER] = request_id(request)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if spent := spent_by(request):
-        response.headers.update(spent.headers)
-
-
-def _log(request: web.BaseRequest, response: web.StreamResponse, begun_at: float | None) -> None:
-    # Percent-encoded, so that no line break or escape sequence gets into the log.
-    fields: dict[str, Any] = {"method": request.method, "path": request.rel_url.raw_path}
-    if begun_at is not None:
-        fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
-    if caller := caller_of(request):
-        fields["subject"] = caller.subject
-    say = log.debug if request.path in _QUIET else log.info
-    say("request", status=response.status, request_id=request_id(request), **fields)

@@ -1,6 +1,8 @@
 """The OpenAPI document, and a page to read it in that needs nothing from elsewhere."""
 
 import json
+import re
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -47,6 +49,7 @@ _PAGE_HEADERS: Final = {
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
+_PIECE: Final = 65536  # bytes
 _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 
@@ -67,14 +70,23 @@ def add_docs(app: web.Application) -> None:
 
     async def asset(request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        if name not in assets:
-            raise web.HTTPNotFound
-        return web.Response(body=assets[name], content_type=_ASSETS[name], headers=_CACHED)
+        return web.Response(
+            body=_in_pieces(assets[name]),
+            content_type=_ASSETS[name],
+            headers={**_CACHED, "Content-Length": str(len(assets[name]))},
+        )
 
     app.router.add_get(f"{API}/openapi.json", openapi)
     app.router.add_get(f"{API}/docs", page)
     app.router.add_get(f"{API}/docs/page.js", script)
-    app.router.add_get(f"{API}/docs/{{name}}", asset)
+    names = "|".join(map(re.escape, assets))
+    app.router.add_get(f"{API}/docs/{{name:{names}}}", asset)
+
+
+async def _in_pieces(content: bytes) -> AsyncIterator[memoryview]:
+    # As a whole it would be copied for every client that takes its time to read it.
+    for start in range(0, len(content), _PIECE):
+        yield memoryview(content)[start : start + _PIECE]
 
 
 def _directory() -> Path:

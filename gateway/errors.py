@@ -55,6 +55,11 @@ def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
     )
 
 
+def in_words(message: str) -> str:
+    """A message of pydantic without what it puts before those of our validators."""
+    return message.removeprefix("Value error, ")
+
+
 def unavailable() -> ApiError:
     """A service is away or the outcome is unknown. Asking again is safe."""
     return ApiError(

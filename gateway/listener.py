@@ -11,12 +11,14 @@ from yarl import URL
 
 from gateway.connection import Connection, TimeLimits, refuse_other_versions
 from gateway.errors import unavailable
+from gateway.responses import unasked
 from shared.cli import UserError
 from shared.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
 _REFUSAL_LINGERS: Final = 1.0  # seconds
+_MOST_REFUSALS: Final = 100  # that linger at once
 
 
 @asynccontextmanager
@@ -25,8 +27,7 @@ async def listening(settings: GatewaySettings, app: web.Application) -> AsyncIte
 
     Raises UserError when the address cannot be had.
     """
-    # aiohttp waits this long for handlers to end, and once more after asking them to.
-    runner = web.AppRunner(app, shutdown_timeout=settings.gateway_shutdown_timeout / 2)
+    runner = web.AppRunner(app, shutdown_timeout=settings.gateway_shutdown_timeout)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - there is one after setup
     refuse_other_versions(runner.server)
@@ -51,7 +52,8 @@ class _Accept:
     def __init__(self, server: web.Server, settings: GatewaySettings) -> None:
         self._server = server
         self._most = settings.max_connections
-        self._open = 0
+        self._open: dict[Connection, None] = {}  # in the order in which they came
+        self._refusals: set[_Refusal] = set()
         self._limits = TimeLimits(
             head=settings.head_timeout,
             response=settings.response_timeout,
@@ -59,33 +61,41 @@ class _Accept:
         )
 
     def __call__(self) -> asyncio.Protocol:
-        if self._open >= self._most:
-            log.warning("connection_refused", open=self._open)
-            return _Refusal()
-        self._open += 1
-        return Connection(self._server, self._limits, self._closed)
+        if len(self._open) >= self._most and not self._close_an_idle_one():
+            log.warning("connection_refused", open=len(self._open))
+            return _Refusal(self._refusals)
+        connection = Connection(self._server, self._limits, self._closed)
+        self._open[connection] = None
+        return connection
 
-    def _closed(self) -> None:
-        self._open -= 1
+    def _closed(self, connection: Connection) -> None:
+        self._open.pop(connection, None)
+
+    def _close_an_idle_one(self) -> bool:
+        for connection in self._open:
+            if connection.is_idle:
+                connection.force_close()
+                del self._open[connection]
+                return True
+        return False
 
 
 class _Refusal(asyncio.Protocol):
     """Answers before anything was asked, and costs as little as that can."""
 
+    def __init__(self, lingering: "set[_Refusal]") -> None:
+        self._lingering = lingering
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         client = cast(asyncio.WriteTransport, transport)  # uvloop's is one, but does not say so
-        refusal = unavailable()
-        body = refusal.body.model_dump_json().encode()
-        head = (
-            "HTTP/1.1 503 Service Unavailable",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-            *(f"{name}: {value}" for name, value in (refusal.headers or {}).items()),
-            "Connection: close",
-            "",
-            "",
-        )
-        client.write("\r\n".join(head).encode() + body)
+        if len(self._lingering) >= _MOST_REFUSALS:
+            client.abort()
+            return
+        client.write(unasked(unavailable()))
         client.write_eof()
         # Closed at once, with a request still unread, it would be reset before it is read.
+        self._lingering.add(self)
         asyncio.get_running_loop().call_later(_REFUSAL_LINGERS, client.abort)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._lingering.discard(self)

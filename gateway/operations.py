@@ -9,8 +9,16 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from gateway import schemas
-from gateway.access import MAY_CANCEL, Role, Scope
-from gateway.admission import API
+from gateway.access import (
+    MAY_CANCEL,
+    Role,
+    Scope,
+    missing_role,
+    missing_scope,
+    unauthorized,
+)
+from gateway.admission import API, rate_limited
+from gateway.cancel import answer_of
 from gateway.errors import ApiError, internal, invalid, unavailable
 from gateway.runs import MAX_WAIT, run_not_found
 from shared.states import Outcome, RunStatus
@@ -71,18 +79,13 @@ def _shown(**errors: ApiError) -> Mapping[str, BaseModel]:
 
 _UNAUTHORIZED: Final = Response(
     "No valid bearer token.",
-    {"missing": schemas.Unauthorized(message="A bearer token is required.")},
+    _shown(missing=unauthorized(None), invalid=unauthorized("rct_…")),
     ("WWW-Authenticate", *_SPENT),
 )
 _NOT_FOUND: Final = Response("No such run.", _shown(unknown=run_not_found(9317)))
 _RATE_LIMITED: Final = Response(
     "The token, or without a valid one the client's address, has spent its budget.",
-    {
-        "writes": schemas.RateLimited(
-            message="More than 20 requests in 60s; try again in 30 s.",
-            details=schemas.Budget(retry_after=30, limit=20, window="60s"),
-        )
-    },
+    _shown(spent=rate_limited(20, 60, 30.0)),
     ("Retry-After", *_SPENT),
 )
 _INTERNAL: Final = Response(
@@ -116,19 +119,6 @@ _OVER: Final = schemas.RunView(
 )
 
 
-def _missing_scope(scope: Scope) -> schemas.Forbidden:
-    return schemas.Forbidden(
-        message=f"The token lacks the scope {scope}.",
-        details=schemas.MissingScope(required_scope=scope, token_scopes=[]),
-    )
-
-
-def _answered(status: schemas.Answer, message: str) -> schemas.CancelAnswer:
-    return schemas.CancelAnswer(
-        run_id=4711, new_run_id=None, action="cancel", status=status, message=message
-    )
-
-
 GET_RUN: Final = Operation(
     "get",
     f"{API}/runs/{{run_id}}",
@@ -145,7 +135,7 @@ GET_RUN: Final = Operation(
         401: _UNAUTHORIZED,
         403: Response(
             "The token lacks the scope.",
-            {"scope": _missing_scope(Scope.RUNS_READ)},
+            _shown(scope=missing_scope(Scope.RUNS_READ, ["runs:write"])),
             ("WWW-Authenticate", *_SPENT),
         ),
         404: _NOT_FOUND,
@@ -168,10 +158,8 @@ CANCEL_RUN: Final = Operation(
         202: Response(
             "The command is in the queue; with `no_op` too, but then the run was over already.",
             {
-                "accepted": _answered(
-                    schemas.Answer.ACCEPTED, "Cancellation of run 4711 accepted."
-                ),
-                "no_op": _answered(schemas.Answer.NO_OP, "Run 4711 is already canceled."),
+                "accepted": answer_of(4711, RunStatus.RUNNING),
+                "no_op": answer_of(4711, RunStatus.CANCELED),
             },
             ("Location", *_SPENT),
             links={
@@ -188,15 +176,10 @@ CANCEL_RUN: Final = Operation(
         401: _UNAUTHORIZED,
         403: Response(
             "The token lacks the scope, or its role may not do this.",
-            {
-                "scope": _missing_scope(Scope.RUNS_WRITE),
-                "role": schemas.Forbidden(
-                    message="The role user may not do this.",
-                    details=schemas.MissingRole(
-                        required_roles=list(MAY_CANCEL), user_role=Role.USER
-                    ),
-                ),
-            },
+            _shown(
+                scope=missing_scope(Scope.RUNS_WRITE, ["runs:read"]),
+                role=missing_role(MAY_CANCEL, Role.USER),
+            ),
             sometimes=("WWW-Authenticate",),
         ),
         404: _NOT_FOUND,

@@ -14,12 +14,16 @@ _KEY: Final = web.RequestKey("request_id", str)
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._~:/+=@,;|-]{1,128}")
 
 
+def new_request_id() -> str:
+    return uuid4().hex
+
+
 def request_id(request: web.BaseRequest) -> str:
     """The caller's own id, where it is acceptable, or a new one; always the same for a request."""
     known = request.get(_KEY)
     if known is None:
         sent = request.headers.get(HEADER, "")
-        known = sent if _ACCEPTABLE.fullmatch(sent) else uuid4().hex
+        known = sent if _ACCEPTABLE.fullmatch(sent) else new_request_id()
         request[_KEY] = known
     return known
 

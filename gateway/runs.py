@@ -32,15 +32,15 @@ class RunHandler:
         self._database = database
         self._watch = watch
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
             request, Budget.READ, queries.ADMIT_WITH_SUMMARY, possible_run_id(request)
         )
         require_scope(admission.caller, Scope.RUNS_READ)
         run_id = run_id_of(request)
         wait = _wait_of(request)
-        row: Record | None = admission.run
-        if wait and found_status(admission.run, run_id).is_terminal is False:
+        row: Record | None = admission.row
+        if wait and not found_status(admission.row, run_id).is_terminal:
             await self._watch.until_terminal(run_id, wait)
             row = await self._database.fetchrow(queries.FIND_RUN_SUMMARY, run_id)
         if row is None or row["status"] is None:
@@ -51,22 +51,20 @@ class RunHandler:
 def possible_run_id(request: web.Request) -> int | None:
     """The run id in the path, or None where there can be no such run."""
     try:
-        return run_id_of(request)
+        run_id = run_id_of(request)
     except ApiError:
         return None
+    return run_id if run_id <= BIGINT_MAX else None
 
 
 def run_id_of(request: web.Request) -> int:
-    """The run id in the path. Raises ApiError 400, or 404 for a number no run can have."""
+    """The run id in the path. Raises ApiError 400."""
     text = request.match_info["run_id"]
     if not (text.isascii() and text.isdigit()) or not text.strip("0"):
         raise invalid({"run_id": "must be an integer, 1 or greater"})
     if len(text) > _MAX_DIGITS:
         raise invalid({"run_id": f"has more than {_MAX_DIGITS} digits"})
-    run_id = int(text)
-    if run_id > BIGINT_MAX:
-        raise run_not_found(run_id)
-    return run_id
+    return int(text)
 
 
 def found_status(row: Record, run_id: int) -> RunStatus:

@@ -36,7 +36,7 @@ class CancelRequest(_Model):
         json_schema_extra={"examples": [{"reason": "superseded by a newer commit"}, {}]},
     )
 
-    reason: Text | None = Field(None, description="Kept with the cancellation.")
+    reason: Text = Field("", description="Kept with the cancellation.")
 
 
 class Answer(StrEnum):
@@ -147,7 +147,7 @@ class NotFound(ErrorBody):
     details: NoSuchRun
 
 
-class Budget(_Model):
+class SpentBudget(_Model):
     retry_after: int = Field(ge=1, description="Seconds.")
     limit: int
     window: str = Field(examples=["60s"])
@@ -155,7 +155,7 @@ class Budget(_Model):
 
 class RateLimited(ErrorBody):
     code: Literal["rate_limited"] = "rate_limited"
-    details: Budget
+    details: SpentBudget
 
 
 class Unavailable(ErrorBody):

@@ -110,6 +110,8 @@ def revoke(
 def _named(text: str) -> int | str:
     if text.startswith(TOKEN_PREFIX):
         return text
-    if text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= BIGINT_MAX:
-        return int(text)
+    if len(text) <= len(str(BIGINT_MAX)) and text.isascii() and text.isdigit():
+        number = int(text)
+        if 1 <= number <= BIGINT_MAX:
+            return number
     raise typer.BadParameter("an id is a number, as `tokens list` shows it")

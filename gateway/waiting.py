@@ -55,6 +55,9 @@ class TerminalWatch:
             except ServiceUnavailable as error:
                 log.warning("runs_not_watched", error=str(error))
                 await asyncio.sleep(_AFTER_FAILURE)
+            except Exception:  # who waits gets an answer all the same, if a late one
+                log.exception("runs_not_watched")
+                await asyncio.sleep(_AFTER_FAILURE)
 
     def _wake(self, run_ids: list[int]) -> None:
         for run_id in run_ids:

@@ -51,16 +51,28 @@ class Database:
         """One statement, with `database_timeout` seconds for all that it takes."""
         try:
             async with asyncio.timeout(self._timeout), self.connection() as connection:
-                return await connection.fetchrow(query, *arguments)
+                try:
+                    return await connection.fetchrow(query, *arguments)
+                except (asyncio.CancelledError, TimeoutError):
+                    # To put it back into the pool would mean to wait for an answer once more.
+                    connection.terminate()
+                    raise
         except TimeoutError as error:
             raise ServiceUnavailable("Postgres did not answer in time") from error
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        asked_for = task.cancelling()
         try:
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
         except _AWAY as error:
+            # A connection whose statement was cut off waits for Postgres when it is put back; if
+            # that takes too long, asyncpg's error is raised in the place of our cancellation.
+            if task.cancelling() > asked_for:
+                raise asyncio.CancelledError from error
             raise ServiceUnavailable(f"Postgres: {_reason(error)}") from error
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """How a long-running process runs: uvloop, signals, one way out."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import Coroutine
 
@@ -15,6 +16,12 @@ def run(main: Coroutine[object, object, None]) -> None:
     """Run `main` to its end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+
+
+def allow_many_files() -> None:
+    """Raise the limit on open files as far as it goes: the usual one is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def stop_requested() -> asyncio.Event:

@@ -35,8 +35,6 @@ _ADMIT: Final = """
       FROM spent LEFT JOIN caller ON true LEFT JOIN LATERAL ({run}) AS run ON true
 """
 
-_STATUS: Final = "SELECT r.status FROM runs r WHERE r.run_id = {run_id}"
-
 _SUMMARY: Final = """
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
            r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
@@ -51,12 +49,10 @@ _SUMMARY: Final = """
 """
 
 # $1 the token's hash, $2 the budget, $3 the client's address, $4 the window in seconds, $5 the run
-ADMIT_WITH_STATUS: Final = _ADMIT.format(run=_STATUS.format(run_id="$5"))
+ADMIT_WITH_STATUS: Final = _ADMIT.format(run="SELECT r.status FROM runs r WHERE r.run_id = $5")
 ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="$5"))
 
 FIND_RUN_SUMMARY: Final = _SUMMARY.format(run_id="$1")
-
-FIND_STATUS: Final = _STATUS.format(run_id="$1")
 
 LIST_TERMINAL: Final = """
     SELECT run_id

@@ -1,7 +1,6 @@
 """The worker's composition root: what is made, from what, and in which order it starts and ends."""
 
 import asyncio
-import resource
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import structlog
 from shared.broker import Publisher, keep_connected
 from shared.cli import UserError
 from shared.database import Database, connected
-from shared.lifecycle import Shutdown, stop_requested
+from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.topology import Topology
@@ -26,7 +25,8 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: WorkerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
-    _allow_many_files()
+    # A pidfd per launcher and up to a few hundred per stop.
+    allow_many_files()
     read_any_property()
     runs_root = _runs_root(settings)
     async with connected(settings) as database:
@@ -95,9 +95,3 @@ def _runs_root(settings: WorkerSettings) -> Path | None:
         return None
     cgroup.sweep(root)
     return root
-
-
-def _allow_many_files() -> None:
-    # A pidfd per launcher and up to a few hundred per stop: the usual soft limit is 1024.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -154,7 +154,8 @@ class Stage:
         """
 
         async def is_canceled() -> bool:
-            status: str | None = await self.database.fetchval(queries.FIND_STATUS, run_id)
+            query = "SELECT status FROM runs WHERE run_id = $1"
+            status: str | None = await self.database.fetchval(query, run_id)
             return status == "canceled"
 
         await _until(is_canceled, f"run {run_id} is not canceled")

@@ -31,7 +31,11 @@ async def system(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(system: System) -> Program:
-    return await system.program("gateway", "serve", "--port", "0", CANCEL_LOG_LEVEL="debug")
+    return await system.program(
+        *("gateway", "serve", "--port", "0"),
+        CANCEL_LOG_LEVEL="debug",
+        CANCEL_ANONYMOUS_LIMIT="1000",
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -183,6 +187,7 @@ async def test_the_checks_come_in_their_order(system: System, api: Api) -> None:
     assert "required_scope" in (await tester.cancel("abc", bad_body)).body["details"]
     assert list((await api.cancel("abc", bad_body)).body["details"]["fields"]) == ["run_id"]
     assert (await api.cancel(404, bad_body)).error == (400, "validation_error")
+    assert (await api.cancel(BIGINT_MAX + 1, bad_body)).error == (400, "validation_error")
     assert (await api.cancel(404)).error == (404, "not_found")
 
 
@@ -223,7 +228,10 @@ async def test_no_token_gets_into_the_log(system: System, gateway: Program, api:
     stranger = Api(api.url, api.http, new_token())
     await api.cancel(1)
     await api.cancel("abc")
+    await api.cancel(api.token)  # in the path, where it does not belong
     await stranger.cancel(1)
+    malformed = {"Authorization": f"Bearer {api.token}", "Expect": "nonsense"}
+    await api.cancel(1, headers=malformed)
     queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
     await queue.unbind(system.topology.commands, "run.cancel")
     assert (await api.cancel(1)).status == 503

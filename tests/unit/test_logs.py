@@ -24,6 +24,36 @@ except RuntimeError:
 """
 
 
+LOGS_A_TOKEN = """
+import sys, structlog, logging
+from gateway.access import new_token
+from shared import logs
+from shared.settings import LogFormat, LogLevel
+
+token = new_token()
+logs.configure(LogFormat(sys.argv[1]), LogLevel.INFO)
+structlog.get_logger().info("request", path=f"/api/v1/runs/{token}/cancel")
+logging.getLogger("somebody").warning("header %r", f"Authorization: Bearer {token}")
+try:
+    raise RuntimeError(f"no such token: {token}")
+except RuntimeError:
+    structlog.get_logger().exception("failed")
+print(token)
+"""
+
+
+@pytest.mark.parametrize("log_format", LogFormat)
+def test_a_token_is_not_logged_wherever_it_comes_from(log_format: LogFormat) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", LOGS_A_TOKEN, log_format], capture_output=True, text=True, check=True
+    )
+
+    token = process.stdout.strip()
+    assert token.startswith("rct_")
+    assert process.stderr.count("rct_") == 3
+    assert token.removeprefix("rct_") not in process.stderr
+
+
 @pytest.mark.parametrize("log_format", LogFormat)
 def test_a_traceback_names_the_place_and_no_local_variable(log_format: LogFormat) -> None:
     process = subprocess.run(

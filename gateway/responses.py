@@ -1,0 +1,68 @@
+"""What every response has, whoever made it, and what the log says of it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from gateway.admission import caller_of, client_of, spent_by
+from gateway.errors import ApiError
+from gateway.request_id import HEADER, new_request_id, request_id
+
+log = structlog.get_logger(__name__)
+
+_QUIET: Final = ("/healthz", "/readyz")
+_HEADERS: Final[Mapping[str, str]] = {
+    "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
+    "X-Content-Type-Options": "nosniff",
+}
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
+
+def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Add the headers that every response has."""
+    response.headers.update(_HEADERS)
+    response.headers[HEADER] = request_id(request)
+    for name, value in _NOT_KEPT.items():
+        response.headers.setdefault(name, value)
+    if spent := spent_by(request):
+        response.headers.update(spent.headers)
+
+
+def log_response(
+    request: web.BaseRequest, response: web.StreamResponse, begun_at: float | None
+) -> None:
+    """One line for a request; `begun_at` is when its head had arrived, by the monotonic clock."""
+    fields: dict[str, Any] = {
+        "method": request.method,
+        # As it was sent, percent-encoded: no line break or escape sequence gets into the log. The
+        # parser refuses those that are not encoded.
+        "path": request.rel_url.raw_path,
+        "client": client_of(request),
+    }
+    if begun_at is not None:
+        fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
+    if caller := caller_of(request):
+        fields["subject"] = caller.subject
+    say = log.debug if request.path in _QUIET else log.info
+    say("request", status=response.status, request_id=request_id(request), **fields)
+
+
+def unasked(error: ApiError) -> bytes:
+    """A whole response, for where there is no request to answer."""
+    body = error.body.model_dump_json().encode()
+    head = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **_HEADERS,
+        **_NOT_KEPT,
+        HEADER: new_request_id(),
+        **(error.headers or {}),
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in head.items()]
+    return "\r\n".join((*lines, "", "")).encode() + body

@@ -1,0 +1,255 @@
+"""What the OpenAPI document says, the gateway does, and the other way round."""
+
+import asyncio
+import json
+import re
+import sys
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema_rs
+import pytest
+import pytest_asyncio
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from gateway.admission import API
+from gateway.app import build
+from gateway.waiting import TerminalWatch
+from shared.broker import Publisher
+from shared.commands import BIGINT_MAX
+from shared.database import connected
+from shared.settings import GatewaySettings
+from tests.support.api import Api
+from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, STOPPED, insert_run
+from tests.support.services import Services
+from tests.support.shared_system import shared_system
+from tests.support.system import Json, System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GET: Final = "GET /api/v1/runs/{run_id}"
+CANCEL: Final = "POST /api/v1/runs/{run_id}/cancel"
+PHASES: Final = ("examples", "coverage", "fuzzing", "stateful")
+EXAMPLE: Final = 4711
+JSON: Final = "application/json"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    """The document's example run is queued, and canceled by the first request of all.
+
+    The other runs are over: `?wait=`, which is generated like the rest, returns at once then,
+    and not after up to 30 s.
+    """
+    async with shared_system(services, template, tmp_path_factory.mktemp("gw")) as running:
+        await running.add_run(EXAMPLE)
+        over = cycle((PASS, FAIL, ERROR, NEVER_STARTED, STOPPED))
+        for run_id in (*range(1, 101), BIGINT_MAX):
+            await insert_run(running.database, run_id, next(over))
+        await running.worker()
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(system: System) -> Api:
+    # Whether a token is asked for is checked with requests that have none.
+    url = await system.gateway(anonymous_limit=1_000_000)
+    return Api(url, system.http, await system.token())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def document(api: Api) -> Json:
+    answer = await api.ask("GET", f"{API}/openapi.json", headers={})
+    described: Json = answer.body
+    return described
+
+
+async def test_schemathesis_finds_no_disagreement(api: Api, document: Json, tmp_path: Path) -> None:
+    report = tmp_path / "report.ndjson"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.url}{API}/openapi.json"),
+        *("--header", f"Authorization: Bearer {api.token}"),
+        *("--checks", "all", "--continue-on-failure"),
+        *("--phases", ",".join(PHASES)),
+        *("--max-examples", "100", "--generation-deterministic"),
+        *("--request-timeout", "5"),
+        *("--report", "ndjson", "--report-ndjson-path", str(report)),
+        "--no-color",
+        cwd=tmp_path,  # it leaves files there
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+
+    assert process.returncode == 0, output.decode()
+    events = [json.loads(line) for line in report.read_text().splitlines()]
+    ended = {it["phase"]["name"]: it["status"] for it in _named("PhaseFinished", events)}
+    assert {phase: ended[phase] for phase in PHASES} == dict.fromkeys(PHASES, "success")
+    _assert_much_was_tested(list(_exchanges(events)), document)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request of Schemathesis and its answer; if a link led to it, which one and from where."""
+
+    operation: str
+    status: int
+    body: Json
+    link: str
+    linked_from: Json
+
+
+def _assert_much_was_tested(exchanges: list[Exchange], document: Json) -> None:
+    """A run that got nowhere finds no disagreement either."""
+    gets = [it for it in exchanges if it.operation == GET]
+    cancels = [it for it in exchanges if it.operation == CANCEL]
+    assert len(gets) + len(cancels) >= 500
+    # By name: Schemathesis is content with `default`, which allows whatever has the envelope.
+    assert {200, 400, 401, 404} <= {it.status for it in gets} <= _statuses(document, GET)
+    assert {202, 400, 401, 404, 415} <= {it.status for it in cancels} <= _statuses(document, CANCEL)
+    assert {it.status for it in exchanges if it.operation not in (GET, CANCEL)} == {405}
+
+    found = [it.body for it in gets if it.status == 200]
+    assert len(found) >= 100
+    assert {body["status"] for body in found} >= {"pass", "canceled"}
+    assert any(body["cancellation"] for body in found)
+    taken = [it.body for it in cancels if it.status == 202]
+    assert len(taken) >= 100
+    assert {body["status"] for body in taken} == {"accepted", "no_op"}
+    link = f"{CANCEL} -> [202] run -> {GET}"
+    followed = [it for it in gets if (it.link, it.status) == (link, 200)]
+    # Now and then it asks for something else than the link says, to see what happens.
+    assert sum(it.body["run_id"] == it.linked_from["run_id"] for it in followed) >= 50
+
+
+def _statuses(document: Json, operation: str) -> set[int]:
+    method, path = operation.split()
+    responses = document["paths"][path][method.lower()]["responses"]
+    return {int(status) for status in responses if status != "default"}
+
+
+def _named(name: str, events: list[Json]) -> list[Json]:
+    return [event[name] for event in events if name in event]
+
+
+def _exchanges(events: list[Json]) -> Iterator[Exchange]:
+    for scenario in _named("ScenarioFinished", events):
+        cases = scenario["recorder"].get("cases", {})
+        done = scenario["recorder"].get("interactions", {})
+        for case_id, exchange in done.items():
+            transition = cases[case_id].get("transition", {"id": "", "parent_id": case_id})
+            yield Exchange(
+                operation=f"{exchange['request']['method']} {cases[case_id]['value']['path']}",
+                status=exchange["response"]["status_code"],
+                body=_body(exchange),
+                link=transition["id"],
+                linked_from=_body(done[transition["parent_id"]]),
+            )
+
+
+def _body(exchange: Json) -> Json:
+    body: Json = json.loads(b64decode(exchange["response"]["content"]["$base64"]))
+    return body
+
+
+async def test_the_document_is_valid_openapi(document: Json) -> None:
+    assert document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+async def test_the_document_names_exactly_the_routes(system: System, document: Json) -> None:
+    settings = GatewaySettings.model_validate(system.environment)
+    async with connected(settings) as database:
+        app = build(settings, database, Publisher(settings, "test"), TerminalWatch(database))
+    routes = {
+        (route.method.lower(), route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"  # goes with every GET
+    }
+    # Made for people, or describes the others.
+    apart = re.compile(rf"{API}/(openapi\.json|docs|docs/.*)")
+
+    assert {(method, path) for path, item in document["paths"].items() for method in item} == {
+        (method, path)
+        for method, path in routes
+        if path.startswith(API) and not apart.fullmatch(path)
+    }
+
+
+async def test_every_example_in_the_document_is_valid(document: Json) -> None:
+    shown = list(_examples(document))
+    for schema, example in shown:
+        _validator(schema, document).validate(example)
+
+    answers = [answer for _, answer in _answers(document)]
+    assert all(answer["content"][JSON]["examples"] for answer in answers)
+    assert len(shown) > len(answers)
+
+
+def _examples(node: Any) -> Iterator[tuple[Json, Any]]:
+    """Each schema below `node` that is shown by examples, with each of them."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _examples(item)
+    if not isinstance(node, dict):
+        return
+    match node:
+        case {"schema": schema, "example": example}:
+            yield schema, example
+        case {"schema": schema, "examples": dict(examples)}:
+            yield from ((schema, example["value"]) for example in examples.values())
+        case {"examples": list(examples)}:
+            yield from ((node, example) for example in examples)
+    for name, value in node.items():
+        if name not in ("example", "examples"):
+            yield from _examples(value)
+
+
+def _answers(document: Json) -> Iterator[tuple[int, Json]]:
+    """The documented answers with a status of their own."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                if status != "default":
+                    yield int(status), answer
+
+
+def _validator(schema: Json, document: Json) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {**schema, "components": document["components"]}, validate_formats=True
+    )
+
+
+async def test_every_documented_error_has_the_whole_envelope(document: Json) -> None:
+    errors = [answer for status, answer in _answers(document) if status >= 400]
+    assert errors
+    for answer in errors:
+        (example, *_) = answer["content"][JSON]["examples"].values()
+        validator = _validator(answer["content"][JSON]["schema"], document)
+        for part in ("code", "message", "details"):
+            without = {name: value for name, value in example["value"].items() if name != part}
+            assert not validator.is_valid(without), (part, answer["description"])
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["", "r" * 255, "r" * 256, "\N{GRINNING FACE}" * 255, "a\nb", "a\x00b", None, 1, ["a"]],
+    ids=lambda reason: f"{reason!r:.12}",
+)
+async def test_the_body_is_taken_if_its_schema_says_so(
+    api: Api, document: Json, reason: object
+) -> None:
+    (operation,) = document["paths"][CANCEL.split()[1]].values()
+    schema = operation["requestBody"]["content"][JSON]["schema"]
+    body = {"reason": reason}
+
+    answer = await api.cancel(1, body)
+
+    assert answer.status == (202 if _validator(schema, document).is_valid(body) else 400)

@@ -1,0 +1,171 @@
+"""Whatever bytes arrive, the answer is one of the API's, and the gateway itself is not hurt."""
+
+import asyncio
+import json
+import re
+import select
+import socket
+import struct
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from hypothesis import HealthCheck, example, given, note, settings
+
+from gateway import schemas
+from gateway.access import Role
+from tests.support.api import Api
+from tests.support.hostile import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
+from tests.support.rows import PASS, insert_run
+from tests.support.system import System
+
+REQUESTS: Final = 1000
+END_OF_HEAD: Final = b"\r\n\r\n"
+AUTHORIZED: Final = b"Host: x\r\nAuthorization: Bearer " + TOKEN + b"\r\n"
+CANCEL: Final = b"POST /api/v1/runs/1/cancel HTTP/1.1\r\n" + AUTHORIZED
+GET: Final = b"GET /api/v1/runs/1 HTTP/1.1\r\n" + AUTHORIZED
+FILE: Final = b"GET /api/v1/docs/favicon-32x32.png HTTP/1.1\r\n" + AUTHORIZED
+
+BAD: Final = ("error", "critical")
+STATUSES: Final = {200, 202, 400, 401, 403, 404, 405, 408, 413, 415, 417}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+async def test_a_thousand_hostile_requests_are_answered_and_do_no_harm(system: System) -> None:
+    await system.add_run(RUN)
+    await insert_run(system.database, OVER, PASS)
+    token, plain_user = await system.token(), await system.token(Role.USER)
+    gateway = await system.program(
+        *("gateway", "serve", "--port", "0"),
+        CANCEL_ANONYMOUS_LIMIT="1000000",
+        CANCEL_BODY_TIMEOUT="0.1",  # what a request whose body never ends has to wait for
+    )
+    url = (await gateway.event("gateway_ready"))["url"]
+    seen: Counter[int] = Counter()
+    silent: Counter[str] = Counter()
+
+    @settings(
+        max_examples=REQUESTS,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(hostile())
+    @example(Hostile(CANCEL + b"Content-Length: 3\r\n\r\n{}", ending="close"))
+    @example(Hostile(CANCEL + b"Content-Length: 3\r\n\r\n{}", ending="reset"))
+    @example(Hostile(CANCEL + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx"))
+    @example(Hostile(GET + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx"))
+    @example(Hostile(CANCEL.replace(b"HTTP/1.1", b"HTTP/0.9") + b"\r\n"))
+    @example(Hostile(CANCEL.replace(b"HTTP/1.1", b"HTTP/2.0") + b"\r\n"))
+    @example(Hostile(FILE + b"Range: bytes=9999-\r\n\r\n"))
+    @example(Hostile(FILE + b'If-Match: "x"\r\n\r\n'))
+    @example(Hostile(CANCEL + b"Expect: 200-ok\r\n\r\n"))
+    @example(Hostile(CANCEL + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"))
+    @example(Hostile(CANCEL + b"Expect: 100-continue\r\n\r\n", ending="close"))
+    @example(Hostile(CANCEL + b"Expect: 100-continue\r\n\r\n", ending="reset"))
+    @example(Hostile((GET + b"\r\n") * 50))
+    def every_answer_is_one_of_the_api(request: Hostile) -> None:
+        note(str(request))
+        sent = request.data.replace(TOKEN, token.encode()).replace(PLAIN_USER, plain_user.encode())
+        answers = _exchange(int(url.rpartition(":")[2]), sent, request)
+        for answer in answers:
+            _assert_documented(answer, to_head=b"HEAD " in sent)
+            seen[answer.status] += 1
+        if not answers:
+            silent[request.ending] += 1
+            # Without the end of a head nothing was asked yet, and who went away is told nothing.
+            assert request.ending != "wait" or END_OF_HEAD not in sent
+
+    await asyncio.to_thread(every_answer_is_one_of_the_api)
+
+    # Neither one answer to everything, nor silence.
+    assert set(seen) == STATUSES
+    assert set(silent) == {"wait", "close", "reset"}
+    assert seen.total() >= REQUESTS * 0.8
+    assert max(seen.values()) <= REQUESTS * 0.5
+    assert min(seen[200], seen[202]) >= REQUESTS * 0.03
+    assert (await Api(url, system.http, token).cancel(RUN)).status == 202
+    assert await gateway.stop() == 0
+    assert gateway.output == []
+    assert [it for it in gateway.events if it["level"] in BAD or "exception" in it] == []
+    assert token not in gateway.log()
+    assert plain_user not in gateway.log()
+
+
+def _exchange(port: int, sent: bytes, request: Hostile) -> list[Answer]:
+    """Send, and read until the gateway closes the connection."""
+    stream, may_send = b"", True
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with suppress(ConnectionError):  # the gateway may have seen enough
+            if request.cut:
+                client.sendall(sent[: request.cut])
+                # So that it is read by itself, most likely; nothing depends on that.
+                select.select([client], [], [], 0.01)
+            client.sendall(sent[request.cut :])
+        if request.ending == "reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return []
+        finished = request.ending == "close" or END_OF_HEAD not in sent
+        with suppress(ConnectionError):
+            while True:
+                if finished and may_send:
+                    may_send = False
+                    with suppress(OSError):  # reset by the gateway, what it said can be read
+                        client.shutdown(socket.SHUT_WR)
+                if not (received := client.recv(65536)):
+                    break
+                stream += received
+                answers, rest = _parsed(stream, to_head=b"HEAD " in sent)
+                finished |= bool(answers)
+    answers, rest = _parsed(stream, to_head=b"HEAD " in sent)
+    assert rest == b""
+    return answers
+
+
+def _parsed(stream: bytes, *, to_head: bool) -> tuple[list[Answer], bytes]:
+    """The answers in `stream`, and what follows them; 100 Continue is none."""
+    answers = []
+    while END_OF_HEAD in stream:
+        head, _, rest = stream.partition(END_OF_HEAD)
+        line, *lines = head.decode("latin-1").split("\r\n")
+        match = re.fullmatch(r"HTTP/1\.[01] ([1-5][0-9]{2}) [ -~]+", line)
+        assert match is not None, line
+        fields = [re.fullmatch(r"([A-Za-z-]+): ([ -~]*)", it) for it in lines]
+        headers = {field[1]: field[2] for field in fields if field is not None}
+        assert len(headers) == len(lines), head
+        length = int(headers.get("Content-Length", 0))
+        if to_head and (rest == b"" or rest.startswith(b"HTTP/")):
+            length = 0
+        if len(rest) < length:
+            break
+        if match[1] != "100":
+            answers.append(Answer(int(match[1]), headers, rest[:length]))
+        stream = rest[length:]
+    return answers, stream
+
+
+def _assert_documented(answer: Answer, *, to_head: bool) -> None:
+    assert answer.status in STATUSES
+    assert answer.headers["X-Request-Id"]
+    if to_head and answer.body == b"":
+        return
+    if answer.status == 202:
+        schemas.CancelAnswer.model_validate_json(answer.body)
+    elif answer.status == 200:
+        if b"run_id" in answer.body:
+            schemas.RunView.model_validate_json(answer.body)
+    else:
+        assert answer.headers["Content-Type"] == "application/json"
+        error = json.loads(answer.body)
+        assert set(error) == {"code", "message", "details"}
+        assert re.fullmatch("[a-z][a-z0-9_]{0,99}", error["code"])
+        assert 1 <= len(error["message"]) <= 500
+        assert isinstance(error["details"], dict)
