@@ -8,6 +8,7 @@ from itertools import count
 from time import monotonic, time
 
 import aiohttp
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -15,7 +16,7 @@ from gateway.access import Role, Scope, new_token
 from tests.support.api import Answer, Api
 from tests.support.proxy import TcpProxy
 from tests.support.services import Services
-from tests.support.shared_system import shared_system
+from tests.support.shared_system import new_database, shared_system
 from tests.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -268,6 +269,22 @@ async def test_what_nobody_spends_from_is_removed(system: System) -> None:
         assert monotonic() < end
         await system.database.execute("UPDATE rate_windows SET resets_at = now()")
         await asyncio.sleep(0.05)
+
+
+async def test_a_sweep_that_fails_does_not_end_the_gateway(
+    system: System, services: Services, template: str
+) -> None:
+    async with new_database(services, template) as url:
+        gateway = await system.program(
+            *("gateway", "serve", "--port", "0"), DATABASE_URL=url, CANCEL_RATE_WINDOW="1"
+        )
+        await gateway.event("gateway_ready")
+        connection = await asyncpg.connect(url)
+        await connection.execute("ALTER TABLE rate_windows RENAME TO elsewhere")
+        await connection.close()
+
+        await gateway.event("rate_windows_not_swept", count=2)
+        assert await gateway.stop() == 0
 
 
 async def test_token_limit_and_run_are_one_round_trip_to_postgres(system: System) -> None:
