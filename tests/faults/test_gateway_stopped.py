@@ -173,6 +173,9 @@ async def test_a_silent_postgres_does_not_hold_it(system: System) -> None:
     while postgres.bursts < admitted + 2:  # the second is the look at the run
         await asyncio.sleep(0.01)
     postgres.stall()
+    looks = postgres.bursts
+    while postgres.bursts == looks:  # and this one it waits for
+        await asyncio.sleep(0.01)
     start = monotonic()
 
     assert await program.stop() == 0
