@@ -164,6 +164,16 @@ class WorkerSettings(ServiceSettings):
         ContainmentPolicy.AUTO,
         description="`cgroup` (refuse to start without), `session` (never use cgroups) or `auto`",
     )
+    gateway_user: str | None = Field(
+        None,
+        description="Broker user of the gateway: only its commands count as `rest`; without it, "
+        "those that say so",
+    )
+    keep_dead_letters: bool = Field(
+        True,
+        description="Move dead letters into Postgres, for `cancel-worker dead-letters`; `false` "
+        "leaves them in their queue",
+    )
     prefetch: int = Field(
         1000, ge=1, le=65535, description="Commands held at once; a stop holds one until it ends"
     )

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from yarl import URL
 
 from shared.broker import Publisher, keep_connected
 from shared.cli import UserError
@@ -15,9 +16,11 @@ from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.topology import Topology
 from worker.cancel import Canceler, StopLimits
 from worker.consumer import Consumer
+from worker.keeper import Keeper
 from worker.launcher.api import LauncherApi, listen
 from worker.launches import Launches
 from worker.lenient import read_any_property
+from worker.notes import NoteReader
 from worker.stop import cgroup
 
 log = structlog.get_logger(__name__)
@@ -59,11 +62,16 @@ async def _serve(
     )
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
     publisher = Publisher(settings, f"cancel-worker {host} publishing")
-    consumer = Consumer(canceler, publisher, topology, host, settings.prefetch, tasks)
+    broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
+    notes = NoteReader(broker_user, settings.gateway_user)
+    consumer = Consumer(canceler, publisher, topology, host, settings.prefetch, tasks, notes)
 
     await launches.take_up()
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consumer.session))
+    if settings.keep_dead_letters:
+        keeper = Keeper(database, topology, notes)
+        tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     try:
         api = LauncherApi(launches, canceler, runs_root)
         socket = await listen(

@@ -30,8 +30,10 @@ from worker import deliveries
 from worker.cancel import Canceler, UnknownRun
 from worker.decision import CommandReused, Forward
 from worker.deliveries import DeadReason, Failure, Undeliverable
+from worker.notes import NoteReader, Notes, moved_back
 from worker.patience import until_available
 from worker.stop.ladder import StopFailed
+from worker.store import Origin
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class Consumer:
         host: str,
         prefetch: int,
         tasks: asyncio.TaskGroup,
+        notes: NoteReader,
     ) -> None:
         self._canceler = canceler
         self._publisher = publisher
@@ -54,6 +57,7 @@ class Consumer:
         self._host = host
         self._prefetch = prefetch
         self._tasks = tasks
+        self._notes = notes
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
@@ -113,56 +117,64 @@ class Consumer:
 
     async def _settle(self, message: AbstractIncomingMessage) -> None:
         """Return when an acknowledgement can lose nothing."""
+        notes = self._notes.read(message)
+        if notes.letter is not None:
+            notes = moved_back(notes)
         try:
             command = deliveries.parse(message)
         except Undeliverable as error:
-            await self._bury(message, Failure(error.reason, str(error)))
+            await self._bury(message, notes, Failure(error.reason, str(error)))
             return
         with structlog.contextvars.bound_contextvars(
             run_id=command.run_id,
             command_id=str(command.command_id),
             correlation_id=message.correlation_id,
         ):
-            await self._carry_out(command, message)
+            await self._carry_out(command, message, notes)
 
-    async def _carry_out(self, command: CancelCommand, message: AbstractIncomingMessage) -> None:
+    async def _carry_out(
+        self, command: CancelCommand, message: AbstractIncomingMessage, notes: Notes
+    ) -> None:
         try:
-            result = await self._canceler.cancel(command, deliveries.origin_of(message))
+            result = await self._canceler.cancel(command, Origin(notes.via, notes.publisher))
             if isinstance(result, Forward):
-                await self._forward(message, result.host)
+                await self._forward(message, notes, result.host)
             log.info("command_settled", result=result)
         except CommandReused as error:
-            await self._bury(message, Failure(DeadReason.COMMAND_REUSED, str(error)))
+            await self._bury(message, notes, Failure(DeadReason.COMMAND_REUSED, str(error)))
         except StopFailed as error:
-            await self._bury(message, Failure(DeadReason.STOP_FAILED, str(error)))
+            await self._bury(message, notes, Failure(DeadReason.STOP_FAILED, str(error)))
         except UnknownRun as error:
-            await self._retry(message, Failure(DeadReason.UNKNOWN_RUN, str(error)))
+            await self._retry(message, notes, Failure(DeadReason.UNKNOWN_RUN, str(error)))
         except Exception as error:
             log.exception("command_failed")
             problem = f"{type(error).__name__}: {error}"
-            await self._retry(message, Failure(DeadReason.INTERNAL_ERROR, problem))
+            await self._retry(message, notes, Failure(DeadReason.INTERNAL_ERROR, problem))
 
-    async def _forward(self, message: AbstractIncomingMessage, host: str) -> None:
+    async def _forward(self, message: AbstractIncomingMessage, notes: Notes, host: str) -> None:
+        copy = deliveries.unchanged(message, notes, self._notes.own_user)
+
         async def move() -> None:
             # The host's queue must be there even if its worker never was.
             await self._publisher.declare(partial(self._topology.declare_host, host=host))
-            await self._publish("", self._topology.host(host), deliveries.unchanged(message))
+            await self._publish("", self._topology.host(host), copy)
 
         await until_available(move)
 
-    async def _retry(self, message: AbstractIncomingMessage, failure: Failure) -> None:
-        attempt = deliveries.attempt_of(message)
-        if attempt > len(RETRY_DELAYS):
-            await self._bury(message, failure)
+    async def _retry(
+        self, message: AbstractIncomingMessage, notes: Notes, failure: Failure
+    ) -> None:
+        if notes.attempt > len(RETRY_DELAYS):
+            await self._bury(message, notes, failure)
             return
-        queue = self._topology.retry(RETRY_DELAYS[attempt - 1])
-        log.info("command_retried", reason=failure.reason, attempt=attempt, queue=queue)
-        copy = deliveries.for_retry(message, failure)
+        queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1])
+        log.info("command_retried", reason=failure.reason, attempt=notes.attempt, queue=queue)
+        copy = deliveries.for_retry(message, notes, failure, self._notes.own_user)
         await until_available(partial(self._publish, "", queue, copy))
 
-    async def _bury(self, message: AbstractIncomingMessage, failure: Failure) -> None:
+    async def _bury(self, message: AbstractIncomingMessage, notes: Notes, failure: Failure) -> None:
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
-        copy = deliveries.for_dead_letters(message, failure)
+        copy = deliveries.for_dead_letters(message, notes, failure, self._notes.own_user)
         exchange = self._topology.dead_exchange
         await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
 

@@ -5,30 +5,23 @@ What was delivered travels on unchanged: body bytes, type, ids. Our own notes go
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage, HeadersType
 from pamqp import encode
 from pydantic import ValidationError
 
-from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
-from shared.states import Via
-from worker.store import Origin
+from shared.commands import CANCEL_TYPE, CancelCommand
+from worker.notes import Header, Notes
 
-ATTEMPT: Final = "x-attempt"
-FIRST_FAILURE: Final = "x-first-failure"
-LAST_FAILURE: Final = "x-last-failure"
-REASON: Final = "x-reason"
-ERROR: Final = "x-error"
-ORIGINAL_EXCHANGE: Final = "x-original-exchange"
-ORIGINAL_ROUTING_KEY: Final = "x-original-routing-key"
-HEADERS_DROPPED: Final = "x-headers-dropped"
-
+_OURS: Final = frozenset(Header)
+# RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
+_BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
 # Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
 # as well: a copy that does not fit would cost the publishing connection, again and again.
 _MAX_HEADERS: Final = 64 * 1024
@@ -39,10 +32,13 @@ class DeadReason(StrEnum):
 
     MALFORMED = "malformed"
     UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_VERSION = "unknown_version"
     COMMAND_REUSED = "command_reused"
     UNKNOWN_RUN = "unknown_run"
     STOP_FAILED = "stop_failed"
     INTERNAL_ERROR = "internal_error"
+    DELIVERY_LIMIT = "delivery_limit"
+    FOREIGN = "foreign"
 
 
 class Undeliverable(Exception):
@@ -62,8 +58,11 @@ class Failure:
 def parse(message: AbstractIncomingMessage) -> CancelCommand:
     """Read the command in `message`. Raises Undeliverable."""
     if message.type != CANCEL_TYPE:
+        family = (message.type or "").rpartition(".v")[0]
+        known = family == CANCEL_TYPE.rpartition(".v")[0]
         raise Undeliverable(
-            DeadReason.UNKNOWN_TYPE, f"type is {message.type!r}, expected {CANCEL_TYPE!r}"
+            DeadReason.UNKNOWN_VERSION if known else DeadReason.UNKNOWN_TYPE,
+            f"type is {message.type!r}, expected {CANCEL_TYPE!r}",
         )
     try:
         command = CancelCommand.model_validate_json(message.body)
@@ -74,43 +73,21 @@ def parse(message: AbstractIncomingMessage) -> CancelCommand:
     return command
 
 
-def origin_of(message: AbstractIncomingMessage) -> Origin:
-    """How the command came in, as far as the message says."""
-    via = Via.REST if message.app_id == GATEWAY_APP_ID else Via.DIRECT
-    return Origin(via=via, publisher=message.user_id)
+def unchanged(message: AbstractIncomingMessage, notes: Notes, user: str) -> Message:
+    """The same message, to be published elsewhere as `user`."""
+    return _copy(message, notes, user)
 
 
-def attempt_of(message: AbstractIncomingMessage) -> int:
-    """Which attempt this delivery is, from 1. Our own count: brokers differ in theirs."""
-    attempt = message.headers.get(ATTEMPT)
-    return attempt if isinstance(attempt, int) and 1 <= attempt <= 1000 else 1
+def for_retry(
+    message: AbstractIncomingMessage, notes: Notes, failure: Failure, user: str
+) -> Message:
+    return _copy(message, replace(_failed(notes, failure), attempt=notes.attempt + 1), user)
 
 
-def unchanged(message: AbstractIncomingMessage) -> Message:
-    """The same message, to be published elsewhere."""
-    return _copy(message, carried(message.headers))
-
-
-def for_retry(message: AbstractIncomingMessage, failure: Failure) -> Message:
-    return _copy(
-        message,
-        {
-            **carried(_without_deaths(message.headers)),
-            **_failed(message, failure),
-            ATTEMPT: attempt_of(message) + 1,
-        },
-    )
-
-
-def for_dead_letters(message: AbstractIncomingMessage, failure: Failure) -> Message:
-    return _copy(
-        message,
-        {
-            **carried(_without_deaths(message.headers)),
-            **_failed(message, failure),
-            ATTEMPT: attempt_of(message),
-        },
-    )
+def for_dead_letters(
+    message: AbstractIncomingMessage, notes: Notes, failure: Failure, user: str
+) -> Message:
+    return _copy(message, replace(_failed(notes, failure), letter=uuid4().hex), user)
 
 
 def carried(headers: HeadersType) -> HeadersType:
@@ -118,42 +95,34 @@ def carried(headers: HeadersType) -> HeadersType:
     try:
         size = len(encode.field_table(dict(headers)))
     except (TypeError, ValueError, OverflowError, struct.error) as error:
-        return {HEADERS_DROPPED: f"cannot be encoded: {error}"[:200]}
-    return headers if size <= _MAX_HEADERS else {HEADERS_DROPPED: f"{size} bytes"}
+        return {Header.HEADERS_DROPPED.value: f"cannot be encoded: {error}"[:200]}
+    return headers if size <= _MAX_HEADERS else {Header.HEADERS_DROPPED.value: f"{size} bytes"}
 
 
-def _failed(message: AbstractIncomingMessage, failure: Failure) -> HeadersType:
-    now = datetime.now(UTC).isoformat()
-    headers = message.headers
-    return {
-        REASON: failure.reason.value,
-        ERROR: failure.error[:1000],
-        FIRST_FAILURE: _text(headers, FIRST_FAILURE, now),
-        LAST_FAILURE: now,
-        ORIGINAL_EXCHANGE: _text(headers, ORIGINAL_EXCHANGE, message.exchange or ""),
-        ORIGINAL_ROUTING_KEY: _text(headers, ORIGINAL_ROUTING_KEY, message.routing_key or ""),
-    }
-
-
-def _text(headers: Mapping[str, object], name: str, default: str) -> str:
-    # Ours on a retried message; on a first delivery, whatever its publisher put there.
-    value = headers.get(name)
-    return value if isinstance(value, str) and len(value) <= 255 else default
-
-
-def _without_deaths(headers: Mapping[str, object]) -> HeadersType:
-    # RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
+def theirs(headers: Mapping[str, object]) -> HeadersType:
+    """The headers that the publisher set: neither our notes nor the broker's."""
     return {
         name: value  # type: ignore[misc]  # as received, so a header value already
         for name, value in headers.items()
-        if not name.startswith(("x-death", "x-first-death", "x-last-death", "x-delivery-count"))
+        if name not in _OURS and not name.startswith(_BROKERS)
     }
 
 
-def _copy(message: AbstractIncomingMessage, headers: HeadersType) -> Message:
+def _failed(notes: Notes, failure: Failure) -> Notes:
+    now = datetime.now(UTC).isoformat()
+    return replace(
+        notes,
+        reason=failure.reason.value,
+        error=failure.error[:1000],
+        first_failure=notes.first_failure or now,
+        last_failure=now,
+    )
+
+
+def _copy(message: AbstractIncomingMessage, notes: Notes, user: str) -> Message:
     return Message(
         message.body,
-        headers=headers,
+        headers={**carried(theirs(message.headers)), **notes.headers()},
         content_type=_short(message.content_type),
         content_encoding=_short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,
@@ -162,6 +131,8 @@ def _copy(message: AbstractIncomingMessage, headers: HeadersType) -> Message:
         timestamp=message.timestamp,
         type=_short(message.type),
         app_id=_short(message.app_id),
+        # By this the notes are known to be ours.
+        user_id=user,
     )
 
 

@@ -114,9 +114,19 @@ async def test_a_malformed_body_is_buried_byte_for_byte(
     await _goes_on(system, worker)
 
 
-@pytest.mark.parametrize("kind", [None, "", "ci.run.cancel.v2", "CI.RUN.CANCEL.V1", "a" * 255])
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (None, "unknown_type"),
+        ("", "unknown_type"),
+        ("CI.RUN.CANCEL.V1", "unknown_type"),
+        ("a" * 255, "unknown_type"),
+        ("ci.run.cancel", "unknown_type"),
+        ("ci.run.cancel.v2", "unknown_version"),
+    ],
+)
 async def test_an_unknown_type_is_buried_and_not_guessed_at(
-    system: System, worker: Program, kind: str | None
+    system: System, worker: Program, kind: str | None, reason: str
 ) -> None:
     run_id = next(run_ids)
     await system.add_run(run_id)
@@ -124,7 +134,7 @@ async def test_an_unknown_type_is_buried_and_not_guessed_at(
 
     await system.publish_raw(body, type=kind, correlation_id="c-1", app_id="some-app")
 
-    message = await _buried(system, "unknown_type", body)
+    message = await _buried(system, reason, body)
     assert (message.type or "") == (kind or "")
     assert (message.correlation_id, message.app_id) == ("c-1", "some-app")
     assert (await system.run(run_id))["status"] == "queued"

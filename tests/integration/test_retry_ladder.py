@@ -73,6 +73,18 @@ async def test_a_run_whose_row_comes_late_is_canceled(system: System, worker: Pr
     assert _retries(worker) == earlier + 1
 
 
+async def test_who_published_it_is_known_after_a_retry_too(system: System, worker: Program) -> None:
+    run_id, earlier = next(run_ids), _retries(worker)
+    user = URL(system.amqp_url).user
+    command_id = await system.publish(run_id, user_id=user)
+    await worker.event("command_retried", count=earlier + 1)
+
+    await system.add_run(run_id)
+
+    row = await system.outcome_of(command_id)
+    assert (row["via"], row["publisher"]) == ("direct", user)
+
+
 @pytest.mark.parametrize("attempt", [1, 2, 3])
 async def test_each_attempt_waits_longer(system: System, worker: Program, attempt: int) -> None:
     command_id = str(uuid4())
@@ -80,7 +92,11 @@ async def test_each_attempt_waits_longer(system: System, worker: Program, attemp
 
     async with _taking(system, system.topology.retry(RETRY_DELAYS[attempt - 1])) as taken:
         await system.publish_raw(
-            body, type=CANCEL_TYPE, message_id=command_id, headers={"x-attempt": attempt}
+            body,
+            type=CANCEL_TYPE,
+            message_id=command_id,
+            user_id=URL(system.amqp_url).user,
+            headers={"x-attempt": attempt},
         )
         async with timeout(10):
             message = await taken
@@ -94,7 +110,11 @@ async def test_after_the_last_attempt_it_is_buried(system: System, worker: Progr
     body = json.dumps({"command_id": command_id, "run_id": run_id}).encode()
 
     await system.publish_raw(
-        body, type=CANCEL_TYPE, message_id=command_id, headers={"x-attempt": 4}
+        body,
+        type=CANCEL_TYPE,
+        message_id=command_id,
+        user_id=URL(system.amqp_url).user,
+        headers={"x-attempt": 4},
     )
 
     message = await system.dead_letter()
@@ -103,6 +123,26 @@ async def test_after_the_last_attempt_it_is_buried(system: System, worker: Progr
     assert message.headers["x-attempt"] == 4
     assert message.headers["x-error"] == f"run {run_id} is unknown"
     assert message.message_id == command_id
+
+
+async def test_a_publisher_cannot_use_up_the_attempts(system: System, worker: Program) -> None:
+    """Headers are no notes of ours where the broker did not check that we wrote them."""
+    command_id = str(uuid4())
+    body = json.dumps({"command_id": command_id, "run_id": next(run_ids)}).encode()
+
+    async with _taking(system, system.topology.retry(1)) as taken:
+        await system.publish_raw(
+            body,
+            type=CANCEL_TYPE,
+            message_id=command_id,
+            headers={"x-attempt": 4, "x-via": "rest", "x-publisher": "root", "x-replays": 9},
+        )
+        async with timeout(10):
+            message = await taken
+
+    assert message.headers["x-attempt"] == 2
+    assert message.headers["x-via"] == "direct"
+    assert not {"x-publisher", "x-replays"} & {*message.headers}
 
 
 async def test_a_retried_command_arrives_unchanged(system: System, worker: Program) -> None:

@@ -56,6 +56,8 @@ class System:
             "CANCEL_TOPOLOGY_PREFIX": self.prefix,
             "CANCEL_WORKER_SOCKET": str(self.socket()),
             "CANCEL_HOST_NAME": self.host,
+            # Most tests look into the queue itself.
+            "CANCEL_KEEP_DEAD_LETTERS": "false",
         }
 
     def socket(self, host: str | None = None) -> Path:
@@ -169,11 +171,14 @@ class System:
         )
         return token
 
-    async def publish(self, run_id: int, **fields: Any) -> str:
+    async def publish(self, run_id: int, user_id: str | None = None, **fields: Any) -> str:
         """Publish a well-formed command straight to the broker; its command id."""
         command = {"command_id": str(uuid4()), "run_id": run_id, **fields}
         await self.publish_raw(
-            json.dumps(command).encode(), message_id=command["command_id"], type=CANCEL_TYPE
+            json.dumps(command).encode(),
+            message_id=command["command_id"],
+            type=CANCEL_TYPE,
+            user_id=user_id,
         )
         return str(command["command_id"])
 

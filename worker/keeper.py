@@ -1,0 +1,71 @@
+"""Moves dead letters from their queue into Postgres: commit, then ack.
+
+They cannot be looked at in the queue: to take one and put it back counts as a delivery.
+"""
+
+import asyncio
+from dataclasses import astuple
+from functools import partial
+
+import structlog
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+from shared import dead_letter_queries as queries
+from shared.broker import DECLARE_TIMEOUT, open_channel
+from shared.database import Database
+from shared.tasks import first_of
+from shared.topology import Topology
+from worker.letters import Letter, letter_of
+from worker.notes import NoteReader
+from worker.patience import until_available
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 200
+"""Letters in one transaction, and so also in memory at once."""
+_AFTER_FAILURE = 5.0
+"""Seconds."""
+
+
+class Keeper:
+    def __init__(self, database: Database, topology: Topology, notes: NoteReader) -> None:
+        self._database = database
+        self._topology = topology
+        self._notes = notes
+
+    async def session(self, connection: AbstractConnection) -> None:
+        """Keep what comes, until `connection` closes."""
+        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            channel = await open_channel(connection)
+            await channel.set_qos(prefetch_count=_BATCH)
+            await self._topology.declare_exchange(channel)
+            queue = await channel.get_queue(self._topology.dead, ensure=False)
+            await queue.consume(arrived.put)
+        log.info("keeping_dead_letters")
+        await first_of(self._keep_all(arrived), connection.closed(), channel.closed())
+
+    async def _keep_all(self, arrived: asyncio.Queue[AbstractIncomingMessage]) -> None:
+        """Return when something is wrong; then the letters are delivered again, in a while."""
+        while True:
+            batch = [await arrived.get()]
+            while not arrived.empty() and len(batch) < _BATCH:
+                batch.append(arrived.get_nowait())
+            try:
+                letters = [letter_of(message, self._notes) for message in batch]
+                await until_available(partial(self._keep, letters))
+                # Deliveries come in order: this is for all of the batch.
+                await batch[-1].ack(multiple=True)
+            except (AMQPError, ChannelInvalidStateError, OSError) as error:
+                log.warning("ack_lost", error=str(error) or type(error).__name__)
+                return
+            except Exception:
+                log.exception("dead_letters_not_kept", count=len(batch))
+                await asyncio.sleep(_AFTER_FAILURE)
+                return
+            log.info("dead_letters_kept", count=len(batch))
+
+    async def _keep(self, letters: list[Letter]) -> None:
+        async with self._database.transaction() as connection:
+            await connection.executemany(queries.KEEP, [astuple(letter) for letter in letters])
