@@ -78,7 +78,7 @@ def letter_of(message: AbstractIncomingMessage, reader: NoteReader) -> Letter:
         routing_key=_text(routing_key),
         via=notes.via,
         publisher=_maybe(notes.publisher),
-        command_id=_uuid(said.command_id) or _uuid(message.message_id),
+        command_id=_uuid(said.command_id),
         run_id=_run_id(said.run_id),
         requested_by=_maybe(said.requested_by),
         body=message.body,
