@@ -15,3 +15,72 @@ KEEP: Final = """
      WHERE NOT ($25 AND EXISTS (SELECT FROM dead_letters WHERE digest = $2))
     ON CONFLICT (letter_key) DO NOTHING
 """
+
+# $1 state, $2 reason, $3 publisher, $4 run, $5 and $6 least and most age; null does not matter.
+_FILTER: Final = """
+         ($1::text IS NULL OR state = $1)
+     AND ($2::text IS NULL OR reason = $2)
+     AND ($3::text IS NULL OR publisher = $3)
+     AND ($4::bigint IS NULL OR run_id = $4)
+     AND ($5::interval IS NULL OR arrived_at <= now() - $5)
+     AND ($6::interval IS NULL OR arrived_at >= now() - $6)
+"""
+
+LIST: Final = f"""
+    SELECT letter_id, state, arrived_at, reason, error, attempts, first_failed_at,
+           last_failed_at, exchange, routing_key, via, publisher, command_id, run_id,
+           requested_by, type, octet_length(body) AS bytes, replays, replay_of
+      FROM dead_letters
+     WHERE {_FILTER}
+     ORDER BY letter_id DESC
+     LIMIT $7
+"""  # noqa: S608 - from this file
+
+COUNT: Final = f"""
+    SELECT {{column}} AS value, count(*) AS letters, min(arrived_at) AS oldest,
+           max(arrived_at) AS newest
+      FROM dead_letters
+     WHERE {_FILTER}
+     GROUP BY 1
+     ORDER BY 2 DESC, 1
+"""  # noqa: S608 - from this file
+
+FIND: Final = "SELECT * FROM dead_letters WHERE letter_id = $1"
+
+LIST_ACTIONS: Final = """
+    SELECT action, done_at, done_by, command_id
+      FROM dead_letter_actions
+     WHERE letter_id = $1
+     ORDER BY action_id
+"""
+
+# The next letters to replay, from $7 on, so that a replay of thousands holds no transaction open.
+NEXT: Final = f"""
+    SELECT * FROM dead_letters WHERE {_FILTER} AND letter_id > $7 ORDER BY letter_id LIMIT $8
+"""  # noqa: S608 - from this file
+
+FIND_SOME: Final = """
+    SELECT * FROM dead_letters WHERE letter_id = ANY ($1::bigint[]) ORDER BY letter_id
+"""
+
+MARK_REPLAYED: Final = """
+    WITH marked AS (
+        UPDATE dead_letters SET state = 'replayed', replays = replays + 1
+         WHERE letter_id = $1
+        RETURNING letter_id
+    )
+    INSERT INTO dead_letter_actions (letter_id, action, done_by, command_id, body)
+    SELECT letter_id, CASE WHEN $3::uuid IS NULL THEN 'replayed' ELSE 'edited' END, $2, $3, $4
+      FROM marked
+"""
+
+DISCARD: Final = """
+    WITH marked AS (
+        UPDATE dead_letters SET state = 'discarded'
+         WHERE letter_id = ANY ($1::bigint[]) AND state = 'waiting'
+        RETURNING letter_id
+    )
+    INSERT INTO dead_letter_actions (letter_id, action, done_by)
+    SELECT letter_id, 'discarded', $2 FROM marked
+    RETURNING letter_id
+"""

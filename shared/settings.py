@@ -135,7 +135,7 @@ class GatewaySettings(ServiceSettings):
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return [_network(part.strip()) for part in value.split(",") if part.strip()]
+        return [_network(part) for part in _parts(value)]
 
 
 class WorkerSettings(ServiceSettings):
@@ -169,6 +169,11 @@ class WorkerSettings(ServiceSettings):
         description="Broker user of the gateway: only its commands count as `rest`; without it, "
         "those that say so",
     )
+    trusted_publishers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Broker users, separated by commas, whose replays are believed to be such, "
+        "besides the worker's own",
+    )
     keep_dead_letters: bool = Field(
         True,
         description="Move dead letters into Postgres, for `cancel-worker dead-letters`; `false` "
@@ -180,6 +185,15 @@ class WorkerSettings(ServiceSettings):
     worker_shutdown_timeout: Seconds = Field(
         15.0, description="How long stops in progress may take after SIGTERM, seconds"
     )
+
+    @field_validator("trusted_publishers", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return _parts(value) if isinstance(value, str) else value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _network(text: str) -> Network:

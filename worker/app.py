@@ -63,7 +63,7 @@ async def _serve(
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
     publisher = Publisher(settings, f"cancel-worker {host} publishing")
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
-    notes = NoteReader(broker_user, settings.gateway_user)
+    notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     consumer = Consumer(canceler, publisher, topology, host, settings.prefetch, tasks, notes)
 
     await launches.take_up()

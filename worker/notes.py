@@ -4,7 +4,7 @@ Anybody can write headers, so notes are believed only on messages of our own bro
 refuses a message that claims another user than its connection's ("Validated User-ID").
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -76,13 +76,17 @@ class Notes:
 
 
 class NoteReader:
-    """Reads notes; `own_user` wrote them, and commands over REST are from `gateway_user`.
+    """Reads notes that `own_user` or one of `trusted` wrote.
 
-    Without a `gateway_user` a message is believed to be the gateway's when it says so.
+    Commands over REST are those of `gateway_user`; without one, a message is believed to be the
+    gateway's when it says so.
     """
 
-    def __init__(self, own_user: str, gateway_user: str | None) -> None:
+    def __init__(
+        self, own_user: str, gateway_user: str | None = None, trusted: Iterable[str] = ()
+    ) -> None:
         self.own_user = own_user
+        self._trusted = {own_user, *trusted}
         self._gateway_user = gateway_user
 
     def read(self, message: AbstractIncomingMessage) -> Notes:
@@ -93,7 +97,7 @@ class NoteReader:
             exchange=_short(message.exchange or ""),
             routing_key=_short(message.routing_key or ""),
         )
-        if message.user_id != self.own_user:
+        if message.user_id not in self._trusted:
             return fresh
         return _noted(message.headers, fresh)
 

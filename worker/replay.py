@@ -1,0 +1,181 @@
+"""Sending dead letters out again: confirmed and mandatory publish, then the mark.
+
+A crash between the two leaves the letter waiting, and its command in the queue: it goes out once
+more, and the worker finds a repeat.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from aio_pika import DeliveryMode, Message
+from asyncpg import Record
+
+from shared.broker import Publisher
+from shared.commands import CANCEL_TYPE
+from shared.database import Database
+from shared.errors import PublishRefused, ServiceUnavailable
+from shared.states import Via
+from shared.topology import CANCEL_KEY, Topology
+from worker import letter_store
+from worker.deliveries import carried
+from worker.letter_store import Filter, LetterState
+from worker.notes import Notes
+
+MAX_REPLAYS: Final = 3
+"""Replays of one letter, its earlier lives included, before `--force` is asked for."""
+
+_PAGE: Final = 200
+_IN_FLIGHT: Final = 64
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the letters that were to be replayed."""
+
+    replayed: int = 0
+    too_often: list[int] = field(default_factory=list)
+    not_waiting: list[int] = field(default_factory=list)
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`rate` is letters per second; `force` goes on where a letter was replayed too often."""
+
+    by: str
+    rate: float | None = None
+    force: bool = False
+
+
+class Replayer:
+    def __init__(
+        self, database: Database, publisher: Publisher, topology: Topology, broker_user: str
+    ) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._topology = topology
+        self._broker_user = broker_user
+
+    async def replay(
+        self,
+        letters: AsyncIterator[Record],
+        options: Options,
+        stop: asyncio.Event,
+        done: Callable[[], None] = lambda: None,
+    ) -> Summary:
+        """Send `letters` out until they end or `stop` is set; what was begun is finished."""
+        summary = Summary()
+        places = asyncio.Semaphore(_IN_FLIGHT)
+        pace = _Pace(options.rate)
+
+        async def one(letter: Record) -> None:
+            try:
+                await self._replay(letter, options.by)
+                summary.replayed += 1
+                done()
+            except (ServiceUnavailable, PublishRefused) as error:
+                summary.failed = str(error)
+                stop.set()  # the letter is still there, and so are those after it
+            finally:
+                places.release()
+
+        async with asyncio.TaskGroup() as tasks:
+            async for letter in letters:
+                if not _may_go(letter, options, summary):
+                    continue
+                await pace.wait()
+                await places.acquire()
+                if stop.is_set():
+                    places.release()
+                    break
+                tasks.create_task(one(letter))
+        return summary
+
+    async def replay_edited(self, letter: Record, body: bytes, command_id: UUID, by: str) -> None:
+        """Send out `body` in the letter's place, as a command of its own.
+
+        Raises ServiceUnavailable and PublishRefused.
+        """
+        message = self._message(letter, body, str(command_id), CANCEL_TYPE)
+        await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        await letter_store.mark_replayed(
+            self._database, letter["letter_id"], by, (command_id, body)
+        )
+
+    async def _replay(self, letter: Record, by: str) -> None:
+        message = self._message(letter, letter["body"], letter["message_id"], letter["type"])
+        await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        await letter_store.mark_replayed(self._database, letter["letter_id"], by)
+
+    def _message(
+        self, letter: Record, body: bytes, message_id: str | None, kind: str | None
+    ) -> Message:
+        notes = Notes(
+            via=Via.REPLAY,
+            publisher=letter["publisher"],
+            exchange=letter["exchange"],
+            routing_key=letter["routing_key"],
+            replays=letter["replays"] + 1,
+            replay_of=letter["letter_id"],
+        )
+        return Message(
+            body,
+            headers={**carried(json.loads(letter["headers"])), **notes.headers()},
+            content_type=letter["content_type"],
+            content_encoding=letter["content_encoding"],
+            delivery_mode=DeliveryMode.PERSISTENT,
+            correlation_id=letter["correlation_id"],
+            message_id=message_id,
+            timestamp=datetime.now(UTC),
+            type=kind,
+            app_id=letter["app_id"],
+            user_id=self._broker_user,
+        )
+
+
+async def all_of(database: Database, wanted: Filter) -> AsyncIterator[Record]:
+    """The letters that `wanted` lets through, page by page, in the order of their numbers."""
+    after = 0
+    while page := await letter_store.next_of(database, wanted, after, _PAGE):
+        for letter in page:
+            yield letter
+        after = page[-1]["letter_id"]
+
+
+async def these(letters: list[Record]) -> AsyncIterator[Record]:
+    for letter in letters:
+        yield letter
+
+
+def _may_go(letter: Record, options: Options, summary: Summary) -> bool:
+    if options.force:
+        return True
+    if letter["state"] == LetterState.DISCARDED:
+        summary.not_waiting.append(letter["letter_id"])
+        return False
+    if letter["replays"] >= MAX_REPLAYS:
+        summary.too_often.append(letter["letter_id"])
+        return False
+    return True
+
+
+class _Pace:
+    """Lets one through every 1/rate seconds."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._every = 1 / rate if rate else 0.0
+        self._next = monotonic()
+
+    async def wait(self) -> None:
+        if not self._every:
+            return
+        delay = self._next - monotonic()
+        if delay > 0:
+            await asyncio.sleep(delay)
+        self._next = max(self._next, monotonic() - self._every) + self._every
