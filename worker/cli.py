@@ -3,6 +3,7 @@
 import signal
 from enum import StrEnum
 from functools import partial
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from shared.settings import WorkerSettings
 from shared.states import RunStatus
 from worker import reports
 from worker.app import serve as serve_worker
+from worker.asyncapi import document as asyncapi_document
 
 app = typer.Typer(
     help="Cancels runs: stops their processes and records the proof.",
@@ -57,6 +59,12 @@ def migrate() -> None:
 
     applied = cli.with_database(bring_up_to_date, current=False)
     print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+
+
+@app.command()
+def asyncapi() -> None:
+    """Print how to publish commands, as an AsyncAPI document."""
+    print(dumps(asyncapi_document(), indent=2))
 
 
 @runs.command()

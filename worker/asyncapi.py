@@ -1,0 +1,174 @@
+"""The AsyncAPI document of the cancel command, made from the model that the worker reads it with.
+
+It is for services that publish commands, and so does not name what is behind the exchange.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from shared.commands import CANCEL_TYPE, MAX_TEXT, CancelCommand
+from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
+from worker.deliveries import DeadReason
+
+Json = dict[str, Any]
+
+# Of the AMQP bindings, which have versions of their own.
+_BINDING: Final[Mapping[str, str]] = {"bindingVersion": "0.3.0"}
+_ID: Final = "5f0c6f4e-8d0b-4a53-9a53-0c1f0d6c2b11"
+_JSON: Final = "application/json"
+_PERSISTENT: Final = 2
+
+REASONS: Final[Mapping[DeadReason, str]] = {
+    DeadReason.MALFORMED: "The body is no command: no JSON, a field is missing or of the wrong "
+    "kind, or the `message_id` is not the `command_id`.",
+    DeadReason.UNKNOWN_TYPE: "The message's type is none of ours, or it has none.",
+    DeadReason.UNKNOWN_VERSION: "The type is a cancel command of a major version that the worker "
+    "does not know.",
+    DeadReason.COMMAND_REUSED: "The `command_id` is on record for another run.",
+    DeadReason.UNKNOWN_RUN: "There is no such run, also after the last retry.",
+    DeadReason.STOP_FAILED: "Processes of the run survived SIGKILL; it stays `canceling`.",
+    DeadReason.INTERNAL_ERROR: "It failed for another reason, also after the last retry.",
+    DeadReason.DELIVERY_LIMIT: "It was delivered too often without being settled, as one that "
+    "kills its worker would be.",
+    DeadReason.FOREIGN: "Somebody else put it into the dead letters.",
+}
+
+EXAMPLES: Final[Mapping[str, tuple[str, CancelCommand]]] = {
+    "least": (
+        "All that a command needs.",
+        CancelCommand.model_validate_json(f'{{"command_id": "{_ID}", "run_id": 4711}}'),
+    ),
+    "usual": (
+        "With a reason and a name, for those who look at the run later.",
+        CancelCommand.model_validate_json(
+            f'{{"command_id": "{_ID}", "run_id": 4711, "reason": "superseded by a newer commit",'
+            ' "requested_by": "merge-queue", "requested_at": "2026-01-02T03:04:05Z",'
+            ' "grace_seconds": 30}'
+        ),
+    ),
+    "force": (
+        "No grace period: SIGKILL at once, also where a stop is in progress.",
+        CancelCommand.model_validate_json(
+            f'{{"command_id": "{_ID}", "run_id": 4711, "force": true}}'
+        ),
+    ),
+}
+
+
+def document() -> Json:
+    """What to publish and where, as AsyncAPI 3.0, with the names of an installation by itself."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Run cancellation",
+            "version": version("run-cancel"),
+            "description": "Cancel CI runs by a message. The operation is the worker's: it "
+            "receives what other services publish.",
+        },
+        "defaultContentType": _JSON,
+        "channels": {"commands": _channel(Topology())},
+        "operations": {
+            "receiveCancel": {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/commands"},
+                "summary": "Stop a run, prove that it is stopped, and record it.",
+                "description": "Use publisher confirms: only a confirmed command is safe in a "
+                "queue. Publish it as mandatory: a message that no queue takes is returned then, "
+                "where it would be confirmed and dropped otherwise. Without an answer, publish "
+                "the same command again, with the same `command_id`: repeats change nothing.",
+                "messages": [{"$ref": "#/channels/commands/messages/cancel"}],
+                "bindings": {
+                    "amqp": {
+                        "deliveryMode": _PERSISTENT,
+                        "mandatory": True,
+                        "ack": True,
+                        **_BINDING,
+                    }
+                },
+            }
+        },
+        "components": {
+            "messages": {"cancel": _message()},
+            "schemas": {CancelCommand.__name__: CancelCommand.model_json_schema()},
+        },
+    }
+
+
+def _channel(topology: Topology) -> Json:
+    return {
+        "address": CANCEL_KEY,
+        "title": "Commands",
+        "description": "The exchange is declared by gateway and worker; publishers declare "
+        "nothing. Its name has the prefix `CANCEL_TOPOLOGY_PREFIX`, where that is set.",
+        "messages": {"cancel": {"$ref": "#/components/messages/cancel"}},
+        "bindings": {
+            "amqp": {
+                "is": "routingKey",
+                "exchange": {
+                    "name": topology.commands,
+                    "type": "topic",
+                    "durable": True,
+                    "autoDelete": False,
+                },
+                **_BINDING,
+            }
+        },
+    }
+
+
+def _message() -> Json:
+    seconds = ", ".join(f"{delay} s" for delay in RETRY_DELAYS)
+    return {
+        "name": CANCEL_TYPE,
+        "title": "Cancel a run",
+        "summary": "Names one run, and no process, host or path.",
+        "description": "Unknown fields are ignored, so that publishers may be newer than workers. "
+        "Everything else that is not as it must be makes it a dead letter at once: a body that is "
+        f"no command (`{DeadReason.MALFORMED}`), another type (`{DeadReason.UNKNOWN_TYPE}`), "
+        f"another major version of this type (`{DeadReason.UNKNOWN_VERSION}`). A run that is "
+        f"unknown, or a failure of the worker's, is tried again after {seconds}.",
+        "contentType": _JSON,
+        "payload": {"$ref": f"#/components/schemas/{CancelCommand.__name__}"},
+        "bindings": {"amqp": {"messageType": CANCEL_TYPE, **_BINDING}},
+        "examples": [
+            {
+                "name": name,
+                "summary": summary,
+                "payload": command.model_dump(mode="json", exclude_defaults=True),
+            }
+            for name, (summary, command) in EXAMPLES.items()
+        ],
+        # The bindings have no place for these.
+        "x-amqp-properties": _properties(),
+        "x-dead-letter-reasons": {reason.value: REASONS[reason] for reason in DeadReason},
+    }
+
+
+def _properties() -> Json:
+    """The message's AMQP properties, as a JSON Schema."""
+    text = {"type": "string", "maxLength": MAX_TEXT}
+    return {
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": {"const": CANCEL_TYPE},
+            "delivery_mode": {
+                "const": _PERSISTENT,
+                "description": "Persistent. A transient message is not refused, but is not safe "
+                "when the broker restarts.",
+            },
+            "content_type": {"const": _JSON, "description": "For tools; the worker ignores it."},
+            "message_id": {
+                "type": "string",
+                "format": "uuid",
+                "description": "The `command_id` of the body.",
+            },
+            "correlation_id": {**text, "description": "Stands in the worker's log."},
+            "user_id": {
+                **text,
+                "description": "The broker user of the publishing connection. The broker refuses "
+                "any other, and so it is recorded as the publisher; without it, nobody is.",
+            },
+        },
+    }
