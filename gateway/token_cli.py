@@ -1,6 +1,5 @@
 """`cancel-gateway tokens`: parses and delegates."""
 
-import re
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -17,22 +16,6 @@ from shared.output import plain, print_columns, print_json
 
 tokens = typer.Typer(help="Bearer tokens.")
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_TEN_YEARS = timedelta(days=3653)
-
-
-def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not a duration like 90s, 15m, 12h, 30d or 4w")
-    try:
-        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        duration = timedelta.max
-    if duration > _TEN_YEARS:
-        raise typer.BadParameter(f"{text!r} is longer than ten years")
-    return duration
-
 
 @tokens.command()
 def create(
@@ -44,7 +27,9 @@ def create(
     ] = None,
     expires_in: Annotated[
         timedelta | None,
-        typer.Option(parser=_duration, metavar="DURATION", help="Like 12h or 30d; default: never."),
+        typer.Option(
+            parser=cli.duration, metavar="DURATION", help="Like 12h or 30d; default: never."
+        ),
     ] = None,
     rate_limit: Annotated[
         int | None,

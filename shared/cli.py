@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import NoReturn, TypeVar
 
 import asyncpg
@@ -21,6 +23,9 @@ T = TypeVar("T")
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_TEN_YEARS = timedelta(days=3653)
 
 
 class UserError(Exception):
@@ -58,6 +63,20 @@ def with_database(work: Callable[[Database], Awaitable[T]], *, current: bool = T
             return await work(database)
 
     return asyncio.run(on_database())
+
+
+def duration(text: str) -> timedelta:
+    """A duration as people write it, like 90s or 30d. Raises BadParameter."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a duration like 90s, 15m, 12h, 30d or 4w")
+    try:
+        given = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        given = timedelta.max
+    if given > _TEN_YEARS:
+        raise typer.BadParameter(f"{text!r} is longer than ten years")
+    return given
 
 
 def _expected(error: BaseException) -> tuple[str, int] | None:

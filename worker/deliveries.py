@@ -67,7 +67,7 @@ def parse(message: AbstractIncomingMessage) -> CancelCommand:
     try:
         command = CancelCommand.model_validate_json(message.body)
     except ValidationError as error:
-        raise Undeliverable(DeadReason.MALFORMED, _first_problem(error)) from None
+        raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
     if message.message_id is not None and _uuid(message.message_id) != command.command_id:
         raise Undeliverable(DeadReason.MALFORMED, "message_id is not the command_id of the body")
     return command
@@ -148,7 +148,8 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """What is wrong, in one line and without the input."""
     problem = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(map(str, problem["loc"]))
     return f"{place}: {problem['msg']}" if place else problem["msg"]

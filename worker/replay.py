@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -34,13 +35,20 @@ _PAGE: Final = 200
 _IN_FLIGHT: Final = 64
 
 
+class WhyNot(StrEnum):
+    DISCARDED = "discarded"
+    TOO_OFTEN = f"replayed {MAX_REPLAYS} times already"
+
+
 @dataclass(slots=True)
 class Summary:
     """What became of the letters that were to be replayed."""
 
     replayed: int = 0
     too_often: list[int] = field(default_factory=list)
-    not_waiting: list[int] = field(default_factory=list)
+    discarded: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    interrupted: bool = False
     failed: str | None = None
 
 
@@ -87,7 +95,9 @@ class Replayer:
 
         async with asyncio.TaskGroup() as tasks:
             async for letter in letters:
-                if not _may_go(letter, options, summary):
+                if not options.force and (why := why_not(letter)):
+                    refused = summary.discarded if why is WhyNot.DISCARDED else summary.too_often
+                    refused.append(letter["letter_id"])
                     continue
                 await pace.wait()
                 await places.acquire()
@@ -153,16 +163,11 @@ async def these(letters: list[Record]) -> AsyncIterator[Record]:
         yield letter
 
 
-def _may_go(letter: Record, options: Options, summary: Summary) -> bool:
-    if options.force:
-        return True
+def why_not(letter: Record) -> WhyNot | None:
+    """Why a letter is not replayed unless that is forced."""
     if letter["state"] == LetterState.DISCARDED:
-        summary.not_waiting.append(letter["letter_id"])
-        return False
-    if letter["replays"] >= MAX_REPLAYS:
-        summary.too_often.append(letter["letter_id"])
-        return False
-    return True
+        return WhyNot.DISCARDED
+    return WhyNot.TOO_OFTEN if letter["replays"] >= MAX_REPLAYS else None
 
 
 class _Pace:

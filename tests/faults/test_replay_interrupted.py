@@ -1,0 +1,95 @@
+"""A replay of thousands that is cut short: each letter went out, or is still there."""
+
+import asyncio
+import signal
+from collections import Counter
+from time import monotonic
+
+import pytest
+
+from shared.commands import CANCEL_TYPE
+from tests.support.program import Program
+from tests.support.system import System
+
+LETTERS = 3000
+
+
+async def _bury(system: System, letters: int) -> None:
+    """Letters of commands for queued runs, as the keeper would have written them."""
+    await system.database.execute(
+        "INSERT INTO runs (run_id) SELECT generate_series(1, $1::bigint)", letters
+    )
+    await system.database.execute(
+        """
+        INSERT INTO dead_letters
+               (letter_key, digest, reason, error, attempts, exchange, routing_key, via, run_id,
+                command_id, message_id, type, body)
+        SELECT n::text, 'x', 'unknown_run', 'unknown', 4, 'e', 'run.cancel', 'direct', n, id,
+               id::text, $2,
+               convert_to(json_build_object('command_id', id, 'run_id', n)::text, 'UTF8')
+          FROM (SELECT n, gen_random_uuid() AS id FROM generate_series(1, $1::bigint) AS n) AS made
+        """,
+        letters,
+        CANCEL_TYPE,
+    )
+
+
+async def _replaying(system: System) -> Program:
+    """A replay that has begun: some letters went out."""
+    program = await system.program("worker", "dead-letters", "replay", "--all")
+    while await system.depth(system.topology.cancel) < LETTERS / 20:
+        assert program.process.returncode is None, program.log()
+        await asyncio.sleep(0.01)
+    return program
+
+
+async def _states(system: System) -> Counter[str]:
+    rows = await system.database.fetch("SELECT state, count(*) FROM dead_letters GROUP BY 1")
+    return Counter({row["state"]: row["count"] for row in rows})
+
+
+async def _all_canceled_once(system: System) -> None:
+    await system.worker()
+    end = monotonic() + 60
+    while await system.database.fetchval("SELECT count(*) FROM runs WHERE status <> 'canceled'"):
+        assert monotonic() < end
+        await asyncio.sleep(0.1)
+    assert await system.database.fetchval("SELECT count(*) FROM cancellations") == LETTERS
+    assert await system.database.fetchval("SELECT count(DISTINCT run_id) FROM cancellations") == (
+        LETTERS
+    )
+
+
+async def test_interrupted_it_ends_what_is_in_flight_and_says_how_far_it_came(
+    system: System,
+) -> None:
+    await _bury(system, LETTERS)
+    replaying = await _replaying(system)
+
+    code = await replaying.stop(signal.SIGINT)
+
+    assert code == 130
+    states = await _states(system)
+    assert 0 < states["replayed"] < LETTERS
+    assert states["replayed"] + states["waiting"] == LETTERS
+    # Not one went out without its mark, and not one has the mark without having gone out.
+    assert await system.depth(system.topology.cancel) == states["replayed"]
+    assert (await system.cli("worker", "dead-letters", "replay", "--all"))[0] == 0
+    assert await _states(system) == {"replayed": LETTERS}
+    await _all_canceled_once(system)
+
+
+@pytest.mark.timeout(180)
+async def test_killed_it_may_send_some_again_and_to_no_effect(system: System) -> None:
+    await _bury(system, LETTERS)
+
+    for _ in range(3):
+        replaying = await _replaying(system)
+        await replaying.kill()
+    states = await _states(system)
+    assert await system.depth(system.topology.cancel) >= states["replayed"]
+    code, out, err = await system.cli("worker", "dead-letters", "replay", "--all")
+
+    assert (code, err) == (0, "")
+    assert out == f"replayed {states['waiting']}\n"
+    await _all_canceled_once(system)

@@ -1,0 +1,165 @@
+"""`cancel-worker dead-letters`: parses and delegates."""
+
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from shared import cli
+from shared.commands import BIGINT_MAX
+from shared.errors import ServiceUnavailable
+from worker import letter_reports, letter_store, replays
+from worker.letter_store import Filter, GroupBy, LetterState
+from worker.replay import Options, Summary
+
+dead_letters = typer.Typer(
+    help="Commands that could not be carried out: look at them, send them out again."
+)
+
+
+class StateChoice(StrEnum):
+    WAITING = LetterState.WAITING.value
+    REPLAYED = LetterState.REPLAYED.value
+    DISCARDED = LetterState.DISCARDED.value
+    ALL = "all"
+
+
+LetterId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID")]
+LetterIds = Annotated[
+    list[int] | None, typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="As listed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Reason = Annotated[str | None, typer.Option(help="Only letters that are dead for this reason.")]
+Publisher = Annotated[str | None, typer.Option(help="Only letters of this broker user.")]
+Run = Annotated[
+    int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="N", help="Only letters of this run.")
+]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=cli.duration, metavar="DURATION", help="Only letters kept before that, like 2h."
+    ),
+]
+NewerThan = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=cli.duration, metavar="DURATION", help="Only letters kept since then, like 15m."
+    ),
+]
+
+
+@dead_letters.command("list")
+def list_letters(
+    reason: Reason = None,
+    publisher: Publisher = None,
+    run: Run = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    state: Annotated[StateChoice, typer.Option(help="What became of them.")] = StateChoice.WAITING,
+    count_by: Annotated[
+        GroupBy | None, typer.Option(help="How many there are of each, instead of the letters.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    json: Json = False,
+) -> None:
+    """List dead letters, the newest first."""
+    wanted = Filter(
+        None if state is StateChoice.ALL else LetterState(state.value),
+        reason,
+        publisher,
+        run,
+        older_than,
+        newer_than,
+    )
+    if count_by is not None:
+        counts = cli.with_database(partial(letter_store.count, wanted=wanted, by=count_by))
+        letter_reports.print_counts(counts, count_by, as_json=json)
+        return
+    found = cli.with_database(partial(letter_store.find, wanted=wanted, limit=limit))
+    letter_reports.print_letters(found, as_json=json)
+
+
+@dead_letters.command()
+def show(
+    letter: LetterId,
+    as_hex: Annotated[
+        bool, typer.Option("--hex", help="The body as bytes, also where it is text.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show all that is known of one dead letter, its body included."""
+    found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
+    if found is None:
+        raise cli.UserError(f"dead letter {letter} not found")
+    letter_reports.print_letter(*found, as_hex=as_hex, as_json=json)
+
+
+@dead_letters.command()
+def replay(
+    ids: LetterIds = None,
+    all_letters: Annotated[
+        bool, typer.Option("--all", help="All that wait and fit the filters.")
+    ] = False,
+    reason: Reason = None,
+    publisher: Publisher = None,
+    run: Run = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be sent.")
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, max=100_000, help="At most so many per second.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what was replayed often, or discarded.")
+    ] = False,
+    edit: Annotated[
+        bool, typer.Option("--edit", help="Correct one body first; it becomes a new command.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Publish dead letters again, with a confirm for each. Safe to interrupt and to repeat."""
+    wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
+    some = wanted != Filter()
+    if bool(ids) == (all_letters or some):
+        raise cli.UserError("name the letters by their IDs, or by --all and filters")
+    if edit:
+        if len(ids or ()) != 1 or dry_run or rate:
+            raise cli.UserError("--edit takes one ID, and neither --dry-run nor --rate")
+        command_id = replays.edit_one((ids or [0])[0], force=force)
+        print(f"replayed as command {command_id}")
+        return
+    chosen = ids or wanted
+    if dry_run:
+        letters = cli.with_database(partial(replays.would_go, chosen=chosen, force=force))
+        letter_reports.print_letters(letters, as_json=json)
+        return
+    options = Options(by=replays.operator(), rate=rate, force=force)
+    _finish(replays.replay(chosen, options), json)
+
+
+@dead_letters.command()
+def discard(
+    ids: Annotated[
+        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="As listed.")
+    ],
+) -> None:
+    """Mark dead letters as not to be replayed. They are kept, and who did it is recorded."""
+    done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=replays.operator()))
+    for letter in sorted(done):
+        print(f"dead letter {letter} discarded")
+    if missing := sorted(set(ids) - done):
+        raise cli.UserError(f"not waiting: {', '.join(map(str, missing))}")
+
+
+def _finish(summary: Summary, json: bool) -> None:
+    letter_reports.print_summary(summary, as_json=json)
+    if summary.failed is not None:
+        raise ServiceUnavailable(summary.failed)
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    if summary.missing or summary.too_often or summary.discarded:
+        raise typer.Exit(1)

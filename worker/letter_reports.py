@@ -1,0 +1,130 @@
+"""Dead letters as people and programs want to read them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from asyncpg import Record
+from rich.table import Table
+
+from shared.output import plain, print_columns, print_json, print_table
+from worker.letter_store import GroupBy
+from worker.replay import MAX_REPLAYS, Summary
+
+_COLUMNS = {
+    "id": "letter_id",
+    "state": "state",
+    "reason": "reason",
+    "run": "run_id",
+    "publisher": "publisher",
+    "attempts": "attempts",
+    "replays": "replays",
+    "kept": "arrived_at",
+    "error": "error",
+}
+_NOT_SHOWN = ("letter_key", "digest", "body", "headers")
+_HEX_WIDTH = 16
+
+
+def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
+    rows = [plain(letter) for letter in letters]
+    if as_json:
+        print_json([_without_bytes(row) for row in rows])
+    else:
+        print_columns(_COLUMNS, rows)
+
+
+def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> None:
+    rows = [plain(row) for row in counts]
+    if as_json:
+        print_json(rows)
+    else:
+        headings = {by.value: "value", "letters": "letters", "oldest": "oldest", "newest": "newest"}
+        print_columns(headings, rows)
+
+
+def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_json: bool) -> None:
+    """Everything; the body as text if it is some, JSON indented, else as bytes."""
+    row = plain(letter)
+    headers = json.loads(letter["headers"])
+    body = letter["body"]
+    if as_json:
+        described = {
+            **_without_bytes(row),
+            "headers": headers,
+            "body": None if as_hex else body_as_text(body),
+            "body_hex": body.hex(),
+            "actions": [plain(action) for action in actions],
+        }
+        print_json(described)
+        return
+    table = Table("", "", show_header=False, box=None)
+    for name, value in row.items():
+        if value is not None and name not in _NOT_SHOWN:
+            table.add_row(name, str(value))
+    for name, value in headers.items():
+        table.add_row(f"header {name}", json.dumps(value))
+    for action in actions:
+        command = f", as command {action['command_id']}" if action["command_id"] else ""
+        table.add_row(action["action"], f"{action['done_at']} by {action['done_by']}{command}")
+    print_table(table)
+    text = None if as_hex else body_as_text(body)
+    print(_hex_dump(body) if text is None else _indented(text))
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "replayed": summary.replayed,
+                "too_often": summary.too_often,
+                "discarded": summary.discarded,
+                "missing": summary.missing,
+                "interrupted": summary.interrupted,
+                "error": summary.failed,
+            }
+        )
+        return
+    print(f"replayed {summary.replayed}")
+    for letters, why in (
+        (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
+        (summary.discarded, "discarded, see --force"),
+        (summary.missing, "not found"),
+    ):
+        if letters:
+            print(f"not replayed: {_some(letters)}: {why}")
+
+
+def body_as_text(body: bytes) -> str | None:
+    """`body` as text, or None where it is none that a terminal could show."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    shown = text.replace("\n", "").replace("\t", "").replace("\r", "")
+    return text if shown.isprintable() else None
+
+
+def _without_bytes(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in _NOT_SHOWN}
+
+
+def _indented(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
+
+
+def _hex_dump(body: bytes) -> str:
+    lines = []
+    for start in range(0, len(body), _HEX_WIDTH):
+        piece = body[start : start + _HEX_WIDTH]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
+        lines.append(f"{start:08x}  {piece.hex(' '):<{3 * _HEX_WIDTH}} {text}")
+    return "\n".join(lines)
+
+
+def _some(letters: list[int]) -> str:
+    shown = ", ".join(map(str, letters[:10]))
+    return shown if len(letters) <= 10 else f"{shown} and {len(letters) - 10} more"

@@ -1,0 +1,172 @@
+"""What `dead-letters replay` does: choose letters, send them out, tell how far it is."""
+
+import asyncio
+import getpass
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from aio_pika.abc import AbstractChannel
+from asyncpg import Record
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress
+from yarl import URL
+
+from shared import logs, settings
+from shared.broker import Publisher
+from shared.cli import UserError, with_database
+from shared.commands import CancelCommand
+from shared.database import Database, connected
+from shared.lifecycle import Shutdown, stop_requested
+from shared.migrate import require_current
+from shared.settings import LogLevel, ServiceSettings
+from shared.topology import Topology
+from worker import letter_store
+from worker.deliveries import first_problem
+from worker.letter_reports import body_as_text
+from worker.letter_store import Filter, GroupBy
+from worker.replay import Options, Replayer, Summary, all_of, these, why_not
+
+T = TypeVar("T")
+Chosen = list[int] | Filter
+
+
+def operator() -> str:
+    """Who is recorded as having done it."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def replay(chosen: Chosen, options: Options) -> Summary:
+    """Send the chosen letters out; SIGINT and SIGTERM end it after what is in flight.
+
+    Raises InvalidSettings, SchemaError and ServiceUnavailable.
+    """
+
+    async def work(database: Database, replayer: Replayer) -> Summary:
+        stop = stop_requested()
+        letters, total, missing = await _choose(database, chosen)
+        with Progress(console=Console(stderr=True), disable=not _watched(), transient=True) as bar:
+            task = bar.add_task("replaying", total=total)
+            summary = await replayer.replay(letters, options, stop, done=lambda: bar.advance(task))
+        summary.missing = missing
+        summary.interrupted = stop.is_set() and summary.failed is None
+        return summary
+
+    return _with_replayer(work)
+
+
+async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
+    """The letters that a replay would send out now."""
+    letters, _, _ = await _choose(database, chosen)
+    return [letter async for letter in letters if force or why_not(letter) is None]
+
+
+def edit_one(letter_id: int, *, force: bool) -> UUID:
+    """Have the operator correct a letter's body, and send it out as a new command.
+
+    Raises UserError when nothing comes of it.
+    """
+    found = with_database(lambda database: letter_store.find_some(database, [letter_id]))
+    if not found:
+        raise UserError(f"dead letter {letter_id} not found")
+    (letter,) = found
+    if not force and (why := why_not(letter)):
+        raise UserError(f"dead letter {letter_id} was {why}; --force replays it all the same")
+    body = _edited(letter["body"])
+    command_id = uuid4()
+    corrected = _as_command(body, command_id)
+
+    async def work(_: Database, replayer: Replayer) -> None:
+        await replayer.replay_edited(letter, corrected, command_id, operator())
+
+    _with_replayer(work)
+    return command_id
+
+
+def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
+    configured = settings.load(ServiceSettings)
+    quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
+    logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
+    user = URL(configured.amqp_url.get_secret_value()).user or "guest"
+
+    async def run() -> T:
+        results: list[T] = []
+        async with connected(configured) as database:
+            await require_current(database)
+            publisher = Publisher(configured, "cancel-worker dead-letters")
+            topology = Topology(configured.topology_prefix)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    # Nothing is declared: an operator's user needs no right to do that.
+                    tasks.create_task(publisher.run(_declare_nothing))
+                    await publisher.wait_ready()
+                    results.append(
+                        await work(database, Replayer(database, publisher, topology, user))
+                    )
+                    raise Shutdown
+            except* Shutdown:
+                pass
+        return results[0]
+
+    return asyncio.run(run())
+
+
+async def _declare_nothing(_: AbstractChannel) -> None:
+    pass
+
+
+async def _choose(
+    database: Database, chosen: Chosen
+) -> tuple[AsyncIterator[Record], int, list[int]]:
+    """The letters, how many they are, and those that were asked for in vain."""
+    if isinstance(chosen, Filter):
+        counts = await letter_store.count(database, chosen, GroupBy.STATE)
+        return all_of(database, chosen), sum(row["letters"] for row in counts), []
+    found = await letter_store.find_some(database, chosen)
+    missing = sorted(set(chosen) - {letter["letter_id"] for letter in found})
+    return these(found), len(found), missing
+
+
+def _watched() -> bool:
+    return Console(stderr=True).is_terminal
+
+
+def _edited(body: bytes) -> str:
+    text = body_as_text(body)
+    if text is None:
+        raise UserError("the body is no text, and cannot be edited")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "command.json")
+        path.write_text(text)
+        try:
+            ended = subprocess.run([*shlex.split(editor), str(path)], check=False)
+        except OSError as error:
+            raise UserError(f"cannot start the editor {editor}: {error.strerror}") from None
+        edited = path.read_text()
+    if ended.returncode != 0 or edited == text:
+        raise UserError("nothing was changed, and nothing was sent")
+    return edited
+
+
+def _as_command(text: str, command_id: UUID) -> bytes:
+    try:
+        command = CancelCommand.model_validate_json(_with_id(text, command_id))
+    except ValidationError as error:
+        raise UserError(f"that is no cancel command: {first_problem(error)}") from None
+    return command.model_dump_json(exclude_none=True).encode()
+
+
+def _with_id(text: str, command_id: UUID) -> str:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return text
+    return json.dumps({**said, "command_id": str(command_id)}) if isinstance(said, dict) else text
