@@ -104,6 +104,9 @@ def _why(message: AbstractIncomingMessage, notes: Notes) -> tuple[str, str, str,
             keys = death.get("routing-keys")
             key = keys[0] if isinstance(keys, list) and keys else notes.routing_key
             exchange, key = str(death.get("exchange", "")), str(key)
+            if (notes.exchange, notes.routing_key) != (message.exchange, message.routing_key):
+                # Noted when we sent it on; the broker only knows how it came into this queue.
+                exchange, key = notes.exchange, notes.routing_key
             if reason == "delivery_limit":
                 error = f"queue {queue}: each worker that took it ended before it had settled it"
                 return DeadReason.DELIVERY_LIMIT, error, exchange, key
