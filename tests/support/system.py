@@ -33,11 +33,13 @@ Json = dict[str, Any]
 class System:
     """Starts programs against one database and one set of queue names, and ends them all."""
 
-    def __init__(self, database_url: str, amqp_url: str, directory: Path) -> None:
+    def __init__(
+        self, database_url: str, amqp_url: str, directory: Path, prefix: str | None = None
+    ) -> None:
         self.database_url = database_url
         self.amqp_url = amqp_url
         self.directory = directory
-        self.prefix = f"t{uuid4().hex[:12]}."
+        self.prefix = f"t{uuid4().hex[:12]}." if prefix is None else prefix
         self.topology = Topology(self.prefix)
         self.host = f"host-{uuid4().hex[:8]}"
         self._programs: list[Program] = []
@@ -77,7 +79,7 @@ class System:
             yield self
         finally:
             await self._end_all()
-            await self._delete_queues()
+            await self.delete_names()
             await self.http.close()
             await self.database.close()
             await connection.close()
@@ -255,11 +257,16 @@ class System:
             for host in self._hosts:
                 Cgroup(own / "cancel-worker" / host).remove()
 
-    async def _delete_queues(self) -> None:
-        names = [self.topology.cancel, self.topology.dead]
-        names += [self.topology.host(host) for host in self._hosts]
-        names += [self.topology.retry(delay) for delay in RETRY_DELAYS]
-        for name in names:
-            await self.channel.queue_delete(name)
-        for name in (self.topology.commands, self.topology.dead_exchange):
-            await self.channel.exchange_delete(name)
+    async def delete_names(self) -> None:
+        await delete_names(self.channel, self.topology, *self._hosts)
+
+
+async def delete_names(channel: AbstractChannel, topology: Topology, *hosts: str) -> None:
+    """Delete every queue and exchange, as if nobody had declared them yet."""
+    names = [topology.cancel, topology.dead]
+    names += [topology.host(host) for host in hosts]
+    names += [topology.retry(delay) for delay in RETRY_DELAYS]
+    for name in names:
+        await channel.queue_delete(name)
+    for name in (topology.commands, topology.dead_exchange):
+        await channel.exchange_delete(name)

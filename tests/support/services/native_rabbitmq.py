@@ -17,6 +17,7 @@ NODE_NAME = "run_cancel@localhost"
 EPMD_SECONDS = 10.0
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
+CTL_SECONDS = 60.0
 POLL_SECONDS = 0.05
 ERLANG_FLAGS = (
     "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -99,6 +100,25 @@ class PrivateRabbit:
         process = self._running()
         process.kill()
         process.wait()
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on this node and return what it printed. Raises ServerFailed."""
+        self._running()
+        # Beside the server script: on PATH, Debian has a wrapper that switches the user.
+        program = self._programs.server.with_name("rabbitmqctl")
+        done = subprocess.run(
+            [str(program), *arguments],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=CTL_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerFailed(f"rabbitmqctl {arguments[0]} failed:\n{done.stdout}")
+        return done.stdout
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

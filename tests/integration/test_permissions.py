@@ -1,0 +1,252 @@
+"""The broker permissions of docs/messages.md: enough for each user, and no more than that."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+from uuid import uuid4
+
+import aio_pika
+import pytest
+import pytest_asyncio
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+
+from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
+from shared.topology import CANCEL_KEY, Topology
+from tests.support.api import Api
+from tests.support.broker_users import Broker, broker_with_users, narrower
+from tests.support.program import Program
+from tests.support.rows import RUNNING, insert_run
+from tests.support.services import ServerFailed, Services, ServicesUnavailable
+from tests.support.shared_system import new_database
+from tests.support.system import System, delete_names
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NAMES: Final = Topology()
+ELSEWHERE: Final = str(RUNNING["host"])
+
+run_ids = count(1)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(broker_with_users())
+        except ServerFailed:
+            raise
+        except ServicesUnavailable as error:
+            pytest.skip(f"users need a broker of their own: {error}")
+        yield broker
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    broker: Broker,
+    services: Services,
+    template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[System]:
+    directory = tmp_path_factory.mktemp("permissions")
+    async with (
+        new_database(services, template) as database_url,
+        System(database_url, broker.url, directory, prefix="").running() as running,
+    ):
+        await running.delete_names()
+        yield running
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    api: Api
+    worker: Program
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def programs(system: System, broker: Broker) -> Programs:
+    """Gateway and worker, as their own users, on a broker where nothing is declared yet."""
+    gateway = await system.program(
+        "gateway", "serve", "--port", "0", AMQP_URL=broker.url_of("gateway")
+    )
+    url = str((await gateway.event("gateway_ready"))["url"])
+    worker = await system.worker(
+        env={"AMQP_URL": broker.url_of("worker")}, gateway_user="gateway", keep_dead_letters=True
+    )
+    await worker.event("keeping_dead_letters")
+    return Programs(Api(url, system.http, await system.token()), worker)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def publisher(broker: Broker, programs: Programs) -> AsyncIterator[AbstractChannel]:
+    async with await aio_pika.connect(broker.url_of("publisher")) as connection:
+        yield await connection.channel(on_return_raises=True)
+
+
+async def _publish(channel: AbstractChannel, run_id: int, **properties: Any) -> str:
+    command = {"command_id": str(uuid4()), "run_id": run_id, "requested_by": "merge-queue"}
+    exchange = await channel.get_exchange(NAMES.commands, ensure=False)
+    message = aio_pika.Message(
+        json.dumps(command).encode(),
+        message_id=str(command["command_id"]),
+        **{"type": CANCEL_TYPE, **properties},
+    )
+    await exchange.publish(message, CANCEL_KEY, mandatory=True)
+    return str(command["command_id"])
+
+
+async def test_gateway_and_worker_cancel_a_run(system: System, programs: Programs) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    assert (await programs.api.cancel(run_id)).status == 202
+
+    await system.status_becomes(run_id, "canceled")
+    (row,) = await system.cancellations(run_id)
+    assert (row["via"], row["publisher"]) == ("rest", "gateway")
+
+
+async def test_the_worker_may_retry_forward_and_keep_dead_letters(
+    system: System, programs: Programs, publisher: AbstractChannel
+) -> None:
+    early, elsewhere = next(run_ids), next(run_ids)
+    await insert_run(system.database, elsewhere, RUNNING)
+
+    command_id = await _publish(publisher, early)
+    await programs.worker.event("command_retried", run_id=early)
+    await system.add_run(early)
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+
+    command_id = await _publish(publisher, elsewhere)
+    await programs.worker.event("command_settled", command_id=command_id)
+    queue = await system.channel.get_queue(NAMES.host(ELSEWHERE))
+    message = await queue.get()
+    await message.ack()
+    assert message.message_id == command_id
+
+    await _publish(publisher, 1, type="something.else")
+    await programs.worker.event("dead_letters_kept")
+    assert await system.database.fetchval("SELECT reason FROM dead_letters") == "unknown_type"
+
+
+async def test_what_a_publisher_publishes_is_carried_out_and_recorded_as_its(
+    system: System, publisher: AbstractChannel
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    row = await system.outcome_of(await _publish(publisher, run_id, user_id="publisher"))
+
+    assert row["outcome"] == "canceled"
+    recorded = (row["via"], row["publisher"], row["requested_by"])
+    assert recorded == ("direct", "publisher", "merge-queue")
+
+
+async def test_a_publisher_cannot_pass_for_the_gateway(
+    system: System, publisher: AbstractChannel
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    row = await system.outcome_of(
+        await _publish(publisher, run_id, user_id="publisher", app_id=GATEWAY_APP_ID)
+    )
+
+    assert (row["via"], row["publisher"]) == ("direct", "publisher")
+
+
+async def test_a_publisher_cannot_claim_to_be_another_user(
+    system: System, publisher: AbstractChannel
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    with pytest.raises(ChannelPreconditionFailed, match="user_id"):
+        await _publish(publisher, run_id, user_id="gateway")
+
+    assert (await system.run(run_id))["status"] == "queued"
+
+
+async def _consume(channel: AbstractChannel, name: str) -> None:
+    taken: asyncio.Queue[object] = asyncio.Queue()
+    await (await channel.get_queue(name, ensure=False)).consume(taken.put, no_ack=True)
+
+
+async def _get(channel: AbstractChannel, name: str) -> None:
+    await (await channel.get_queue(name, ensure=False)).get(fail=False)
+
+
+async def _send(channel: AbstractChannel, exchange: str, key: str) -> None:
+    target = (
+        await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
+    )
+    await target.publish(aio_pika.Message(b"{}"), key, mandatory=True)
+
+
+Attempt = Callable[[AbstractChannel, str], Awaitable[object]]
+
+# Each is given a channel and the name of the host's queue.
+FORBIDDEN: Final[dict[str, Attempt]] = {
+    "consume commands": lambda channel, _: _consume(channel, NAMES.cancel),
+    "consume a host's queue": _consume,
+    "get dead letters": lambda channel, _: _get(channel, NAMES.dead),
+    "get from a retry queue": lambda channel, _: _get(channel, NAMES.retry(1)),
+    "publish a dead letter": lambda channel, _: _send(channel, NAMES.dead_exchange, NAMES.cancel),
+    "publish to a host's queue": lambda channel, host: _send(channel, "", host),
+    "publish to a retry queue": lambda channel, _: _send(channel, "", NAMES.retry(1)),
+    "publish past the exchange": lambda channel, _: _send(channel, "", NAMES.cancel),
+    "publish to another exchange": lambda channel, _: _send(channel, "amq.topic", CANCEL_KEY),
+    "declare a queue": lambda channel, _: channel.declare_queue("mine"),
+    "declare a queue without a name": lambda channel, _: channel.declare_queue(exclusive=True),
+    "declare the exchange": lambda channel, _: channel.declare_exchange(
+        NAMES.commands, aio_pika.ExchangeType.TOPIC, durable=True
+    ),
+    "delete the exchange": lambda channel, _: channel.exchange_delete(NAMES.commands),
+    "delete a queue": lambda channel, _: channel.queue_delete(NAMES.cancel),
+}
+
+
+@pytest.mark.parametrize("attempt", FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_a_publisher_can_do_nothing_else(
+    system: System, publisher: AbstractChannel, attempt: Attempt
+) -> None:
+    with pytest.raises(ChannelAccessRefused):
+        await attempt(publisher, NAMES.host(system.host))
+
+
+async def _work_as_gateway(channel: AbstractChannel, names: Topology) -> None:
+    await names.declare_exchange(channel)
+    await _send(channel, names.commands, CANCEL_KEY)
+
+
+async def _work_as_worker(channel: AbstractChannel, names: Topology) -> None:
+    await names.declare_worker(channel, "h1")
+    for queue in (names.cancel, names.host("h1"), names.dead):
+        await _get(channel, queue)
+    await _send(channel, names.dead_exchange, names.cancel)
+    await _send(channel, "", names.retry(1))
+
+
+WORK: Final = {"gateway": _work_as_gateway, "worker": _work_as_worker}
+NARROW: Final = Topology("narrow.")
+
+
+@pytest.mark.parametrize("user", ["gateway", "worker"])
+async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: str) -> None:
+    variants = narrower(user, NARROW, "h1")
+    broker.add_users({f"{user} {variant}": it for variant, it in variants.items()})
+    enough = []
+
+    for variant in variants:
+        async with await aio_pika.connect(broker.url_of(f"{user} {variant}")) as connection:
+            channel = await connection.channel(on_return_raises=True)
+            with suppress(ChannelAccessRefused):
+                await WORK[user](channel, NARROW)
+                enough.append(variant)
+        await delete_names(system.channel, NARROW, "h1")
+
+    assert enough == ["whole"]

@@ -1,0 +1,79 @@
+"""A broker of a test's own, with users that may do what docs/messages.md says, or less."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from yarl import URL
+
+from shared.topology import RETRY_DELAYS, Topology
+from tests.support.published import Permissions, permissions
+from tests.support.services import PrivateRabbit, Sandbox
+
+_PASSWORD: Final = "for-these-tests-alone"
+
+
+class Broker:
+    def __init__(self, sandbox: Sandbox) -> None:
+        """Raises ServicesUnavailable where no RabbitMQ is installed."""
+        self._sandbox = sandbox
+        self._rabbit = PrivateRabbit(sandbox)
+
+    @property
+    def url(self) -> str:
+        """The URL of a user who may do everything."""
+        return self._rabbit.url
+
+    def url_of(self, user: str) -> str:
+        return str(URL(self.url).with_user(user).with_password(_PASSWORD))
+
+    def start(self) -> None:
+        """Start it and follow the document."""
+        self._rabbit.start()
+        for user, patterns in permissions().items():
+            self._rabbit.ctl("add_user", user, _PASSWORD)
+            self._rabbit.ctl("set_permissions", user, *patterns)
+
+    def add_users(self, users: Mapping[str, Permissions]) -> None:
+        """Add many at once."""
+        definitions = {
+            "users": [{"name": user, "password": _PASSWORD, "tags": []} for user in users],
+            "permissions": [
+                {"user": user, "vhost": "/", **patterns._asdict()}
+                for user, patterns in users.items()
+            ],
+        }
+        file = self._sandbox.path / "definitions.json"
+        file.write_text(json.dumps(definitions))
+        self._rabbit.ctl("import_definitions", str(file))
+
+
+@contextmanager
+def broker_with_users() -> Iterator[Broker]:
+    with Sandbox() as sandbox:
+        broker = Broker(sandbox)
+        broker.start()
+        yield broker
+
+
+def narrower(user: str, names: Topology, host: str) -> dict[str, Permissions]:
+    """The document's permissions, and each that allows one operation on one name less."""
+    allowed = Permissions(
+        *(it.replace("runs", f"{names.prefix}runs") for it in permissions()[user])
+    )
+    concerned = [
+        *(names.commands, names.dead_exchange, names.cancel, names.dead, names.host(host)),
+        *(names.retry(delay) for delay in RETRY_DELAYS),
+        "amq.default",
+    ]
+    less = {
+        f"without {operation} {name}": allowed._replace(
+            **{operation: f"(?!^{re.escape(name)}$){pattern}"}
+        )
+        for operation, pattern in allowed._asdict().items()
+        for name in concerned
+        if re.search(pattern, name)
+    }
+    return {"whole": allowed, **less}

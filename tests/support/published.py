@@ -1,0 +1,36 @@
+"""What docs/messages.md tells others to run, cut out of it."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Final, NamedTuple
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+MESSAGES: Final = DOCS / "messages.md"
+
+
+class Permissions(NamedTuple):
+    """Patterns of names."""
+
+    configure: str
+    write: str
+    read: str
+
+
+def code_block(info: str) -> str:
+    """The one block that begins with ```INFO."""
+    (block,) = re.findall(
+        rf"^```{info}\n(.*?)^```$", MESSAGES.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return str(block)
+
+
+def permissions() -> dict[str, Permissions]:
+    """What the document's commands allow each broker user."""
+    allowed = {}
+    for line in code_block("sh permissions").splitlines():
+        if words := shlex.split(line, comments=True):
+            program, action, user, *patterns = words
+            assert (program, action) == ("rabbitmqctl", "set_permissions")
+            allowed[user] = Permissions(*patterns)
+    return allowed
