@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from shared.commands import CANCEL_TYPE, CancelCommand
 from worker.notes import Header, Notes
 
-_OURS: Final = frozenset(Header)
+_OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
 # RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
 _BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
 # Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
@@ -127,13 +127,22 @@ def _copy(message: AbstractIncomingMessage, notes: Notes, user: str) -> Message:
         content_encoding=_short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,
         correlation_id=_short(message.correlation_id),
-        message_id=_short(message.message_id),
+        message_id=_short(message.message_id) or _command_id(message.body),
         timestamp=message.timestamp,
         type=_short(message.type),
         app_id=_short(message.app_id),
         # By this the notes are known to be ours.
         user_id=user,
     )
+
+
+def _command_id(body: bytes) -> str | None:
+    """The id of a command that came without one: aiormq 7.2 would make up another, and then the
+    copy would not be its command's."""
+    try:
+        return str(CancelCommand.model_validate_json(body).command_id)
+    except ValidationError:
+        return None
 
 
 def _short(text: str | None) -> str | None:
