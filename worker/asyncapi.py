@@ -16,6 +16,12 @@ Json = dict[str, Any]
 # Of the AMQP bindings, which have versions of their own.
 _BINDING: Final[Mapping[str, str]] = {"bindingVersion": "0.3.0"}
 _ID: Final = "5f0c6f4e-8d0b-4a53-9a53-0c1f0d6c2b11"
+# A pattern too: the draft of JSON Schema that AsyncAPI builds on has no format for UUIDs.
+_UUID: Final[Mapping[str, str]] = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+}
 _JSON: Final = "application/json"
 _PERSISTENT: Final = 2
 
@@ -90,7 +96,7 @@ def document() -> Json:
         },
         "components": {
             "messages": {"cancel": _message()},
-            "schemas": {CancelCommand.__name__: CancelCommand.model_json_schema()},
+            "schemas": {CancelCommand.__name__: _payload()},
         },
     }
 
@@ -145,6 +151,12 @@ def _message() -> Json:
     }
 
 
+def _payload() -> Json:
+    schema = CancelCommand.model_json_schema()
+    schema["properties"]["command_id"] |= _UUID
+    return schema
+
+
 def _properties() -> Json:
     """The message's AMQP properties, as a JSON Schema."""
     text = {"type": "string", "maxLength": MAX_TEXT}
@@ -160,8 +172,7 @@ def _properties() -> Json:
             },
             "content_type": {"const": _JSON, "description": "For tools; the worker ignores it."},
             "message_id": {
-                "type": "string",
-                "format": "uuid",
+                **_UUID,
                 "description": "The `command_id` of the body.",
             },
             "correlation_id": {**text, "description": "Stands in the worker's log."},
