@@ -18,7 +18,7 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
 from shared.topology import CANCEL_KEY, Topology
 from tests.support.api import Api
-from tests.support.broker_users import Broker, broker_with_users, narrower
+from tests.support.broker_users import WORK, Broker, broker_with_users, get, narrower, send
 from tests.support.program import Program
 from tests.support.rows import RUNNING, insert_run
 from tests.support.services import ServerFailed, Services, ServicesUnavailable
@@ -133,6 +133,22 @@ async def test_the_worker_may_retry_forward_and_keep_dead_letters(
     assert await system.database.fetchval("SELECT reason FROM dead_letters") == "unknown_type"
 
 
+async def test_an_operator_replays_with_a_publishers_permissions(
+    system: System, programs: Programs, publisher: AbstractChannel, broker: Broker
+) -> None:
+    kept = sum(event["event"] == "dead_letters_kept" for event in programs.worker.events)
+    await _publish(publisher, 1, type="something.else")
+    await programs.worker.event("dead_letters_kept", count=kept + 1)
+
+    code, _, err = await system.cli(
+        *("worker", "dead-letters", "replay", "--all"),
+        env={"AMQP_URL": broker.url_of("publisher")},
+    )
+
+    assert code == 0, err
+    assert await system.database.fetchval("SELECT true FROM dead_letters WHERE state = 'replayed'")
+
+
 async def test_what_a_publisher_publishes_is_carried_out_and_recorded_as_its(
     system: System, publisher: AbstractChannel
 ) -> None:
@@ -176,30 +192,19 @@ async def _consume(channel: AbstractChannel, name: str) -> None:
     await (await channel.get_queue(name, ensure=False)).consume(taken.put, no_ack=True)
 
 
-async def _get(channel: AbstractChannel, name: str) -> None:
-    await (await channel.get_queue(name, ensure=False)).get(fail=False)
-
-
-async def _send(channel: AbstractChannel, exchange: str, key: str) -> None:
-    target = (
-        await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
-    )
-    await target.publish(aio_pika.Message(b"{}"), key, mandatory=True)
-
-
 Attempt = Callable[[AbstractChannel, str], Awaitable[object]]
 
 # Each is given a channel and the name of the host's queue.
 FORBIDDEN: Final[dict[str, Attempt]] = {
     "consume commands": lambda channel, _: _consume(channel, NAMES.cancel),
     "consume a host's queue": _consume,
-    "get dead letters": lambda channel, _: _get(channel, NAMES.dead),
-    "get from a retry queue": lambda channel, _: _get(channel, NAMES.retry(1)),
-    "publish a dead letter": lambda channel, _: _send(channel, NAMES.dead_exchange, NAMES.cancel),
-    "publish to a host's queue": lambda channel, host: _send(channel, "", host),
-    "publish to a retry queue": lambda channel, _: _send(channel, "", NAMES.retry(1)),
-    "publish past the exchange": lambda channel, _: _send(channel, "", NAMES.cancel),
-    "publish to another exchange": lambda channel, _: _send(channel, "amq.topic", CANCEL_KEY),
+    "get dead letters": lambda channel, _: get(channel, NAMES.dead),
+    "get from a retry queue": lambda channel, _: get(channel, NAMES.retry(1)),
+    "publish a dead letter": lambda channel, _: send(channel, NAMES.dead_exchange, NAMES.cancel),
+    "publish to a host's queue": lambda channel, host: send(channel, "", host),
+    "publish to a retry queue": lambda channel, _: send(channel, "", NAMES.retry(1)),
+    "publish past the exchange": lambda channel, _: send(channel, "", NAMES.cancel),
+    "publish to another exchange": lambda channel, _: send(channel, "amq.topic", CANCEL_KEY),
     "declare a queue": lambda channel, _: channel.declare_queue("mine"),
     "declare a queue without a name": lambda channel, _: channel.declare_queue(exclusive=True),
     "declare the exchange": lambda channel, _: channel.declare_exchange(
@@ -218,20 +223,12 @@ async def test_a_publisher_can_do_nothing_else(
         await attempt(publisher, NAMES.host(system.host))
 
 
-async def _work_as_gateway(channel: AbstractChannel, names: Topology) -> None:
-    await names.declare_exchange(channel)
-    await _send(channel, names.commands, CANCEL_KEY)
+async def test_a_publisher_can_see_how_long_a_queue_is(publisher: AbstractChannel) -> None:
+    queue = await publisher.declare_queue(NAMES.dead, passive=True)
+
+    assert queue.declaration_result.message_count is not None
 
 
-async def _work_as_worker(channel: AbstractChannel, names: Topology) -> None:
-    await names.declare_worker(channel, "h1")
-    for queue in (names.cancel, names.host("h1"), names.dead):
-        await _get(channel, queue)
-    await _send(channel, names.dead_exchange, names.cancel)
-    await _send(channel, "", names.retry(1))
-
-
-WORK: Final = {"gateway": _work_as_gateway, "worker": _work_as_worker}
 NARROW: Final = Topology("narrow.")
 
 

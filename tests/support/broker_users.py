@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+import aio_pika
+from aio_pika.abc import AbstractChannel
 from yarl import URL
 
-from shared.topology import RETRY_DELAYS, Topology
+from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
 from tests.support.published import Permissions, permissions
 from tests.support.services import PrivateRabbit, Sandbox
 
@@ -77,3 +79,30 @@ def narrower(user: str, names: Topology, host: str) -> dict[str, Permissions]:
         if re.search(pattern, name)
     }
     return {"whole": allowed, **less}
+
+
+async def get(channel: AbstractChannel, name: str) -> None:
+    await (await channel.get_queue(name, ensure=False)).get(fail=False)
+
+
+async def send(channel: AbstractChannel, exchange: str, key: str) -> None:
+    target = (
+        await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
+    )
+    await target.publish(aio_pika.Message(b"{}"), key, mandatory=True)
+
+
+async def _work_as_gateway(channel: AbstractChannel, names: Topology) -> None:
+    await names.declare_exchange(channel)
+    await send(channel, names.commands, CANCEL_KEY)
+
+
+async def _work_as_worker(channel: AbstractChannel, names: Topology) -> None:
+    await names.declare_worker(channel, "h1")
+    for queue in (names.cancel, names.host("h1"), names.dead):
+        await get(channel, queue)
+    await send(channel, names.dead_exchange, names.cancel)
+    await send(channel, "", names.retry(1))
+
+
+WORK: Final = {"gateway": _work_as_gateway, "worker": _work_as_worker}
