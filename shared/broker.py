@@ -194,7 +194,9 @@ class Publisher:
                 target = await _exchange(channel, exchange)
                 # aiormq 7.2 files pending confirms by message id: two in flight with the same
                 # one would get each other's answer.
-                alone = self._by_message_id.setdefault(message.message_id or "", asyncio.Lock())
+                alone = asyncio.Lock()
+                if message.message_id:  # else it makes one up
+                    alone = self._by_message_id.setdefault(message.message_id, alone)
                 async with alone:
                     await target.publish(message, routing_key, mandatory=True)
         except PublishError as error:
