@@ -21,6 +21,7 @@ from worker.launcher.api import LauncherApi, listen
 from worker.launches import Launches
 from worker.lenient import read_any_property
 from worker.notes import NoteReader
+from worker.outage import PostgresWatch
 from worker.stop import cgroup
 
 log = structlog.get_logger(__name__)
@@ -64,13 +65,16 @@ async def _serve(
     publisher = Publisher(settings, f"cancel-worker {host} publishing")
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
-    consumer = Consumer(canceler, publisher, topology, host, settings.prefetch, tasks, notes)
+    postgres = PostgresWatch(database)
+    consumer = Consumer(
+        canceler, publisher, topology, host, settings.prefetch, tasks, notes, postgres
+    )
 
     await launches.take_up()
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consumer.session))
     if settings.keep_dead_letters:
-        keeper = Keeper(database, topology, notes)
+        keeper = Keeper(database, topology, notes, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     try:
         api = LauncherApi(launches, canceler, runs_root)

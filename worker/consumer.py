@@ -14,11 +14,12 @@ The exception's class decides which:
 """
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 
 import structlog
 from aio_pika import Message
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from shared.broker import DECLARE_TIMEOUT, Publisher, lost_is_an_error, open_channel
@@ -31,6 +32,7 @@ from worker.cancel import Canceler, UnknownRun
 from worker.decision import CommandReused, Forward
 from worker.deliveries import DeadReason, Failure, Undeliverable
 from worker.notes import NoteReader, Notes, moved_back
+from worker.outage import PostgresWatch
 from worker.patience import until_available
 from worker.stop.ladder import StopFailed
 from worker.store import Origin
@@ -50,6 +52,7 @@ class Consumer:
         prefetch: int,
         tasks: asyncio.TaskGroup,
         notes: NoteReader,
+        postgres: PostgresWatch,
     ) -> None:
         self._canceler = canceler
         self._publisher = publisher
@@ -58,33 +61,51 @@ class Consumer:
         self._prefetch = prefetch
         self._tasks = tasks
         self._notes = notes
+        self._postgres = postgres
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     async def session(self, connection: AbstractConnection) -> None:
-        """Consume on `connection` until it closes; once `stop` was called, until canceled."""
+        """Consume on `connection` until it closes; once `stop` was called, until canceled.
+
+        While Postgres is away nothing is taken, also not by connecting anew.
+        """
         if not self._stopping.is_set():
-            await self._consume(connection)
+            await self._serve(connection)
         if self._stopping.is_set():
             # To return would mean to be connected anew, and each delivery that is not taken
             # counts against the delivery limit of its command.
             await asyncio.get_running_loop().create_future()
 
-    async def _consume(self, connection: AbstractConnection) -> None:
+    async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(DECLARE_TIMEOUT):
             channel = await open_channel(connection)
             await channel.set_qos(prefetch_count=self._prefetch)
             await self._topology.declare_worker(channel, self._host)
+        while not (self._stopping.is_set() or channel.is_closed):
+            await self._unless_over(channel, connection, self._postgres.answers())
+            if not (self._stopping.is_set() or channel.is_closed):
+                await self._consume(channel, connection)
+
+    async def _consume(self, channel: AbstractChannel, connection: AbstractConnection) -> None:
+        async with asyncio.timeout(DECLARE_TIMEOUT):
             queues = [
                 await channel.get_queue(name, ensure=False)
                 for name in (self._topology.cancel, self._topology.host(self._host))
             ]
             tags = [await queue.consume(self._take) for queue in queues]
         log.info("consuming", host=self._host)
-        await first_of(connection.closed(), channel.closed(), self._stopping.wait())
-        if self._stopping.is_set() and not channel.is_closed:
+        await self._unless_over(channel, connection, self._postgres.is_away())
+        if not channel.is_closed:
             for queue, tag in zip(queues, tags, strict=True):
                 await queue.cancel(tag)
+            if not self._stopping.is_set():
+                log.warning("consuming_paused", reason="Postgres is away")
+
+    async def _unless_over(
+        self, channel: AbstractChannel, connection: AbstractConnection, wait: Awaitable[None]
+    ) -> None:
+        await first_of(wait, connection.closed(), channel.closed(), self._stopping.wait())
 
     async def stop(self, timeout: float) -> None:
         """Take no more deliveries and give those in flight `timeout` seconds.

@@ -18,6 +18,7 @@ from shared.tasks import first_of
 from shared.topology import Topology
 from worker.letters import Letter, letter_of
 from worker.notes import NoteReader
+from worker.outage import PostgresWatch
 from worker.patience import until_available
 
 log = structlog.get_logger(__name__)
@@ -29,13 +30,20 @@ _AFTER_FAILURE = 5.0
 
 
 class Keeper:
-    def __init__(self, database: Database, topology: Topology, notes: NoteReader) -> None:
+    def __init__(
+        self, database: Database, topology: Topology, notes: NoteReader, postgres: PostgresWatch
+    ) -> None:
         self._database = database
         self._topology = topology
         self._notes = notes
+        self._postgres = postgres
 
     async def session(self, connection: AbstractConnection) -> None:
         """Keep what comes, until `connection` closes."""
+        # Letters that are taken while Postgres is away only wear out what deliveries they have.
+        await first_of(self._postgres.answers(), connection.closed())
+        if connection.is_closed:
+            return
         arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         async with asyncio.timeout(DECLARE_TIMEOUT):
             channel = await open_channel(connection)

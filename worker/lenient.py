@@ -17,7 +17,7 @@ from worker.notes import Header
 Decoder = Callable[[bytes], tuple[int, Any]]
 
 _MOST_NESTED: Final = 100
-"""Tables in tables; as many arrays may be among them. What is deeper cannot be sent on or stored."""
+"""Tables in tables, and arrays likewise. What is deeper cannot be sent on or stored."""
 
 
 def read_any_property() -> None:
