@@ -1,4 +1,4 @@
-"""The broker permissions of docs/messages.md: enough for each user, and no more than that."""
+"""The broker permissions of the README: enough for each user, and no more than that."""
 
 import asyncio
 import json

@@ -1,11 +1,12 @@
-"""What docs/messages.md tells others to run, cut out of it."""
+"""What the README and docs/messages.md tell others to run, cut out of them."""
 
 import re
 import shlex
 from pathlib import Path
 from typing import Final, NamedTuple
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
+README: Final = Path(__file__).parents[2] / "README.md"
+DOCS: Final = README.parent / "docs"
 MESSAGES: Final = DOCS / "messages.md"
 
 
@@ -19,9 +20,8 @@ class Permissions(NamedTuple):
 
 def code_block(info: str) -> str:
     """The one block that begins with ```INFO."""
-    (block,) = re.findall(
-        rf"^```{info}\n(.*?)^```$", MESSAGES.read_text(), re.DOTALL | re.MULTILINE
-    )
+    text = README.read_text() + MESSAGES.read_text()
+    (block,) = re.findall(rf"^```{info}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return str(block)
 
 
