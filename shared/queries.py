@@ -110,9 +110,11 @@ LIST_CANCELLATIONS: Final = """
 LOCK_RUN: Final = """
     SELECT r.*,
            extract(epoch FROM r.stop_deadline - clock_timestamp())::float8 AS grace_left,
+           h.abandoned_at IS NOT NULL AS host_abandoned,
            c.run_id AS command_run_id,
            c.outcome AS command_outcome
       FROM runs r
+      LEFT JOIN hosts h ON h.host = r.host
       LEFT JOIN cancellations c ON c.command_id = $2
      WHERE r.run_id = $1
        FOR UPDATE OF r
@@ -147,7 +149,7 @@ RECORD_CANCELED: Final = """
     RETURNING run_id
 """
 
-# What an earlier, failed stop left as evidence is kept under `earlier`.
+# What the first of several failed stops left as evidence is kept under `earlier`.
 # A command's row is written with its result or, for a stop, with none yet. Only an open or a
 # failed one may change: a repeat of a finished command leaves it as it is.
 RECORD_COMMAND: Final = """
@@ -159,8 +161,9 @@ RECORD_COMMAND: Final = """
     ON CONFLICT (command_id) DO UPDATE
        SET outcome = excluded.outcome,
            finished_at = excluded.finished_at,
-           evidence = excluded.evidence || CASE c.evidence
-               WHEN '{}' THEN '{}' ELSE jsonb_build_object('earlier', c.evidence)
+           evidence = CASE WHEN excluded.outcome IS NULL THEN c.evidence
+               ELSE excluded.evidence || CASE c.evidence WHEN '{}' THEN '{}'
+               ELSE jsonb_build_object('earlier', coalesce(c.evidence -> 'earlier', c.evidence)) END
            END
      WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
     RETURNING c.command_id
@@ -170,9 +173,8 @@ RECORD_COMMAND: Final = """
 CLOSE_COMMANDS: Final = """
     UPDATE cancellations
        SET outcome = $2, finished_at = clock_timestamp(),
-           evidence = $3::jsonb || CASE evidence
-               WHEN '{}' THEN '{}' ELSE jsonb_build_object('earlier', evidence)
-           END
+           evidence = $3::jsonb || CASE evidence WHEN '{}' THEN '{}'
+               ELSE jsonb_build_object('earlier', coalesce(evidence -> 'earlier', evidence)) END
      WHERE run_id = $1 AND (outcome IS NULL OR outcome = 'stop_failed')
 """
 
@@ -218,13 +220,25 @@ IS_BEING_STOPPED: Final = """
     )
 """
 
-RECORD_LOST: Final = """
+RECORD_LAUNCHER_DIED: Final = """
     UPDATE runs
-       SET status = 'error', finished_at = clock_timestamp(), error = $3
+       SET status = 'error', finished_at = clock_timestamp(),
+           error = 'the launcher died without reporting an exit code',
+           loss = jsonb_build_object('cause', 'launcher_died', 'noticed_at', clock_timestamp())
      WHERE run_id = $1 AND launch_id = $2 AND status = 'running'
     RETURNING run_id
 """
 
+# What a look for the processes of a lost run came to. The latest one counts.
+RECORD_LEFTOVERS: Final = """
+    UPDATE runs SET loss = loss || $2::jsonb WHERE run_id = $1 AND status = 'error'
+"""
+
 LIST_RUNNING_ON_HOST: Final = """
     SELECT * FROM runs WHERE host = $1 AND status = 'running'
+"""
+
+LIST_UNPROVED_ON_HOST: Final = """
+    SELECT * FROM runs
+     WHERE host = $1 AND boot_id = $2 AND status = 'error' AND loss ->> 'proof' IS NULL
 """

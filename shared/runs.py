@@ -1,5 +1,6 @@
 """A run as the database has it."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +40,8 @@ class Run:
     stop_deadline: datetime | None
     exit_code: int | None
     error: str | None
+    leftovers_possible: bool
+    """Whether it was lost, and processes of it may live."""
     process: RunProcess | None
 
     @classmethod
@@ -55,6 +58,8 @@ class Run:
             stop_deadline=row["stop_deadline"],
             exit_code=row["exit_code"],
             error=row["error"],
+            leftovers_possible=row["loss"] is not None
+            and json.loads(row["loss"]).get("proof") is None,
             process=_process(row),
         )
 

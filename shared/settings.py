@@ -144,6 +144,12 @@ class WorkerSettings(ServiceSettings):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Name of this runner host; its queue is `runs.cancel.host.<name>`",
     )
+    host_heartbeat: Seconds = Field(
+        5.0,
+        le=3600,
+        description="How often the worker records that its host is up, seconds; after three missed "
+        "ones it counts as silent",
+    )
     worker_socket: Path = Field(
         default_factory=default_socket,
         description="Unix socket for `cancel-exec`",

@@ -4,10 +4,10 @@
       │ claim (launcher)                       ▲
       ▼                                        │ proof
     running ── cancel ──▶ canceling ───────────┘
-      │                       ▲
-      ├─ exit 0 ▶ pass        │
-      ├─ exit ≠ 0 ▶ fail      └ a completion never leaves `canceling`;
-      └─ runner lost ▶ error    a stop that fails stays here until it is taken up again
+      │                       │ a completion never leaves `canceling`;
+      ├─ exit 0 ▶ pass        │ a stop that fails stays here until it is taken up again
+      ├─ exit ≠ 0 ▶ fail      │
+      └─ runner lost ▶ error ◀┘ host abandoned by an operator: there will be no proof
 
 Every arrow is one guarded statement in `shared.queries`.
 """
@@ -38,6 +38,10 @@ class Outcome(StrEnum):
     CANCELED = "canceled"
     NO_OP = "no_op"
     STOP_FAILED = "stop_failed"
+    LEFTOVERS_STOPPED = "leftovers_stopped"
+    """The run was lost before, and what still lived of it is stopped now."""
+    ABANDONED = "abandoned"
+    """The run's host was given up: nobody knows what became of its processes."""
 
 
 class Via(StrEnum):
@@ -62,3 +66,22 @@ class Proof(StrEnum):
     CGROUP_EMPTY = "cgroup_empty"
     SCANS_EMPTY = "scans_empty"
     HOST_REBOOTED = "host_rebooted"
+
+
+class LossCause(StrEnum):
+    """Why a run ended without a result."""
+
+    LAUNCHER_DIED = "launcher_died"
+    HOST_REBOOTED = "host_rebooted"
+    HOST_ABANDONED = "host_abandoned"
+
+
+class HostState(StrEnum):
+    """What is known of a runner host."""
+
+    UP = "up"
+    SILENT = "silent"
+    """Its worker missed three beats."""
+    LEFT = "left"
+    """Its worker was stopped in good order; runs may live on there."""
+    ABANDONED = "abandoned"

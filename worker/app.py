@@ -1,6 +1,8 @@
 """The worker's composition root: what is made, from what, and in which order it starts and ends."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +19,15 @@ from shared.topology import Topology
 from worker.cancel import Canceler, StopLimits
 from worker.consumer import Consumer
 from worker.keeper import Keeper
-from worker.launcher.api import LauncherApi, listen
+from worker.launcher.api import LauncherApi, listen, refuse_second
 from worker.launches import Launches
 from worker.lenient import read_any_property
+from worker.losses import Losses
 from worker.notes import NoteReader
 from worker.outage import PostgresWatch
+from worker.presence import Presence
 from worker.stop import cgroup
+from worker.stop.identity import boot_id
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +58,14 @@ async def _serve(
 ) -> None:
     topology = Topology(settings.topology_prefix)
     host = settings.host_name
+    presence = Presence(database, host, boot_id(), settings.host_heartbeat)
     canceler = Canceler(database, host, StopLimits(settings.grace_seconds, settings.kill_wait))
+    losses = Losses(database, host, tasks, settings.kill_wait)
     launches = Launches(
         database,
         host,
         runs_root,
-        tasks,
+        losses,
         cgroup_required=settings.containment is ContainmentPolicy.CGROUP,
     )
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
@@ -67,24 +74,24 @@ async def _serve(
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
     consumer = Consumer(
-        canceler, publisher, topology, host, settings.prefetch, tasks, notes, postgres
+        canceler, publisher, topology, host, settings.prefetch, tasks, notes, postgres, presence
     )
 
-    await launches.take_up()
+    with _listening_at(settings.worker_socket):
+        refuse_second(settings.worker_socket)
+    await presence.register()
+    await losses.take_up()
+    tasks.create_task(presence.keep_up(returned=losses.take_up))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consumer.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, notes, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
-    try:
-        api = LauncherApi(launches, canceler, runs_root)
+    api = LauncherApi(launches, canceler, runs_root)
+    with _listening_at(settings.worker_socket):
         socket = await listen(
             api.app(), settings.worker_socket, int(settings.worker_socket_mode, 8)
         )
-    except OSError as error:
-        raise UserError(
-            f"cannot listen on {settings.worker_socket}: {error.strerror or error}"
-        ) from None
     await publisher.wait_ready()
     # Only now: until here there is nothing to finish, and a signal may end the process at once.
     stop = stop_requested()
@@ -93,6 +100,15 @@ async def _serve(
     log.info("worker_stopping")
     await consumer.stop(settings.worker_shutdown_timeout)
     await socket.cleanup()
+    await presence.leave()
+
+
+@contextmanager
+def _listening_at(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot listen on {path}: {error.strerror or error}") from None
 
 
 def _runs_root(settings: WorkerSettings) -> Path | None:

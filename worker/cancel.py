@@ -1,9 +1,7 @@
 """The way of one command: decide → stop → record."""
 
 import asyncio
-import errno
 import signal
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -13,7 +11,6 @@ import structlog
 
 from shared.commands import CancelCommand
 from shared.database import Connection, Database
-from shared.errors import ServiceUnavailable
 from shared.runs import Run, RunProcess
 from shared.states import Outcome
 from worker import store
@@ -25,16 +22,16 @@ from worker.decision import (
     Repeat,
     ResumeStop,
     Situation,
+    StopLeftovers,
     Verdict,
     judge,
 )
 from worker.patience import until_available
-from worker.stop import ladder
-from worker.stop.evidence import Evidence, host_rebooted, never_started
+from worker.stop.evidence import Ended, Evidence, host_rebooted, never_started
 from worker.stop.identity import boot_id
 from worker.stop.ladder import StopFailed, StopPlan
 from worker.store import Origin
-from worker.trees import tree_of
+from worker.trees import stop_tree
 
 log = structlog.get_logger(__name__)
 
@@ -53,11 +50,12 @@ class StopLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """A stop that this worker is carrying out."""
+    """A stop that this worker is carrying out, of a run or of what a lost run left."""
 
     run: Run
     process: RunProcess
     deadline: float
+    leftovers: bool = False
     escalate: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,8 +74,8 @@ class Canceler:
     async def cancel(self, command: CancelCommand, origin: Origin) -> Outcome | Forward:
         """Carry out `command` until its outcome is recorded, or say to which host it must go.
 
-        Safe to repeat, also after being cut off anywhere. Raises UnknownRun, CommandReused and
-        StopFailed.
+        Safe to repeat, also after being cut off anywhere. Raises UnknownRun, CommandReused,
+        HostAbandoned and StopFailed.
         """
         while True:
             step = await until_available(partial(self._decide, command, origin))
@@ -110,7 +108,7 @@ class Canceler:
                     default_grace=self._limits.default_grace,
                 )
                 under_way = self._stops.get(command.run_id)
-                if under_way is not None and isinstance(verdict, ResumeStop):
+                if under_way is not None and isinstance(verdict, ResumeStop | StopLeftovers):
                     return await self._join(connection, command, origin, situation, under_way)
                 await self._write(connection, command, origin, verdict)
             return self._next(situation.run, verdict)
@@ -151,6 +149,8 @@ class Canceler:
                 if command.force:
                     await store.escalate_stop(connection, command.run_id)
                 await record(None, {})
+            case StopLeftovers():
+                await record(None, {})
 
     def _next(self, run: Run, verdict: Verdict) -> Outcome | Forward | _Stop:
         match verdict:
@@ -166,40 +166,55 @@ class Canceler:
                 stop = _Stop(run, process, deadline=monotonic() + grace)
                 self._stops[run.run_id] = stop
                 return stop
+            case StopLeftovers(process):
+                stop = _Stop(run, process, deadline=monotonic(), leftovers=True)
+                self._stops[run.run_id] = stop
+                return stop
 
     async def _carry_out(self, stop: _Stop) -> Outcome:
         run_id = stop.run.run_id
         try:
             evidence = await until_available(partial(self._stop, stop))
-            await until_available(partial(self._record_canceled, run_id, evidence))
+            return await until_available(partial(self._record, stop, evidence))
         except StopFailed as failure:
-            await until_available(partial(self._record_failed, run_id, failure.evidence))
+            await until_available(partial(self._record_failed, stop, failure.evidence))
             raise
         finally:
             del self._stops[run_id]
             stop.done.set()
-        log.info(
-            "run_canceled", run_id=run_id, ended=evidence.ended, duration_ms=evidence.duration_ms
-        )
-        return Outcome.CANCELED
 
     async def _stop(self, stop: _Stop) -> Evidence:
         if stop.process.boot_id != self._boot_id:
             return host_rebooted()
         plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._limits.kill_wait)
-        try:
-            with closing(tree_of(stop.process)) as tree:
-                return await ladder.stop(tree, plan, stop.escalate)
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                raise ServiceUnavailable(f"this host: {error.strerror}") from error
-            raise
+        return await stop_tree(stop.process, plan, stop.escalate)
 
-    async def _record_canceled(self, run_id: int, evidence: Evidence) -> None:
+    async def _record(self, stop: _Stop, evidence: Evidence) -> Outcome:
+        run_id = stop.run.run_id
+        outcome = _outcome(stop, evidence)
         async with self._database.transaction() as connection:
-            await store.record_canceled(connection, run_id)
-            await store.close_commands(connection, run_id, Outcome.CANCELED, evidence)
+            # Not there to be canceled any more: its host was abandoned during the stop.
+            lost = stop.leftovers or not await store.record_canceled(connection, run_id)
+            if lost:
+                await store.record_leftovers(connection, stop.run.run_id, evidence)
+            await store.close_commands(connection, run_id, outcome, evidence)
+        log.info(
+            "leftovers_stopped" if lost else "run_canceled",
+            run_id=run_id,
+            ended=evidence.ended,
+            duration_ms=evidence.duration_ms,
+        )
+        return outcome
 
-    async def _record_failed(self, run_id: int, evidence: Evidence) -> None:
+    async def _record_failed(self, stop: _Stop, evidence: Evidence) -> None:
         async with self._database.transaction() as connection:
-            await store.close_commands(connection, run_id, Outcome.STOP_FAILED, evidence)
+            if stop.leftovers:
+                await store.record_leftovers(connection, stop.run.run_id, evidence)
+            await store.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
+
+
+def _outcome(stop: _Stop, evidence: Evidence) -> Outcome:
+    if not stop.leftovers:
+        return Outcome.CANCELED
+    gone_before = evidence.ended is Ended.ALREADY_GONE
+    return Outcome.NO_OP if gone_before else Outcome.LEFTOVERS_STOPPED

@@ -17,6 +17,7 @@ from shared.states import RunStatus
 from worker import reports
 from worker.app import serve as serve_worker
 from worker.asyncapi import document as asyncapi_document
+from worker.host_cli import hosts
 from worker.letter_cli import dead_letters
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 runs = typer.Typer(help="Runs as the database has them.")
 app.add_typer(runs, name="runs")
+app.add_typer(hosts, name="hosts")
 app.add_typer(dead_letters, name="dead-letters")
 
 RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]

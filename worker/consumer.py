@@ -5,8 +5,8 @@ The exception's class decides which:
 
     no exception                     ack
     Forward to another host          publish there, ack
-    UnknownRun, any unexpected one   publish to the next retry queue, after the last to the dead
-                                     letters, ack
+    UnknownRun, HostAbandoned,       publish to the next retry queue, after the last to the dead
+    any unexpected one               letters, ack
     Undeliverable, CommandReused,
     StopFailed                       publish to the dead letters with the reason, ack
     ServiceUnavailable               never seen here: below us, work waits until it gets through
@@ -29,11 +29,12 @@ from shared.tasks import first_of
 from shared.topology import RETRY_DELAYS, Topology
 from worker import deliveries
 from worker.cancel import Canceler, UnknownRun
-from worker.decision import CommandReused, Forward
+from worker.decision import CommandReused, Forward, HostAbandoned
 from worker.deliveries import DeadReason, Failure, Undeliverable
 from worker.notes import NoteReader, Notes, moved_back
 from worker.outage import PostgresWatch
 from worker.patience import until_available
+from worker.presence import Presence
 from worker.stop.ladder import StopFailed
 from worker.store import Origin
 
@@ -41,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class Consumer:
-    """Takes commands from the shared queue and from this host's own."""
+    """Takes commands from the shared queue, this host's own, and those of abandoned hosts."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Consumer:
         tasks: asyncio.TaskGroup,
         notes: NoteReader,
         postgres: PostgresWatch,
+        presence: Presence,
     ) -> None:
         self._canceler = canceler
         self._publisher = publisher
@@ -62,6 +64,7 @@ class Consumer:
         self._tasks = tasks
         self._notes = notes
         self._postgres = postgres
+        self._presence = presence
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
@@ -88,18 +91,20 @@ class Consumer:
                 await self._consume(channel, connection)
 
     async def _consume(self, channel: AbstractChannel, connection: AbstractConnection) -> None:
+        """Consume until Postgres is away, or other hosts are abandoned than before."""
+        given_up, changed = self._presence.given_up()
         async with asyncio.timeout(DECLARE_TIMEOUT):
-            queues = [
-                await channel.get_queue(name, ensure=False)
-                for name in (self._topology.cancel, self._topology.host(self._host))
-            ]
+            queues = [await channel.get_queue(self._topology.cancel, ensure=False)]
+            for host in (self._host, *sorted(given_up)):
+                queues.append(await self._topology.declare_host(channel, host))
             tags = [await queue.consume(self._take) for queue in queues]
-        log.info("consuming", host=self._host)
-        await self._unless_over(channel, connection, self._postgres.is_away())
+        log.info("consuming", host=self._host, abandoned=sorted(given_up))
+        over = first_of(self._postgres.is_away(), changed.wait())
+        await self._unless_over(channel, connection, over)
         if not channel.is_closed:
             for queue, tag in zip(queues, tags, strict=True):
                 await queue.cancel(tag)
-            if not self._stopping.is_set():
+            if not (self._stopping.is_set() or changed.is_set()):
                 log.warning("consuming_paused", reason="Postgres is away")
 
     async def _unless_over(
@@ -165,6 +170,8 @@ class Consumer:
             await self._bury(message, notes, Failure(DeadReason.COMMAND_REUSED, str(error)))
         except StopFailed as error:
             await self._bury(message, notes, Failure(DeadReason.STOP_FAILED, str(error)))
+        except HostAbandoned as error:
+            await self._retry(message, notes, Failure(DeadReason.HOST_ABANDONED, str(error)))
         except UnknownRun as error:
             await self._retry(message, notes, Failure(DeadReason.UNKNOWN_RUN, str(error)))
         except Exception as error:

@@ -13,6 +13,7 @@ class Situation:
     """A locked run, and what is on record of the command at hand."""
 
     run: Run
+    host_abandoned: bool
     grace_left: float | None
     command_run_id: int | None
     command_outcome: Outcome | None
@@ -60,7 +61,21 @@ class ResumeStop:
     grace_left: float
 
 
-Verdict = Repeat | CancelQueued | NoOp | Forward | BeginStop | ResumeStop
+@dataclass(frozen=True, slots=True)
+class StopLeftovers:
+    """The run is lost, and nobody made sure yet that nothing of it lives."""
+
+    process: RunProcess
+
+
+Verdict = Repeat | CancelQueued | NoOp | Forward | BeginStop | ResumeStop | StopLeftovers
+
+
+class HostAbandoned(Exception):
+    """The host was given up in the moment in which the run was claimed there."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"host {host} is abandoned, but a run of it is not")
 
 
 class CommandReused(Exception):
@@ -73,19 +88,24 @@ class CommandReused(Exception):
 def judge(
     situation: Situation, command: CancelCommand, *, host: str, default_grace: float
 ) -> Verdict:
-    """Decide what `command` asks of the worker on `host`. Raises CommandReused."""
+    """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned."""
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
         raise CommandReused(command.command_id)
-    if situation.command_outcome in (Outcome.CANCELED, Outcome.NO_OP):
+    if situation.command_outcome not in (None, Outcome.STOP_FAILED):
         return Repeat(situation.command_outcome)
     if run.status is RunStatus.QUEUED:
         return CancelQueued()
-    if run.status.is_terminal:
+    if run.status.is_terminal and (situation.host_abandoned or not run.leftovers_possible):
         return NoOp(run.status)
-    assert run.process is not None  # noqa: S101 - a CHECK holds it for running and canceling
+    assert run.process is not None  # noqa: S101 - a CHECK holds it for running, canceling, error
+    if situation.host_abandoned:
+        # Not forwarded: whoever consumes that host's queue now would only do the same.
+        raise HostAbandoned(run.process.host)
     if run.process.host != host:
         return Forward(run.process.host)
+    if run.status.is_terminal:
+        return StopLeftovers(run.process)
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     return ResumeStop(run.process, 0 if command.force else max(0.0, situation.grace_left or 0.0))

@@ -36,6 +36,7 @@ class DeadReason(StrEnum):
     COMMAND_REUSED = "command_reused"
     UNKNOWN_RUN = "unknown_run"
     STOP_FAILED = "stop_failed"
+    HOST_ABANDONED = "host_abandoned"
     INTERNAL_ERROR = "internal_error"
     DELIVERY_LIMIT = "delivery_limit"
     FOREIGN = "foreign"

@@ -1,6 +1,5 @@
-"""Runs as their launchers see them: claimed, completed, lost."""
+"""Runs as their launchers see them: claimed and completed."""
 
-import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,15 +12,14 @@ from shared.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
 from worker import store
-from worker.patience import until_available
+from worker.losses import Losses
 from worker.stop.cgroup import Cgroup, path_of
-from worker.stop.identity import Identity, ProcessHandle, boot_id, read_stat
+from worker.stop.identity import Identity, boot_id, read_stat
 from worker.stop.watch import EndWatch
 
 log = structlog.get_logger(__name__)
 
-# Seconds. A launcher's last words may still be on their way to us when it dies.
-_LAST_WORDS = 0.5
+# Seconds.
 _DISCARD_WAIT = 1.0
 
 
@@ -60,7 +58,7 @@ class ContainmentFailed(Exception):
 
 
 class Launches:
-    """Claims runs for waiting children and watches over their launchers.
+    """Claims runs for waiting children, and records how they ended.
 
     `runs_root` is where runs get their cgroups, None to go without. With `cgroup_required`, a
     process that cannot be put into one is not started.
@@ -71,7 +69,7 @@ class Launches:
         database: Database,
         host: str,
         runs_root: Path | None,
-        tasks: asyncio.TaskGroup,
+        losses: Losses,
         *,
         cgroup_required: bool,
     ) -> None:
@@ -79,7 +77,7 @@ class Launches:
         self._host = host
         self._runs_root = runs_root
         self._cgroup_required = cgroup_required
-        self._tasks = tasks
+        self._losses = losses
         self._boot_id = boot_id()
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
@@ -111,7 +109,7 @@ class Launches:
             # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
             # a run that is not claimed yet cannot be recorded as lost.
             if claimed is not False:
-                self._watch(run_id, process)
+                self._losses.watch(run_id, process)
         if not claimed:
             if run is not None and (earlier := _claim_for(child, run, process)):
                 return earlier
@@ -149,17 +147,6 @@ class Launches:
         log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
         return Completed(RunStatus(status), stopping)
 
-    async def take_up(self) -> None:
-        """Watch over the launchers of an earlier worker's runs on this host."""
-
-        async def running() -> list[Run]:
-            async with self._database.connection() as connection:
-                return await store.running_on(connection, self._host)
-
-        for run in await until_available(running):
-            if run.process is not None:
-                self._watch(run.run_id, run.process)
-
     def _contain(self, run_id: int, child: Identity) -> Cgroup | None:
         if self._runs_root is None:
             return None
@@ -189,43 +176,6 @@ class Launches:
             await watch.wait(_DISCARD_WAIT)
         watch.close()
         cgroup.remove()
-
-    def _watch(self, run_id: int, process: RunProcess) -> None:
-        self._tasks.create_task(self._watch_launcher(run_id, process))
-
-    async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
-        """Wait until the launcher is gone, then see to it that the run does not stay `running`."""
-        if process.boot_id == self._boot_id:
-            launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
-            if handle := ProcessHandle.open(launcher):
-                await _ended(handle)
-            await asyncio.sleep(_LAST_WORDS)
-            why = "the launcher died without reporting an exit code"
-        else:
-            why = "the host was rebooted while the run was running"
-
-        async def record() -> bool:
-            async with self._database.connection() as connection:
-                return await store.record_lost(connection, run_id, process.launch_id, why)
-
-        if await until_available(record):
-            # Nobody is left to say how the job ended, and a job may have killed its launcher so
-            # as to be out of reach of a cancel.
-            if process.cgroup is not None:
-                Cgroup(Path(process.cgroup)).kill()
-            log.warning("run_lost", run_id=run_id, why=why)
-
-
-async def _ended(handle: ProcessHandle) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    # A pidfd is readable once its process has ended (pidfd_open(2)).
-    loop.add_reader(handle.fd, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(handle.fd)
-        handle.close()
 
 
 def _require_same(child: Identity, before: Path | None) -> None:

@@ -11,6 +11,7 @@ from shared import cli
 from shared.commands import BIGINT_MAX
 from shared.errors import ServiceUnavailable
 from worker import letter_reports, letter_store, replays
+from worker.audit import operator
 from worker.letter_store import Filter, GroupBy, LetterState
 from worker.replay import Options, Summary
 
@@ -137,7 +138,7 @@ def replay(
         letters = cli.with_database(partial(replays.would_go, chosen=chosen, force=force))
         letter_reports.print_letters(letters, as_json=json)
         return
-    options = Options(by=replays.operator(), rate=rate, force=force)
+    options = Options(by=operator(), rate=rate, force=force)
     _finish(replays.replay(chosen, options), json)
 
 
@@ -148,7 +149,7 @@ def discard(
     ],
 ) -> None:
     """Mark dead letters as not to be replayed. They are kept, and who did it is recorded."""
-    done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=replays.operator()))
+    done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
     for letter in sorted(done):
         print(f"dead letter {letter} discarded")
     if missing := sorted(set(ids) - done):

@@ -1,7 +1,6 @@
 """What `dead-letters replay` does: choose letters, send them out, tell how far it is."""
 
 import asyncio
-import getpass
 import json
 import os
 import shlex
@@ -29,6 +28,7 @@ from shared.migrate import require_current
 from shared.settings import LogLevel, ServiceSettings
 from shared.topology import Topology
 from worker import letter_store
+from worker.audit import operator
 from worker.deliveries import first_problem
 from worker.letter_reports import body_as_text
 from worker.letter_store import Filter, GroupBy
@@ -36,11 +36,6 @@ from worker.replay import Options, Replayer, Summary, all_of, these, why_not
 
 T = TypeVar("T")
 Chosen = list[int] | Filter
-
-
-def operator() -> str:
-    """Who is recorded as having done it."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def replay(chosen: Chosen, options: Options) -> Summary:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from asyncpg import Record
 from rich.table import Table
 
 from shared import queries
@@ -24,7 +25,7 @@ async def find_run(database: Database, run_id: int) -> dict[str, Any] | None:
         if run is None:
             return None
         cancellations = await connection.fetch(queries.LIST_CANCELLATIONS, run_id)
-    return plain(run) | {
+    return _described(run) | {
         "cancellations": [
             plain(row) | {"evidence": json.loads(row["evidence"])} for row in cancellations
         ]
@@ -35,7 +36,12 @@ async def list_runs(
     database: Database, status: RunStatus | None, limit: int
 ) -> list[dict[str, Any]]:
     async with database.connection() as connection:
-        return [plain(row) for row in await connection.fetch(queries.LIST_RUNS, status, limit)]
+        rows = await connection.fetch(queries.LIST_RUNS, status, limit)
+    return [_described(row) for row in rows]
+
+
+def _described(run: Record) -> dict[str, Any]:
+    return plain(run) | {"loss": json.loads(run["loss"]) if run["loss"] else None}
 
 
 def print_run(run: dict[str, Any], *, as_json: bool) -> None:
@@ -45,7 +51,7 @@ def print_run(run: dict[str, Any], *, as_json: bool) -> None:
     table = Table("", "", show_header=False, box=None)
     for name, value in run.items():
         if value is not None and name != "cancellations":
-            table.add_row(name, str(value))
+            table.add_row(name, json.dumps(value, indent=2) if name == "loss" else str(value))
     for cancellation in run["cancellations"]:
         table.add_section()
         for name in ("command_id", "via", "requested_by", "reason", "outcome"):

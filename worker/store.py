@@ -27,6 +27,7 @@ async def lock_run(connection: Connection, command: CancelCommand) -> Situation 
         return None
     return Situation(
         run=Run.from_record(row),
+        host_abandoned=row["host_abandoned"],
         grace_left=row["grace_left"],
         command_run_id=row["command_run_id"],
         command_outcome=Outcome(row["command_outcome"]) if row["command_outcome"] else None,
@@ -113,5 +114,15 @@ async def running_on(connection: Connection, host: str) -> list[Run]:
     ]
 
 
-async def record_lost(connection: Connection, run_id: int, launch_id: UUID, why: str) -> bool:
-    return await connection.fetchval(queries.RECORD_LOST, run_id, launch_id, why) is not None
+async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
+    """Lost runs of this boot of which something may be left."""
+    rows = await connection.fetch(queries.LIST_UNPROVED_ON_HOST, host, boot_id)
+    return [Run.from_record(row) for row in rows]
+
+
+async def record_launcher_died(connection: Connection, run_id: int, launch_id: UUID) -> bool:
+    return await connection.fetchval(queries.RECORD_LAUNCHER_DIED, run_id, launch_id) is not None
+
+
+async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> None:
+    await connection.execute(queries.RECORD_LEFTOVERS, run_id, json.dumps(evidence.as_json()))

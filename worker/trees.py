@@ -1,13 +1,19 @@
-"""From a recorded process to the tree that can be stopped."""
+"""From a recorded process to the tree that can be stopped, and to its end."""
 
+import asyncio
+import errno
 import os
+from contextlib import closing
 from pathlib import Path
 
+from shared.errors import ServiceUnavailable
 from shared.runs import RunProcess
-from shared.states import Containment
+from worker.stop import ladder
 from worker.stop.cgroup import Cgroup
 from worker.stop.cgroup_tree import CgroupTree
-from worker.stop.identity import Identity
+from worker.stop.evidence import Evidence
+from worker.stop.identity import Identity, ProcessHandle
+from worker.stop.ladder import StopPlan
 from worker.stop.scan import Kinship
 from worker.stop.session_tree import SessionTree
 from worker.stop.tree import Tree
@@ -15,9 +21,10 @@ from worker.stop.tree import Tree
 
 def tree_of(process: RunProcess) -> Tree:
     """The tree of a run of this host and this boot. Close it when done."""
-    if process.containment is Containment.CGROUP and process.cgroup is not None:
+    cgroup = None if process.cgroup is None else Cgroup(Path(process.cgroup))
+    if cgroup is not None and _is_seen(cgroup, process):
         return CgroupTree(
-            Cgroup(Path(process.cgroup)),
+            cgroup,
             process.launch_id,
             # Root may leave any cgroup, and our own user the ones that we own.
             may_escape=process.uid in (0, os.geteuid()),
@@ -29,3 +36,31 @@ def tree_of(process: RunProcess) -> Tree:
             launch_id=process.launch_id,
         )
     )
+
+
+async def stop_tree(process: RunProcess, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
+    """Stop what is left of a run of this host and this boot.
+
+    Raises StopFailed, and ServiceUnavailable where this host lacks descriptors or memory.
+    """
+    try:
+        with closing(tree_of(process)) as tree:
+            return await ladder.stop(tree, plan, escalate)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise ServiceUnavailable(f"this host: {error.strerror}") from error
+        raise
+
+
+def _is_seen(cgroup: Cgroup, process: RunProcess) -> bool:
+    """Whether what we see of `cgroup` is the truth about it.
+
+    One that is gone was empty, but one that is mounted elsewhere now, or hidden by a namespace,
+    looks the same: there the directory above it is missing too, or the leader lives.
+    """
+    if cgroup.exists():
+        return True
+    leader = ProcessHandle.open(Identity(process.pid, process.start_ticks))
+    if leader is not None:
+        leader.close()
+    return leader is None and cgroup.path.parent.is_dir()

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared import queries
+from shared import host_queries, queries
 from tests.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
 from tests.support.services import Services
 from tests.support.shared_system import new_database
@@ -39,13 +39,22 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "record canceled": (queries.RECORD_CANCELED, (1,)),
     "pass": (queries.COMPLETE_RUN, (*_COMPLETE, 0, UUID(IDENTITY["boot_id"]))),
     "fail": (queries.COMPLETE_RUN, (*_COMPLETE, 3, UUID(IDENTITY["boot_id"]))),
-    "lost": (queries.RECORD_LOST, (1, UUID(IDENTITY["launch_id"]), "runner lost")),
+    "abandoned": (host_queries.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
+    "rebooted": (host_queries.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
+    "lost": (queries.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]))),
 }
 
 LEGAL = {
     "queued": {"cancel queued": "canceled", "claim": "running"},
-    "running": {"begin stop": "canceling", "pass": "pass", "fail": "fail", "lost": "error"},
-    "canceling": {"record canceled": "canceled", "escalate": "canceling"},
+    "running": {
+        "begin stop": "canceling",
+        "pass": "pass",
+        "fail": "fail",
+        "lost": "error",
+        "abandoned": "error",
+        "rebooted": "error",
+    },
+    "canceling": {"record canceled": "canceled", "escalate": "canceling", "abandoned": "error"},
 }
 
 
@@ -110,6 +119,9 @@ async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
         (["claim", "begin stop", "pass"], "canceling"),
         (["claim", "begin stop", "record canceled", "fail"], "canceled"),
         (["claim", "begin stop", "lost", "record canceled"], "canceled"),
+        (["claim", "begin stop", "rebooted", "record canceled"], "canceled"),
+        (["claim", "begin stop", "abandoned", "record canceled"], "error"),
+        (["claim", "abandoned", "pass"], "error"),
     ],
 )
 async def test_a_life(database: Connection, life: list[str], end: str) -> None:

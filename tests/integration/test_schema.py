@@ -85,7 +85,10 @@ async def database(
         ("started_has_process", {"status": "canceling", **STOPPING}),
         ("started_has_process", {"status": "pass", "exit_code": 0, "finished_at": NOW}),
         ("started_has_process", {"status": "fail", "exit_code": 1, "finished_at": NOW}),
-        ("started_has_process", {"status": "error", "error": "e", "finished_at": NOW}),
+        ("started_has_process", {**ERROR, **dict.fromkeys(IDENTITY)}),
+        ("error_has_its_cause", {**ERROR, "loss": None}),
+        ("error_has_its_cause", {**ERROR, "loss": {}}),
+        ("error_has_its_cause", {**PASS, "loss": {"cause": "launcher_died"}}),
         *(
             ("finished_exactly_in_terminal_states", {**row, "finished_at": NOW})
             for row in (QUEUED, RUNNING, CANCELING)
@@ -150,7 +153,10 @@ async def test_each_state_has_a_possible_row(database: Connection, row: dict[str
         ("cancellations_evidence_check", {"evidence": []}),
         ("finished_exactly_with_outcome", {"outcome": "no_op"}),
         ("finished_exactly_with_outcome", {"finished_at": NOW}),
-        ("canceled_is_proved", {"outcome": "canceled", "finished_at": NOW, "evidence": {}}),
+        *(
+            ("a_stop_is_proved", {"outcome": outcome, "finished_at": NOW, "evidence": {}})
+            for outcome in ("canceled", "leftovers_stopped")
+        ),
     ],
 )
 async def test_an_impossible_cancellation_is_refused(

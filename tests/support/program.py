@@ -74,6 +74,12 @@ class Program:
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     async def wait(self, deadline: float = DEADLINE) -> int:
         try:
             async with asyncio.timeout(deadline):

@@ -31,7 +31,13 @@ RUNNING = {"status": "running", **IDENTITY}
 CANCELING = {"status": "canceling", **IDENTITY, **STOPPING}
 PASS = {"status": "pass", "exit_code": 0, "finished_at": NOW, **IDENTITY}
 FAIL = {"status": "fail", "exit_code": 1, "finished_at": NOW, **IDENTITY}
-ERROR = {"status": "error", "error": "runner lost", "finished_at": NOW, **IDENTITY}
+ERROR = {
+    "status": "error",
+    "error": "runner lost",
+    "loss": {"cause": "launcher_died", "proof": "cgroup_empty"},
+    "finished_at": NOW,
+    **IDENTITY,
+}
 NEVER_STARTED = {"status": "canceled", "finished_at": NOW}
 STOPPED = {"status": "canceled", "finished_at": NOW, **IDENTITY, **STOPPING}
 

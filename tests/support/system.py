@@ -85,18 +85,24 @@ class System:
             await connection.close()
 
     async def worker(
-        self, host: str | None = None, env: Mapping[str, str] | None = None, **settings: object
+        self,
+        host: str | None = None,
+        env: Mapping[str, str] | None = None,
+        module: str = "worker",
+        **settings: object,
     ) -> Program:
         """Start a worker and wait until it serves. Keywords are settings in lower case."""
         name = host or self.host
         self._hosts.add(name)
         program = await self.program(
-            "worker",
+            module,
             "serve",
-            CANCEL_HOST_NAME=name,
-            CANCEL_WORKER_SOCKET=str(self.socket(name)),
-            **(env or {}),
-            **{f"CANCEL_{key.upper()}": str(value) for key, value in settings.items()},
+            **{
+                "CANCEL_HOST_NAME": name,
+                "CANCEL_WORKER_SOCKET": str(self.socket(name)),
+                **(env or {}),
+                **{f"CANCEL_{key.upper()}": str(value) for key, value in settings.items()},
+            },
         )
         await program.event("worker_ready")
         await program.event("consuming")
@@ -200,6 +206,22 @@ class System:
             await queue.cancel(tag)
         await message.ack()
         return message
+
+    async def dead_letter_kept(self, command_id: str) -> Json:
+        """Wait until the latest dead letter of a command is in Postgres; its row."""
+        query = "SELECT * FROM dead_letters WHERE command_id = $1::text::uuid ORDER BY 1 DESC"
+        end = monotonic() + DEADLINE
+        while (row := await self.database.fetchrow(query, command_id)) is None:
+            assert monotonic() < end, f"command {command_id} is no dead letter"
+            await asyncio.sleep(0.01)
+        return dict(row)
+
+    async def purge(self, queue: str) -> None:
+        """Drop what is ready in `queue`, as soon as there is something."""
+        found = await self.channel.get_queue(queue, ensure=False)
+        end = monotonic() + DEADLINE
+        while not (await found.purge()).message_count:
+            assert monotonic() < end, f"{queue} stays empty"
 
     async def depth(self, queue: str) -> int:
         """Messages ready in `queue`."""

@@ -13,10 +13,12 @@ from worker.decision import (
     CancelQueued,
     CommandReused,
     Forward,
+    HostAbandoned,
     NoOp,
     Repeat,
     ResumeStop,
     Situation,
+    StopLeftovers,
     Verdict,
     judge,
 )
@@ -41,7 +43,9 @@ def process(host: str = HERE) -> RunProcess:
     )
 
 
-def run(status: RunStatus, *, host: str = HERE, grace: float | None = None) -> Run:
+def run(
+    status: RunStatus, *, host: str = HERE, grace: float | None = None, leftovers: bool = False
+) -> Run:
     return Run(
         run_id=1,
         status=status,
@@ -54,6 +58,7 @@ def run(status: RunStatus, *, host: str = HERE, grace: float | None = None) -> R
         stop_deadline=None,
         exit_code=None,
         error=None,
+        leftovers_possible=leftovers,
         process=None if status is RunStatus.QUEUED else process(host),
     )
 
@@ -69,10 +74,11 @@ def verdict_on(
     grace_left: float | None = None,
     outcome: Outcome | None = None,
     first_run: int | None = None,
+    abandoned: bool = False,
 ) -> Verdict:
     if outcome is not None:
         first_run = 1
-    situation = Situation(subject, grace_left, first_run, outcome)
+    situation = Situation(subject, abandoned, grace_left, first_run, outcome)
     return judge(situation, asked or command(), host=HERE, default_grace=DEFAULT_GRACE)
 
 
@@ -134,7 +140,10 @@ def test_force_ends_the_grace_of_a_stop_that_was_begun() -> None:
     assert verdict == ResumeStop(process(), 0)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.CANCELED, Outcome.NO_OP])
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome.CANCELED, Outcome.NO_OP, Outcome.LEFTOVERS_STOPPED, Outcome.ABANDONED],
+)
 @pytest.mark.parametrize("status", list(RunStatus))
 def test_a_command_that_has_its_outcome_does_nothing_again(
     outcome: Outcome, status: RunStatus
@@ -151,3 +160,23 @@ def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
 def test_a_command_id_that_named_another_run_is_refused() -> None:
     with pytest.raises(CommandReused, match="was already used for another run"):
         verdict_on(run(RunStatus.QUEUED), first_run=2)
+
+
+def test_what_may_be_left_of_a_lost_run_is_stopped_where_it_is() -> None:
+    assert verdict_on(run(RunStatus.ERROR, leftovers=True)) == StopLeftovers(process())
+    assert verdict_on(run(RunStatus.ERROR, leftovers=True, host="there")) == Forward("there")
+
+
+def test_a_lost_run_of_which_nothing_is_left_is_over() -> None:
+    assert verdict_on(run(RunStatus.ERROR)) == NoOp(RunStatus.ERROR)
+
+
+def test_what_an_abandoned_host_has_left_is_nobodys_to_stop() -> None:
+    lost = run(RunStatus.ERROR, leftovers=True, host="there")
+
+    assert verdict_on(lost, abandoned=True) == NoOp(RunStatus.ERROR)
+
+
+def test_a_live_run_of_an_abandoned_host_is_not_sent_there() -> None:
+    with pytest.raises(HostAbandoned, match="there"):
+        verdict_on(run(RunStatus.RUNNING, host="there"), abandoned=True)

@@ -84,8 +84,7 @@ async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:
     path.parent.mkdir(mode=private, parents=True, exist_ok=True)
     if path.parent.stat().st_uid not in (0, os.geteuid()):
         raise OSError(errno.EPERM, f"{path.parent} belongs to another user")
-    if _is_served(path):
-        raise OSError(errno.EADDRINUSE, "another worker serves there")
+    refuse_second(path)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     await web.UnixSite(runner, path).start()
@@ -93,14 +92,17 @@ async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:
     return runner
 
 
-def _is_served(path: Path) -> bool:
-    # asyncio replaces whatever socket it finds, one that a worker still serves included.
+def refuse_second(path: Path) -> None:
+    """Raise OSError if a worker serves at `path`.
+
+    asyncio replaces whatever socket it finds, one that is still served included.
+    """
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
         except OSError:
-            return False
-        return True
+            return
+    raise OSError(errno.EADDRINUSE, "another worker serves there")
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -1,0 +1,136 @@
+"""All SQL about runner hosts, by name. Postgres' clock is the only one that counts."""
+
+from typing import Final
+
+SILENT_AFTER: Final = 3
+"""Beats that a worker may miss."""
+
+_STATE: Final = f"""
+    CASE WHEN abandoned_at IS NOT NULL THEN 'abandoned'
+         WHEN left_at IS NOT NULL THEN 'left'
+         WHEN worker_id IS NOT NULL
+              AND seen_at > clock_timestamp() - make_interval(secs => {SILENT_AFTER} * beat_seconds)
+         THEN 'up'
+         ELSE 'silent' END
+"""
+
+LOCK_HOST: Final = f"""
+    SELECT *, {_STATE} AS state, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age
+      FROM hosts
+     WHERE host = $1
+       FOR UPDATE
+"""  # noqa: S608 - from this file
+
+REGISTER_HOST: Final = """
+    INSERT INTO hosts (host, worker_id, boot_id, beat_seconds) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (host) DO UPDATE
+       SET worker_id = excluded.worker_id, boot_id = excluded.boot_id,
+           beat_seconds = excluded.beat_seconds, seen_at = clock_timestamp(),
+           left_at = NULL, abandoned_at = NULL
+"""
+
+# What a worker wants to know with each beat: whether it still speaks for the host, and who was
+# given up.
+BEAT: Final = """
+    WITH beat AS (
+        UPDATE hosts SET seen_at = clock_timestamp()
+         WHERE host = $1 AND worker_id = $2
+        RETURNING host
+    )
+    SELECT EXISTS (SELECT FROM beat) AS heard,
+           own.abandoned_at IS NOT NULL AS abandoned,
+           ARRAY (SELECT host FROM hosts WHERE abandoned_at IS NOT NULL AND host <> $1
+                   ORDER BY host) AS given_up
+      FROM hosts own
+     WHERE own.host = $1
+"""
+
+LEAVE: Final = """
+    UPDATE hosts SET left_at = clock_timestamp() WHERE host = $1 AND worker_id = $2
+"""
+
+ABANDON: Final = """
+    UPDATE hosts SET worker_id = NULL, left_at = NULL, abandoned_at = clock_timestamp()
+     WHERE host = $1
+"""
+
+# Nothing proves that their processes are gone, so no run becomes `canceled` by this.
+LOSE_RUNS_OF_ABANDONED: Final = """
+    UPDATE runs
+       SET status = 'error', finished_at = clock_timestamp(),
+           error = 'host ' || $1 || ' was abandoned by ' || $2 || ': ' || $3,
+           loss = jsonb_build_object(
+               'cause', 'host_abandoned', 'noticed_at', clock_timestamp(), 'was', status,
+               'by', $2::text, 'reason', $3::text, 'host_seen_at', $4::timestamptz)
+     WHERE host = $1 AND status IN ('running', 'canceling')
+    RETURNING run_id
+"""
+
+ANSWER_COMMANDS_OF_ABANDONED: Final = """
+    UPDATE cancellations
+       SET outcome = 'abandoned', finished_at = clock_timestamp(),
+           evidence = jsonb_build_object('host_abandoned_by', $2::text, 'reason', $3::text)
+               || CASE evidence WHEN '{}' THEN '{}'
+                  ELSE jsonb_build_object('earlier', coalesce(evidence -> 'earlier', evidence)) END
+     WHERE run_id = ANY ($1::bigint[]) AND (outcome IS NULL OR outcome = 'stop_failed')
+    RETURNING command_id
+"""
+
+# No process outlives the kernel that ran it: for what was being stopped, this is the proof.
+LOSE_RUNS_OF_REBOOTED: Final = """
+    UPDATE runs
+       SET status = 'error', finished_at = clock_timestamp(),
+           error = 'the host was rebooted while the run was running',
+           loss = jsonb_build_object(
+               'cause', 'host_rebooted', 'proof', 'host_rebooted', 'noticed_at', clock_timestamp(),
+               'ran_in_boot', boot_id, 'booted_as', $2::uuid)
+     WHERE host = $1 AND boot_id <> $2 AND status = 'running'
+    RETURNING run_id
+"""
+
+FIND_STOPPING_OF_REBOOTED: Final = """
+    SELECT run_id FROM runs
+     WHERE host = $1 AND boot_id <> $2 AND status = 'canceling'
+       FOR UPDATE
+"""
+
+PROVE_LOST_OF_REBOOTED: Final = """
+    UPDATE runs
+       SET loss = loss || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
+     WHERE host = $1 AND boot_id <> $2 AND status = 'error' AND loss ->> 'proof' IS NULL
+    RETURNING run_id
+"""
+
+ADD_ACTION: Final = """
+    INSERT INTO host_actions (host, action, done_by, reason, run_ids) VALUES ($1, $2, $3, $4, $5)
+"""
+
+LIST_ACTIONS: Final = """
+    SELECT action, done_at, done_by, reason, run_ids
+      FROM host_actions
+     WHERE host = $1
+     ORDER BY action_id
+"""
+
+# A host is flagged for as long as something on it outlives SIGKILL: it wants a person's look.
+LIST_HOSTS: Final = f"""
+    SELECT host, {_STATE} AS state, seen_at, boot_id, left_at, abandoned_at,
+           extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seconds_silent,
+           coalesce(r.running, 0) AS running, coalesce(r.canceling, 0) AS canceling,
+           coalesce(r.unkillable, ARRAY[]::bigint[]) AS unkillable
+      FROM hosts h
+      LEFT JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE status = 'running') AS running,
+                      count(*) FILTER (WHERE status = 'canceling') AS canceling,
+                      array_agg(run_id ORDER BY run_id) FILTER (
+                          WHERE loss ->> 'ended' = 'survived' OR EXISTS (
+                              SELECT FROM cancellations c
+                               WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed')
+                      ) AS unkillable
+                 FROM runs
+                WHERE runs.host = h.host
+                  AND (status IN ('running', 'canceling')
+                       OR (status = 'error' AND loss ->> 'proof' IS NULL))
+           ) r ON true
+     ORDER BY host
+"""  # noqa: S608 - from this file

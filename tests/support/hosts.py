@@ -1,0 +1,54 @@
+"""Runner hosts as an operator sees them, and what happens to machines."""
+
+import asyncio
+import json
+from time import monotonic
+from typing import Any
+from uuid import UUID, uuid4
+
+from tests.support.program import DEADLINE
+from tests.support.system import Json, System
+
+BEAT = 0.2
+"""Seconds, for tests that wait until a host is silent."""
+
+
+async def described(system: System, host: str) -> Json:
+    """The host as `hosts show --json` has it."""
+    code, out, err = await system.cli("worker", "hosts", "show", host, "--json")
+    assert code == 0, err
+    found: Json = json.loads(out)
+    return found
+
+
+async def becomes(system: System, host: str, state: str) -> Json:
+    """Wait until the host is in `state`."""
+    end = monotonic() + DEADLINE
+    while (found := await described(system, host))["state"] != state:
+        assert monotonic() < end, found
+    return found
+
+
+async def abandon(system: System, host: str, reason: str = "burnt down") -> tuple[int, Any, str]:
+    """`hosts abandon`: exit code, its JSON, stderr."""
+    code, out, err = await system.cli(
+        "worker", "hosts", "abandon", host, "--reason", reason, "--json"
+    )
+    return code, json.loads(out) if out else None, err
+
+
+async def rebooted(system: System, host: str) -> UUID:
+    """Make all that is on record of the host be of another boot; its id."""
+    other = uuid4()
+    await system.database.execute("UPDATE hosts SET boot_id = $2 WHERE host = $1", host, other)
+    await system.database.execute("UPDATE runs SET boot_id = $2 WHERE host = $1", host, other)
+    return other
+
+
+async def keep_beating(system: System, host: str) -> None:
+    """Be the worker of another machine that has this name, until canceled."""
+    while True:
+        await system.database.execute(
+            "UPDATE hosts SET seen_at = clock_timestamp() WHERE host = $1", host
+        )
+        await asyncio.sleep(BEAT / 4)

@@ -1,0 +1,34 @@
+"""A worker whose kernel kills nothing for as long as a file is there.
+
+Run as `python -m tests.support.powerless serve`, with the file's name in POWERLESS_WHILE. Only the
+two calls are replaced by which the stop module asks the kernel for a kill.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+from worker.cli import main
+from worker.stop.cgroup import Cgroup
+from worker.stop.identity import ProcessHandle
+
+WHILE = "POWERLESS_WHILE"
+
+
+def _take_power(file: Path) -> None:
+    kill, send = Cgroup.kill, ProcessHandle.send
+
+    def kill_unless(cgroup: Cgroup) -> None:
+        if not file.exists():
+            kill(cgroup)
+
+    def send_unless(handle: ProcessHandle, signum: signal.Signals) -> bool:
+        return (signum == signal.SIGKILL and file.exists()) or send(handle, signum)
+
+    setattr(Cgroup, "kill", kill_unless)  # noqa: B010 - an assignment is an error to mypy
+    setattr(ProcessHandle, "send", send_unless)  # noqa: B010
+
+
+if __name__ == "__main__":
+    _take_power(Path(os.environ[WHILE]))
+    main()

@@ -1,0 +1,79 @@
+"""Hosts as people and programs want to see them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from asyncpg import Record
+from rich.table import Table
+
+from shared.output import plain, print_columns, print_json, print_table
+from worker.host_store import Abandoned
+
+_COLUMNS = {
+    "host": "host",
+    "state": "state",
+    "heard of": "heard",
+    "running": "running",
+    "canceling": "canceling",
+    "flag": "flag",
+}
+
+
+def print_hosts(hosts: Iterable[Record], *, as_json: bool) -> None:
+    rows = [_described(host) for host in hosts]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        row["heard"] = _ago(row["seconds_silent"])
+    print_columns(_COLUMNS, rows)
+
+
+def print_host(host: Record, actions: Sequence[Record], *, as_json: bool) -> None:
+    described, history = _described(host), [plain(action) for action in actions]
+    if as_json:
+        print_json({**described, "actions": history})
+        return
+    table = Table("", "", show_header=False, box=None)
+    for name, value in described.items():
+        if value is not None and value != []:
+            table.add_row(name, str(value))
+    for action in history:
+        why = f": {action['reason']}" if action["reason"] else ""
+        runs = ", ".join(map(str, action["run_ids"])) or "none"
+        table.add_row(
+            action["action"], f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
+        )
+    print_table(table)
+
+
+def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "host": name,
+                "already_abandoned": abandoned.already,
+                "run_ids": abandoned.run_ids,
+                "commands": abandoned.commands,
+            }
+        )
+        return
+    print(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
+    for run_id in abandoned.run_ids:
+        print(f"run {run_id} is recorded as error")
+    if abandoned.commands:
+        print(f"{abandoned.commands} cancel command(s) answered: abandoned")
+
+
+def _described(host: Record) -> dict[str, Any]:
+    row = plain(host)
+    unkillable = row["unkillable"]
+    runs = ", ".join(map(str, unkillable))
+    return {**row, "flag": f"unkillable: {runs}" if unkillable else None}
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"

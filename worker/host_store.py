@@ -1,0 +1,146 @@
+"""Runner hosts in Postgres: registered, heard of, given up. Each is one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from asyncpg import Record
+
+from shared import host_queries as queries
+from shared.database import Connection, Database
+from shared.states import HostState, Outcome
+from worker import store
+from worker.stop.evidence import host_rebooted
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A worker process, as the one that speaks for its host."""
+
+    host: str
+    worker_id: UUID
+    boot_id: UUID
+    beat_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The answer to a beat."""
+
+    speaks: bool
+    abandoned: bool
+    given_up: frozenset[str]
+    """Other hosts, whose commands any worker has to settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    run_ids: list[int]
+    commands: int
+    already: bool
+
+
+class HostIsUp(Exception):
+    """A host whose worker is heard of cannot be given up."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"its worker was heard of {seconds:.1f} s ago")
+
+
+async def register(database: Database, speaker: Speaker) -> datetime | None:
+    """Speak for the host from now on, and record what a reboot has ended.
+
+    Where a living worker on another machine speaks for it: change nothing, and return when it was
+    heard of last. Of two workers on one machine, the later one is believed.
+    """
+    async with database.transaction() as connection:
+        before = await connection.fetchrow(queries.LOCK_HOST, speaker.host)
+        rebooted = before is not None and before["boot_id"] != speaker.boot_id
+        if before is not None and rebooted and before["state"] == HostState.UP:
+            seen_at: datetime = before["seen_at"]
+            return seen_at
+        await connection.execute(
+            queries.REGISTER_HOST,
+            speaker.host,
+            speaker.worker_id,
+            speaker.boot_id,
+            speaker.beat_seconds,
+        )
+        if before is not None and before["abandoned_at"] is not None:
+            await _note(connection, speaker.host, "returned", "worker", None, [])
+        if rebooted:
+            gone = await _record_reboot(connection, speaker)
+            await _note(connection, speaker.host, "rebooted", "worker", None, gone)
+    return None
+
+
+async def beat(database: Database, speaker: Speaker) -> Heard:
+    row = await database.fetchrow(queries.BEAT, speaker.host, speaker.worker_id)
+    if row is None:  # deleted by hand
+        return Heard(speaks=False, abandoned=True, given_up=frozenset())
+    return Heard(row["heard"], row["abandoned"], frozenset(row["given_up"]))
+
+
+async def leave(database: Database, speaker: Speaker) -> None:
+    """Say that the worker ends. Its runs live on."""
+    await database.fetchrow(queries.LEAVE, speaker.host, speaker.worker_id)
+
+
+async def abandon(database: Database, host: str, by: str, reason: str) -> Abandoned | None:
+    """Give a host up, with all that is known to run there; None if there is no such host.
+
+    Raises HostIsUp.
+    """
+    async with database.transaction() as connection:
+        found = await connection.fetchrow(queries.LOCK_HOST, host)
+        if found is None:
+            return None
+        if found["state"] == HostState.UP:
+            raise HostIsUp(found["age"])
+        already = found["abandoned_at"] is not None
+        if not already:
+            await connection.execute(queries.ABANDON, host)
+        rows = await connection.fetch(
+            queries.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
+        )
+        run_ids = sorted(row["run_id"] for row in rows)
+        answered = await connection.fetch(queries.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason)
+        if run_ids or not already:
+            await _note(connection, host, "abandoned", by, reason, run_ids)
+    return Abandoned(run_ids, len(answered), already)
+
+
+async def find_all(database: Database) -> list[Record]:
+    async with database.connection() as connection:
+        rows: list[Record] = await connection.fetch(queries.LIST_HOSTS)
+    return rows
+
+
+async def find_one(database: Database, host: str) -> tuple[Record, list[Record]] | None:
+    """One host and all that became of it."""
+    async with database.connection() as connection:
+        found = [row for row in await connection.fetch(queries.LIST_HOSTS) if row["host"] == host]
+        actions = await connection.fetch(queries.LIST_ACTIONS, host)
+    return (found[0], actions) if found else None
+
+
+async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
+    on_host = (speaker.host, speaker.boot_id)
+    run_ids = [
+        row["run_id"] for row in await connection.fetch(queries.LOSE_RUNS_OF_REBOOTED, *on_host)
+    ]
+    for row in await connection.fetch(queries.FIND_STOPPING_OF_REBOOTED, *on_host):
+        run_id: int = row["run_id"]
+        await store.record_canceled(connection, run_id)
+        await store.close_commands(connection, run_id, Outcome.CANCELED, host_rebooted())
+        run_ids.append(run_id)
+    run_ids += [
+        row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)
+    ]
+    return sorted(run_ids)
+
+
+async def _note(
+    connection: Connection, host: str, action: str, by: str, reason: str | None, run_ids: list[int]
+) -> None:
+    await connection.execute(queries.ADD_ACTION, host, action, by, reason, run_ids)

@@ -1,0 +1,108 @@
+"""Runs that lose their launcher: recorded, and what is left of them cleared away."""
+
+import asyncio
+import signal
+from time import monotonic
+
+import structlog
+
+from shared.database import Database
+from shared.runs import Run, RunProcess
+from worker import store
+from worker.patience import until_available
+from worker.stop.evidence import Evidence
+from worker.stop.identity import Identity, ProcessHandle, boot_id
+from worker.stop.ladder import StopFailed, StopPlan
+from worker.trees import stop_tree
+
+log = structlog.get_logger(__name__)
+
+# Seconds. A launcher's last words may still be on their way to us when it dies.
+_LAST_WORDS = 0.5
+
+
+class Losses:
+    """Watches the launchers of one host. `kill_wait` is in seconds."""
+
+    def __init__(
+        self, database: Database, host: str, tasks: asyncio.TaskGroup, kill_wait: float
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._tasks = tasks
+        self._kill_wait = kill_wait
+        self._boot_id = boot_id()
+
+    def watch(self, run_id: int, process: RunProcess) -> None:
+        """See to it that the run does not stay `running` once its launcher is gone."""
+        self._tasks.create_task(self._watch_launcher(run_id, process))
+
+    async def take_up(self) -> None:
+        """Go on where an earlier worker of this host left off."""
+
+        async def find() -> tuple[list[Run], list[Run]]:
+            async with self._database.connection() as connection:
+                return (
+                    await store.running_on(connection, self._host),
+                    await store.unproved_on(connection, self._host, self._boot_id),
+                )
+
+        running, unproved = await until_available(find)
+        for run in running:
+            if run.process is not None:
+                self.watch(run.run_id, run.process)
+        for run in unproved:
+            if run.process is not None:
+                self._tasks.create_task(self._clear_away(run.run_id, run.process))
+
+    async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
+        launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
+        if handle := ProcessHandle.open(launcher):
+            await _ended(handle)
+        await asyncio.sleep(_LAST_WORDS)
+
+        async def record() -> bool:
+            async with self._database.connection() as connection:
+                return await store.record_launcher_died(connection, run_id, process.launch_id)
+
+        if await until_available(record):
+            log.warning("run_lost", run_id=run_id)
+            await self._clear_away(run_id, process)
+
+    async def _clear_away(self, run_id: int, process: RunProcess) -> None:
+        """Kill what is left of a lost run: nobody is there to say how it ends, or to stop it.
+
+        A job may also have killed its launcher so as to be out of reach of a cancel.
+        """
+
+        async def stop() -> Evidence:
+            plan = StopPlan(signal.SIGKILL, deadline=monotonic(), kill_wait=self._kill_wait)
+            return await stop_tree(process, plan, asyncio.Event())
+
+        try:
+            evidence = await until_available(stop)
+        except StopFailed as failure:
+            evidence = failure.evidence
+        except OSError:
+            # The run stays unproved: a cancel, or the next worker, tries again.
+            log.exception("leftovers_unreachable", run_id=run_id)
+            return
+
+        async def record() -> None:
+            async with self._database.connection() as connection:
+                await store.record_leftovers(connection, run_id, evidence)
+
+        await until_available(record)
+        log.info("leftovers_cleared", run_id=run_id, ended=evidence.ended, proof=evidence.proof)
+
+
+async def _ended(handle: ProcessHandle) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    # A pidfd is readable once its process has ended (pidfd_open(2)).
+    loop.add_reader(handle.fd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(handle.fd)
+        handle.close()

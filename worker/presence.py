@@ -1,0 +1,89 @@
+"""One worker speaks for a host: registered at start, heard of with each beat."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+import structlog
+
+from shared.cli import UserError
+from shared.database import Database
+from shared.errors import ServiceUnavailable
+from worker import host_store
+from worker.host_store import Speaker
+from worker.patience import until_available
+
+log = structlog.get_logger(__name__)
+
+
+class Presence:
+    """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
+
+    def __init__(self, database: Database, host: str, boot_id: UUID, beat_seconds: float) -> None:
+        self._database = database
+        self._speaker = Speaker(host, uuid4(), boot_id, beat_seconds)
+        self._given_up: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
+
+    def given_up(self) -> tuple[frozenset[str], asyncio.Event]:
+        """The other hosts that are abandoned, and what is set as soon as that is out of date."""
+        return self._given_up, self._changed
+
+    async def register(self) -> None:
+        """Begin to speak for the host. Raises UserError if another machine has its name.
+
+        That takes up to three beats after a reboot that was faster than they are: until then
+        nobody can tell it from a second machine.
+        """
+        heard_before: datetime | None = None
+        while True:
+            register = partial(host_store.register, self._database, self._speaker)
+            heard = await until_available(register)
+            if heard is None:
+                break
+            if heard_before is not None and heard > heard_before:
+                raise UserError(
+                    f"the host name {self._speaker.host} is in use by another machine's worker; "
+                    "give each machine a CANCEL_HOST_NAME of its own"
+                )
+            if heard_before is None:
+                log.warning("host_name_in_use", host=self._speaker.host, waiting="for its silence")
+            heard_before = heard
+            await asyncio.sleep(self._speaker.beat_seconds)
+        await self._beat()
+
+    async def keep_up(self, returned: Callable[[], Awaitable[None]]) -> None:
+        """Beat for ever. Calls `returned` when the host had been abandoned meanwhile.
+
+        Raises UserError once another worker speaks for the host.
+        """
+        while True:
+            await asyncio.sleep(self._speaker.beat_seconds)
+            if await self._beat():
+                log.warning("host_returned", host=self._speaker.host)
+                await self.register()
+                await returned()
+
+    async def leave(self) -> None:
+        """Say that the worker ends, if Postgres can be told."""
+        try:
+            await host_store.leave(self._database, self._speaker)
+        except ServiceUnavailable as error:
+            log.warning("leave_unrecorded", error=str(error))
+
+    async def _beat(self) -> bool:
+        """Whether the host was abandoned."""
+        try:
+            heard = await host_store.beat(self._database, self._speaker)
+        except ServiceUnavailable as error:
+            log.warning("beat_missed", error=str(error))
+            return False
+        if heard.given_up != self._given_up:
+            self._given_up = heard.given_up
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+        if not (heard.speaks or heard.abandoned):
+            raise UserError(f"another worker speaks for the host {self._speaker.host} now")
+        return heard.abandoned
