@@ -93,7 +93,7 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
 async def _close(connection: AbstractConnection) -> None:
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(2), lost_is_an_error():
             await connection.close()
     except _AWAY:
         pass  # it was gone already
@@ -101,10 +101,14 @@ async def _close(connection: AbstractConnection) -> None:
 
 @asynccontextmanager
 async def lost_is_an_error() -> AsyncIterator[None]:
-    """Raise ConnectionError where aiormq 7.2 cancels its callers.
+    """Raise ConnectionError where aiormq 7.2 says in its own ways that the connection was lost.
 
     When heartbeats run out it ends what waits for the broker with CancelledError, which would
-    silently end our task, as if somebody had asked for that.
+    silently end our task, as if somebody had asked for that. What waits for its bytes to be sent
+    gets an Exception of no class and no words.
+
+    Whoever was canceled meanwhile stays so: some waits of the library, and asyncio's in Python
+    3.11, raise the error of a connection that is lost at the same moment instead.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -115,6 +119,12 @@ async def lost_is_an_error() -> AsyncIterator[None]:
         if task.cancelling() > asked_for:
             raise
         raise ConnectionError("the connection was lost") from None
+    except Exception as error:
+        if task.cancelling() > asked_for:
+            raise asyncio.CancelledError from error
+        if type(error) is Exception:
+            raise ConnectionError("the connection was lost") from error
+        raise
 
 
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:
