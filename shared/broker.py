@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 # Seconds.
 _CONNECT_TIMEOUT = 10.0
 _PAUSE = 0.2
-"""A broker that accepts and then fails must not be hammered."""
+"""A broker that accepts and then fails, or declines, must not be hammered."""
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
 
@@ -110,6 +110,7 @@ class Publisher:
         self._settings = settings
         self._name = name
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
+        self._declined = asyncio.Event()
         self._by_message_id: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, declare: Callable[[AbstractChannel], Awaitable[None]]) -> NoReturn:
@@ -120,13 +121,28 @@ class Publisher:
                 async with asyncio.timeout(DECLARE_TIMEOUT):
                     channel = await open_channel(connection)
                     await declare(channel)
+                self._declined.clear()
                 self._channel.set_result(channel)
                 try:
-                    await first_of(connection.closed(), channel.closed())
+                    await first_of(connection.closed(), channel.closed(), self._declined.wait())
                 finally:
                     self._channel = asyncio.Future()
+                if self._declined.is_set():
+                    await self._give_up(channel)
 
         await keep_connected(self._settings, self._name, session)
+
+    async def _give_up(self, channel: AbstractChannel) -> None:
+        """Close a channel on which the broker declined a message.
+
+        One that first met a quorum queue while the node of its leader was dying goes on asking
+        that node, and declines all that comes until it is back (RabbitMQ 3.10). A new one finds
+        the new leader.
+        """
+        log.warning("publishing_declined", connection=self._name, using="a new channel")
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            await channel.close()
+        await asyncio.sleep(_PAUSE)
 
     @property
     def is_ready(self) -> bool:
@@ -175,6 +191,7 @@ class Publisher:
         except PublishError as error:
             raise PublishRefused(f"no queue takes messages for {routing_key}") from error
         except DeliveryError as error:
+            self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
         except AWAY as error:
             raise PublishUnknown(f"RabbitMQ did not confirm: {_reason(error)}") from error
