@@ -5,32 +5,33 @@ publish or declare on them can wait for a reconnect without end.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 from weakref import WeakValueDictionary
 
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
+from aio_pika.exceptions import DeliveryError, PublishError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_after_delay, stop_never
 from tenacity.wait import wait_exponential_jitter
 from yarl import URL
 
+from shared.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel
 from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
 from shared.settings import ServiceSettings
 from shared.tasks import first_of
 from shared.urls import without_password
 
+__all__ = ["DECLARE_TIMEOUT", "Publisher", "keep_connected", "lost_is_an_error", "open_channel"]
+
 log = structlog.get_logger(__name__)
 
 # Seconds.
 _CONNECT_TIMEOUT = 10.0
-DECLARE_TIMEOUT = 30.0
-"""Seconds that opening a channel and declaring all names may take."""
-_AWAY = (OSError, TimeoutError, AMQPError, ChannelInvalidStateError)
+_PAUSE = 0.2
+"""A broker that accepts and then fails, or declines, must not be hammered."""
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
 
@@ -49,9 +50,9 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
         try:
             async with lost_is_an_error():
                 await session(connection)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("rabbitmq_session_failed", connection=name, error=_reason(error))
-            await asyncio.sleep(0.2)  # a broker that accepts and then fails must not be hammered
+            await asyncio.sleep(_PAUSE)
         finally:
             await _close(connection)
         log.warning("rabbitmq_disconnected", connection=name)
@@ -66,7 +67,7 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
         log.warning("rabbitmq_unreachable", url=shown, error=_reason(error), retrying=True)
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(_AWAY),
+        retry=retry_if_exception_type(AWAY),
         wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
         stop=stop_after_delay(settings.startup_timeout) if bounded else stop_never,
         before_sleep=say,
@@ -87,44 +88,16 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
     try:
         return await retrying(connect)
-    except _AWAY as error:
+    except AWAY as error:
         raise ServiceUnavailable(f"cannot use RabbitMQ at {shown}: {_reason(error)}") from None
 
 
 async def _close(connection: AbstractConnection) -> None:
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(2), lost_is_an_error():
             await connection.close()
-    except _AWAY:
+    except AWAY:
         pass  # it was gone already
-
-
-@asynccontextmanager
-async def lost_is_an_error() -> AsyncIterator[None]:
-    """Raise ConnectionError where aiormq 7.2 cancels its callers.
-
-    When heartbeats run out it ends what waits for the broker with CancelledError, which would
-    silently end our task, as if somebody had asked for that.
-    """
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine runs in a task
-    asked_for = task.cancelling()
-    try:
-        yield
-    except asyncio.CancelledError:
-        if task.cancelling() > asked_for:
-            raise
-        raise ConnectionError("the connection was lost") from None
-
-
-async def open_channel(connection: AbstractConnection) -> AbstractChannel:
-    """Open a confirming channel. Raises OSError when the connection is lost meanwhile."""
-    try:
-        # on_return_raises defaults to False, and then an unroutable publish succeeds.
-        return await connection.channel(publisher_confirms=True, on_return_raises=True)
-    except RuntimeError as error:
-        # What aiormq 7.2 raises on a connection that is closed but not yet reported so.
-        raise ConnectionError(str(error)) from error
 
 
 class Publisher:
@@ -137,6 +110,7 @@ class Publisher:
         self._settings = settings
         self._name = name
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
+        self._declined = asyncio.Event()
         self._by_message_id: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, declare: Callable[[AbstractChannel], Awaitable[None]]) -> NoReturn:
@@ -147,13 +121,28 @@ class Publisher:
                 async with asyncio.timeout(DECLARE_TIMEOUT):
                     channel = await open_channel(connection)
                     await declare(channel)
+                self._declined.clear()
                 self._channel.set_result(channel)
                 try:
-                    await first_of(connection.closed(), channel.closed())
+                    await first_of(connection.closed(), channel.closed(), self._declined.wait())
                 finally:
                     self._channel = asyncio.Future()
+                if self._declined.is_set():
+                    await self._give_up(channel)
 
         await keep_connected(self._settings, self._name, session)
+
+    async def _give_up(self, channel: AbstractChannel) -> None:
+        """Close a channel on which the broker declined a message.
+
+        One that first met a quorum queue while the node of its leader was dying goes on asking
+        that node, and declines all that comes until it is back (RabbitMQ 3.10). A new one finds
+        the new leader.
+        """
+        log.warning("publishing_declined", connection=self._name, using="a new channel")
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            await channel.close()
+        await asyncio.sleep(_PAUSE)
 
     @property
     def is_ready(self) -> bool:
@@ -179,7 +168,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._settings.confirm_timeout), lost_is_an_error():
                 await what(await asyncio.shield(self._channel))
-        except _AWAY as error:
+        except AWAY as error:
             raise ServiceUnavailable(f"RabbitMQ: {_reason(error)}") from error
 
     async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
@@ -202,8 +191,9 @@ class Publisher:
         except PublishError as error:
             raise PublishRefused(f"no queue takes messages for {routing_key}") from error
         except DeliveryError as error:
+            self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
-        except _AWAY as error:
+        except AWAY as error:
             raise PublishUnknown(f"RabbitMQ did not confirm: {_reason(error)}") from error
 
 

@@ -22,7 +22,10 @@ class Origin:
 
 
 async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
-    row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
+    # Asked again once the lock is held: where it had to be waited for, the first answer has the
+    # run as it is now, but the command as it was before another worker decided on it.
+    for _ in range(2):
+        row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
     if row is None:
         return None
     return Situation(

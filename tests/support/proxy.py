@@ -11,10 +11,14 @@ _DEFAULT_PORTS = {"postgresql": 5432, "amqp": 5672}
 
 
 class TcpProxy:
-    """Forwards a local port to the service at `url`; `proxied` is the URL that goes through it."""
+    """Forwards a local port to the service at `url`; `proxied` is the URL that goes through it.
 
-    def __init__(self, url: str) -> None:
-        self._target = URL(url)
+    With `others`, the nodes of a cluster, it is a balancer: a new connection goes to the first
+    node that accepts it.
+    """
+
+    def __init__(self, url: str, *others: str) -> None:
+        self._targets = [URL(url), *map(URL, others)]
         # Bound but not listening: the port is ours, and connections to it are refused.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -30,7 +34,11 @@ class TcpProxy:
 
     @property
     def proxied(self) -> str:
-        return str(self._target.with_host("127.0.0.1").with_port(self.port))
+        return str(self._targets[0].with_host("127.0.0.1").with_port(self.port))
+
+    def prefer(self, url: str) -> None:
+        """Try this node first from now on; connections that are there stay where they are."""
+        self._targets.sort(key=lambda target: target != URL(url))
 
     async def listen(self) -> None:
         """Accept connections from now on."""
@@ -80,9 +88,7 @@ class TcpProxy:
         try:
             if self._refusing:
                 return
-            answers, upstream = await asyncio.open_connection(
-                self._target.host, self._target.port or _DEFAULT_PORTS[self._target.scheme]
-            )
+            answers, upstream = await self._open()
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump_requests(reader, upstream))
                 both.create_task(_pump(answers, writer, self._answers_flow))
@@ -93,6 +99,13 @@ class TcpProxy:
                 if side is not None:
                     side.transport.abort()
 
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        *targets, last = self._targets
+        for target in targets:
+            with suppress(OSError):
+                return await _open(target)
+        return await _open(last)
+
     async def _pump_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -100,6 +113,10 @@ class TcpProxy:
             self.bursts += 1
 
         await _pump(reader, writer, self._flowing, count)
+
+
+async def _open(target: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(target.host, target.port or _DEFAULT_PORTS[target.scheme])
 
 
 async def _pump(

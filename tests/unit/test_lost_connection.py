@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from aiormq.base import FutureStore
 
-from shared.broker import lost_is_an_error
+from shared.channels import lost_is_an_error
 
 
 async def test_canceled_by_the_library_it_is_a_lost_connection() -> None:
@@ -36,3 +37,38 @@ async def test_a_timeout_around_it_stays_a_timeout() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), lost_is_an_error():
             await asyncio.Future()
+
+
+async def test_what_the_library_gives_no_reason_for_is_a_lost_connection() -> None:
+    waiting = FutureStore(asyncio.get_running_loop())
+    sent = waiting.create_future()
+    await waiting.reject_all(None)
+
+    with pytest.raises(ConnectionError):
+        async with lost_is_an_error():
+            await sent
+
+
+async def test_canceled_while_the_connection_is_lost_it_stays_canceled() -> None:
+    waiting = asyncio.Event()
+
+    async def work() -> None:
+        async with lost_is_an_error():
+            try:
+                waiting.set()
+                await asyncio.Future()
+            except asyncio.CancelledError:
+                raise OSError("lost at the same moment") from None
+
+    task = asyncio.create_task(work())
+    await waiting.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_other_errors_pass_through() -> None:
+    with pytest.raises(ValueError, match="ours"):
+        async with lost_is_an_error():
+            raise ValueError("ours")

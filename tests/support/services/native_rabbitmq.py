@@ -1,20 +1,19 @@
 """A RabbitMQ node of our own: random ports and password, 127.0.0.1 only, nothing shared."""
 
 import secrets
-import socket
 import subprocess
 import time
-from contextlib import suppress
+from dataclasses import dataclass, field
 
 from tests.support.services.amqp_probe import server_version
 from tests.support.services.binaries import RabbitPrograms, find_rabbit
 from tests.support.services.model import ServerFailed, ServicesUnavailable
+from tests.support.services.port_mapper import PortMapper
 from tests.support.services.sandbox import Sandbox, clean_environment, log_tail
 
 USER = "run_cancel"
-# Every node has its own epmd, so the same name never meets itself.
+# A node alone has its own epmd, so the same name never meets itself.
 NODE_NAME = "run_cancel@localhost"
-EPMD_SECONDS = 10.0
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 CTL_SECONDS = 60.0
@@ -26,30 +25,53 @@ ERLANG_FLAGS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the nodes of one cluster share."""
+
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    cookie: str = field(default_factory=lambda: secrets.token_hex(20))
+
+
 class PrivateRabbit:
     """A broker that a test may stop, kill and start again; data, port and password stay."""
 
-    def __init__(self, sandbox: Sandbox, programs: RabbitPrograms | None = None) -> None:
-        """Prepare a node in ``sandbox``. Raises ServicesUnavailable if none is installed."""
-        found = programs or find_rabbit()
-        if found is None:
-            raise ServicesUnavailable("RabbitMQ (with Erlang's epmd) is not installed")
-        self._programs = found
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        programs: RabbitPrograms | None = None,
+        *,
+        name: str = NODE_NAME,
+        port_mapper: PortMapper | None = None,
+        secrets: Secrets | None = None,
+        configuration: str = "",
+    ) -> None:
+        """Prepare a node in ``sandbox``; ``configuration`` is added to its own.
+
+        Raises ServicesUnavailable if none is installed.
+        """
+        self._programs = programs or installed_rabbit()
         self._sandbox = sandbox
-        self._home = sandbox.path / "rabbitmq"
+        self._secrets = secrets or Secrets()
+        self._configuration = configuration
+        self._home = sandbox.path / f"rabbitmq-{name}"
         self._log = self._home / "server.log"
-        self._password = secrets.token_urlsafe(18)
         self._process: subprocess.Popen[bytes] | None = None
-        self._epmd: subprocess.Popen[bytes] | None = None
-        self._epmd_port = sandbox.reserve_port()
+        self._port_mapper = port_mapper or PortMapper(sandbox, self._programs.epmd)
         self._distribution_port = sandbox.reserve_port()
         self._version = "unknown"
+        self.name = name
         self.port = sandbox.reserve_port()
 
     @property
     def url(self) -> str:
         """The URL of the default virtual host, with user and password."""
-        return f"amqp://{USER}:{self._password}@127.0.0.1:{self.port}/"
+        return f"amqp://{USER}:{self._secrets.password}@127.0.0.1:{self.port}/"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there, ready or not."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def version(self) -> str:
@@ -68,8 +90,7 @@ class PrivateRabbit:
         """Start the broker without waiting for it; the first time, write its configuration."""
         if not self._home.exists():
             self._write_configuration()
-        if self._epmd is None or self._epmd.poll() is not None:
-            self._start_epmd()
+        self._port_mapper.start()
         self._process = self._sandbox.spawn(
             [str(self._programs.server)], log=self._log, env=self._environment()
         )
@@ -129,13 +150,14 @@ class PrivateRabbit:
         self._home.mkdir(mode=0o700)
         cookie = self._home / ".erlang.cookie"
         cookie.touch(mode=0o600)
-        cookie.write_text(secrets.token_hex(20))
+        cookie.write_text(self._secrets.cookie)
         cookie.chmod(0o400)
         (self._home / "enabled_plugins").write_text("[].\n")
         (self._home / "rabbitmq.conf").write_text(
             f"listeners.tcp.private = 127.0.0.1:{self.port}\n"
             f"default_user = {USER}\n"
-            f"default_pass = {self._password}\n"
+            f"default_pass = {self._secrets.password}\n"
+            f"{self._configuration}"
         )
 
     def _environment(self) -> dict[str, str]:
@@ -143,11 +165,11 @@ class PrivateRabbit:
         home = self._home
         return clean_environment(
             HOME=str(home),
-            ERL_EPMD_PORT=str(self._epmd_port),
+            ERL_EPMD_PORT=str(self._port_mapper.port),
             ERL_EPMD_ADDRESS="127.0.0.1",
             ERL_CRASH_DUMP_BYTES="0",
             ERL_AFLAGS="-start_epmd false",  # no helper may start one that stays behind
-            RABBITMQ_NODENAME=NODE_NAME,
+            RABBITMQ_NODENAME=self.name,
             RABBITMQ_DIST_PORT=str(self._distribution_port),
             RABBITMQ_CONF_ENV_FILE=str(home / "rabbitmq-env.conf"),  # there is none
             RABBITMQ_CONFIG_FILE=str(home / "rabbitmq.conf"),
@@ -165,23 +187,13 @@ class PrivateRabbit:
             RUNNING_UNDER_SYSTEMD="true",
         )
 
-    def _start_epmd(self) -> None:
-        """Run our own port mapper: the broker would leave one behind as a daemon."""
-        port = str(self._epmd_port)
-        log = self._home / "epmd.log"
-        command = [str(self._programs.epmd), "-address", "127.0.0.1", "-port", port]
-        self._epmd = self._sandbox.spawn(command, log=log, env=clean_environment())
-        deadline = time.monotonic() + EPMD_SECONDS
-        while not _accepts(self._epmd_port):
-            if self._epmd.poll() is not None or time.monotonic() > deadline:
-                raise ServerFailed(f"private RabbitMQ: epmd did not start\n{log_tail(log)}")
-            time.sleep(POLL_SECONDS)
-
     def _failure(self, what: str) -> ServerFailed:
-        return ServerFailed(f"private RabbitMQ: {what}\n{log_tail(self._log)}")
+        return ServerFailed(f"private RabbitMQ {self.name}: {what}\n{log_tail(self._log)}")
 
 
-def _accepts(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
-        return True
-    return False
+def installed_rabbit() -> RabbitPrograms:
+    """Raises ServicesUnavailable if there is none."""
+    found = find_rabbit()
+    if found is None:
+        raise ServicesUnavailable("RabbitMQ (with Erlang's epmd) is not installed")
+    return found
