@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from shared import queries
 from shared.commands import CancelCommand
 from shared.database import Connection
 from shared.runs import Run, RunProcess
-from shared.states import Outcome, Via
+from shared.states import Outcome, RunStatus, Via
 from worker.decision import CommandReused, Situation
 from worker.stop.evidence import Evidence
+
+# No command that was decided on leaves its run in one of these.
+_UNDECIDED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +26,11 @@ class Origin:
 
 
 async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
-    # Asked again once the lock is held: where it had to be waited for, the first answer has the
-    # run as it is now, but the command as it was before another worker decided on it.
-    for _ in range(2):
+    row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
+    if row is not None and row["command_run_id"] is None and row["status"] not in _UNDECIDED:
+        # Where the lock had to be waited for, this has the run as it is now, but the command as
+        # it was before (READ COMMITTED looks again at the row that it locks, not at those that
+        # are joined to it): another worker may just have decided on it.
         row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
     if row is None:
         return None
