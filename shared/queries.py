@@ -166,6 +166,8 @@ RECORD_COMMAND: Final = """
     RETURNING c.command_id
 """
 
+FIND_COMMAND_RUN: Final = "SELECT run_id FROM cancellations WHERE command_id = $1"
+
 # One stop answers every command on the run that is still open, not just the one that began it.
 CLOSE_COMMANDS: Final = """
     UPDATE cancellations

@@ -71,9 +71,12 @@ async def record_command(
         outcome,
         json.dumps(evidence),
     )
-    # A finished row is never written again, so it is another run's, decided at the same time.
+    # A finished row is never written again: it was written while we waited for the run's lock,
+    # which `lock_run` does not see, or while we decided for another run.
     if recorded is None:
-        raise CommandReused(command.command_id)
+        recorded_for = await connection.fetchval(queries.FIND_COMMAND_RUN, command.command_id)
+        if recorded_for != command.run_id:
+            raise CommandReused(command.command_id)
 
 
 async def close_commands(
