@@ -76,12 +76,13 @@ class DirectPublisher:
         if not opening.done():
             opening.cancel()
         if not opening.done() or opening.cancelled() or opening.exception() is not None:
+            self._connection = self._channel = None  # it may not even know that it is lost
             return Result.NOT_SENT
         sending = asyncio.create_task(self._send(opening.result(), command))
         await asyncio.wait({sending}, timeout=_CONFIRM_SECONDS)
         if not sending.done():
             sending.cancel()
-            self._channel = None  # its confirms are late: do not count on it further
+            self._connection = self._channel = None  # the next one has another chance
             return Result.UNKNOWN
         if sending.cancelled():
             return Result.UNKNOWN

@@ -1,7 +1,7 @@
 """The load: a steady stream of scenarios, each chosen and played by the seed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Final
 
@@ -16,7 +16,7 @@ KINDS: Final = ("obeys", "stubborn", "late", "sessions", "daemon")
 GRACES: Final = (0.3, 1.0, 3.0)
 START_SECONDS: Final = 10.0
 
-Scenario = Callable[[Random], Awaitable[None]]
+Scenario = Callable[[Random], Coroutine[None, None, None]]
 
 
 class Load:
@@ -60,12 +60,12 @@ class Load:
                 number += 1
                 await asyncio.sleep(max(0.0, number / self._options.rate - passed))
 
-    def _choose(self, random: Random) -> Callable[[Random], "asyncio.Future[None]"]:
+    def _choose(self, random: Random) -> Scenario:
         (scenario,) = random.choices(
             [scenario for scenario, _ in self._scenarios],
             [weight for _, weight in self._scenarios],
         )
-        return scenario  # type: ignore[return-value]  # bound methods are coroutine functions
+        return scenario
 
     async def _add(self, random: Random) -> Run:
         return await self._runs.add(random.choice(self._hosts), random.choice(GRACES))

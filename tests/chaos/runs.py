@@ -17,13 +17,12 @@ import asyncpg
 from shared import queries
 from tests.chaos.journal import Journal
 from tests.chaos.processes import all_processes
+from tests.chaos.rows import execute
 from tests.support.launched import CANCEL_EXEC
 
 JOB: Final = Path(__file__).with_name("job.py")
 MOST_LIVE: Final = 60
 """Launchers at once: each has a process tree of up to three."""
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-_POSTGRES_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +82,7 @@ class Runs:
         run = Run(self._next, host)
         self._next += 1
         self._marks[run.run_id] = run.mark
-        # Safe to repeat: a commit whose answer was lost has added it.
-        async with asyncio.timeout(_POSTGRES_SECONDS):
-            while True:
-                with suppress(*_AWAY):
-                    await self.database.execute(queries.ADD_RUN, run.run_id, grace, "SIGTERM")
-                    break
-                await asyncio.sleep(0.2)
+        await execute(self.database, queries.ADD_RUN, run.run_id, grace, "SIGTERM")
         self._journal.write("run", run_id=run.run_id, host=host, mark=run.mark)
         return run
 
@@ -144,9 +137,9 @@ class Runs:
 
     async def end(self) -> None:
         self.drain()
-        for process in list(self._live.values()):
+        for launcher in list(self._live.values()):
             with suppress(ProcessLookupError):
-                process.kill()
+                launcher.kill()
         await asyncio.gather(*self._ends)
         marks = set(self._marks.values())
         for process in all_processes():

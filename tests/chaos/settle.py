@@ -3,11 +3,10 @@
 import asyncio
 from typing import Final
 
-import asyncpg
-
 from tests.chaos import journal
 from tests.chaos.faults import Scene
 from tests.chaos.queues import depths
+from tests.chaos.rows import AWAY
 
 _PAUSE: Final = 0.5
 
@@ -47,7 +46,7 @@ async def _left(scene: Scene) -> list[str]:
     try:
         rows = await database.fetch(_UNDER_WAY)
         answered = {row["reason"] for row in await database.fetch(_ANSWERED)}
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except AWAY as error:
         return [f"Postgres: {error}"]
     left = [f"{row['many']} {row['what']}" for row in rows if row["many"]]
     if scene.runs.live_count:

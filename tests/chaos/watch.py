@@ -7,10 +7,9 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-import asyncpg
-
 from tests.chaos.faults import Scene
 from tests.chaos.processes import all_processes
+from tests.chaos.rows import AWAY
 
 _PAUSE: Final = 0.3
 _NEWLY_CANCELED: Final = """
@@ -27,7 +26,7 @@ async def watch(scene: Scene) -> None:
     journal = scene.stage.journal
     while True:
         await asyncio.sleep(_PAUSE)
-        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*AWAY):
             rows = await scene.runs.database.fetch(_NEWLY_CANCELED, last)
             if not rows:
                 continue

@@ -30,8 +30,7 @@ def _check_end(checked: Checked, end: Entry) -> None:
 def _check_log(checked: Checked, log: ProgramLog) -> None:
     for event in log.events:
         is_fine = event.get("level") not in ("error", "critical") and "exception" not in event
-        at = _time(event)
-        checked.hold(is_fine, f"{log.name} logged {_short(event)}", at and (at, at))
+        checked.hold(is_fine, f"{log.name} logged {_short(event)}", _times(event))
     for line in log.other_lines:
         checked.hold("Traceback" not in line, f"{log.name} printed {line}")
 
@@ -44,8 +43,9 @@ def _short(event: Entry) -> str:
     return f"{said} {errors}"
 
 
-def _time(event: Entry) -> float | None:
+def _times(event: Entry) -> tuple[float, float] | None:
     try:
-        return datetime.fromisoformat(event["timestamp"]).timestamp()
+        at = datetime.fromisoformat(event["timestamp"]).timestamp()
     except (KeyError, ValueError):
         return None
+    return at, at
