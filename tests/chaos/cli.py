@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
         cluster=given.cluster,
         directory=given.directory,
     )
+    for library in ("aio_pika", "aiormq", "asyncpg"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # outages are what we are here for
     try:
         findings = asyncio.run(_until_signaled(options))
     except (ServicesUnavailable, ServerFailed) as error:

@@ -61,7 +61,7 @@ class Planned:
 
 
 def plan(seed: int, seconds: float, names: Sequence[str]) -> list[Planned]:
-    """The whole schedule. Faults come in turns in which each is there, in random order."""
+    """The whole schedule: turns in which each fault is there, in random order."""
     random = Random(f"{seed} plan")
     chosen = [FAULTS[name] for name in names] or [f for f in FAULTS.values() if f.often]
     planned: list[Planned] = []
@@ -69,7 +69,9 @@ def plan(seed: int, seconds: float, names: Sequence[str]) -> list[Planned]:
     at = FIRST_SECONDS
     while at < seconds - 1:
         if not waiting:
-            waiting = [fault for fault in chosen for _ in range(max(1, fault.often))]
+            # Each once before any comes again, so that a short round has them all.
+            turn = len(planned) > 0
+            waiting = [f for f in chosen for _ in range(max(1, f.often) if turn else 1)]
             random.shuffle(waiting)
         now = next((f for f in waiting if not f.is_late or at >= BROKER_SECONDS), None)
         if now is not None:

@@ -6,7 +6,6 @@ from tests.support.launching import blocked_in_database, locked_run
 from tests.support.system import System
 
 
-
 async def test_decided_at_once_the_later_one_changes_nothing(system: System) -> None:
     first = await system.worker(prefetch=1)
     second = await system.worker("another-host", prefetch=1)
