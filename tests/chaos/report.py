@@ -41,10 +41,18 @@ def _load(facts: Facts) -> Iterator[str]:
     launches = len(facts.entries("launch"))
     yield f"  launches           {launches:6}  launchers killed {launchers_killed}"
     yield f"  commands recorded  {sum(outcomes.values()):6}  {_counts(outcomes.elements())}"
-    yield f"  dead letters       {len(facts.letters):6}  " + _counts(
-        letter["reason"] for letter in facts.letters
+    yield (
+        f"  dead letters       {len(facts.letters):6}  "
+        + _counts(letter["reason"] for letter in facts.letters)
+        + _repeated(facts)
     )
     yield f"  from 202 to its outcome at worst {_worst(facts):.2f} s"
+
+
+def _repeated(facts: Facts) -> str:
+    copies = Counter(letter["command_id"] for letter in facts.letters)
+    more = sum(count - 1 for count in copies.values())
+    return f" ({more} of them of a command that has one already)" if more else ""
 
 
 def _counts(values: object) -> str:
