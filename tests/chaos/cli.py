@@ -7,6 +7,7 @@ import logging
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from random import SystemRandom
 
@@ -23,9 +24,40 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str]) -> int:
-    """0 all promises held, 1 one was broken, 2 the stage could not be set, 130 interrupted."""
+    """0 all promises held, 1 one was broken, 2 the stage failed, 130 interrupted."""
     given = _parse(arguments)
-    options = Options(
+    for library in ("aio_pika", "aiormq", "asyncpg"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # outages are what we are here for
+    directory = given.directory or Path(tempfile.mkdtemp(prefix="run-cancel-chaos-"))
+    code = BROKEN
+    try:
+        code = _play(_options(given, directory), given.summary)
+    except* (ServicesUnavailable, ServerFailed) as errors:
+        code = UNAVAILABLE
+        for error in _leaves(errors):
+            print(f"chaos: {error}", file=sys.stderr)
+    except* (KeyboardInterrupt, asyncio.CancelledError):
+        code = INTERRUPTED
+    finally:
+        if code != BROKEN and given.directory is None:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            print(f"log: {directory / 'chaos.jsonl'}")
+    return code
+
+
+def _play(options: Options, summary: Path | None) -> int:
+    findings = asyncio.run(_until_signaled(options))
+    print(report(findings))
+    if summary is not None:
+        broken = {c.promise: len(c.violations) for c in findings.checked}
+        summary.write_text(json.dumps(broken))
+    return BROKEN if findings.violations else 0
+
+
+def _options(given: argparse.Namespace, directory: Path) -> Options:
+    return Options(
+        directory=directory,
         seconds=given.seconds,
         seed=given.seed if given.seed is not None else SystemRandom().randrange(10**6),
         rate=given.rate,
@@ -33,20 +65,13 @@ def main(arguments: list[str]) -> int:
         unknown_runs=given.unknown_runs,
         settle_seconds=given.settle_seconds,
         cluster=given.cluster,
-        directory=given.directory,
     )
-    for library in ("aio_pika", "aiormq", "asyncpg"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)  # outages are what we are here for
-    try:
-        findings = asyncio.run(_until_signaled(options))
-    except (ServicesUnavailable, ServerFailed) as error:
-        print(f"chaos: {error}", file=sys.stderr)
-        return UNAVAILABLE
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return INTERRUPTED
-    print(report(findings))
-    _keep_or_remove(findings, given)
-    return BROKEN if findings.violations else 0
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
 
 
 async def _until_signaled(options: Options) -> Findings:
@@ -54,17 +79,6 @@ async def _until_signaled(options: Options) -> Findings:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await play(options, lambda line: print(line, flush=True))
-
-
-def _keep_or_remove(findings: Findings, given: argparse.Namespace) -> None:
-    if given.summary is not None:
-        broken = {c.promise: len(c.violations) for c in findings.checked}
-        given.summary.write_text(json.dumps(broken))
-    directory = findings.facts.journal_path.parent
-    if findings.violations or given.directory is not None:
-        print(f"log: {findings.facts.journal_path}")
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
+    directory: Path
+    """Where all logs go."""
     seconds: float
     """Of load and faults; starting, settling and checking come on top."""
     seed: int
@@ -17,8 +19,6 @@ class Options:
     """Commands for runs that do not exist; None for one per ten seconds."""
     settle_seconds: float = 120.0
     cluster: bool = False
-    directory: Path | None = None
-    """Where to keep all logs; None for a temporary one, kept only if something is wrong."""
 
     @property
     def unknown_count(self) -> int:

@@ -2,11 +2,9 @@
 
 import asyncio
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import aiohttp
@@ -44,7 +42,7 @@ class Findings:
 
 async def play(options: Options, say: Say = lambda _: None) -> Findings:
     """Play the round that `options` ask for and check it. Cleans up however it ends."""
-    directory = options.directory or Path(tempfile.mkdtemp(prefix="run-cancel-chaos-"))
+    directory = options.directory
     directory.mkdir(parents=True, exist_ok=True)
     journal = Journal(directory / "chaos.jsonl")
     schedule = plan(options.seed, options.seconds, options.kinds)
@@ -63,9 +61,10 @@ async def play(options: Options, say: Say = lambda _: None) -> Findings:
             await stage.end_programs(signal.SIGTERM)
             say("checking")
             facts = await collect(stage)
+            # Before the stage is taken down, and the runs' cgroups with it.
+            return Findings(options, facts, [check(facts) for check in CHECKS])
     finally:
         journal.close()
-    return Findings(options, facts, [check(facts) for check in CHECKS])
 
 
 @asynccontextmanager

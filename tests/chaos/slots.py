@@ -52,10 +52,16 @@ class Slot:
         self._watch = asyncio.create_task(self._note_end(self.program, self._count))
         self._journal.write("program_started", name=self.name, count=self._count, pid=self.pid)
 
-    async def ready(self, deadline: float) -> None:
+    async def ready(self, deadline: float) -> bool:
+        """Wait until the program is of use; False, and noted, if it does not come to that."""
         assert self.program is not None
-        for event in self._ready:
-            await self.program.event(event, deadline=deadline)
+        try:
+            for event in self._ready:
+                await self.program.event(event, deadline=deadline)
+        except AssertionError:
+            self._journal.write("program_not_ready", name=self.name, count=self._count)
+            return False
+        return True
 
     async def end(self, signum: signal.Signals) -> None:
         """Signal the program and wait for its end."""

@@ -21,7 +21,7 @@ from tests.chaos.journal import Journal
 from tests.chaos.network import Network
 from tests.chaos.servers import Servers
 from tests.chaos.slots import Slot
-from tests.support.services import Sandbox
+from tests.support.services import Sandbox, ServerFailed
 from tests.support.services.guard import MARKER
 from worker.stop.cgroup import Cgroup, path_of
 
@@ -70,10 +70,8 @@ class Stage:
         )
         await connection.close()
 
-    async def all_ready(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for slot in self.slots:
-                tasks.create_task(slot.ready(READY_SECONDS))
+    async def all_ready(self) -> bool:
+        return all(await asyncio.gather(*(slot.ready(READY_SECONDS) for slot in self.slots)))
 
     async def restore(self) -> None:
         """End every fault that is still felt: network whole, programs up and ready."""
@@ -137,5 +135,6 @@ async def staged(directory: Path, journal: Journal, *, cluster: bool) -> AsyncIt
         stack.push_async_callback(stage.end_programs, signal.SIGKILL)
         for slot in stage.slots:
             await slot.start()
-        await stage.all_ready()
+        if not await stage.all_ready():
+            raise ServerFailed(f"a program did not start; its log is in {directory / 'logs'}")
         yield stage

@@ -23,13 +23,13 @@ FAULTS: Final = (
 @pytest.mark.timeout(300)
 async def test_every_promise_holds_whatever_is_killed(tmp_path: Path) -> None:
     options = Options(
+        directory=tmp_path / "chaos",
         seconds=20,
         seed=5,
         rate=6,
         kinds=FAULTS,
         unknown_runs=0,  # each takes 36 s to become a dead letter
         settle_seconds=150,
-        directory=tmp_path / "chaos",
     )
     try:
         findings = await play(options)

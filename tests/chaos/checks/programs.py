@@ -11,6 +11,9 @@ def check(facts: Facts) -> Checked:
     checked = Checked("programs", "no program fails or ends by itself")
     for end in facts.entries("program_ended"):
         _check_end(checked, end)
+    for late in facts.entries("program_not_ready"):
+        text = f"{late['name']} #{late['count']} did not become ready with everything back"
+        checked.hold(False, text, (late["at"], late["at"]))
     for hung in facts.entries("program_hung"):
         text = f"{hung['name']} #{hung['count']} did not end after SIGTERM"
         checked.hold(False, text, (hung["at"] - 60, hung["at"]))

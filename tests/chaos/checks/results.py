@@ -14,8 +14,9 @@ def check(facts: Facts) -> Checked:
             text = f"{_name(run)} has exit code {run['exit_code']}, its job ended with {result}"
             checked.hold(run["exit_code"] == result, text, _times(run))
         elif run["status"] == "error":
+            # It may also have given up where the answer to its claim did not come for 30 s.
+            is_lost = run_id in launcher_killed or launchers.get(run_id) == 125
             text = f"{_name(run)}, but nobody killed its launcher, which ended with"
-            is_lost = run_id in launcher_killed
             checked.hold(is_lost, f"{text} {launchers.get(run_id)}", _times(run))
         if run_id in launchers and run_id not in launcher_killed:
             _check_launcher(checked, run, launchers[run_id], result)
