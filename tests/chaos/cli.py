@@ -13,6 +13,7 @@ from random import SystemRandom
 
 from tests.chaos import fault_kinds  # noqa: F401 - registers them
 from tests.chaos.faults import FAULTS
+from tests.chaos.journal import NAME
 from tests.chaos.options import Options
 from tests.chaos.report import report
 from tests.chaos.round import Findings, play
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
         if code != BROKEN and given.directory is None:
             shutil.rmtree(directory, ignore_errors=True)
         else:
-            print(f"log: {directory / 'chaos.jsonl'}")
+            print(f"log: {directory / NAME}")
     return code
 
 

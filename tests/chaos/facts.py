@@ -12,7 +12,7 @@ from tests.chaos import audit, journal
 from tests.chaos.journal import Entry
 from tests.chaos.processes import Process, all_processes
 from tests.chaos.queues import depths
-from tests.chaos.stage import Stage
+from tests.chaos.servers import Servers
 
 Row = dict[str, Any]
 
@@ -42,10 +42,11 @@ class Facts:
         return [entry for entry in self.journal if entry["kind"] == kind]
 
 
-async def collect(stage: Stage) -> Facts:
+async def collect(directory: Path, servers: Servers) -> Facts:
     """Look at everything, once nothing is under way and the programs have ended."""
-    entries = journal.read(stage.journal.path)
-    connection = await asyncpg.connect(stage.servers.postgres.url)
+    journal_path = directory / journal.NAME
+    entries = journal.read(journal_path)
+    connection = await asyncpg.connect(servers.postgres.url)
     try:
         tables = [
             [_plain(row) for row in await connection.fetch(query)]
@@ -61,15 +62,15 @@ async def collect(stage: Stage) -> Facts:
         await connection.close()
     runs, cancellations, letters, run_transitions, command_changes = tables
     return Facts(
-        journal_path=stage.journal.path,
-        jobs=stage.directory / "jobs",
+        journal_path=journal_path,
+        jobs=directory / "jobs",
         journal=entries,
         runs={row["run_id"]: row for row in runs},
         cancellations=cancellations,
         letters=letters,
         run_transitions=run_transitions,
         command_changes=command_changes,
-        queues=await depths(stage.servers),
+        queues=await depths(servers),
         processes=await asyncio.to_thread(all_processes),
         logs=[_log(e["name"], Path(e["path"])) for e in entries if e["kind"] == "program_log"],
     )

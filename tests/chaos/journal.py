@@ -3,8 +3,9 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+NAME: Final = "chaos.jsonl"
 Entry = dict[str, Any]
 
 

@@ -18,7 +18,7 @@ from tests.chaos.checks import CHECKS, Checked
 from tests.chaos.direct import DirectPublisher
 from tests.chaos.facts import Facts, collect
 from tests.chaos.faults import FAULTS, Planned, Scene, plan
-from tests.chaos.journal import Journal
+from tests.chaos.journal import NAME, Journal
 from tests.chaos.load import Load
 from tests.chaos.options import Options
 from tests.chaos.rest import RestClient
@@ -44,7 +44,7 @@ async def play(options: Options, say: Say = lambda _: None) -> Findings:
     """Play the round that `options` ask for and check it. Cleans up however it ends."""
     directory = options.directory
     directory.mkdir(parents=True, exist_ok=True)
-    journal = Journal(directory / "chaos.jsonl")
+    journal = Journal(directory / NAME)
     schedule = plan(options.seed, options.seconds, options.kinds)
     journal.write("round", seed=options.seed, seconds=options.seconds)
     for planned in schedule:
@@ -60,7 +60,7 @@ async def play(options: Options, say: Say = lambda _: None) -> Findings:
             journal.write("settled", left=await settle(scene, options.settle_seconds))
             await stage.end_programs(signal.SIGTERM)
             say("checking")
-            facts = await collect(stage)
+            facts = await collect(directory, stage.servers)
             # Before the stage is taken down, and the runs' cgroups with it.
             return Findings(options, facts, [check(facts) for check in CHECKS])
     finally:
