@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tests.chaos.checks import Violation
 from tests.chaos.facts import Facts
+from tests.chaos.faults import NOT_NOW
 from tests.chaos.round import Findings
 
 MOST_SHOWN = 25
@@ -80,7 +81,7 @@ def _faults(findings: Findings) -> Iterator[str]:
         key = (entry.get("name", ""), entry.get("planned_at", 0.0))
         if entry["kind"] == "fault_begins":
             begun[key] = entry["at"]
-        elif entry["kind"] == "fault_ended":
+        elif entry["kind"] == "fault_ended" and not entry["what"].startswith(NOT_NOW):
             spans.append((key[0], begun[key], entry["at"]))
     counts = Counter(name for name, _, _ in spans)
     violations = [v for checked in findings.checked for v in checked.violations]

@@ -6,10 +6,7 @@ from random import Random
 import aio_pika
 
 from shared.topology import CANCEL_KEY, Topology
-from tests.chaos.faults import Scene, fault
-
-NOT_NOW = "not now: another fault has it"
-"""Waiting for its turn would leave the load no quiet times."""
+from tests.chaos.faults import NOT_NOW, Scene, fault
 
 
 @fault(is_late=True)
