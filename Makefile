@@ -2,13 +2,15 @@
 PYTHON ?= python3
 JOBS ?= 2
 ARGS ?=
+SECONDS ?= 60
+SEED ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format clean
+.PHONY: help demo up test chaos lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +23,9 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 
 test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed on to pytest
 	@$(PY) -m tests.support.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+chaos: $(INSTALLED) ## Break everything at random and check every promise; SECONDS=, SEED=
+	@$(PY) -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff format --check --quiet .

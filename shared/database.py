@@ -24,6 +24,9 @@ _AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # Raised on a connection whose last word, sent while it was idle, was that it is being ended:
+    # asyncpg 0.32 has read that, but not yet that the connection is closed.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,  # no connection left, disk full, …
     asyncpg.OperatorInterventionError,  # shutting down, starting up, canceled by hand, …

@@ -1,4 +1,4 @@
-"""A network between a program and a service, to be stalled, cut, and brought up late."""
+"""A network between a program and a service, to be stalled, slowed, cut, and brought up late."""
 
 import asyncio
 import socket
@@ -28,6 +28,7 @@ class TcpProxy:
         self._answers_flow = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._refusing = False
+        self._delay = 0.0
         self.bursts = 0
         """How often the program sent something: its round trips, if it waits for each answer."""
         self.resume()
@@ -53,8 +54,13 @@ class TcpProxy:
         """Deliver what the program sends, but nothing that the service says."""
         self._answers_flow.clear()
 
+    def slow(self, delay: float) -> None:
+        """Deliver whatever comes `delay` seconds late, in either direction, one by one."""
+        self._delay = delay
+
     def resume(self) -> None:
-        """Deliver all that was held back, and go on."""
+        """Deliver all that was held back, and go on at full speed."""
+        self._delay = 0.0
         self._flowing.set()
         self._answers_flow.set()
 
@@ -91,7 +97,7 @@ class TcpProxy:
             answers, upstream = await self._open()
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump_requests(reader, upstream))
-                both.create_task(_pump(answers, writer, self._answers_flow))
+                both.create_task(self._pump_answers(answers, writer))
         except* OSError:
             pass  # either side went away, and so does the other
         finally:
@@ -112,23 +118,30 @@ class TcpProxy:
         def count() -> None:
             self.bursts += 1
 
-        await _pump(reader, writer, self._flowing, count)
+        await self._pump(reader, writer, self._flowing, count)
+
+    async def _pump_answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await self._pump(reader, writer, self._answers_flow)
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        flow: asyncio.Event,
+        sent: Callable[[], None] = lambda: None,
+    ) -> None:
+        while data := await reader.read(65536):
+            sent()
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            await flow.wait()
+            writer.write(data)
+            await writer.drain()
+        with suppress(OSError):
+            writer.write_eof()
 
 
 async def _open(target: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(target.host, target.port or _DEFAULT_PORTS[target.scheme])
-
-
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    flow: asyncio.Event,
-    sent: Callable[[], None] = lambda: None,
-) -> None:
-    while data := await reader.read(65536):
-        sent()
-        await flow.wait()
-        writer.write(data)
-        await writer.drain()
-    with suppress(OSError):
-        writer.write_eof()

@@ -1,0 +1,54 @@
+"""Triggers that keep every change of the rows that promises are about.
+
+They commit with the change itself, so that no killed program and no crash of Postgres can hide one.
+"""
+
+from typing import Final
+
+import asyncpg
+
+INSTALL: Final = """
+    CREATE TABLE run_transitions (
+        transition_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+        run_id bigint NOT NULL,
+        before jsonb,
+        after  jsonb
+    );
+    CREATE TABLE command_changes (
+        change_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+        command_id uuid NOT NULL,
+        before     jsonb,
+        after      jsonb
+    );
+
+    CREATE FUNCTION keep_run_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO run_transitions (run_id, before, after)
+        VALUES (coalesce(NEW.run_id, OLD.run_id), to_jsonb(OLD), to_jsonb(NEW));
+        RETURN NULL;
+    END $$;
+    CREATE FUNCTION keep_command_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO command_changes (command_id, before, after)
+        VALUES (coalesce(NEW.command_id, OLD.command_id), to_jsonb(OLD), to_jsonb(NEW));
+        RETURN NULL;
+    END $$;
+
+    CREATE TRIGGER keep_run_transition AFTER INSERT OR UPDATE OR DELETE ON runs
+        FOR EACH ROW EXECUTE FUNCTION keep_run_transition();
+    CREATE TRIGGER keep_command_change AFTER INSERT OR UPDATE OR DELETE ON cancellations
+        FOR EACH ROW EXECUTE FUNCTION keep_command_change();
+"""
+
+RUN_TRANSITIONS: Final = "SELECT * FROM run_transitions ORDER BY transition_id"
+COMMAND_CHANGES: Final = "SELECT * FROM command_changes ORDER BY change_id"
+
+
+async def install(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(INSTALL)
+    finally:
+        await connection.close()
