@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format clean
+.PHONY: help demo up test model lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,9 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 
 test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed on to pytest
 	@$(PY) -m tests.support.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+model: $(INSTALLED) ## Check the protocol's model exhaustively (spin)
+	@$(PY) -m tests.model
 
 lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff format --check --quiet .
