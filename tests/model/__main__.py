@@ -44,7 +44,7 @@ def _provide_tools() -> None:
     if missing := missing_tools():
         if not apt.can_install():
             raise ToolsMissing(
-                f"{' and '.join(missing)} needed: install them "
+                f"{' and '.join(missing)} missing; install what is needed "
                 "(Debian, Ubuntu: apt-get install spin gcc libc6-dev)"
             )
         # Without recommended packages gcc comes without the headers that it needs.
@@ -58,9 +58,7 @@ def _check_all(directory: Path) -> bool:
         result = check(wanted, directory)
         good &= result.violated is None
         _show(name, result, result.violated or "holds")
-    print(
-        f"\n{'without the guard':<42}{'states':>11}{'depth':>7}{'seconds':>9}  violates, in `depth` steps"
-    )
+    print(f"\n{'without the guard':<42}{'states':>11}{'depth':>7}{'seconds':>9}  violates")
     broken = [without(guard) for guard in guards()]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for wanted, result in zip(
