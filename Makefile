@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos lint format clean
+.PHONY: help demo up test chaos model lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed on to pytest
 
 chaos: $(INSTALLED) ## Break everything at random and check every promise; SECONDS=, SEED=
 	@$(PY) -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+model: $(INSTALLED) ## Check the protocol's model exhaustively (spin)
+	@$(PY) -m tests.model
 
 lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff format --check --quiet .

@@ -220,6 +220,9 @@ IS_BEING_STOPPED: Final = """
     )
 """
 
+# Waits for whoever has the run in hand: a claim whose commit is in doubt may yet come through.
+LOCK_LAUNCH: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
+
 RECORD_LAUNCHER_DIED: Final = """
     UPDATE runs
        SET status = 'error', finished_at = clock_timestamp(),
@@ -227,6 +230,14 @@ RECORD_LAUNCHER_DIED: Final = """
            loss = jsonb_build_object('cause', 'launcher_died', 'noticed_at', clock_timestamp())
      WHERE run_id = $1 AND launch_id = $2 AND status = 'running'
     RETURNING run_id
+"""
+
+# Whether it is lost, whoever recorded that: the answer to the first attempt may have been.
+IS_UNPROVED: Final = """
+    SELECT EXISTS (
+        SELECT FROM runs
+         WHERE run_id = $1 AND launch_id = $2 AND status = 'error' AND loss ->> 'proof' IS NULL
+    )
 """
 
 # What a look for the processes of a lost run came to. The latest one counts.

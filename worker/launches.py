@@ -112,7 +112,9 @@ class Launches:
                 self._losses.watch(run_id, process)
         if not claimed:
             if run is not None and (earlier := _claim_for(child, run, process)):
-                return earlier
+                # Perhaps of a worker that died over it, and unknown to this one until now.
+                self._losses.watch(run_id, earlier)
+                return Claimed(earlier.launch_id, earlier.containment)
             await self._discard(cgroup)
             return _refusal(run)
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
@@ -188,7 +190,7 @@ def _require_same(child: Identity, before: Path | None) -> None:
     raise ContainmentFailed(f"process {child.pid} died while it was being contained")
 
 
-def _claim_for(child: Identity, run: Run, asked: RunProcess) -> Claimed | None:
+def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | None:
     """The claim that `child` has already: its launcher lost the answer and asks again."""
     has = run.process
     if has is None or run.status is not RunStatus.RUNNING:
@@ -197,7 +199,7 @@ def _claim_for(child: Identity, run: Run, asked: RunProcess) -> Claimed | None:
         return None
     if Identity(has.pid, has.start_ticks) != child:
         return None
-    return Claimed(has.launch_id, has.containment)
+    return has
 
 
 def _refusal(run: Run | None) -> Refusal:

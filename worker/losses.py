@@ -3,6 +3,8 @@
 import asyncio
 import signal
 from time import monotonic
+from typing import NoReturn
+from uuid import UUID
 
 import structlog
 
@@ -17,8 +19,12 @@ from worker.trees import stop_tree
 
 log = structlog.get_logger(__name__)
 
-# Seconds. A launcher's last words may still be on their way to us when it dies.
+# Seconds.
 _LAST_WORDS = 0.5
+"""A launcher's last words may still be on their way to us when it dies."""
+_RELIST = 30.0
+"""Between two looks for runs that nobody watches: a claim can be committed after its answer, and
+the worker that asked for it, are lost."""
 
 
 class Losses:
@@ -32,10 +38,13 @@ class Losses:
         self._tasks = tasks
         self._kill_wait = kill_wait
         self._boot_id = boot_id()
+        self._watched: set[UUID] = set()
 
     def watch(self, run_id: int, process: RunProcess) -> None:
         """See to it that the run does not stay `running` once its launcher is gone."""
-        self._tasks.create_task(self._watch_launcher(run_id, process))
+        if process.launch_id not in self._watched:
+            self._watched.add(process.launch_id)
+            self._tasks.create_task(self._watch_launcher(run_id, process))
 
     async def take_up(self) -> None:
         """Go on where an earlier worker of this host left off."""
@@ -48,12 +57,26 @@ class Losses:
                 )
 
         running, unproved = await until_available(find)
-        for run in running:
-            if run.process is not None:
-                self.watch(run.run_id, run.process)
+        self._watch_all(running)
         for run in unproved:
             if run.process is not None:
                 self._tasks.create_task(self._clear_away(run.run_id, run.process))
+
+    async def keep_watch(self) -> NoReturn:
+        """Find runs that came to be `running` behind our back."""
+
+        async def find() -> list[Run]:
+            async with self._database.connection() as connection:
+                return await store.running_on(connection, self._host)
+
+        while True:
+            await asyncio.sleep(_RELIST)
+            self._watch_all(await until_available(find))
+
+    def _watch_all(self, runs: list[Run]) -> None:
+        for run in runs:
+            if run.process is not None:
+                self.watch(run.run_id, run.process)
 
     async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
         launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
@@ -62,10 +85,12 @@ class Losses:
         await asyncio.sleep(_LAST_WORDS)
 
         async def record() -> bool:
-            async with self._database.connection() as connection:
+            async with self._database.transaction() as connection:
                 return await store.record_launcher_died(connection, run_id, process.launch_id)
 
-        if await until_available(record):
+        lost = await until_available(record)
+        self._watched.discard(process.launch_id)
+        if lost:
             log.warning("run_lost", run_id=run_id)
             await self._clear_away(run_id, process)
 

@@ -1,0 +1,83 @@
+"""``python -m tests.model``: check the protocol's model exhaustively, and each guard's need."""
+
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tests.model.check import (
+    Check,
+    CheckFailed,
+    Result,
+    ToolsMissing,
+    check,
+    guards,
+    missing_tools,
+    without,
+)
+from tests.support.services import apt
+from tests.support.services.model import ServicesUnavailable
+
+SOUND = (
+    ("every promise, 1 command, 2 faults", Check(commands=1, faults=2)),
+    ("every promise, 2 commands, no fault", Check(commands=2, faults=0)),
+    ("every course ends, 1 command, 1 fault", Check(faults=1, endless=True)),
+)
+AT_ONCE = 2
+
+
+def main() -> int:
+    """Return 0 if all is as it should be, 1 if not, 2 if it cannot be told."""
+    try:
+        _provide_tools()
+        with tempfile.TemporaryDirectory(prefix="run-cancel-model-") as directory:
+            return 0 if _check_all(Path(directory)) else 1
+    except (ToolsMissing, CheckFailed, ServicesUnavailable) as error:
+        print(f"model: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _provide_tools() -> None:
+    if missing := missing_tools():
+        if not apt.can_install():
+            raise ToolsMissing(
+                f"{' and '.join(missing)} missing; install what is needed "
+                "(Debian, Ubuntu: apt-get install spin gcc libc6-dev)"
+            )
+        # Without recommended packages gcc comes without the headers that it needs.
+        apt.install([*missing, "libc6-dev"], partial(print, file=sys.stderr))
+
+
+def _check_all(directory: Path) -> bool:
+    print(f"{'claim':<42}{'states':>11}{'depth':>7}{'seconds':>9}  verdict", flush=True)
+    good = True
+    for name, wanted in SOUND:
+        result = check(wanted, directory)
+        good &= result.violated is None
+        _show(name, result, result.violated or "holds")
+    print(f"\n{'without the guard':<42}{'states':>11}{'depth':>7}{'seconds':>9}  violates")
+    broken = [without(guard) for guard in guards()]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for wanted, result in zip(
+            broken, pool.map(lambda one: check(one, directory), broken), strict=True
+        ):
+            good &= result.violated is not None
+            _show(
+                wanted.without or "", result, result.violated or "NOTHING: the guard is not needed"
+            )
+    return good
+
+
+def _show(name: str, result: Result, verdict: str) -> None:
+    print(
+        f"{name:<42}{result.states:>11,}{result.depth:>7}{result.seconds:>9.1f}  "
+        f"{verdict.replace('_', ' ')}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
