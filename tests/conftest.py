@@ -13,6 +13,7 @@ from yarl import URL
 from shared.database import connected
 from shared.migrate import migrate
 from shared.settings import DatabaseSettings
+from tests.support.commit_proxy import CommitProxy
 from tests.support.services import Services, provide
 from tests.support.system import System
 
@@ -58,6 +59,15 @@ async def database_url(services: Services, template: str) -> AsyncIterator[str]:
     yield str(URL(services.database_url).with_path(f"/{name}"))
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture
+async def commits(database_url: str) -> AsyncIterator[CommitProxy]:
+    """A way to this test's database on which commits can be held up."""
+    proxy = CommitProxy(database_url)
+    await proxy.listen()
+    yield proxy
+    await proxy.close()
 
 
 @pytest.fixture

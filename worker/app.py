@@ -82,7 +82,7 @@ async def _serve(
     await presence.register()
     await losses.take_up()
     tasks.create_task(presence.keep_up(returned=losses.take_up))
-    tasks.create_task(losses.keep_watch())
+    tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consumer.session))
     if settings.keep_dead_letters:

@@ -19,12 +19,8 @@ from worker.trees import stop_tree
 
 log = structlog.get_logger(__name__)
 
-# Seconds.
+# Seconds. A launcher's last words may still be on their way to us when it dies.
 _LAST_WORDS = 0.5
-"""A launcher's last words may still be on their way to us when it dies."""
-_RELIST = 30.0
-"""Between two looks for runs that nobody watches: a claim can be committed after its answer, and
-the worker that asked for it, are lost."""
 
 
 class Losses:
@@ -62,15 +58,18 @@ class Losses:
             if run.process is not None:
                 self._tasks.create_task(self._clear_away(run.run_id, run.process))
 
-    async def keep_watch(self) -> NoReturn:
-        """Find runs that came to be `running` behind our back."""
+    async def keep_watch(self, every: float) -> NoReturn:
+        """Look every so many seconds for runs that nobody watches.
+
+        A claim can be committed when its answer, and the worker that asked for it, are long lost.
+        """
 
         async def find() -> list[Run]:
             async with self._database.connection() as connection:
                 return await store.running_on(connection, self._host)
 
         while True:
-            await asyncio.sleep(_RELIST)
+            await asyncio.sleep(every)
             self._watch_all(await until_available(find))
 
     def _watch_all(self, runs: list[Run]) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.commit_proxy import CommitAnswersLost
+from tests.support.commit_proxy import CommitProxy
 from tests.support.launched import Launched
 from tests.support.launching import (
     Command,
@@ -103,7 +103,7 @@ async def test_postgres_connections_cut_when_the_command_ends(
 async def test_recorded_but_never_answered_it_is_recorded_once(
     system: System, command: Command
 ) -> None:
-    proxy = CommitAnswersLost(system.database_url)
+    proxy = CommitProxy(system.database_url)
     await proxy.listen()
     worker = await system.program("worker", "serve", DATABASE_URL=proxy.proxied)
     await worker.event("worker_ready")

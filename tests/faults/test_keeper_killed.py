@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.commit_proxy import CommitAnswersLost
+from tests.support.commit_proxy import CommitProxy
 from tests.support.program import DEADLINE, Program
 from tests.support.proxy import TcpProxy
 from tests.support.system import System
@@ -40,8 +40,8 @@ async def broker(system: System) -> AsyncIterator[TcpProxy]:
 
 
 @pytest.fixture
-async def commits(system: System) -> AsyncIterator[CommitAnswersLost]:
-    proxy = CommitAnswersLost(system.database_url)
+async def commits(system: System) -> AsyncIterator[CommitProxy]:
+    proxy = CommitProxy(system.database_url)
     await proxy.listen()
     yield proxy
     await proxy.close()
@@ -75,7 +75,7 @@ async def test_each_letter_is_kept_once_however_often_the_keeper_is_killed_and_c
 
 
 async def test_a_commit_whose_answer_is_lost_gives_no_second_row(
-    system: System, commits: CommitAnswersLost
+    system: System, commits: CommitProxy
 ) -> None:
     worker = await system.worker(
         env={"DATABASE_URL": commits.proxied}, keep_dead_letters="true", database_timeout=1
@@ -92,7 +92,7 @@ async def test_a_commit_whose_answer_is_lost_gives_no_second_row(
 
 
 async def test_killed_between_commit_and_ack_a_letter_gets_no_second_row(
-    system: System, commits: CommitAnswersLost
+    system: System, commits: CommitProxy
 ) -> None:
     worker = await system.worker(env={"DATABASE_URL": commits.proxied}, keep_dead_letters="true")
     commits.lose()

@@ -1,4 +1,4 @@
-"""Between a program and Postgres: lets transactions commit without saying so."""
+"""Between a program and Postgres: lets transactions commit late, or without saying so."""
 
 import asyncio
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 from yarl import URL
 
 
-class CommitAnswersLost:
+class CommitProxy:
     """Forwards a local port to Postgres at `url`; `proxied` is the URL that goes through it."""
 
     def __init__(self, url: str) -> None:
@@ -14,6 +14,10 @@ class CommitAnswersLost:
         self._losing = False
         self._answers_flow = asyncio.Event()
         self._answers_flow.set()
+        self._holding = False
+        self._commits_flow = asyncio.Event()
+        self.held = asyncio.Event()
+        """Set once a COMMIT is held back."""
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
@@ -29,10 +33,16 @@ class CommitAnswersLost:
         """From the next COMMIT on, hold back all that the database says."""
         self._losing = True
 
+    def hold(self) -> None:
+        """Hold the next COMMITs back from the database, also when their sender is gone."""
+        self._holding = True
+        self._commits_flow.clear()
+
     def deliver(self) -> None:
         """Deliver what was held back, and go on."""
-        self._losing = False
+        self._losing = self._holding = False
         self._answers_flow.set()
+        self._commits_flow.set()
 
     async def cut(self) -> None:
         """Drop every connection and what was held back for it; new ones are as good as any."""
@@ -71,6 +81,9 @@ class CommitAnswersLost:
         while data := await reader.read(65536):
             if self._losing and b"COMMIT;" in data:
                 self._answers_flow.clear()
+            if self._holding and b"COMMIT;" in data:
+                self.held.set()
+                await self._commits_flow.wait()
             upstream.write(data)
             await upstream.drain()
         with suppress(OSError):
