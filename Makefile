@@ -24,8 +24,9 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed on to pytest
 	@$(PY) -m tests.support.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-chaos: $(INSTALLED) ## Break everything at random and check every promise; SECONDS=, SEED=
-	@$(PY) -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+chaos: $(INSTALLED) ## Break everything at random and check every promise; SECONDS=, SEED=, NODES=1
+	@$(PY) -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(filter 1,$(NODES)),,--cluster) $(ARGS)
 
 model: $(INSTALLED) ## Check the protocol's model exhaustively (spin)
 	@$(PY) -m tests.model

@@ -2,8 +2,13 @@
 
 from typing import Final
 
-# A letter that we buried has a key of its own. Another one may look like one that is there, and
-# is another all the same; only when it is delivered again can it be the one that was kept before.
+# Keepers take turns, so that each sees what the others kept.
+TAKE_TURN: Final = "SELECT pg_advisory_xact_lock(7081404)"
+
+# A letter that we buried has a key of its own. A command that failed twice, since it was published
+# or delivered twice, is one letter for as long as that one waits. Any other message may look like
+# one that is there and is another all the same; only when it is delivered again can it be the one
+# that was kept before.
 KEEP: Final = """
     INSERT INTO dead_letters
            (letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at,
@@ -13,6 +18,9 @@ KEEP: Final = """
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
            $20, $21, $22::json, $23, $24
      WHERE NOT ($25 AND EXISTS (SELECT FROM dead_letters WHERE digest = $2))
+       AND NOT ($26 AND EXISTS (
+               SELECT FROM dead_letters
+                WHERE state = 'waiting' AND command_id = $12 AND reason = $3 AND body = $15))
     ON CONFLICT (letter_key) DO NOTHING
 """
 

@@ -3,7 +3,6 @@
 What was delivered travels on unchanged: body bytes, type, ids. Our own notes go into headers.
 """
 
-import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -89,20 +88,7 @@ def for_retry(
 def for_dead_letters(
     message: AbstractIncomingMessage, notes: Notes, failure: Failure, user: str
 ) -> Message:
-    return _copy(message, replace(_failed(notes, failure), letter=_letter(message, notes)), user)
-
-
-def _letter(message: AbstractIncomingMessage, notes: Notes) -> str:
-    """The key of a new dead letter: the same for two copies of one message.
-
-    A retry is published again where its confirm was lost, and then both copies end here.
-    """
-    try:
-        datetime.fromisoformat(notes.first_failure or "")
-    except ValueError:  # it has not failed before, as far as we noted
-        return uuid4().hex
-    origin = f"{message.message_id} {notes.first_failure} {notes.replays} ".encode()
-    return hashlib.sha256(origin + message.body).hexdigest()
+    return _copy(message, replace(_failed(notes, failure), letter=uuid4().hex), user)
 
 
 def carried(headers: HeadersType) -> HeadersType:

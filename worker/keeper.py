@@ -76,4 +76,5 @@ class Keeper:
 
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
+            await connection.execute(queries.TAKE_TURN)
             await connection.executemany(queries.KEEP, [astuple(letter) for letter in letters])

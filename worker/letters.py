@@ -18,6 +18,16 @@ from worker.deliveries import DeadReason, theirs
 from worker.notes import NoteReader, Notes
 
 _MAX_TEXT: Final = 1000
+# Reasons of messages that were read as commands.
+_OF_COMMANDS: Final = frozenset(
+    {
+        DeadReason.COMMAND_REUSED,
+        DeadReason.UNKNOWN_RUN,
+        DeadReason.STOP_FAILED,
+        DeadReason.HOST_ABANDONED,
+        DeadReason.INTERNAL_ERROR,
+    }
+)
 # What a quorum queue adds when it delivers again: by these a letter would not be known again.
 _COUNTS: Final = ("x-delivery-count", "x-acquired-count")
 
@@ -51,6 +61,7 @@ class Letter:
     replays: int
     replay_of: int | None
     may_be_known: bool
+    is_command: bool
 
 
 class _Readable(BaseModel):
@@ -94,6 +105,7 @@ def letter_of(message: AbstractIncomingMessage, reader: NoteReader) -> Letter:
         replays=notes.replays,
         replay_of=notes.replay_of,
         may_be_known=notes.letter is None and bool(message.redelivered),
+        is_command=reason in _OF_COMMANDS,
     )
 
 

@@ -97,7 +97,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--unknown-runs", type=int, help="commands for runs that do not exist")
     parser.add_argument("--settle-seconds", type=float, default=120.0)
-    parser.add_argument("--cluster", action="store_true", help="a broker of several nodes")
+    parser.add_argument("--cluster", action="store_true", help="a broker of three nodes")
     parser.add_argument("--directory", type=Path, help="keep all logs here")
     parser.add_argument("--summary", type=Path, help="write violations per promise here, as JSON")
     return parser.parse_args(arguments)

@@ -40,15 +40,19 @@ class Fault:
     """How often it comes in one turn of all faults; 0 for one that must be asked for."""
     is_late: bool
     """Whether it needs queues that the broker has on disk."""
+    of_cluster: bool
+    """Whether it needs a broker of several nodes."""
 
 
 FAULTS: Final[dict[str, Fault]] = {}
 
 
-def fault(*, often: int = 1, is_late: bool = False) -> Callable[[Strike], Strike]:
+def fault(
+    *, often: int = 1, is_late: bool = False, of_cluster: bool = False
+) -> Callable[[Strike], Strike]:
     def register(strike: Strike) -> Strike:
         name = strike.__name__
-        FAULTS[name] = Fault(name, strike, often, is_late)
+        FAULTS[name] = Fault(name, strike, often, is_late, of_cluster)
         return strike
 
     return register
@@ -62,10 +66,13 @@ class Planned:
     seed: str
 
 
-def plan(seed: int, seconds: float, names: Sequence[str]) -> list[Planned]:
+def plan(
+    seed: int, seconds: float, names: Sequence[str], *, cluster: bool = False
+) -> list[Planned]:
     """The whole schedule: turns in which each fault is there, in random order."""
     random = Random(f"{seed} plan")
     chosen = [FAULTS[name] for name in names] or [f for f in FAULTS.values() if f.often]
+    chosen = [f for f in chosen if cluster or not f.of_cluster]
     planned: list[Planned] = []
     waiting: list[Fault] = []
     at = FIRST_SECONDS

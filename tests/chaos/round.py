@@ -45,7 +45,7 @@ async def play(options: Options, say: Say = lambda _: None) -> Findings:
     directory = options.directory
     directory.mkdir(parents=True, exist_ok=True)
     journal = Journal(directory / NAME)
-    schedule = plan(options.seed, options.seconds, options.kinds)
+    schedule = plan(options.seed, options.seconds, options.kinds, cluster=options.cluster)
     journal.write("round", seed=options.seed, seconds=options.seconds)
     for planned in schedule:
         journal.write("planned", name=planned.name, planned_at=planned.at)
@@ -74,7 +74,7 @@ async def _scene(stage: Stage) -> AsyncIterator[Scene]:
     )
     sockets = {host: stage.socket(host) for host in stage.hosts}
     runs = Runs(database, stage.directory, sockets, stage.environment, stage.journal)
-    direct = DirectPublisher(stage.servers.rabbit.url, stage.journal)
+    direct = DirectPublisher(stage.network.publishers_url, stage.journal)
     try:
         yield Scene(stage, runs, direct)
     finally:

@@ -1,41 +1,60 @@
 """Postgres and RabbitMQ of a round: always private and native, to be killed at will."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
-from tests.support.services import (
-    PrivatePostgres,
-    PrivateRabbit,
-    Sandbox,
-    ServicesUnavailable,
-)
+from tests.support.services import PrivateCluster, PrivatePostgres, PrivateRabbit, Sandbox
 
 
 class Broker(Protocol):
     """What faults and checks ask of a broker, be it one node or several."""
 
     @property
-    def url(self) -> str: ...
-    def start(self) -> None: ...
+    def urls(self) -> tuple[str, ...]: ...
     def launch(self) -> None: ...
     def wait_ready(self) -> None: ...
     def kill(self) -> None: ...
     def ctl(self, *arguments: str) -> str: ...
 
 
-BROKERS: dict[str, Callable[[Sandbox], Broker]] = {"single": PrivateRabbit}
-"""By name; `--cluster` takes the one named `cluster`, whoever registers it."""
+class OneNode:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._node = PrivateRabbit(sandbox)
+        self.launch = self._node.launch
+        self.wait_ready = self._node.wait_ready
+        self.kill = self._node.kill
+        self.ctl = self._node.ctl
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return (self._node.url,)
+
+
+class ThreeNodes:
+    """A cluster, of which a fault may take one node or all."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.nodes = PrivateCluster(sandbox)
+        self.launch = self.nodes.launch_all
+        self.wait_ready = self.nodes.wait_ready
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return self.nodes.urls
+
+    def kill(self) -> None:
+        for node in self.nodes.running():
+            self.nodes.kill(node)
+
+    def ctl(self, *arguments: str) -> str:
+        return self.nodes.ctl(self.nodes.running()[0], *arguments)
 
 
 class Servers:
     """One lock per server: a fault that takes it down keeps the others off it meanwhile."""
 
     def __init__(self, sandbox: Sandbox, *, cluster: bool) -> None:
-        make = BROKERS.get("cluster" if cluster else "single")
-        if make is None:
-            raise ServicesUnavailable("there is no broker cluster to start here")
-        self.rabbit = make(sandbox)
+        self.rabbit: Broker = ThreeNodes(sandbox) if cluster else OneNode(sandbox)
         self.postgres = PrivatePostgres(sandbox)
         self.rabbit_lock = asyncio.Lock()
         self.postgres_lock = asyncio.Lock()

@@ -39,7 +39,7 @@ class Stage:
         self.journal = journal
         self.servers = servers
         self.hosts = [f"chaos-{uuid4().hex[:6]}-{letter}" for letter in "abc"[:WORKERS]]
-        self.network = Network({"rabbit": servers.rabbit.url, "postgres": servers.postgres.url})
+        self.network = Network({"rabbit": servers.rabbit.urls, "postgres": (servers.postgres.url,)})
         # A guard outlives us and ends whatever carries this, should we be killed.
         self.environment = {MARKER: str(sandbox.path), "PYTHONPATH": str(ROOT)}
         self._logs = directory / "logs"

@@ -13,7 +13,7 @@ from yarl import URL
 
 from shared.topology import CANCEL_KEY, RETRY_DELAYS
 from tests.support.any_message import AnyMessage, Fate, some_messages
-from tests.support.program import Program
+from tests.support.program import Event, Program
 from tests.support.rows import NEVER_STARTED, PASS, Row, insert_run
 from tests.support.system import System
 
@@ -22,6 +22,8 @@ QUEUED: Final = range(1, 201)
 OVER: Final = range(201, 251)
 BATCH: Final = 250
 DEADLINE: Final = 60.0
+OF_COMMANDS: Final = ("unknown_run", "command_reused")
+"""Reasons of messages that are commands: one that is sent twice is one letter."""
 
 
 async def test_each_of_ten_thousand_messages_is_recorded_or_becomes_one_dead_letter(
@@ -38,12 +40,18 @@ async def test_each_of_ten_thousand_messages_is_recorded_or_becomes_one_dead_let
 
     await _until_settled(system, worker, messages)
     dead = await _dead(system)
+    commands = await _dead_commands(system)
     sent = Counter(message.body for message in messages)
     assert dead <= sent, "a dead letter that nobody sent, or one more than was sent"
-    await _all_recorded(system, sent - dead)
+    recorded = sent - dead
+    for body in commands:
+        # Sent twice it is one letter all the same.
+        del recorded[body]
+    await _all_recorded(system, recorded)
     of_fate = {fate: {m.body for m in messages if m.fate is fate} for fate in Fate}
     assert not of_fate[Fate.RECORDED] & {*dead}
-    assert all(dead[body] == sent[body] for body in of_fate[Fate.DEAD] - of_fate[Fate.EITHER])
+    other = of_fate[Fate.DEAD] - of_fate[Fate.EITHER] - commands
+    assert all(dead[body] == sent[body] for body in other)
     names = Counter(event["event"] for event in worker.events)
     assert (names["worker_ready"], names["consuming"], names["keeping_dead_letters"]) == (1, 1, 1)
     assert names["rabbitmq_disconnected"] == 0
@@ -85,8 +93,11 @@ async def _until_settled(system: System, worker: Program, messages: list[AnyMess
         names = Counter(event["event"] for event in worker.events)
         # Not by what the keeper took: a letter whose confirm was late is published twice.
         kept = await system.database.fetchval("SELECT count(*) FROM dead_letters")
-        dead, settled = names["command_dead_lettered"], names["command_settled"]
-        if kept == dead == len(messages) - settled and not await _left(system):
+        buried = [event for event in worker.events if event["event"] == "command_dead_lettered"]
+        commands = [_command(event) for event in buried if event["reason"] in OF_COMMANDS]
+        letters = len(buried) - len(commands) + len({*commands})
+        all_settled = len(buried) + names["command_settled"] == len(messages)
+        if all_settled and kept == letters and not await _left(system):
             return
         assert monotonic() < end, f"{names}, {kept} kept, {await _left(system)} left"
         await asyncio.sleep(0.05)
@@ -97,6 +108,17 @@ async def _left(system: System) -> int:
     queues = [topology.cancel, topology.dead, topology.host(system.host)]
     queues += [topology.retry(delay) for delay in RETRY_DELAYS]
     return sum([await system.depth(queue) for queue in queues])
+
+
+def _command(event: Event) -> tuple[str, int, str]:
+    return event["command_id"], event["run_id"], event["reason"]
+
+
+async def _dead_commands(system: System) -> set[bytes]:
+    rows = await system.database.fetch(
+        "SELECT body FROM dead_letters WHERE reason = ANY ($1::text[])", OF_COMMANDS
+    )
+    return {bytes(row["body"]) for row in rows}
 
 
 async def _dead(system: System) -> Counter[bytes]:

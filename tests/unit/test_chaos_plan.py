@@ -14,7 +14,9 @@ def test_a_seed_always_gives_the_same_schedule() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_each_usual_fault_comes_in_a_minute_or_two(seed: int) -> None:
     usual = {name for name, fault in FAULTS.items() if fault.often}
-    assert {planned.name for planned in plan(seed, 120, ())} == usual
+    of_cluster = {name for name, fault in FAULTS.items() if fault.of_cluster}
+    assert {planned.name for planned in plan(seed, 120, ())} == usual - of_cluster
+    assert {planned.name for planned in plan(seed, 120, (), cluster=True)} == usual
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -7,10 +7,12 @@ import aio_pika
 
 from shared.topology import CANCEL_KEY, Topology
 from tests.chaos.faults import NOT_NOW, Scene, fault
+from tests.chaos.servers import ThreeNodes
 
 
 @fault(is_late=True)
 async def broker_killed(scene: Scene, random: Random) -> str:
+    """All of it, however many nodes it has."""
     pause = random.uniform(0, 2)
     servers = scene.stage.servers
     if servers.rabbit_lock.locked():
@@ -18,8 +20,27 @@ async def broker_killed(scene: Scene, random: Random) -> str:
     async with servers.rabbit_lock:
         await asyncio.to_thread(servers.rabbit.kill)
         await asyncio.sleep(pause)
-        await asyncio.to_thread(servers.rabbit.start)
+        await asyncio.to_thread(servers.rabbit.launch)
+        await asyncio.to_thread(servers.rabbit.wait_ready)
     return f"and started after {pause:.1f} s"
+
+
+@fault(often=2, is_late=True, of_cluster=True)
+async def leader_killed(scene: Scene, random: Random) -> str:
+    """The node that leads a queue; the others elect a new one and go on."""
+    servers, topology = scene.stage.servers, Topology()
+    hosts = [topology.host(host) for host in scene.stage.hosts]
+    queue = random.choice([topology.cancel, topology.cancel, topology.dead, *hosts])
+    pause = random.uniform(0, 6)
+    if servers.rabbit_lock.locked() or not isinstance(servers.rabbit, ThreeNodes):
+        return NOT_NOW
+    async with servers.rabbit_lock:
+        nodes = servers.rabbit.nodes
+        leader = await asyncio.to_thread(nodes.leader_of, queue)
+        await asyncio.to_thread(nodes.kill, leader)
+        await asyncio.sleep(pause)
+        await asyncio.to_thread(nodes.start, leader)
+    return f"node {leader}, of {queue}, and started after {pause:.1f} s"
 
 
 @fault()
@@ -62,7 +83,7 @@ async def binding_removed(scene: Scene, random: Random) -> str:
     if servers.rabbit_lock.locked():
         return NOT_NOW
     async with servers.rabbit_lock:
-        connection = await aio_pika.connect(servers.rabbit.url, timeout=10)
+        connection = await aio_pika.connect(scene.stage.network.publishers_url, timeout=10)
         async with connection:
             channel = await connection.channel()
             queue = await channel.get_queue(topology.cancel, ensure=False)
