@@ -26,6 +26,7 @@ from worker.losses import Losses
 from worker.notes import NoteReader
 from worker.outage import PostgresWatch
 from worker.presence import Presence
+from worker.settling import Settler
 from worker.stop import cgroup
 from worker.stop.identity import boot_id
 
@@ -73,9 +74,8 @@ async def _serve(
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    consumer = Consumer(
-        canceler, publisher, topology, host, settings.prefetch, tasks, notes, postgres, presence
-    )
+    settler = Settler(canceler, publisher, topology, notes)
+    consumer = Consumer(settler, topology, host, settings.prefetch, tasks, postgres, presence)
 
     with _listening_at(settings.worker_socket):
         refuse_second(settings.worker_socket)

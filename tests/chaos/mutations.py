@@ -45,12 +45,12 @@ MUTATIONS: Final = (
         (
             Edit(
                 "worker/consumer.py",
-                "            await self._settle(message)\n"
+                "            await self._settler.settle(message)\n"
                 "            async with lost_is_an_error():\n"
                 "                await message.ack()\n",
                 "            async with lost_is_an_error():\n"
                 "                await message.ack()\n"
-                "            await self._settle(message)\n",
+                "            await self._settler.settle(message)\n",
             ),
         ),
         ("worker_killed",),

@@ -1,9 +1,10 @@
-"""The schedule of a chaos round: the seed's alone, and kind to a broker that has just begun."""
+"""Chaos by itself: the schedule is the seed's alone, and mutations find the words they change."""
 
 import pytest
 
 from tests.chaos import fault_kinds  # noqa: F401 - registers them
 from tests.chaos.faults import BROKER_SECONDS, FAULTS, plan
+from tests.chaos.mutations import MUTATIONS, ROOT, Mutation
 
 
 def test_a_seed_always_gives_the_same_schedule() -> None:
@@ -24,3 +25,9 @@ def test_no_queue_is_lost_that_the_broker_has_not_on_disk(seed: int) -> None:
     late = [planned for planned in plan(seed, 60, ()) if FAULTS[planned.name].is_late]
     assert late
     assert all(planned.at >= BROKER_SECONDS for planned in late)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_finds_what_it_changes(mutation: Mutation) -> None:
+    for edit in mutation.edits:
+        assert (ROOT / edit.file).read_text().count(edit.old) == 1
