@@ -127,6 +127,46 @@ CANCEL_QUEUED: Final = """
     RETURNING run_id
 """
 
+# CANCEL_QUEUED and RECORD_COMMAND for many, with what is a no_op. Runs that are locked are passed
+# over: whoever has them in hand decides first. The record comes first here, so that a command that
+# turns out to be on record, for this run or another, changes no run.
+SETTLE_BATCH: Final = """
+    WITH asked AS (
+        SELECT *
+          FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
+                      $7::boolean[], $8::float8[], $9::timestamptz[])
+            AS a (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
+                  requested_at)
+    ), held AS (
+        SELECT run_id, status
+          FROM runs
+         WHERE run_id = ANY ($2)
+           AND (status IN ('queued', 'pass', 'fail', 'canceled')
+                OR (status = 'error' AND loss ->> 'proof' IS NOT NULL))
+           FOR UPDATE SKIP LOCKED
+    ), recorded AS (
+        INSERT INTO cancellations
+               (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
+                requested_at, outcome, finished_at, evidence)
+        SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
+               requested_at,
+               CASE status WHEN 'queued' THEN 'canceled' ELSE 'no_op' END,
+               clock_timestamp(),
+               CASE status WHEN 'queued' THEN $10::jsonb
+                           ELSE jsonb_build_object('run_status', status) END
+          FROM asked JOIN held USING (run_id)
+        ON CONFLICT (command_id) DO NOTHING
+        RETURNING command_id, run_id, outcome
+    ), canceled AS (
+        UPDATE runs r
+           SET status = 'canceled', finished_at = clock_timestamp()
+          FROM recorded
+         WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled'
+           AND r.status = 'queued'
+    )
+    SELECT command_id, outcome FROM recorded
+"""
+
 BEGIN_STOP: Final = """
     UPDATE runs
        SET status = 'canceling',

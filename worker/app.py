@@ -74,7 +74,7 @@ async def _serve(
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    settler = Settler(canceler, publisher, topology, notes)
+    settler = Settler(database, canceler, publisher, topology, notes)
     consumer = Consumer(settler, topology, host, settings.prefetch, tasks, postgres, presence)
 
     with _listening_at(settings.worker_socket):

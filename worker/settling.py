@@ -9,6 +9,9 @@ StopFailed                       publish to the dead letters with the reason
 ServiceUnavailable               never seen here: below us, work waits until it gets through
 """
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -17,9 +20,10 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from shared.broker import Publisher
 from shared.commands import CancelCommand
+from shared.database import Database
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.topology import RETRY_DELAYS, Topology
-from worker import deliveries
+from worker import batch, deliveries
 from worker.cancel import Canceler, UnknownRun
 from worker.decision import CommandReused, Forward, HostAbandoned
 from worker.deliveries import DeadReason, Failure, Undeliverable
@@ -30,40 +34,94 @@ from worker.store import Origin
 
 log = structlog.get_logger(__name__)
 
+_PUBLISHING = 64
+"""Publishes at once. With more than the broker confirms in time, each would be sent again, and the
+copies would keep it busy still longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    message: AbstractIncomingMessage
+    notes: Notes
+    command: CancelCommand
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.notes.via, self.notes.publisher)
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        return {
+            "run_id": self.command.run_id,
+            "command_id": str(self.command.command_id),
+            "correlation_id": self.message.correlation_id,
+        }
+
 
 class Settler:
     """Sees to it that a delivery can be acknowledged and nothing is lost by that."""
 
     def __init__(
-        self, canceler: Canceler, publisher: Publisher, topology: Topology, notes: NoteReader
+        self,
+        database: Database,
+        canceler: Canceler,
+        publisher: Publisher,
+        topology: Topology,
+        notes: NoteReader,
     ) -> None:
+        self._database = database
         self._canceler = canceler
         self._publisher = publisher
         self._topology = topology
         self._notes = notes
+        self._publishing = asyncio.Semaphore(_PUBLISHING)
 
     async def settle(self, message: AbstractIncomingMessage) -> None:
         """Return when an acknowledgement can lose nothing."""
-        notes = self._notes.read(message)
-        if notes.letter is not None:
-            notes = moved_back(notes)
+        notes = self._notes_of(message)
         try:
             command = deliveries.parse(message)
         except Undeliverable as error:
             await self._bury(message, notes, Failure(error.reason, str(error)))
             return
-        with structlog.contextvars.bound_contextvars(
-            run_id=command.run_id,
-            command_id=str(command.command_id),
-            correlation_id=message.correlation_id,
-        ):
-            await self._carry_out(command, message, notes)
+        read = _Read(message, notes, command)
+        with structlog.contextvars.bound_contextvars(**read.log_fields):
+            await self._carry_out(read)
 
-    async def _carry_out(
-        self, command: CancelCommand, message: AbstractIncomingMessage, notes: Notes
-    ) -> None:
+    async def settle_many(
+        self, messages: Sequence[AbstractIncomingMessage]
+    ) -> list[AbstractIncomingMessage]:
+        """Settle those of `messages` that take no process to stop, all at once; return which."""
+        read = {}
+        for message in messages:
+            try:
+                command = deliveries.parse(message)
+            except Undeliverable:
+                continue  # `settle` says so
+            read[command.command_id] = _Read(message, self._notes_of(message), command)
         try:
-            result = await self._canceler.cancel(command, Origin(notes.via, notes.publisher))
+            outcomes = await batch.settle(
+                self._database, [(each.command, each.origin) for each in read.values()]
+            )
+        except Exception as error:
+            # One by one, they are waited for, or the one that is the reason is found.
+            log.warning("batch_not_settled", commands=len(read), error=str(error))
+            return []
+        settled = []
+        for command_id, outcome in outcomes.items():
+            each = read[command_id]
+            log.info("command_settled", result=outcome, **each.log_fields)
+            settled.append(each.message)
+        return settled
+
+    def _notes_of(self, message: AbstractIncomingMessage) -> Notes:
+        notes = self._notes.read(message)
+        return notes if notes.letter is None else moved_back(notes)
+
+    async def _carry_out(self, read: _Read) -> None:
+        message, notes = read.message, read.notes
+        try:
+            result = await self._canceler.cancel(read.command, read.origin)
             if isinstance(result, Forward):
                 await self._forward(message, notes, result.host)
             log.info("command_settled", result=result)
@@ -109,7 +167,8 @@ class Settler:
 
     async def _publish(self, exchange: str, routing_key: str, message: Message) -> None:
         try:
-            await self._publisher.publish(exchange, routing_key, message)
+            async with self._publishing:
+                await self._publisher.publish(exchange, routing_key, message)
         except PublishRefused as error:
             # The queue is ours and declared: that it refuses is an outage, not an answer.
             raise ServiceUnavailable(str(error)) from error

@@ -1,0 +1,33 @@
+"""Acknowledging many deliveries of a channel with few frames."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    delivery_tag: int
+    multiple: bool
+    """Whether it is for all deliveries up to this one."""
+
+
+class Unacknowledged:
+    """The deliveries of one channel that are in hand. Tags count up (AMQP 0-9-1, 1.8.3.13)."""
+
+    def __init__(self) -> None:
+        # In the order of delivery, which dictionaries keep.
+        self._tags: dict[int, None] = {}
+
+    def add(self, tag: int) -> None:
+        self._tags[tag] = None
+
+    def settled(self, tags: Iterable[int]) -> Iterator[Ack]:
+        """Take `tags` out of hand; the frames that tell the broker so."""
+        done = sorted(tags)
+        for tag in done:
+            del self._tags[tag]
+        oldest = next(iter(self._tags), None)
+        before = [tag for tag in done if oldest is None or tag < oldest]
+        if before:
+            yield Ack(before[-1], multiple=len(before) > 1)
+        yield from (Ack(tag, multiple=False) for tag in done[len(before) :])
