@@ -32,6 +32,8 @@ _AWAY = (
     asyncpg.OperatorInterventionError,  # shutting down, starting up, canceled by hand, …
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidCachedStatementError,  # the schema was upgraded under us; asyncpg forgets it
     asyncpg.TransactionRollbackError,  # deadlock, serialization
 )
 
@@ -117,7 +119,12 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
                     timeout=settings.database_timeout,
                     command_timeout=settings.database_timeout,
                     connection_class=_Connection,
-                    server_settings={"application_name": "run-cancel"},
+                    server_settings={
+                        "application_name": "run-cancel",
+                        # A machine that died in the middle of a transaction must not keep its
+                        # locks until Postgres' TCP keepalive notices, two hours later.
+                        "idle_in_transaction_session_timeout": "30s",
+                    },
                 )
     except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
         raise ServiceUnavailable(f"cannot use Postgres at {shown}: {_reason(error)}") from None

@@ -20,7 +20,8 @@ KEEP: Final = """
      WHERE NOT ($25 AND EXISTS (SELECT FROM dead_letters WHERE digest = $2))
        AND NOT ($26 AND EXISTS (
                SELECT FROM dead_letters
-                WHERE state = 'waiting' AND command_id = $12 AND reason = $3 AND body = $15))
+                WHERE state = 'waiting' AND command_id = $12 AND reason = $3 AND body = $15
+                  AND letter_id IS DISTINCT FROM $24))
     ON CONFLICT (letter_key) DO NOTHING
 """
 

@@ -22,15 +22,17 @@ LOCK_HOST: Final = f"""
 """  # noqa: S608 - from this file
 
 REGISTER_HOST: Final = """
-    INSERT INTO hosts (host, worker_id, boot_id, beat_seconds) VALUES ($1, $2, $3, $4)
+    INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id)
+    VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (host) DO UPDATE
        SET worker_id = excluded.worker_id, boot_id = excluded.boot_id,
+           machine_id = excluded.machine_id,
            beat_seconds = excluded.beat_seconds, seen_at = clock_timestamp(),
            left_at = NULL, abandoned_at = NULL
 """
 
 # What a worker wants to know with each beat: whether it still speaks for the host, and who was
-# given up.
+# given up lately. What was on its way to such a host has long arrived after some days.
 BEAT: Final = """
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -39,7 +41,8 @@ BEAT: Final = """
     )
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
-           ARRAY (SELECT host FROM hosts WHERE abandoned_at IS NOT NULL AND host <> $1
+           ARRAY (SELECT host FROM hosts
+                   WHERE abandoned_at > clock_timestamp() - interval '7 days' AND host <> $1
                    ORDER BY host) AS given_up
       FROM hosts own
      WHERE own.host = $1
@@ -76,6 +79,16 @@ ANSWER_COMMANDS_OF_ABANDONED: Final = """
     RETURNING command_id
 """
 
+HAS_RUNS: Final = """
+    SELECT EXISTS (SELECT FROM runs WHERE host = $1 AND status IN ('running', 'canceling'))
+"""
+
+# Another machine has the name now: there is nobody left who could look for these processes.
+CLOSE_LOST_OF_REPLACED: Final = """
+    UPDATE runs SET loss = loss || '{"proof": "none_host_replaced"}'
+     WHERE host = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+"""
+
 # No process outlives the kernel that ran it: for what was being stopped, this is the proof.
 LOSE_RUNS_OF_REBOOTED: Final = """
     UPDATE runs
@@ -96,7 +109,8 @@ FIND_STOPPING_OF_REBOOTED: Final = """
 
 PROVE_LOST_OF_REBOOTED: Final = """
     UPDATE runs
-       SET loss = loss || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
+       SET loss = coalesce(loss, '{"cause": "host_rebooted"}')
+               || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
      WHERE host = $1 AND boot_id <> $2 AND status = 'error' AND loss ->> 'proof' IS NULL
     RETURNING run_id
 """
@@ -132,5 +146,6 @@ LIST_HOSTS: Final = f"""
                   AND (status IN ('running', 'canceling')
                        OR (status = 'error' AND loss ->> 'proof' IS NULL))
            ) r ON true
+     WHERE $1::text IS NULL OR host = $1
      ORDER BY host
 """  # noqa: S608 - from this file

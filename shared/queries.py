@@ -280,9 +280,10 @@ IS_UNPROVED: Final = """
     )
 """
 
-# What a look for the processes of a lost run came to. The latest one counts.
+# What a look for the processes of a lost run came to. The latest one counts, up to a proof.
 RECORD_LEFTOVERS: Final = """
-    UPDATE runs SET loss = loss || $2::jsonb WHERE run_id = $1 AND status = 'error'
+    UPDATE runs SET loss = coalesce(loss, '{"cause": "launcher_died"}') || $2::jsonb
+     WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
 """
 
 LIST_RUNNING_ON_HOST: Final = """

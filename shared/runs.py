@@ -58,8 +58,8 @@ class Run:
             stop_deadline=row["stop_deadline"],
             exit_code=row["exit_code"],
             error=row["error"],
-            leftovers_possible=row["loss"] is not None
-            and json.loads(row["loss"]).get("proof") is None,
+            leftovers_possible=row["status"] == RunStatus.ERROR
+            and json.loads(row["loss"] or "{}").get("proof") is None,
             process=_process(row),
         )
 

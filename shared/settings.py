@@ -146,7 +146,7 @@ class WorkerSettings(ServiceSettings):
     )
     host_heartbeat: Seconds = Field(
         5.0,
-        le=3600,
+        le=300,
         description="How often the worker records that its host is up, seconds; after three missed "
         "ones it counts as silent",
     )

@@ -68,14 +68,6 @@ class Proof(StrEnum):
     HOST_REBOOTED = "host_rebooted"
 
 
-class LossCause(StrEnum):
-    """Why a run ended without a result."""
-
-    LAUNCHER_DIED = "launcher_died"
-    HOST_REBOOTED = "host_rebooted"
-    HOST_ABANDONED = "host_abandoned"
-
-
 class HostState(StrEnum):
     """What is known of a runner host."""
 

@@ -19,7 +19,7 @@ from shared.topology import Topology
 from worker.cancel import Canceler, StopLimits
 from worker.consumer import Consumer
 from worker.keeper import Keeper
-from worker.launcher.api import LauncherApi, listen, refuse_second
+from worker.launcher.api import LauncherApi, bind, listen
 from worker.launches import Launches
 from worker.lenient import read_any_property
 from worker.losses import Losses
@@ -28,7 +28,6 @@ from worker.outage import PostgresWatch
 from worker.presence import Presence
 from worker.settling import Settler
 from worker.stop import cgroup
-from worker.stop.identity import boot_id
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +58,7 @@ async def _serve(
 ) -> None:
     topology = Topology(settings.topology_prefix)
     host = settings.host_name
-    presence = Presence(database, host, boot_id(), settings.host_heartbeat)
+    presence = Presence(database, host, settings.host_heartbeat)
     canceler = Canceler(database, host, StopLimits(settings.grace_seconds, settings.kill_wait))
     losses = Losses(database, host, tasks, settings.kill_wait)
     launches = Launches(
@@ -74,11 +73,12 @@ async def _serve(
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    settler = Settler(database, canceler, publisher, topology, notes)
+    settler = Settler(database, canceler, publisher, topology, notes, presence)
     consumer = Consumer(settler, topology, host, settings.prefetch, tasks, postgres, presence)
 
+    # Before another worker gives way to this one: it must be able to serve.
     with _listening_at(settings.worker_socket):
-        refuse_second(settings.worker_socket)
+        bound = bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
     await presence.register()
     await losses.take_up()
     tasks.create_task(presence.keep_up(returned=losses.take_up))
@@ -89,10 +89,7 @@ async def _serve(
         keeper = Keeper(database, topology, notes, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, canceler, runs_root)
-    with _listening_at(settings.worker_socket):
-        socket = await listen(
-            api.app(), settings.worker_socket, int(settings.worker_socket_mode, 8)
-        )
+    socket = await listen(api.app(), bound)
     await publisher.wait_ready()
     # Only now: until here there is nothing to finish, and a signal may end the process at once.
     stop = stop_requested()

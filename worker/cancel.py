@@ -27,8 +27,7 @@ from worker.decision import (
     judge,
 )
 from worker.patience import until_available
-from worker.stop.evidence import Ended, Evidence, host_rebooted, never_started
-from worker.stop.identity import boot_id
+from worker.stop.evidence import Ended, Evidence, never_started
 from worker.stop.ladder import StopFailed, StopPlan
 from worker.store import Origin
 from worker.trees import stop_tree
@@ -67,7 +66,6 @@ class Canceler:
         self._database = database
         self._host = host
         self._limits = limits
-        self._boot_id = boot_id()
         self._stops: dict[int, _Stop] = {}
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
@@ -184,8 +182,6 @@ class Canceler:
             stop.done.set()
 
     async def _stop(self, stop: _Stop) -> Evidence:
-        if stop.process.boot_id != self._boot_id:
-            return host_rebooted()
         plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._limits.kill_wait)
         return await stop_tree(stop.process, plan, stop.escalate)
 
@@ -208,8 +204,8 @@ class Canceler:
 
     async def _record_failed(self, stop: _Stop, evidence: Evidence) -> None:
         async with self._database.transaction() as connection:
-            if stop.leftovers:
-                await store.record_leftovers(connection, stop.run.run_id, evidence)
+            # Of a run that is lost, or was since its host was abandoned; of no other.
+            await store.record_leftovers(connection, stop.run.run_id, evidence)
             await store.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
 
 

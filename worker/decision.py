@@ -96,19 +96,25 @@ def judge(
         return Repeat(situation.command_outcome)
     if run.status is RunStatus.QUEUED:
         return CancelQueued()
-    if run.status.is_terminal and (situation.host_abandoned or not run.leftovers_possible):
+    if run.status.is_terminal and not run.leftovers_possible:
         return NoOp(run.status)
     assert run.process is not None  # noqa: S101 - a CHECK holds it for running, canceling, error
-    if situation.host_abandoned:
-        # Not forwarded: whoever consumes that host's queue now would only do the same.
-        raise HostAbandoned(run.process.host)
     if run.process.host != host:
-        return Forward(run.process.host)
+        return _elsewhere(situation, run.process.host)
     if run.status.is_terminal:
         return StopLeftovers(run.process)
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     return ResumeStop(run.process, 0 if command.force else max(0.0, situation.grace_left or 0.0))
+
+
+def _elsewhere(situation: Situation, host: str) -> Verdict:
+    if not situation.host_abandoned:
+        return Forward(host)
+    if situation.run.status.is_terminal:
+        return NoOp(situation.run.status)
+    # Not forwarded: whoever consumes that host's queue now would only do the same.
+    raise HostAbandoned(host)
 
 
 def _grace(run: Run, command: CancelCommand, default: float) -> float:

@@ -43,8 +43,8 @@ def abandon(
 
     They are recorded as errors, never as canceled: nothing proves that their processes are gone.
     """
-    if not 1 <= len(reason) <= 255 or "\0" in reason:
-        raise cli.UserError("--reason takes 1 to 255 characters")
+    if not (1 <= len(reason) <= 255 and reason.isprintable()):
+        raise cli.UserError("--reason takes 1 to 255 printable characters")
     give_up = partial(host_store.abandon, host=name, by=operator(), reason=reason)
     try:
         abandoned = cli.with_database(give_up)

@@ -20,7 +20,12 @@ class Speaker:
     host: str
     worker_id: UUID
     boot_id: UUID
+    machine_id: str | None
     beat_seconds: float
+
+    def is_on_another_machine(self, machine_id: str | None) -> bool:
+        """Whether that is certain: a machine may also have no id."""
+        return None not in (self.machine_id, machine_id) and self.machine_id != machine_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class Abandoned:
     already: bool
 
 
+class OtherMachine(Exception):
+    """The host has runs on another machine of the same name."""
+
+
 class HostIsUp(Exception):
     """A host whose worker is heard of cannot be given up."""
 
@@ -51,7 +60,7 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
     """Speak for the host from now on, and record what a reboot has ended.
 
     Where a living worker on another machine speaks for it: change nothing, and return when it was
-    heard of last. Of two workers on one machine, the later one is believed.
+    heard of last. Of two workers on one machine, the later one is believed. Raises OtherMachine.
     """
     async with database.transaction() as connection:
         before = await connection.fetchrow(queries.LOCK_HOST, speaker.host)
@@ -59,23 +68,35 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         if before is not None and rebooted and before["state"] == HostState.UP:
             seen_at: datetime = before["seen_at"]
             return seen_at
+        is_replaced = before is not None and speaker.is_on_another_machine(before["machine_id"])
+        if is_replaced and await connection.fetchval(queries.HAS_RUNS, speaker.host):
+            # To take over would be to decide about processes that another kernel may run.
+            raise OtherMachine
         await connection.execute(
             queries.REGISTER_HOST,
             speaker.host,
             speaker.worker_id,
             speaker.boot_id,
             speaker.beat_seconds,
+            speaker.machine_id,
         )
         if before is not None and before["abandoned_at"] is not None:
             await _note(connection, speaker.host, "returned", "worker", None, [])
-        if rebooted:
-            gone = await _record_reboot(connection, speaker)
+        if is_replaced:
+            await connection.execute(queries.CLOSE_LOST_OF_REPLACED, speaker.host)
+        # Also of boots before the last one that is on record: older versions left some.
+        gone = [] if is_replaced else await _record_reboot(connection, speaker)
+        if gone or (rebooted and not is_replaced):
             await _note(connection, speaker.host, "rebooted", "worker", None, gone)
     return None
 
 
 async def beat(database: Database, speaker: Speaker) -> Heard:
     row = await database.fetchrow(queries.BEAT, speaker.host, speaker.worker_id)
+    if row is not None and not (row["heard"] or row["abandoned"]):
+        # Where the UPDATE had to wait for an abandon, the rest shows the host as it was before
+        # (one snapshot for the whole statement): only a second look tells who speaks for it.
+        row = await database.fetchrow(queries.BEAT, speaker.host, speaker.worker_id)
     if row is None:  # deleted by hand
         return Heard(speaks=False, abandoned=True, given_up=frozenset())
     return Heard(row["heard"], row["abandoned"], frozenset(row["given_up"]))
@@ -112,16 +133,16 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
 
 async def find_all(database: Database) -> list[Record]:
     async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(queries.LIST_HOSTS)
+        rows: list[Record] = await connection.fetch(queries.LIST_HOSTS, None)
     return rows
 
 
 async def find_one(database: Database, host: str) -> tuple[Record, list[Record]] | None:
     """One host and all that became of it."""
     async with database.connection() as connection:
-        found = [row for row in await connection.fetch(queries.LIST_HOSTS) if row["host"] == host]
+        found = await connection.fetchrow(queries.LIST_HOSTS, host)
         actions = await connection.fetch(queries.LIST_ACTIONS, host)
-    return (found[0], actions) if found else None
+    return (found, actions) if found else None
 
 
 async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:

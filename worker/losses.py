@@ -15,7 +15,7 @@ from worker.patience import until_available
 from worker.stop.evidence import Evidence
 from worker.stop.identity import Identity, ProcessHandle, boot_id
 from worker.stop.ladder import StopFailed, StopPlan
-from worker.trees import stop_tree
+from worker.trees import shortage_is_an_outage, stop_tree
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,12 @@ class Losses:
 
     async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
         launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
-        if handle := ProcessHandle.open(launcher):
+
+        async def find() -> ProcessHandle | None:
+            with shortage_is_an_outage():
+                return ProcessHandle.open(launcher)
+
+        if handle := await until_available(find):
             await _ended(handle)
         await asyncio.sleep(_LAST_WORDS)
 

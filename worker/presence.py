@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 
@@ -12,8 +11,9 @@ from shared.cli import UserError
 from shared.database import Database
 from shared.errors import ServiceUnavailable
 from worker import host_store
-from worker.host_store import Speaker
+from worker.host_store import OtherMachine, Speaker
 from worker.patience import until_available
+from worker.stop.identity import boot_id, machine_id
 
 log = structlog.get_logger(__name__)
 
@@ -21,15 +21,24 @@ log = structlog.get_logger(__name__)
 class Presence:
     """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
 
-    def __init__(self, database: Database, host: str, boot_id: UUID, beat_seconds: float) -> None:
+    def __init__(self, database: Database, host: str, beat_seconds: float) -> None:
         self._database = database
-        self._speaker = Speaker(host, uuid4(), boot_id, beat_seconds)
+        self._speaker = Speaker(host, uuid4(), boot_id(), machine_id(), beat_seconds)
         self._given_up: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
 
     def given_up(self) -> tuple[frozenset[str], asyncio.Event]:
         """The other hosts that are abandoned, and what is set as soon as that is out of date."""
         return self._given_up, self._changed
+
+    async def believes_alive(self, host: str) -> None:
+        """Return once `host` is not abandoned as far as we know.
+
+        It may be back for longer than we know. Until we do we consume its queue as well, and would
+        only forward to ourselves.
+        """
+        while host in self._given_up:
+            await self._changed.wait()
 
     async def register(self) -> None:
         """Begin to speak for the host. Raises UserError if another machine has its name.
@@ -39,8 +48,7 @@ class Presence:
         """
         heard_before: datetime | None = None
         while True:
-            register = partial(host_store.register, self._database, self._speaker)
-            heard = await until_available(register)
+            heard = await until_available(self._try_to_register)
             if heard is None:
                 break
             if heard_before is not None and heard > heard_before:
@@ -72,6 +80,16 @@ class Presence:
             await host_store.leave(self._database, self._speaker)
         except ServiceUnavailable as error:
             log.warning("leave_unrecorded", error=str(error))
+
+    async def _try_to_register(self) -> datetime | None:
+        try:
+            return await host_store.register(self._database, self._speaker)
+        except OtherMachine:
+            raise UserError(
+                f"the host {self._speaker.host} has runs on another machine: give each machine a "
+                "CANCEL_HOST_NAME of its own, or, if that one is gone for good, give it up first: "
+                f"cancel-worker hosts abandon {self._speaker.host}"
+            ) from None
 
     async def _beat(self) -> bool:
         """Whether the host was abandoned."""

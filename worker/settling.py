@@ -29,6 +29,7 @@ from worker.decision import CommandReused, Forward, HostAbandoned
 from worker.deliveries import DeadReason, Failure, Undeliverable
 from worker.notes import NoteReader, Notes, moved_back
 from worker.patience import until_available
+from worker.presence import Presence
 from worker.stop.ladder import StopFailed
 from worker.store import Origin
 
@@ -68,12 +69,14 @@ class Settler:
         publisher: Publisher,
         topology: Topology,
         notes: NoteReader,
+        presence: Presence,
     ) -> None:
         self._database = database
         self._canceler = canceler
         self._publisher = publisher
         self._topology = topology
         self._notes = notes
+        self._presence = presence
         self._publishing = asyncio.Semaphore(_PUBLISHING)
 
     async def settle(self, message: AbstractIncomingMessage) -> None:
@@ -123,6 +126,7 @@ class Settler:
         try:
             result = await self._canceler.cancel(read.command, read.origin)
             if isinstance(result, Forward):
+                await self._presence.believes_alive(result.host)
                 await self._forward(message, notes, result.host)
             log.info("command_settled", result=result)
         except CommandReused as error:

@@ -27,7 +27,11 @@ class Origin:
 
 async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
     row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
-    if row is not None and row["command_outcome"] is None and row["status"] not in _UNDECIDED:
+    if (
+        row is not None
+        and row["command_outcome"] in (None, Outcome.STOP_FAILED)
+        and row["status"] not in _UNDECIDED
+    ):
         # Where the lock had to be waited for, this has the run as it is now, but the command as
         # it was before (READ COMMITTED looks again at the row that it locks, not at those that
         # are joined to it): another worker may just have decided on it.

@@ -3,7 +3,8 @@
 import asyncio
 import errno
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from shared.errors import ServiceUnavailable
@@ -11,8 +12,8 @@ from shared.runs import RunProcess
 from worker.stop import ladder
 from worker.stop.cgroup import Cgroup
 from worker.stop.cgroup_tree import CgroupTree
-from worker.stop.evidence import Evidence
-from worker.stop.identity import Identity, ProcessHandle
+from worker.stop.evidence import Evidence, host_rebooted
+from worker.stop.identity import Identity, ProcessHandle, boot_id
 from worker.stop.ladder import StopPlan
 from worker.stop.scan import Kinship
 from worker.stop.session_tree import SessionTree
@@ -39,16 +40,28 @@ def tree_of(process: RunProcess) -> Tree:
 
 
 async def stop_tree(process: RunProcess, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
-    """Stop what is left of a run of this host and this boot.
+    """Stop what is left of a run of this host.
 
     Raises StopFailed, and ServiceUnavailable where this host lacks descriptors or memory.
     """
+    if process.boot_id != boot_id():
+        return host_rebooted()
+    with shortage_is_an_outage(), closing(tree_of(process)) as tree:
+        return await ladder.stop(tree, plan, escalate)
+
+
+@contextmanager
+def shortage_is_an_outage() -> Iterator[None]:
+    """Raise ServiceUnavailable where this host lacks descriptors, memory or threads."""
     try:
-        with closing(tree_of(process)) as tree:
-            return await ladder.stop(tree, plan, escalate)
+        yield
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise ServiceUnavailable(f"this host: {error.strerror}") from error
+        raise
+    except RuntimeError as error:
+        if "new thread" in str(error):  # Python has no class of its own for it
+            raise ServiceUnavailable(f"this host: {error}") from error
         raise
 
 

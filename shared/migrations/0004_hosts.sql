@@ -4,6 +4,8 @@ CREATE TABLE hosts (
     -- The worker process that speaks for it; null once the host was abandoned.
     worker_id    uuid,
     boot_id      uuid NOT NULL,
+    -- Another one is another machine of the same name, and no reboot. Containers often have none.
+    machine_id   text,
     beat_seconds double precision NOT NULL CHECK (beat_seconds > 0),
     seen_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- When its worker said that it ends.
@@ -48,8 +50,9 @@ UPDATE runs
  WHERE status = 'error';
 ALTER TABLE runs
     ADD CONSTRAINT error_has_its_cause CHECK (
-        (status = 'error') = (loss IS NOT NULL)
-        AND (loss IS NULL OR coalesce(loss ->> 'cause', '') IN (
+        -- Without a cause: lost to a worker of the version before, which runs on while this
+        -- is applied.
+        loss IS NULL OR (status = 'error' AND coalesce(loss ->> 'cause', '') IN (
             'launcher_died', 'host_rebooted', 'host_abandoned'))
     ),
     -- A stop that an operator gave up with its host keeps its deadline.

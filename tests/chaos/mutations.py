@@ -45,13 +45,13 @@ MUTATIONS: Final = (
         (
             Edit(
                 "worker/consumer.py",
-                "            await self._settler.settle(message)\n"
-                "            async with lost_is_an_error():\n"
-                "                await message.ack()\n",
-                "            async with lost_is_an_error():\n"
-                "                await message.ack()\n"
-                "            await self._settler.settle(message)\n",
+                "        await self._settler.settle(delivery.message)\n"
+                "        await self._acknowledge([delivery])\n",
+                "        await self._acknowledge([delivery])\n"
+                "        await self._settler.settle(delivery.message)\n",
             ),
+            # None together, which would be apart from this.
+            Edit("worker/consumer.py", "_LEAST = 8\n", "_LEAST = 10**9\n"),
         ),
         ("worker_killed",),
     ),

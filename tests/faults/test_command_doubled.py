@@ -1,8 +1,11 @@
 """One command is in the queue twice, and two workers decide on it at the same moment."""
 
+import json
 from uuid import uuid4
 
+from shared import queries
 from tests.support.launching import blocked_in_database, locked_run
+from tests.support.queues import holds
 from tests.support.system import System
 
 
@@ -21,4 +24,33 @@ async def test_decided_by_two_workers_at_once_it_is_one_command(system: System) 
         await worker.event("command_settled", command_id=command_id, result="canceled", deadline=10)
     [only] = await system.cancellations(1)
     assert only["outcome"] == "canceled"
+    assert await system.depth(system.topology.dead) == 0
+
+
+async def test_a_replay_that_meets_the_end_of_its_stop_is_answered_by_it(system: System) -> None:
+    """The stop that failed before ends while the replay waits for the run's lock."""
+    await system.worker()
+    await system.launch_bad_child(1, "ignores_term")
+    failed = await system.publish(1, grace_seconds=600)
+    await system.status_becomes(1, "canceling")
+    async with system.database.acquire() as connection:
+        await connection.execute(
+            "UPDATE cancellations SET outcome = 'stop_failed', finished_at = now()"
+        )
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(queries.LOCK_LAUNCH, 1)
+        await system.publish(1, command_id=failed)
+        await blocked_in_database(system)
+        await connection.execute(
+            "UPDATE runs SET status = 'canceled', finished_at = clock_timestamp()"
+        )
+        await connection.execute(
+            "UPDATE cancellations SET outcome = 'canceled', evidence = $1",
+            json.dumps({"proof": "cgroup_empty"}),
+        )
+        await transaction.commit()
+
+    await holds(system, system.topology.cancel, 0)
+    assert [row["outcome"] for row in await system.cancellations(1)] == ["canceled"]
     assert await system.depth(system.topology.dead) == 0

@@ -17,14 +17,20 @@ FIRST = "2026-01-01T00:00:00.000001+00:00"
 SECOND = "2026-01-01T00:00:00.000002+00:00"
 
 
-async def in_last_retry(system: System, command_id: str, first_failure: str) -> None:
+async def in_last_retry(
+    system: System, command_id: str, first_failure: str, **headers: object
+) -> None:
     """Publish what a worker's retry queue delivers after the last delay."""
     await system.publish_raw(
         json.dumps({"command_id": command_id, "run_id": 404}).encode(),
         message_id=command_id,
         type=CANCEL_TYPE,
         user_id=URL(system.amqp_url).user,
-        headers={"x-attempt": len(RETRY_DELAYS) + 1, "x-first-failure": first_failure},
+        headers={
+            "x-attempt": len(RETRY_DELAYS) + 1,
+            "x-first-failure": first_failure,
+            **headers,
+        },
     )
 
 
@@ -60,6 +66,19 @@ async def test_a_command_that_fails_again_after_its_replay_is_another_letter(
 
     letters = await letters_of(system, command_id)
     assert sorted(letter["state"] for letter in letters) == ["replayed", "waiting"]
+
+
+async def test_a_replay_that_fails_before_it_is_marked_is_another_letter(system: System) -> None:
+    worker = await system.worker(keep_dead_letters="true")
+    command_id = str(uuid4())
+    await in_last_retry(system, command_id, FIRST)
+    await all_kept([worker], 1)
+    (letter,) = await letters_of(system, command_id)
+
+    await in_last_retry(system, command_id, SECOND, **{"x-replay-of": letter["letter_id"]})
+    await all_kept([worker], 2)
+
+    assert len(await letters_of(system, command_id)) == 2
 
 
 async def all_kept(workers: list[Program], count: int) -> None:

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from shared import host_queries
 from tests.support.hosts import BEAT, abandon, becomes, described
+from tests.support.launching import blocked_in_database
 from tests.support.processes import alive, until_gone
 from tests.support.queues import holds
 from tests.support.system import System
@@ -86,7 +88,7 @@ async def test_one_that_is_up_or_unknown_is_not_given_up(system: System) -> None
     code, _, err = await abandon(system, "nowhere")
     assert (code, err.strip()) == (2, "cancel-worker: host 'nowhere' is unknown")
     code, _, err = await abandon(system, system.host, reason="")
-    assert (code, err.strip()) == (2, "cancel-worker: --reason takes 1 to 255 characters")
+    assert (code, err.strip()) == (2, "cancel-worker: --reason takes 1 to 255 printable characters")
 
 
 async def test_one_that_comes_back_all_the_same_clears_away_what_it_ran(
@@ -130,3 +132,41 @@ async def test_one_that_was_only_frozen_registers_again(system: System, burnt: s
     command_id = await system.publish(2)
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
     await until_gone(mark, deadline=0)
+
+
+async def test_a_beat_that_meets_the_abandoning_finds_the_host_abandoned(
+    system: System, burnt: str
+) -> None:
+    worker = await system.worker(burnt, host_heartbeat=BEAT)
+    async with system.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(host_queries.ABANDON, burnt)
+        await blocked_in_database(system)
+        await transaction.commit()
+
+    await worker.event("host_returned")
+    await becomes(system, burnt, "up")
+    assert worker.process.returncode is None
+
+
+async def test_a_command_for_a_host_that_is_back_does_not_go_round_in_circles(
+    system: System, burnt: str
+) -> None:
+    """The other worker consumes the host's queue, until it hears that the host is back."""
+    away = await system.worker(burnt, host_heartbeat=BEAT)
+    await away.kill()
+    await becomes(system, burnt, "silent")
+    await abandon(system, burnt)
+    other = await system.worker(host_heartbeat=2)
+    await other.event("consuming", abandoned=[burnt])
+    await system.worker(burnt)
+    _, mark = await system.launch_bad_child(1, "obeys", socket=system.socket(burnt))
+
+    command_ids = [await system.publish(1) for _ in range(6)]
+
+    for command_id in command_ids:
+        await system.outcome_of(command_id)
+    await until_gone(mark, deadline=0)
+    forwards = [e for e in other.events if "Forward" in str(e.get("result"))]
+    assert len(forwards) <= 2 * len(command_ids)

@@ -1,9 +1,10 @@
 """A host name stands for one machine and, on it, for one worker."""
 
 import asyncio
+import json
 from time import monotonic
 
-from tests.support.hosts import BEAT, becomes, described, keep_beating, rebooted
+from tests.support.hosts import BEAT, abandon, beats, becomes, described, keep_beating, rebooted
 from tests.support.processes import alive
 from tests.support.system import System
 
@@ -26,6 +27,58 @@ async def test_a_second_machine_of_a_name_is_refused_and_changes_nothing(system:
     )
     assert await system.run(1) == before
     assert alive(mark)
+
+
+async def test_runs_of_another_machine_are_not_taken_over_though_its_worker_is_stopped(
+    system: System,
+) -> None:
+    worker = await system.worker(host_heartbeat=BEAT)
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    command_id = await system.publish(1, grace_seconds=600)
+    await system.status_becomes(1, "canceling")
+    await worker.kill()
+    await rebooted(system, system.host)
+    await system.database.execute("UPDATE hosts SET machine_id = 'other', left_at = now()")
+
+    code, _, err = await system.cli("worker", "serve")
+
+    assert code == 2
+    assert err.strip().splitlines()[-1] == (
+        f"cancel-worker: the host {system.host} has runs on another machine: give each machine a "
+        "CANCEL_HOST_NAME of its own, or, if that one is gone for good, give it up first: "
+        f"cancel-worker hosts abandon {system.host}"
+    )
+    assert (await system.run(1))["status"] == "canceling"
+    assert alive(mark)
+    await abandon(system, system.host)
+    await system.worker()
+    assert (await system.outcome_of(command_id))["outcome"] == "abandoned"
+    # What another machine runs is out of reach, and no proof is made up for it.
+    assert json.loads((await system.run(1))["loss"])["proof"] == "none_host_replaced"
+    outcome = await system.outcome_of(await system.publish(1))
+    assert (outcome["outcome"], outcome["evidence"]) == ("no_op", {"run_status": "error"})
+
+
+async def test_a_name_without_runs_may_go_to_another_machine(system: System) -> None:
+    worker = await system.worker()
+    await worker.stop()
+    await rebooted(system, system.host)
+    await system.database.execute("UPDATE hosts SET machine_id = 'other'")
+
+    await system.worker()
+
+
+async def test_a_worker_that_cannot_serve_displaces_nobody(system: System) -> None:
+    first = await system.worker(host_heartbeat=BEAT)
+
+    code, _, err = await system.cli(
+        "worker", "serve", env={"CANCEL_WORKER_SOCKET": "/proc/nowhere/worker.sock"}
+    )
+
+    assert code == 2
+    assert "cannot listen on /proc/nowhere/worker.sock" in err.splitlines()[-1]
+    await beats(system, system.host)
+    assert first.process.returncode is None
 
 
 async def test_a_machine_that_rebooted_faster_than_three_beats_waits_for_them(

@@ -67,6 +67,22 @@ async def test_the_next_worker_clears_away_what_one_that_died_has_only_recorded(
     await until_gone(mark, deadline=0)
 
 
+async def test_a_loss_that_a_worker_of_the_version_before_recorded_is_taken_up(
+    system: System,
+) -> None:
+    worker = await system.worker()
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    await worker.kill()
+    await _record_lost(system)
+    await system.database.execute("UPDATE runs SET loss = NULL")
+
+    worker = await system.worker()
+
+    await worker.event("leftovers_cleared", run_id=1, ended="killed")
+    await until_gone(mark, deadline=0)
+    assert (await _loss(system))["proof"] is not None
+
+
 @pytest.mark.parametrize("containment", CONTAINMENTS)
 async def test_a_cancel_stops_what_a_lost_run_has_left(system: System, containment: str) -> None:
     await system.worker(containment=containment)

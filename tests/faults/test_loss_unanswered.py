@@ -51,7 +51,7 @@ async def test_a_claim_that_outlives_its_worker_is_watched_once_it_is_asked_for_
     launching = asyncio.create_task(system.launch_bad_child(1, "sleeps"))
     await commits.held.wait()
     await first.kill()
-    await system.worker(host_heartbeat=3600)
+    await system.worker(host_heartbeat=300)
     commits.deliver()
     launched, mark = await launching
 

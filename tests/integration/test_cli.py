@@ -25,6 +25,7 @@ async def system(
 ) -> AsyncIterator[System]:
     async with shared_system(services, template, tmp_path_factory.mktemp("cli")) as running:
         await running.add_run(1)
+        await running.worker()
         yield running
 
 
@@ -56,6 +57,12 @@ MISTAKES = {
     "worker runs show 404": "run 404 not found",
     "worker runs list --status nonsense": "'nonsense' is not one of 'queued'",
     "worker runs list --limit 0": "'--limit'",
+    "worker hosts": "Missing command",
+    "worker hosts show": "Missing argument 'NAME'",
+    "worker hosts show nowhere": "host 'nowhere' is unknown",
+    "worker hosts abandon nowhere": "Missing option '--reason'",
+    "worker hosts abandon nowhere --reason burnt": "host 'nowhere' is unknown",
+    "worker hosts abandon nowhere --reason \udcff": "--reason takes 1 to 255 printable",
     "worker dead-letters": "Missing command",
     "worker dead-letters list --older-than soon": "'soon' is not a duration like",
     "worker dead-letters list --state lost": "'lost' is not one of 'waiting'",
@@ -195,7 +202,6 @@ async def test_a_run_is_added_shown_and_listed(system: System) -> None:
 
 
 async def test_a_cancellation_is_shown_with_its_evidence(system: System) -> None:
-    await system.worker()
     await system.add_run(20)
     command_id = await system.publish(20, reason="superseded", requested_by="bob")
     await system.outcome_of(command_id)

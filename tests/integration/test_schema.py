@@ -86,7 +86,6 @@ async def database(
         ("started_has_process", {"status": "pass", "exit_code": 0, "finished_at": NOW}),
         ("started_has_process", {"status": "fail", "exit_code": 1, "finished_at": NOW}),
         ("started_has_process", {**ERROR, **dict.fromkeys(IDENTITY)}),
-        ("error_has_its_cause", {**ERROR, "loss": None}),
         ("error_has_its_cause", {**ERROR, "loss": {}}),
         ("error_has_its_cause", {**PASS, "loss": {"cause": "launcher_died"}}),
         *(

@@ -45,6 +45,17 @@ async def rebooted(system: System, host: str) -> UUID:
     return other
 
 
+async def beats(system: System, host: str) -> None:
+    """Wait until the host's worker was heard of twice more."""
+    query = "SELECT seen_at FROM hosts WHERE host = $1"
+    for _ in range(2):
+        before = await system.database.fetchval(query, host)
+        end = monotonic() + DEADLINE
+        while await system.database.fetchval(query, host) == before:
+            assert monotonic() < end, f"{host} is silent"
+            await asyncio.sleep(BEAT / 4)
+
+
 async def keep_beating(system: System, host: str) -> None:
     """Be the worker of another machine that has this name, until canceled."""
     while True:

@@ -77,26 +77,35 @@ class LauncherApi:
         return web.json_response({"status": completed.status, "stopping": completed.stopping})
 
 
-async def listen(app: web.Application, path: Path, mode: int) -> web.AppRunner:
-    """Serve `app` on a Unix socket at `path`. Raises OSError, also if somebody serves there."""
+def bind(path: Path, mode: int) -> socket.socket:
+    """Make the Unix socket. Raises OSError, also if somebody serves at `path`."""
     # Below /tmp the directory is what keeps other users from putting their own socket there.
     private = 0o755 if os.geteuid() == 0 else 0o700
     path.parent.mkdir(mode=private, parents=True, exist_ok=True)
     if path.parent.stat().st_uid not in (0, os.geteuid()):
         raise OSError(errno.EPERM, f"{path.parent} belongs to another user")
-    refuse_second(path)
+    _refuse_second(path)
+    if path.is_socket():
+        path.unlink()
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(str(path))
+        os.chmod(path, mode)  # noqa: PTH101 - as the setting says, whatever the umask
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+async def listen(app: web.Application, bound: socket.socket) -> web.AppRunner:
+    """Serve `app`; until now callers were refused and tried again."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
-    await web.UnixSite(runner, path).start()
-    os.chmod(path, mode)  # noqa: PTH101 - as the setting says, whatever the umask
+    await web.SockSite(runner, bound).start()
     return runner
 
 
-def refuse_second(path: Path) -> None:
-    """Raise OSError if a worker serves at `path`.
-
-    asyncio replaces whatever socket it finds, one that is still served included.
-    """
+def _refuse_second(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -44,6 +44,14 @@ def boot_id() -> UUID:
     return UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
 
 
+def machine_id() -> str | None:
+    """What tells this machine from others (machine-id(5)); None where nobody has set it up."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or None
+    except OSError:
+        return None
+
+
 def read_stat(pid: int) -> ProcessStat | None:
     """The process that has `pid` now, or None."""
     try:
@@ -89,7 +97,11 @@ class ProcessHandle:
                 return None
             raise
         # Only now does the check hold: the pidfd keeps naming whichever process we look at here.
-        stat = read_stat(identity.pid)
+        try:
+            stat = read_stat(identity.pid)
+        except OSError:
+            os.close(fd)
+            raise
         if stat is None or stat.identity != identity or stat.is_dead:
             os.close(fd)
             return None
