@@ -26,13 +26,15 @@ WRONG: dict[str, Callable[[URL], URL]] = {
 
 async def _serve(system: System, program: str, **env: str) -> tuple[int, str, float]:
     start = monotonic()
-    socket = system.directory / f"{uuid4().hex[:8]}.sock"
+    # Side by side, and so each is a host of its own.
+    host = f"{system.host}-{uuid4().hex[:8]}"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *SERVE[program]),
         env={
             **os.environ,
             **system.environment,
-            "CANCEL_WORKER_SOCKET": str(socket),
+            "CANCEL_HOST_NAME": host,
+            "CANCEL_WORKER_SOCKET": str(system.socket(host)),
             "CANCEL_STARTUP_TIMEOUT": "1",
             **env,
         },
