@@ -4,13 +4,14 @@ JOBS ?= 2
 ARGS ?=
 SECONDS ?= 60
 SEED ?=
+QUICK ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos model lint format clean
+.PHONY: help demo up test chaos model bench lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +31,9 @@ chaos: $(INSTALLED) ## Break everything at random and check every promise; SECON
 
 model: $(INSTALLED) ## Check the protocol's model exhaustively (spin)
 	@$(PY) -m tests.model
+
+bench: $(INSTALLED) ## Measure against raw steps and other libraries; QUICK=1 compares with what is recorded
+	@$(PY) -m tests.benchmarks $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff format --check --quiet .

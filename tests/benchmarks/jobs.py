@@ -1,0 +1,113 @@
+"""Live runs: real launchers around small processes, as the user of an untrusted job."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterable
+from time import perf_counter
+
+from tests.benchmarks.programs import DEADLINE
+from tests.benchmarks.stage import Stage
+from tests.demo.account import PUBLIC_PATH, choose
+
+OBEYS = ("sleep", "100000")
+# What is ignored stays so across exec.
+RESISTS = ("sh", "-c", 'trap "" TERM; exec sleep 100000')
+
+_STARTING_AT_ONCE = 12
+
+
+class Jobs:
+    """Starts runs by `cancel-exec`, and ends all that is left of them."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._account = choose(stage.directory)
+        self._launchers: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def whose(self) -> str:
+        return self._account.description
+
+    async def start(self, run_ids: Iterable[int], command: tuple[str, ...] = OBEYS) -> None:
+        """Add these runs, start them, and return when all of them run."""
+        wanted = list(run_ids)
+        await self._stage.database.executemany(
+            "INSERT INTO runs (run_id) VALUES ($1)", [(run_id,) for run_id in wanted]
+        )
+        places = asyncio.Semaphore(_STARTING_AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            for run_id in wanted:
+                await places.acquire()
+                tasks.create_task(self._start(run_id, command, places))
+        await self._stage.until(
+            "SELECT count(*) = $2 FROM runs WHERE run_id = ANY ($1::bigint[])"
+            " AND status = 'running'",
+            wanted,
+            len(wanted),
+        )
+
+    async def _start(
+        self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore
+    ) -> None:
+        uid = self._account.uid
+        # uvloop starts none as another user.
+        process = subprocess.Popen(  # noqa: ASYNC220
+            [
+                *self._account.launcher,
+                *("--run-id", str(run_id), "--socket", str(self._stage.socket), "--"),
+                *command,
+            ],
+            env={"PATH": PUBLIC_PATH},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else [],
+            start_new_session=True,
+        )
+        self._launchers.append(process)
+        try:
+            query = "SELECT status = 'running' FROM runs WHERE run_id = $1"
+            await self._stage.until(query, run_id, every=0.05)
+        finally:
+            places.release()
+
+    async def pid_of(self, run_id: int) -> int:
+        query = "SELECT pid FROM runs WHERE run_id = $1"
+        return int(await self._stage.database.fetchval(query, run_id))
+
+    async def ended(self) -> None:
+        """Return when no launcher is left."""
+        async with asyncio.timeout(DEADLINE):
+            while any(launcher.poll() is None for launcher in self._launchers):
+                await asyncio.sleep(0.02)
+        self._launchers.clear()
+
+    async def kill_launchers(self) -> None:
+        for launcher in self._launchers:
+            launcher.kill()  # Popen does not signal what it has reaped
+        await self.ended()
+
+
+class End:
+    """Tells when a process ended, by perf_counter."""
+
+    def __init__(self, pid: int) -> None:
+        self._fd = os.pidfd_open(pid)
+        self._loop = asyncio.get_running_loop()
+        self.at: asyncio.Future[float] = self._loop.create_future()
+        self._loop.add_reader(self._fd, self._ended)
+
+    def _ended(self) -> None:
+        if not self.at.done():
+            self.at.set_result(perf_counter())
+        self.close()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,1 @@
+"""What people use instead. Scripts of their own environment, which the bench sets up."""

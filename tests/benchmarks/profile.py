@@ -1,0 +1,152 @@
+"""Where the time goes: gateway and worker under load, looked at by py-spy from outside.
+
+    python -m tests.benchmarks.profile [--seconds N] [--top N] [--only gateway|backlog|stops]
+
+Prints, for each, the functions that were running most of the time (own), and those that had the
+most below them (with callees); shares of the time in which the process did anything at all.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvloop
+
+from tests.benchmarks import load
+from tests.benchmarks.jobs import Jobs
+from tests.benchmarks.peers.environment import environment
+from tests.benchmarks.programs import Served
+from tests.benchmarks.stage import Stage, stage
+from tests.support.services import provide
+
+_RATE = 500  # samples per second
+_PROJECT = str(Path(__file__).parents[2]) + "/"
+_BACKLOG = 40_000
+_TREES = 300
+
+
+class Profile:
+    """Samples of one process, taken while the block runs."""
+
+    def __init__(self, title: str, path: Path) -> None:
+        self._title = title
+        self._path = path
+        self._cpu = 0.0
+        self._elapsed = 0.0
+
+    @asynccontextmanager
+    async def of(self, program: Served) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        spy = await asyncio.create_subprocess_exec(
+            str(Path(environment().python).with_name("py-spy")),
+            *("record", "--pid", str(program.pid), "--rate", str(_RATE), "--format", "raw"),
+            *("--full-filenames", "--output", str(self._path)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await asyncio.sleep(0.5)  # until it samples
+        began, before = loop.time(), _cpu_seconds(program.pid)
+        try:
+            yield
+        finally:
+            self._elapsed = loop.time() - began
+            self._cpu = _cpu_seconds(program.pid) - before
+            spy.send_signal(signal.SIGINT)
+            await spy.wait()
+
+    def show(self, top: int, work: int) -> None:
+        """`work` is how many commands went through meanwhile."""
+        own: Counter[str] = Counter()
+        below: Counter[str] = Counter()
+        total = 0
+        for line in self._path.read_text().splitlines():
+            stack, _, count = line.rpartition(" ")
+            frames = [_shown(frame) for frame in stack.split(";")]
+            total += int(count)
+            own[frames[-1]] += int(count)
+            for name in {_function(frame) for frame in frames}:
+                below[name] += int(count)
+        busy = 100 * self._cpu / self._elapsed
+        print(f"\n{self._title}: {work} in {self._elapsed:.1f} s, {busy:.0f} % of a core, ", end="")
+        print(f"{1000 * self._cpu / max(work, 1):.3f} ms of CPU each; {total} samples")
+        for heading, counted in (("own", own), ("with callees", below)):
+            print(f"  {heading}")
+            for name, count in counted.most_common(top):
+                print(f"  {100 * count / max(total, 1):5.1f} %  {name}")
+
+
+def _shown(frame: str) -> str:
+    return frame.replace(_PROJECT, "").rpartition("site-packages/")[2]
+
+
+def _function(frame: str) -> str:
+    return frame.rpartition(":")[0] + ")" if ":" in frame else frame
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def gateway(at: Stage, options: argparse.Namespace) -> None:
+    """The highest load: 64 connections, each asking again at once."""
+    await at.add_runs(1, 10_000)
+    await at.analyze()
+    program = await at.start_gateway()
+    wanted = load.requests(await at.token(), range(1, 10_001))
+    profile = Profile("gateway", at.directory / "gateway.folded")
+    async with profile.of(program):
+        rate = await load.closed_loop(at.port, wanted, 64, 1, options.seconds)
+    profile.show(options.top, int(rate * (options.seconds + 1)))
+
+
+async def backlog(at: Stage, options: argparse.Namespace) -> None:
+    """A worker that was held up while its queue filled with cancels of queued runs."""
+    program = await at.start_worker()
+    run_ids = await at.add_runs(1, _BACKLOG)
+    await at.analyze()
+    program.process.send_signal(signal.SIGSTOP)
+    await at.publish(run_ids)
+    profile = Profile("worker, backlog of queued runs", at.directory / "worker.folded")
+    async with profile.of(program):
+        program.process.send_signal(signal.SIGCONT)
+        await at.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
+    profile.show(options.top, _BACKLOG)
+
+
+async def stops(at: Stage, options: argparse.Namespace) -> None:
+    """Live trees canceled at once."""
+    program = await at.start_worker()
+    jobs = Jobs(at)
+    try:
+        await jobs.start(range(1, _TREES + 1))
+        profile = Profile("worker, live trees", at.directory / "worker.folded")
+        async with profile.of(program):
+            await at.publish(range(1, _TREES + 1))
+            await at.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status <> 'canceled')")
+        profile.show(options.top, _TREES)
+    finally:
+        await jobs.kill_launchers()
+
+
+async def main(options: argparse.Namespace) -> None:
+    every = {"gateway": gateway, "backlog": backlog, "stops": stops}
+    with provide() as services:
+        for name, look in every.items():
+            if not options.only or name in options.only:
+                async with stage(services) as at:
+                    await look(at, options)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--top", type=int, default=25)
+    parser.add_argument("--only", action="append", choices=("gateway", "backlog", "stops"))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(parser.parse_args()))
