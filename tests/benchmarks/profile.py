@@ -9,6 +9,7 @@ most below them (with callees); shares of the time in which the process did anyt
 import argparse
 import asyncio
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -25,7 +26,8 @@ from tests.benchmarks.stage import Stage, stage
 from tests.support.services import provide
 
 _RATE = 500  # samples per second
-_PROJECT = str(Path(__file__).parents[2]) + "/"
+_PROJECT = Path(__file__).parents[2]
+_PLACE = re.compile(rf"\((?:{re.escape(str(_PROJECT))}/|\S*/site-packages/|\S*/lib/python[\d.]+/)")
 _BACKLOG = 40_000
 _TREES = 300
 
@@ -67,25 +69,23 @@ class Profile:
         for line in self._path.read_text().splitlines():
             stack, _, count = line.rpartition(" ")
             frames = [_shown(frame) for frame in stack.split(";")]
-            total += int(count)
-            own[frames[-1]] += int(count)
-            for name in {_function(frame) for frame in frames}:
-                below[name] += int(count)
+            samples = int(count)
+            total += samples
+            own[frames[-1]] += samples
+            for frame in set(frames):
+                below[frame] += samples
         busy = 100 * self._cpu / self._elapsed
         print(f"\n{self._title}: {work} in {self._elapsed:.1f} s, {busy:.0f} % of a core, ", end="")
         print(f"{1000 * self._cpu / max(work, 1):.3f} ms of CPU each; {total} samples")
         for heading, counted in (("own", own), ("with callees", below)):
             print(f"  {heading}")
-            for name, count in counted.most_common(top):
-                print(f"  {100 * count / max(total, 1):5.1f} %  {name}")
+            for name, samples in counted.most_common(top):
+                print(f"  {100 * samples / max(total, 1):5.1f} %  {name}")
 
 
 def _shown(frame: str) -> str:
-    return frame.replace(_PROJECT, "").rpartition("site-packages/")[2]
-
-
-def _function(frame: str) -> str:
-    return frame.rpartition(":")[0] + ")" if ":" in frame else frame
+    """A function and its file, below the project or the library it is of, without the line."""
+    return re.sub(r":\d+\)$", ")", _PLACE.sub("(", frame))
 
 
 def _cpu_seconds(pid: int) -> float:
