@@ -18,7 +18,7 @@ def record(results: Results, path: Path) -> None:
     """
     recorded = _read(path)
     if results.quick:
-        recorded["quick"] = {row.key: _figure(row) for row in results.rows}
+        recorded["guard"] = {row.key: _figure(row) for row in results.rows}
     else:
         full = results.as_json()
         measured = {row["key"] for row in full["rows"]}
@@ -35,7 +35,7 @@ def record(results: Results, path: Path) -> None:
 
 def compare(results: Results, path: Path, say: Callable[[str], None]) -> int:
     """Exit code 1 if a figure is worse than recorded by more than the tolerance."""
-    recorded = _read(path).get("quick", {})
+    recorded = _read(path).get("guard", {})
     worse = 0
     for row in results.rows:
         if row.key not in recorded or not row.bar.text:

@@ -23,7 +23,7 @@ class Jobs:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._account = choose(stage.directory)
-        self._launchers: list[subprocess.Popen[bytes]] = []
+        self._launchers = stage.launchers
 
     @property
     def whose(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 """Seconds after which the bench gives up on anything."""
 _LOOK_AGAIN = 0.02
 
@@ -101,7 +101,7 @@ async def result_of(*command: str, env: Mapping[str, str] | None = None) -> Any:
         out, errors = await process.communicate()
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()  # it may have programs of its own to end
             await process.wait()
     if process.returncode != 0:
         last = errors.decode(errors="replace").splitlines()[-8:]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -53,6 +54,8 @@ class Stage:
         self._connection: AbstractConnection
         self._logs = count(1)
         self._programs: list[Served] = []
+        self.launchers: list[subprocess.Popen[bytes]] = []
+        """Of runs that were started; what is left of them is killed in the end."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,14 +78,24 @@ class Stage:
             await self.topology.declare_worker(self.channel, self.host)
             yield self
         finally:
-            for program in self._programs:
-                await program.stop()
-            if own := path_of("self"):
-                Cgroup(own / "cancel-worker" / self.host).remove()
+            await self._end_all()
             if not self.channel.is_closed:
                 await delete_names(self.channel, self.topology, self.host)
             await self.database.close()
             await self._connection.close()
+
+    async def _end_all(self) -> None:
+        for program in self._programs:
+            await program.stop()
+        for launcher in self.launchers:
+            launcher.kill()  # Popen does not signal what it has reaped
+            launcher.wait()
+        if own := path_of("self"):
+            runs = Cgroup(own / "cancel-worker" / self.host)
+            runs.kill()
+            while runs.is_populated():
+                await asyncio.sleep(0.01)
+            runs.remove()
 
     async def start_gateway(self) -> Served:
         self.gateway = await self._serve("gateway", "serve", "--port", "0")

@@ -99,7 +99,9 @@ class Steps:
             began = perf_counter()
             await connection.execute(_BEGIN, run_id)
             await connection.execute(_END, run_id)
-            return (await seen.of(run_id) - began) * 1000
+            taken = (await seen.of(run_id) - began) * 1000
+        await self._stage.database.execute("DELETE FROM runs WHERE run_id = $1", run_id)
+        return taken
 
     async def _publish(self) -> None:
         message = aio_pika.Message(b"x" * 200, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)

@@ -93,5 +93,10 @@ def main(count: int) -> list[float]:
             worker.wait()
 
 
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     print(json.dumps(main(int(sys.argv[1]))))

@@ -1,0 +1,108 @@
+"""What the bench says of its figures."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.benchmarks import guard, plots
+from tests.benchmarks.load import requests
+from tests.benchmarks.results import Bar, Results, Row, compared, flatness, percentile
+
+
+@pytest.mark.parametrize(
+    ("bar", "value", "verdict"),
+    [
+        (Bar(at_least=0.55, aim=0.8), 0.54, "not met"),
+        (Bar(at_least=0.55, aim=0.8), 0.55, "met"),
+        (Bar(at_least=0.55, aim=0.8), 0.8, "met, aim too"),
+        (Bar(at_most=2, aim=1.3), 2.01, "not met"),
+        (Bar(at_most=2, aim=1.3), 2, "met"),
+        (Bar(at_most=2, aim=1.3), 1.3, "met, aim too"),
+        (Bar(at_most=1, aim=0.7, below=True), 1, "not met"),
+        (Bar(), 1, ""),
+    ],
+)
+def test_verdicts(bar: Bar, value: float, verdict: str) -> None:
+    assert bar.verdict(value) == verdict
+
+
+def test_a_row_is_judged_by_the_ratio_of_its_medians() -> None:
+    row = compared("k", "m", "/s", Bar(at_least=0.5), [1, 5, 3], "floor", [6, 6, 7])
+    assert (row.ours, row.theirs, row.ratio, row.verdict) == (3, 6, 0.5, "met")
+
+
+def test_a_row_without_another_is_judged_by_itself() -> None:
+    assert compared("k", "m", "MB", Bar(at_most=80), [81]).verdict == "not met"
+
+
+@pytest.mark.parametrize(
+    ("costs", "growth"), [((4, 2, 1), 0.5), ((1, 2, 1.5), 2), ((3, 1, 1.2), 1.2)]
+)
+def test_growth_is_what_more_costs_than_less(costs: tuple[float, ...], growth: float) -> None:
+    by_size = {10**at: [cost] for at, cost in enumerate(costs)}
+    assert flatness("k", "m", by_size).ratio == pytest.approx(growth)
+
+
+def test_percentiles() -> None:
+    taken = list(range(1, 101))
+    assert (percentile(taken, 50), percentile(taken, 99), percentile([7], 99)) == (51, 100, 7)
+
+
+def quick(**ratios: float) -> Results:
+    rows = [
+        Row("rate", "m", "/s", ratios["rate"], Bar(at_least=0.5), "floor", 1),
+        Row("time", "m", "ms", ratios["time"], Bar(at_most=2), "floor", 1),
+    ]
+    return Results("here", quick=True, rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("now", "code"),
+    [
+        ({"rate": 1.0, "time": 1.0}, 0),
+        ({"rate": 2.0, "time": 0.5}, 0),
+        ({"rate": 0.81, "time": 1.24}, 0),
+        ({"rate": 0.79, "time": 1.0}, 1),
+        ({"rate": 1.0, "time": 1.26}, 1),
+    ],
+)
+def test_the_guard_fails_on_what_is_worse_by_a_quarter(
+    tmp_path: Path, now: dict[str, float], code: int
+) -> None:
+    path = tmp_path / "bench.json"
+    guard.record(quick(rate=1.0, time=1.0), path)
+    said: list[str] = []
+    assert guard.compare(quick(**now), path, said.append) == code
+    assert len(said) == 1
+
+
+def test_a_recorded_run_keeps_what_it_did_not_measure(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    guard.record(quick(rate=1.0, time=1.0), path)
+    row = compared("other", "m", "ms", Bar(), [1])
+    guard.record(Results("here", quick=False, rows=[row]), path)
+    guard.record(Results("here", quick=False, rows=[compared("one", "m", "ms", Bar(), [1])]), path)
+    recorded = json.loads(path.read_text())
+    assert [row["key"] for row in recorded["rows"]] == ["other", "one"]
+    assert set(recorded["guard"]) == {"rate", "time"}
+
+
+def test_plots_are_well_formed_and_small(tmp_path: Path) -> None:
+    results = Results("here", quick=False)
+    results.latencies = {"accepted": [1.0, 2, 30], "raw confirmed publish": [0.5, 4]}
+    results.growth = {"one by one, by live trees": {10: 1.5, 1000: 2.0}}
+    plots.write(results, tmp_path)
+    written = sorted(tmp_path.iterdir())
+    assert [path.name for path in written] == ["bench-accept.svg", "bench-growth.svg"]
+    for path in written:
+        ElementTree.parse(path)  # noqa: S314 - our own
+        assert path.stat().st_size < 20_000
+
+
+def test_requests_are_whole() -> None:
+    (request,) = requests("rct_x", [7])
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /api/v1/runs/7/cancel HTTP/1.1\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
