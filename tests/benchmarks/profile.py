@@ -13,7 +13,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import uvloop
@@ -25,7 +25,7 @@ from tests.benchmarks.programs import Served
 from tests.benchmarks.stage import Stage, stage
 from tests.support.services import provide
 
-_RATE = 500  # samples per second
+_RATE = 200  # samples per second; more would slow down what is looked at
 _PROJECT = Path(__file__).parents[2]
 _PLACE = re.compile(rf"\((?:{re.escape(str(_PROJECT))}/|\S*/site-packages/|\S*/lib/python[\d.]+/)")
 _BACKLOG = 40_000
@@ -40,6 +40,7 @@ class Profile:
         self._path = path
         self._cpu = 0.0
         self._elapsed = 0.0
+        self._others: Counter[str] = Counter()
 
     @asynccontextmanager
     async def of(self, program: Served) -> AsyncIterator[None]:
@@ -47,17 +48,18 @@ class Profile:
         spy = await asyncio.create_subprocess_exec(
             str(Path(environment().python).with_name("py-spy")),
             *("record", "--pid", str(program.pid), "--rate", str(_RATE), "--format", "raw"),
-            *("--full-filenames", "--output", str(self._path)),
+            *("--nonblocking", "--full-filenames", "--output", str(self._path)),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
         await asyncio.sleep(0.5)  # until it samples
-        began, before = loop.time(), _cpu_seconds(program.pid)
+        began, before, others = loop.time(), _cpu_seconds(program.pid), _cpu_by_name()
         try:
             yield
         finally:
             self._elapsed = loop.time() - began
             self._cpu = _cpu_seconds(program.pid) - before
+            self._others = _cpu_by_name() - others
             spy.send_signal(signal.SIGINT)
             await spy.wait()
 
@@ -77,6 +79,10 @@ class Profile:
         busy = 100 * self._cpu / self._elapsed
         print(f"\n{self._title}: {work} in {self._elapsed:.1f} s, {busy:.0f} % of a core, ", end="")
         print(f"{1000 * self._cpu / max(work, 1):.3f} ms of CPU each; {total} samples")
+        shares = [
+            f"{name} {cpu / self._elapsed:.0f} %" for name, cpu in self._others.most_common(6)
+        ]
+        print(f"  all that ran meanwhile: {', '.join(shares)}")
         for heading, counted in (("own", own), ("with callees", below)):
             print(f"  {heading}")
             for name, samples in counted.most_common(top):
@@ -86,6 +92,17 @@ class Profile:
 def _shown(frame: str) -> str:
     """A function and its file, below the project or the library it is of, without the line."""
     return re.sub(r":\d+\)$", ")", _PLACE.sub("(", frame))
+
+
+def _cpu_by_name() -> Counter[str]:
+    """Hundredths of seconds of CPU that all live processes have had so far."""
+    taken: Counter[str] = Counter()
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                name = Path(entry.path, "comm").read_text().partition(":")[0].strip()
+                taken[name] += round(100 * _cpu_seconds(int(entry.name)))
+    return taken
 
 
 def _cpu_seconds(pid: int) -> float:

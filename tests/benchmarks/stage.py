@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -66,7 +65,6 @@ class Stage:
             "CANCEL_HOST_NAME": self.host,
             "CANCEL_WORKER_SOCKET": str(self.socket),
             "CANCEL_LOG_FORMAT": "json",
-            **{name: os.environ[name] for name in ("CANCEL_LOG_LEVEL",) if name in os.environ},
         }
 
     @asynccontextmanager
