@@ -32,10 +32,10 @@ Measure = Callable[[Stage, Results, int], Awaitable[None]]
 def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
     """What is measured, by name, in this order. Each has a stage of its own."""
     times = Times(throughput=2, latency=0) if quick else Times(throughput=4, latency=4)
-    runs = 2_000 if quick else 10_000
+    runs, each = (2_000, 10) if quick else (10_000, 20)
     some: dict[str, Measure] = {
         "accepts": lambda at, results, rounds: Accepts(at, times).measure(results, rounds),
-        "stops": lambda at, results, rounds: Stops(at, peers).measure(results, rounds),
+        "stops": lambda at, results, rounds: Stops(at, peers, each).measure(results, rounds),
         "backlog": lambda at, results, rounds: Backlog(at, runs, peers).measure(results, rounds),
         "idle": lambda at, results, rounds: Idle(at).measure(results, rounds),
     }
@@ -71,12 +71,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="what 90 s are enough for; fail on a regression"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="default %(default)s")
+    parser.add_argument("--rounds", type=int, help="default 5, quick 3")
     parser.add_argument("--only", action="append", help="measure just this; may be repeated")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--plots", type=Path, default=Path("build"), help="where SVG files go")
     parser.add_argument("--record", action="store_true", help="this run is what docs/ shows")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    return options
 
 
 def main() -> int:

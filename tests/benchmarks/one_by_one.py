@@ -1,5 +1,6 @@
 """Cancels by POST, one after the other: to the answer, the process's end, and the row."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from tests.benchmarks.commits import Commits, watched
 from tests.benchmarks.jobs import End
 from tests.benchmarks.programs import Failed
 from tests.benchmarks.stage import Stage
+
+# Seconds. The launcher of the run before is then at its end, too; Celery gets as much.
+_REST = 0.05
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class OneByOne:
                 "SELECT pid FROM runs WHERE run_id = $1", run_id
             )
             end = None if pid is None else End(pid)
+            await asyncio.sleep(_REST)
             sent_at, answer = self._caller.send(request)
             answer.add_done_callback(partial(taken.add_accepted, sent_at))
             if end is not None:

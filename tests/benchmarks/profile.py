@@ -28,7 +28,7 @@ from tests.support.services import provide
 _RATE = 200  # samples per second; more would slow down what is looked at
 _PROJECT = Path(__file__).parents[2]
 _PLACE = re.compile(rf"\((?:{re.escape(str(_PROJECT))}/|\S*/site-packages/|\S*/lib/python[\d.]+/)")
-_BACKLOG = 40_000
+_BACKLOG = 15_000
 _TREES = 300
 
 
@@ -70,7 +70,7 @@ class Profile:
         total = 0
         for line in self._path.read_text().splitlines():
             stack, _, count = line.rpartition(" ")
-            frames = [_shown(frame) for frame in stack.split(";")]
+            frames = [shown for frame in stack.split(";") if (shown := _shown(frame)).strip()]
             samples = int(count)
             total += samples
             own[frames[-1]] += samples

@@ -9,11 +9,12 @@ from tests.benchmarks.results import Bar, Results, compared
 from tests.benchmarks.stage import Stage
 from tests.benchmarks.steps import steps
 
-_EACH_ROUND = 20
-
 
 class Stops:
-    def __init__(self, stage: Stage, peers: Environment | None) -> None:
+    """`each` is how many cancels a round has."""
+
+    def __init__(self, stage: Stage, peers: Environment | None, each: int) -> None:
+        self._each = each
         self._stage = stage
         self._peers = peers
         self._jobs = Jobs(stage)
@@ -27,10 +28,10 @@ class Stops:
         await self.ours(3)  # what is imported or prepared by the first is not the others' cost
         ours, floor, celery = [], [], []
         for _ in range(rounds):
-            ours.append(await self.ours(_EACH_ROUND))
-            floor.append(await self._steps(_EACH_ROUND))
+            ours.append(await self.ours(self._each))
+            floor.append(await self._steps(self._each))
             if self._peers is not None:
-                celery.append(await self._celery(self._peers, _EACH_ROUND))
+                celery.append(await self._celery(self._peers, self._each))
         self._compare_with_steps(results, ours, floor)
         if celery:
             self._compare_with_celery(results, ours, celery)
