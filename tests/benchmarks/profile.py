@@ -71,6 +71,8 @@ class Profile:
         for line in self._path.read_text().splitlines():
             stack, _, count = line.rpartition(" ")
             frames = [shown for frame in stack.split(";") if (shown := _shown(frame)).strip()]
+            if not frames:
+                continue  # a glance at a process that was just changing its stack
             samples = int(count)
             total += samples
             own[frames[-1]] += samples
