@@ -8,9 +8,9 @@ from typing import Final
 
 Points = Sequence[tuple[float, float]]
 
-_WIDTH: Final = 640
+_WIDTH: Final = 720
 _HEIGHT: Final = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 190, 34, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 250, 34, 46
 # Apart by lightness as well as by hue, and of enough contrast on either ground.
 _COLORS: Final = (
     ("#0a58ca", "#6ea8fe"),
