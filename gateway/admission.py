@@ -1,9 +1,10 @@
 """Token, rate limit and run in one round trip to Postgres: the first step of every request."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from math import ceil
 from typing import Final, NoReturn
 
@@ -16,9 +17,10 @@ from gateway import schemas
 from gateway.access import Caller, Role, bearer_token, token_hash, unauthorized
 from gateway.client_address import ClientAddresses
 from gateway.errors import ApiError
-from shared import queries
+from shared import request_queries
 from shared.database import Database
 from shared.errors import ServiceUnavailable
+from shared.together import Together
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +31,13 @@ class Budget(StrEnum):
     READ = "read"
     WRITE = "write"
     ANONYMOUS = "anonymous"
+
+
+class OfRun(StrEnum):
+    """What is looked up of a request's run."""
+
+    STATUS = "status"
+    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,14 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    token_hash: bytes | None
+    budget: Budget
+    address: str
+    run_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """A request that may go on, and what was found for it: all of the run is null without one."""
 
@@ -88,20 +105,33 @@ def client_of(request: web.BaseRequest) -> str | None:
 class Gate:
     """Lets requests through, and counts those that it does not let through as well."""
 
-    def __init__(self, database: Database, limits: Limits, addresses: ClientAddresses) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        addresses: ClientAddresses,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
         self._database = database
         self._limits = limits
         self._addresses = addresses
+        self._waiting = {
+            wanted: Together(partial(self._ask, query), tasks, patience=database.timeout)
+            for wanted, query in (
+                (OfRun.STATUS, request_queries.ADMIT_WITH_STATUS),
+                (OfRun.SUMMARY, request_queries.ADMIT_WITH_SUMMARY),
+            )
+        }
 
     async def admit(
-        self, request: web.Request, budget: Budget, query: str, run_id: int | None
+        self, request: web.Request, budget: Budget, wanted: OfRun, run_id: int | None
     ) -> Admission:
-        """Check the token and spend one of its budget; `query` is one of `queries.ADMIT_…`.
+        """Check the token, spend one of its budget, and look up what is `wanted` of the run.
 
         Raises ApiError 401 and 429, and ServiceUnavailable.
         """
         token = bearer_token(request)
-        row = await self._spend(request, token, budget, query, run_id)
+        row = await self._spend(request, token, budget, wanted, run_id)
         if row["token_id"] is None:
             raise unauthorized(token)
         caller = Caller(row["subject"], Role(row["role"]), frozenset(row["scopes"]))
@@ -115,9 +145,7 @@ class Gate:
         """
         budget = Budget.READ if request.method in ("GET", "HEAD", "OPTIONS") else Budget.WRITE
         try:
-            await self._spend(
-                request, bearer_token(request), budget, queries.ADMIT_WITH_STATUS, None
-            )
+            await self._spend(request, bearer_token(request), budget, OfRun.STATUS, None)
         except ServiceUnavailable as error:
             log.warning("request_not_counted", error=str(error))
 
@@ -126,26 +154,32 @@ class Gate:
         request: web.Request,
         token: str | None,
         budget: Budget,
-        query: str,
+        wanted: OfRun,
         run_id: int | None,
     ) -> Record:
         address = self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ()))
         request[_CLIENT] = address
-        row = await self._database.fetchrow(
-            query,
-            # Looked up by its hash: how long that takes says nothing about any token.
-            None if token is None else token_hash(token),
-            budget,
-            address,
-            self._limits.window,
-            run_id,
-        )
-        assert row is not None  # noqa: S101 - the statement always returns one row
+        # Looked up by its hash: how long that takes says nothing about any token.
+        hashed = None if token is None else token_hash(token)
+        try:
+            row = await self._waiting[wanted].ask(_Asked(hashed, budget, address, run_id))
+        except TimeoutError as error:
+            raise ServiceUnavailable("Postgres did not answer in time") from error
         spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])
         request[_SPENT] = spent
         if spent.used > spent.limit:
             raise rate_limited(spent.limit, self._limits.window, spent.resets_in)
         return row
+
+    async def _ask(self, query: str, asked: Sequence[_Asked]) -> list[Record]:
+        return await self._database.fetch(
+            query,
+            [each.token_hash for each in asked],
+            [each.budget for each in asked],
+            [each.address for each in asked],
+            [each.run_id for each in asked],
+            self._limits.window,
+        )
 
     def _limit(self, row: Record, budget: Budget) -> int:
         if row["token_id"] is None:
@@ -186,7 +220,7 @@ async def sweep(database: Database, every: float) -> NoReturn:
         await asyncio.sleep(every)
         try:
             async with database.connection() as connection:
-                await connection.execute(queries.SWEEP_RATE_WINDOWS)
+                await connection.execute(request_queries.SWEEP_RATE_WINDOWS)
         except ServiceUnavailable as error:
             log.warning("rate_windows_not_swept", error=str(error))
         except Exception:  # windows that are over do no harm

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from yarl import URL
 
 from gateway.admission import Gate, Limits, count_strays, sweep
@@ -12,19 +13,26 @@ from gateway.client_address import ClientAddresses
 from gateway.connection import begin_request
 from gateway.docs import add_docs
 from gateway.errors import answer_errors
-from gateway.health import add_health
 from gateway.listener import listening
+from gateway.metrics import GatewayMetrics
 from gateway.operations import CANCEL_RUN, GET_RUN
 from gateway.publisher import CommandPublisher
+from gateway.queues import QueueWatch
 from gateway.request_id import bind_request_id
 from gateway.runs import RunHandler
+from gateway.statistics import Statistics
+from gateway.traces import trace_requests
 from gateway.waiting import TerminalWatch
 from shared.broker import Publisher
 from shared.database import Database, connected
+from shared.dependencies import Dependencies, Service
+from shared.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
 from shared.settings import GatewaySettings
 from shared.topology import Topology
+from shared.traced_publisher import publisher_for
+from shared.tracing import Tracer, tracing
 
 log = structlog.get_logger(__name__)
 
@@ -32,46 +40,59 @@ log = structlog.get_logger(__name__)
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
     allow_many_files()  # one per client
-    async with connected(settings) as database:
+    name = "cancel-gateway"
+    async with tracing(settings, name) as tracer, connected(settings) as database:
         await require_current(database)
         topology = Topology(settings.topology_prefix)
-        publisher = Publisher(settings, "cancel-gateway")
+        publisher = publisher_for(settings, name, tracer)
         watch = TerminalWatch(database)
+        registry = new_registry()
+        metrics = GatewayMetrics(registry)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publisher.run(topology.declare_exchange))
                 tasks.create_task(watch.run())
                 tasks.create_task(sweep(database, every=settings.rate_window))
                 await publisher.wait_ready()
-                await _listen(settings, build(settings, database, publisher, watch))
+                app = build(settings, database, publisher, watch, tasks, metrics, tracer)
+                _observe(app, settings, database, publisher, tasks, registry)
+                await _listen(settings, app, metrics)
                 raise Shutdown
         except* Shutdown:
             log.info("gateway_stopped")
 
 
 def build(
-    settings: GatewaySettings, database: Database, publisher: Publisher, watch: TerminalWatch
+    settings: GatewaySettings,
+    database: Database,
+    publisher: Publisher,
+    watch: TerminalWatch,
+    tasks: asyncio.TaskGroup,
+    metrics: GatewayMetrics,
+    tracer: Tracer,
 ) -> web.Application:
-    """The application, with all that its handlers need."""
+    """The API, with all that its handlers need."""
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
-    commands = CommandPublisher(publisher, Topology(settings.topology_prefix), broker_user)
+    commands = CommandPublisher(
+        publisher, Topology(settings.topology_prefix), broker_user, metrics.published
+    )
     limits = Limits(
         write=settings.write_limit,
         read=settings.read_limit,
         anonymous=settings.anonymous_limit,
         window=settings.rate_window,
     )
-    gate = Gate(database, limits, ClientAddresses(settings.trusted_proxies))
+    gate = Gate(database, limits, ClientAddresses(settings.trusted_proxies), tasks)
+    traced = [trace_requests(tracer)] if tracer.on else []
     app = web.Application(
-        middlewares=[begin_request, bind_request_id, answer_errors, count_strays(gate)],
+        middlewares=[begin_request, bind_request_id, *traced, answer_errors, count_strays(gate)],
         client_max_size=settings.body_limit,
     )
-    app.router.add_get(GET_RUN.path, RunHandler(gate, database, watch).handle)
-    app.router.add_post(
-        CANCEL_RUN.path, CancelHandler(gate, commands, settings.body_timeout).handle
-    )
+    read = RunHandler(gate, database, watch)
+    cancel = CancelHandler(gate, commands, settings.body_timeout, metrics.accepts.count)
+    app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
+    app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_refusals(cancel.handle))
     add_docs(app)
-    add_health(app, database, publisher)
 
     async def release_waiting(_: web.Application) -> None:
         watch.release()
@@ -80,8 +101,32 @@ def build(
     return app
 
 
-async def _listen(settings: GatewaySettings, app: web.Application) -> None:
-    async with listening(settings, app) as url:
+def _observe(
+    app: web.Application,
+    settings: GatewaySettings,
+    database: Database,
+    publisher: Publisher,
+    tasks: asyncio.TaskGroup,
+    registry: CollectorRegistry,
+) -> None:
+    """Add what monitoring asks for, and start what finds it out."""
+
+    async def publishes() -> bool:
+        return publisher.is_ready
+
+    dependencies = Dependencies(
+        {Service.POSTGRES: database.answers, Service.RABBITMQ: publishes}, registry
+    )
+    queues = QueueWatch(Topology(settings.topology_prefix), registry)
+    statistics = Statistics(database, registry)
+    tasks.create_task(dependencies.keep_looking(settings.probe_interval))
+    tasks.create_task(queues.keep_looking(settings))
+    add_health(app, dependencies)
+    add_metrics(app, registry, dependencies.missing, statistics.refresh)
+
+
+async def _listen(settings: GatewaySettings, app: web.Application, metrics: GatewayMetrics) -> None:
+    async with listening(settings, app, metrics.connections_refused) as url:
         # Only now: until here there is nothing to finish, and a signal may end the process at once.
         stop = stop_requested()
         log.info("gateway_ready", url=str(url))

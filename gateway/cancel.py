@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -10,26 +11,34 @@ from pydantic import ValidationError
 
 from gateway import schemas
 from gateway.access import MAY_CANCEL, Scope, require_role, require_scope
-from gateway.admission import API, Budget, Gate
+from gateway.admission import API, Budget, Gate, OfRun
+from gateway.commanded import note
 from gateway.errors import in_words, invalid, json_response, unavailable
 from gateway.publisher import CommandPublisher
 from gateway.request_id import request_id
 from gateway.runs import found_status, possible_run_id, run_id_of
 from gateway.schemas import Answer, CancelRequest
-from shared import queries
 from shared.commands import CancelCommand
 from shared.states import RunStatus
 
 
 class CancelHandler:
-    def __init__(self, gate: Gate, publisher: CommandPublisher, body_timeout: float) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        publisher: CommandPublisher,
+        body_timeout: float,
+        accepted: Callable[[Answer], None],
+    ) -> None:
+        """`accepted` is told of each 202."""
         self._gate = gate
         self._publisher = publisher
         self._body_timeout = body_timeout
+        self._accepted = accepted
 
     async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
-            request, Budget.WRITE, queries.ADMIT_WITH_STATUS, possible_run_id(request)
+            request, Budget.WRITE, OfRun.STATUS, possible_run_id(request)
         )
         require_role(admission.caller, MAY_CANCEL)
         require_scope(admission.caller, Scope.RUNS_WRITE)
@@ -44,18 +53,21 @@ class CancelHandler:
             requested_by=admission.caller.subject,
             requested_at=datetime.now(UTC),
         )
+        note(request, command)
         # Also for a run that is over: the worker records the command, and decides on what is
         # true then, not on what was read here.
         await self._publisher.publish(command, correlation_id=request_id(request))
-        return json_response(
-            answer_of(run_id, status), status=202, headers={"Location": f"{API}/runs/{run_id}"}
-        )
+        answer = answer_of(run_id, status)
+        self._accepted(answer.status)
+        return json_response(answer, status=202, headers={"Location": f"{API}/runs/{run_id}"})
 
     async def _read(self, request: web.Request) -> bytes:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise invalid({"Content-Encoding": "must be left out"}, status=415)
         if (request.content_length or 0) > request.client_max_size:
             raise invalid({"body": "is too large"}, status=413)  # before it has arrived
+        if request.content.is_eof() and request.content.exception() is None:
+            return await request.read()  # as most: it came with the head, and nothing is awaited
         try:
             async with asyncio.timeout(self._body_timeout):
                 return await request.read()

@@ -1,9 +1,10 @@
 """Which client a request comes from, where proxies may stand between."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from shared.settings import Network
+from shared.setting_values import Network
 
 Address = IPv4Address | IPv6Address
 
@@ -44,6 +45,7 @@ class ClientAddresses:
         return any(address in network for network in self._trusted)
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     try:
         address = ip_address(text)

@@ -109,14 +109,12 @@ class Connection(web.RequestHandler):
         if self._answered is not None:
             resp.force_close()
         complete(request, resp)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._limits.response, self._response_late, request)
         try:
-            async with asyncio.timeout(self._limits.response):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            log.warning("response_not_taken", request_id=request_id(request))
-            self._abort()
-            return resp, True
+            return await super().finish_response(request, resp, start_time)
         finally:
+            timer.cancel()
             log_response(request, resp, self._begun_at)
             self._begun_at = None
             if self._answered is not None:
@@ -180,6 +178,10 @@ class Connection(web.RequestHandler):
     def _head_late(self) -> None:
         self._head_timer = None
         log.info("request_head_late")
+        self._abort()
+
+    def _response_late(self, request: web.BaseRequest) -> None:
+        log.warning("response_not_taken", request_id=request_id(request))
         self._abort()
 
     def _abort(self) -> None:

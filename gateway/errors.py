@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
 from gateway import schemas
+from gateway.commanded import log_fields
 from gateway.schemas import ErrorBody
 from shared.errors import PublishRefused, ServiceUnavailable
 
@@ -85,10 +86,20 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         return from_aiohttp(error).response()
     except (ServiceUnavailable, PublishRefused) as error:
-        log.warning("request_unavailable", path=request.rel_url.raw_path, error=str(error))
+        log.warning(
+            "request_unavailable",
+            path=request.rel_url.raw_path,
+            error=str(error),
+            **log_fields(request),
+        )
         return unavailable().response()
     except Exception:
-        log.exception("request_failed", method=request.method, path=request.rel_url.raw_path)
+        log.exception(
+            "request_failed",
+            method=request.method,
+            path=request.rel_url.raw_path,
+            **log_fields(request),
+        )
         return internal().response()
 
 

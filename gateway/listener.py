@@ -7,6 +7,7 @@ from typing import Final, cast
 
 import structlog
 from aiohttp import web
+from prometheus_client import Counter
 from yarl import URL
 
 from gateway.connection import Connection, TimeLimits, refuse_other_versions
@@ -22,16 +23,19 @@ _MOST_REFUSALS: Final = 100  # that linger at once
 
 
 @asynccontextmanager
-async def listening(settings: GatewaySettings, app: web.Application) -> AsyncIterator[URL]:
+async def listening(
+    settings: GatewaySettings, app: web.Application, refused: Counter
+) -> AsyncIterator[URL]:
     """Serve `app` within the block; after it, finish what was begun, for a bounded time.
 
-    Raises UserError when the address cannot be had.
+    `refused` counts the connections beyond the most that may be open. Raises UserError when the
+    address cannot be had.
     """
     runner = web.AppRunner(app, shutdown_timeout=settings.gateway_shutdown_timeout)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - there is one after setup
     refuse_other_versions(runner.server)
-    accept = _Accept(runner.server, settings)
+    accept = _Accept(runner.server, settings, refused)
     host, port = settings.gateway_host, settings.gateway_port
     try:
         server = await asyncio.get_running_loop().create_server(accept, host, port, backlog=1024)
@@ -49,8 +53,9 @@ async def listening(settings: GatewaySettings, app: web.Application) -> AsyncIte
 class _Accept:
     """Makes the protocol of each connection, and counts those that are open."""
 
-    def __init__(self, server: web.Server, settings: GatewaySettings) -> None:
+    def __init__(self, server: web.Server, settings: GatewaySettings, refused: Counter) -> None:
         self._server = server
+        self._refused = refused
         self._most = settings.max_connections
         self._open: dict[Connection, None] = {}  # in the order in which they came
         self._refusals: set[_Refusal] = set()
@@ -63,6 +68,7 @@ class _Accept:
     def __call__(self) -> asyncio.Protocol:
         if len(self._open) >= self._most and not self._close_an_idle_one():
             log.warning("connection_refused", open=len(self._open))
+            self._refused.inc()
             return _Refusal(self._refusals)
         connection = Connection(self._server, self._limits, self._closed)
         self._open[connection] = None

@@ -1,37 +1,59 @@
 """The cancel command as a message."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 
-from aio_pika import DeliveryMode, Message
+from aio_pika import DeliveryMode
+from pamqp.commands import Basic
 
+from gateway.metrics import PublishResult
 from shared.broker import Publisher
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
+from shared.errors import PublishRefused
 from shared.topology import CANCEL_KEY, Topology
 
 
 class CommandPublisher:
     """Publishes commands so that they survive whatever happens after the confirm."""
 
-    def __init__(self, publisher: Publisher, topology: Topology, broker_user: str) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        topology: Topology,
+        broker_user: str,
+        published: Callable[[PublishResult, float], None],
+    ) -> None:
+        """`published` is told what became of each publish, and in how many seconds."""
         self._publisher = publisher
         self._topology = topology
         self._broker_user = broker_user
+        self._published = published
 
     async def publish(self, command: CancelCommand, correlation_id: str) -> None:
         """Return once the broker has confirmed `command`.
 
         Raises PublishRefused and PublishUnknown; after the latter it may arrive all the same.
         """
-        message = Message(
-            command.model_dump_json(exclude_none=True).encode(),
+        properties = Basic.Properties(
             content_type="application/json",
             delivery_mode=DeliveryMode.PERSISTENT,
             message_id=str(command.command_id),
             correlation_id=correlation_id,
             timestamp=datetime.now(UTC),
-            type=CANCEL_TYPE,
+            message_type=CANCEL_TYPE,
             app_id=GATEWAY_APP_ID,
             # Checked by the broker when set (RabbitMQ, "Validated User-ID").
             user_id=self._broker_user,
         )
-        await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        body = command.model_dump_json(exclude_none=True).encode()
+        began = monotonic()
+        result = PublishResult.UNKNOWN
+        try:
+            await self._publisher.send(self._topology.commands, CANCEL_KEY, body, properties)
+            result = PublishResult.CONFIRMED
+        except PublishRefused:
+            result = PublishResult.REFUSED
+            raise
+        finally:
+            self._published(result, monotonic() - began)

@@ -1,8 +1,8 @@
 """The id by which a request is found again: in its answer, in both logs, in the command."""
 
 import re
+import secrets
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from aiohttp import web
@@ -15,17 +15,17 @@ _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._~:/+=@,;|-]{1,128}")
 
 
 def new_request_id() -> str:
-    return uuid4().hex
+    return secrets.token_hex(16)
 
 
 def request_id(request: web.BaseRequest) -> str:
     """The caller's own id, where it is acceptable, or a new one; always the same for a request."""
-    known = request.get(_KEY)
-    if known is None:
+    try:
+        return request[_KEY]
+    except KeyError:
         sent = request.headers.get(HEADER, "")
-        known = sent if _ACCEPTABLE.fullmatch(sent) else new_request_id()
-        request[_KEY] = known
-    return known
+        request[_KEY] = known = sent if _ACCEPTABLE.fullmatch(sent) else new_request_id()
+        return known
 
 
 @web.middleware

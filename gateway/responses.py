@@ -9,12 +9,14 @@ import structlog
 from aiohttp import web
 
 from gateway.admission import caller_of, client_of, spent_by
+from gateway.commanded import log_fields
 from gateway.errors import ApiError
 from gateway.request_id import HEADER, new_request_id, request_id
 
 log = structlog.get_logger(__name__)
 
-_QUIET: Final = ("/healthz", "/readyz")
+QUIET: Final = ("/healthz", "/readyz", "/metrics")
+"""Asked for all the time, by programs."""
 _HEADERS: Final[Mapping[str, str]] = {
     "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
     "X-Content-Type-Options": "nosniff",
@@ -37,6 +39,9 @@ def log_response(
 ) -> None:
     """One line for a request; `begun_at` is when its head had arrived, by the monotonic clock."""
     fields: dict[str, Any] = {
+        **log_fields(request),
+        "status": response.status,
+        "request_id": request_id(request),
         "method": request.method,
         # As it was sent, percent-encoded: no line break or escape sequence gets into the log. The
         # parser refuses those that are not encoded.
@@ -47,8 +52,10 @@ def log_response(
         fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
     if caller := caller_of(request):
         fields["subject"] = caller.subject
-    say = log.debug if request.path in _QUIET else log.info
-    say("request", status=response.status, request_id=request_id(request), **fields)
+    if request.path in QUIET:
+        log.debug("request", **fields)
+    else:
+        log.info("request", **fields)
 
 
 def unasked(error: ApiError) -> bytes:

@@ -8,10 +8,10 @@ from asyncpg import Record
 
 from gateway import schemas
 from gateway.access import Scope, require_scope
-from gateway.admission import Budget, Gate
+from gateway.admission import Budget, Gate, OfRun
 from gateway.errors import ApiError, invalid, json_response
 from gateway.waiting import TerminalWatch
-from shared import queries
+from shared import request_queries
 from shared.commands import BIGINT_MAX
 from shared.database import Database
 from shared.states import RunStatus
@@ -34,7 +34,7 @@ class RunHandler:
 
     async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
-            request, Budget.READ, queries.ADMIT_WITH_SUMMARY, possible_run_id(request)
+            request, Budget.READ, OfRun.SUMMARY, possible_run_id(request)
         )
         require_scope(admission.caller, Scope.RUNS_READ)
         run_id = run_id_of(request)
@@ -42,7 +42,7 @@ class RunHandler:
         row: Record | None = admission.row
         if wait and not found_status(admission.row, run_id).is_terminal:
             await self._watch.until_terminal(run_id, wait)
-            row = await self._database.fetchrow(queries.FIND_RUN_SUMMARY, run_id)
+            row = await self._database.fetchrow(request_queries.FIND_RUN_SUMMARY, run_id)
         if row is None or row["status"] is None:
             raise run_not_found(run_id)
         return json_response(_view(row))

@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 import structlog
 
-from shared import queries
+from shared import request_queries
 from shared.database import Database
 from shared.errors import ServiceUnavailable
 
@@ -49,7 +49,9 @@ class TerminalWatch:
             await self._somebody.wait()
             try:
                 async with self._database.connection() as connection:
-                    over = await connection.fetch(queries.LIST_TERMINAL, list(self._waiting))
+                    over = await connection.fetch(
+                        request_queries.LIST_TERMINAL, list(self._waiting)
+                    )
                 self._wake([row["run_id"] for row in over])
                 await asyncio.sleep(_INTERVAL)
             except ServiceUnavailable as error:

@@ -7,24 +7,29 @@ publish or declare on them can wait for a reconnect without end.
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
-from weakref import WeakValueDictionary
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_after_delay, stop_never
 from tenacity.wait import wait_exponential_jitter
 from yarl import URL
 
-from shared.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel
+from shared.channels import (
+    AWAY,
+    DECLARE_TIMEOUT,
+    lost_is_an_error,
+    open_channel,
+    underlay,
+)
+from shared.confirms import Confirms
 from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
 from shared.settings import ServiceSettings
 from shared.tasks import first_of
 from shared.urls import without_password
-
-__all__ = ["DECLARE_TIMEOUT", "Publisher", "keep_connected", "lost_is_an_error", "open_channel"]
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +53,7 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
         once_connected = True
         log.info("rabbitmq_connected", connection=name)
         try:
-            async with lost_is_an_error():
+            with lost_is_an_error():
                 await session(connection)
         except AWAY as error:
             log.warning("rabbitmq_session_failed", connection=name, error=_reason(error))
@@ -76,7 +81,7 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
     async def connect() -> AbstractConnection:
         try:
-            async with lost_is_an_error():
+            with lost_is_an_error():
                 return await aio_pika.connect(
                     URL(url).update_query(heartbeat=settings.heartbeat),
                     timeout=_CONNECT_TIMEOUT,
@@ -94,8 +99,9 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
 async def _close(connection: AbstractConnection) -> None:
     try:
-        async with asyncio.timeout(2), lost_is_an_error():
-            await connection.close()
+        with lost_is_an_error():
+            async with asyncio.timeout(2):
+                await connection.close()
     except AWAY:
         pass  # it was gone already
 
@@ -110,8 +116,8 @@ class Publisher:
         self._settings = settings
         self._name = name
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
+        self._confirms: Confirms | None = None  # while there is a channel
         self._declined = asyncio.Event()
-        self._by_message_id: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, declare: Callable[[AbstractChannel], Awaitable[None]]) -> NoReturn:
         """Keep a confirming channel open; `declare` prepares the names before it is used."""
@@ -121,11 +127,14 @@ class Publisher:
                 async with asyncio.timeout(DECLARE_TIMEOUT):
                     channel = await open_channel(connection)
                     await declare(channel)
+                    confirms = Confirms(await underlay(channel))
                 self._declined.clear()
+                self._confirms = confirms
                 self._channel.set_result(channel)
                 try:
                     await first_of(connection.closed(), channel.closed(), self._declined.wait())
                 finally:
+                    self._confirms = None
                     self._channel = asyncio.Future()
                 if self._declined.is_set():
                     await self._give_up(channel)
@@ -166,8 +175,9 @@ class Publisher:
     async def declare(self, what: Callable[[AbstractChannel], Awaitable[object]]) -> None:
         """Declare something more on the publishing channel. Raises ServiceUnavailable."""
         try:
-            async with asyncio.timeout(self._settings.confirm_timeout), lost_is_an_error():
-                await what(await asyncio.shield(self._channel))
+            with lost_is_an_error():
+                async with asyncio.timeout(self._settings.confirm_timeout):
+                    await what(await asyncio.shield(self._channel))
         except AWAY as error:
             raise ServiceUnavailable(f"RabbitMQ: {_reason(error)}") from error
 
@@ -177,17 +187,21 @@ class Publisher:
         Raises PublishRefused when the broker declined it, PublishUnknown when the confirm did
         not come within `confirm_timeout` seconds, a reconnect included.
         """
+        await self.send(exchange, routing_key, message.body, message.properties)
+
+    async def send(
+        self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties
+    ) -> None:
+        """`publish` for a message that is in its wire's terms already."""
+        until = asyncio.get_running_loop().time() + self._settings.confirm_timeout
         try:
-            async with asyncio.timeout(self._settings.confirm_timeout), lost_is_an_error():
-                channel = await asyncio.shield(self._channel)
-                target = await _exchange(channel, exchange)
-                # aiormq 7.2 files pending confirms by message id: two in flight with the same
-                # one would get each other's answer.
-                alone = asyncio.Lock()
-                if message.message_id:  # else it makes one up
-                    alone = self._by_message_id.setdefault(message.message_id, alone)
-                async with alone:
-                    await target.publish(message, routing_key, mandatory=True)
+            with lost_is_an_error():
+                confirms = self._confirms
+                while confirms is None:
+                    async with asyncio.timeout_at(until):
+                        await asyncio.shield(self._channel)
+                    confirms = self._confirms
+                await confirms.publish(exchange, routing_key, body, properties, until)
         except PublishError as error:
             raise PublishRefused(f"no queue takes messages for {routing_key}") from error
         except DeliveryError as error:
@@ -195,11 +209,6 @@ class Publisher:
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
         except AWAY as error:
             raise PublishUnknown(f"RabbitMQ did not confirm: {_reason(error)}") from error
-
-
-async def _exchange(channel: AbstractChannel, name: str) -> AbstractExchange:
-    # ensure=False asks the broker nothing; a missing exchange shows as a closed channel.
-    return await channel.get_exchange(name, ensure=False) if name else channel.default_exchange
 
 
 def _reason(error: BaseException | None) -> str:

@@ -1,47 +1,50 @@
 """What aiormq leaves to its users: channels that say when they, or a consumer on them, are lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from typing import cast
 
+import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aio_pika.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError
+
+from shared.tasks import cancellation_noticed
 
 log = structlog.get_logger(__name__)
 
-AWAY = (OSError, TimeoutError, AMQPError, ChannelInvalidStateError)
-"""What an outage of RabbitMQ looks like."""
+AWAY = (OSError, AMQPError, ChannelInvalidStateError)
+"""What an outage of RabbitMQ looks like. OSError has TimeoutError among it."""
 DECLARE_TIMEOUT = 30.0
 """Seconds that opening a channel and declaring all names may take."""
 
 
-@asynccontextmanager
-async def lost_is_an_error() -> AsyncIterator[None]:
+class lost_is_an_error:  # noqa: N801 - used like a function
     """Raise ConnectionError where aiormq 7.2 says in its own ways that the connection was lost.
 
     When heartbeats run out it ends what waits for the broker with CancelledError, which would
     silently end our task, as if somebody had asked for that. What waits for its bytes to be sent
     gets an Exception of no class and no words.
 
-    Whoever was canceled meanwhile stays so: some waits of the library, and asyncio's in Python
-    3.11, raise the error of a connection that is lost at the same moment instead.
+    Whoever was canceled meanwhile stays so, whichever error came in the place of that.
     """
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine runs in a task
-    asked_for = task.cancelling()
-    try:
-        yield
-    except asyncio.CancelledError:
-        if task.cancelling() > asked_for:
-            raise
-        raise ConnectionError("the connection was lost") from None
-    except Exception as error:
-        if task.cancelling() > asked_for:
-            raise asyncio.CancelledError from error
-        if type(error) is Exception:
-            raise ConnectionError("the connection was lost") from error
-        raise
+
+    __slots__ = ("_was_canceled",)
+
+    def __enter__(self) -> None:
+        self._was_canceled = cancellation_noticed()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            if not self._was_canceled():
+                raise ConnectionError("the connection was lost") from None
+        elif isinstance(error, Exception):
+            if self._was_canceled():
+                raise asyncio.CancelledError from error
+            if kind is Exception:
+                raise ConnectionError("the connection was lost") from error
 
 
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:
@@ -53,10 +56,22 @@ async def open_channel(connection: AbstractConnection) -> AbstractChannel:
         # on_return_raises defaults to False, and then an unroutable publish succeeds.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await _close_with_consumers(channel)
+        channel.close_callbacks.add(_say_why)
     except RuntimeError as error:
         # What aiormq 7.2 raises on a connection that is closed but not yet reported so.
         raise ConnectionError(str(error)) from error
     return channel
+
+
+def _say_why(_channel: object, error: BaseException | None) -> None:
+    # A mistake of ours, mostly; the connection is made anew, and works or makes it again.
+    if isinstance(error, ChannelClosed) and error.args[0] is not None:
+        log.warning("channel_closed_by_broker", error=str(error))
+
+
+async def underlay(channel: AbstractChannel) -> aiormq.Channel:
+    """The library's own channel below aio-pika's."""
+    return cast(aiormq.Channel, await channel.get_underlay_channel())
 
 
 async def _close_with_consumers(channel: AbstractChannel) -> None:
@@ -67,8 +82,8 @@ async def _close_with_consumers(channel: AbstractChannel) -> None:
     closing: set[asyncio.Task[None]] = set()
 
     async def close() -> None:
-        with suppress(*AWAY):
-            async with asyncio.timeout(DECLARE_TIMEOUT), lost_is_an_error():
+        with suppress(*AWAY), lost_is_an_error():
+            async with asyncio.timeout(DECLARE_TIMEOUT):
                 await channel.close()
 
     def ended(_frame: object) -> None:

@@ -1,8 +1,8 @@
 """Postgres: one pool per process, every wait bounded, every outage one error."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import asyncpg
@@ -14,6 +14,7 @@ from tenacity.wait import wait_exponential_jitter
 
 from shared.errors import ServiceUnavailable
 from shared.settings import DatabaseSettings
+from shared.tasks import cancellation_noticed
 from shared.urls import without_password
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -21,8 +22,7 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 log = structlog.get_logger(__name__)
 
 _AWAY = (
-    OSError,
-    TimeoutError,
+    OSError,  # TimeoutError too
     asyncpg.InterfaceError,
     # Raised on a connection whose last word, sent while it was idle, was that it is being ended:
     # asyncpg 0.32 has read that, but not yet that the connection is closed.
@@ -51,32 +51,81 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
         self._pool = pool
         self._timeout = timeout
+        self._may_keep = pool.get_max_size() > 1
+        self._kept: Connection | None = None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a statement may take."""
+        return self._timeout
 
     async def fetchrow(self, query: str, *arguments: object) -> asyncpg.Record | None:
-        """One statement, with `database_timeout` seconds for all that it takes."""
-        try:
-            async with asyncio.timeout(self._timeout), self.connection() as connection:
-                try:
-                    return await connection.fetchrow(query, *arguments)
-                except (asyncio.CancelledError, TimeoutError):
-                    # To put it back into the pool would mean to wait for an answer once more.
+        """The first row of `fetch`."""
+        rows = await self.fetch(query, *arguments)
+        return rows[0] if rows else None
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """One statement, with `timeout` seconds for each of a connection and an answer."""
+        with self._outages():
+            connection = await self._take()
+            try:
+                return await connection.fetch(query, *arguments, timeout=self._timeout)
+            except asyncpg.PostgresError:
+                raise
+            except BaseException:
+                # To put it back into the pool would mean to wait for an answer once more.
+                if _is_open(connection):
                     connection.terminate()
-                    raise
-        except TimeoutError as error:
-            raise ServiceUnavailable("Postgres did not answer in time") from error
+                raise
+            finally:
+                await self._give_back(connection)
+
+    async def answers(self) -> bool:
+        """Whether Postgres answers now."""
+        try:
+            await self.fetch("SELECT 1")
+        except ServiceUnavailable:
+            return False
+        return True
+
+    async def _take(self) -> Connection:
+        connection, self._kept = self._kept, None
+        if connection is not None and _is_open(connection):
+            return connection
+        async with asyncio.timeout(self._timeout):
+            return await self._pool.acquire()
+
+    async def _give_back(self, connection: Connection) -> None:
+        # One stays out of the pool, which takes two tasks to give it and to get it back: as much
+        # as the rest of a short statement.
+        if self._may_keep and self._kept is None and _is_open(connection):
+            self._kept = connection
+        else:
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        """Give up all connections; raises TimeoutError when some are not given back in time."""
+        connection, self._kept = self._kept, None
+        if connection is not None and _is_open(connection):
+            connection.terminate()
+        async with asyncio.timeout(self._timeout):
+            await self._pool.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task
-        asked_for = task.cancelling()
-        try:
+        with self._outages():
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
+
+    @contextmanager
+    def _outages(self) -> Iterator[None]:
+        was_canceled = cancellation_noticed()
+        try:
+            yield
         except _AWAY as error:
             # A connection whose statement was cut off waits for Postgres when it is put back; if
             # that takes too long, asyncpg's error is raised in the place of our cancellation.
-            if task.cancelling() > asked_for:
+            if was_canceled():
                 raise asyncio.CancelledError from error
             raise ServiceUnavailable(f"Postgres: {_reason(error)}") from error
 
@@ -129,15 +178,24 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
     except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
         raise ServiceUnavailable(f"cannot use Postgres at {shown}: {_reason(error)}") from None
     assert pool is not None  # noqa: S101 - the loop above returns or raises
+    database = Database(pool, settings.database_timeout)
     try:
-        yield Database(pool, settings.database_timeout)
+        yield database
     finally:
         try:
-            async with asyncio.timeout(settings.database_timeout):
-                await pool.close()
+            await database.close()
         except TimeoutError:
             pool.terminate()
 
 
+def _is_open(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # lost, by which asyncpg has taken it back into the pool
+        return False
+
+
 def _reason(error: BaseException | None) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
     return str(error) or type(error).__name__

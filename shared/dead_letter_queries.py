@@ -43,7 +43,7 @@ LIST: Final = f"""
      WHERE {_FILTER}
      ORDER BY letter_id DESC
      LIMIT $7
-"""  # noqa: S608 - from this file
+"""  # noqa: S608 - put together from constants
 
 COUNT: Final = f"""
     SELECT {{column}} AS value, count(*) AS letters, min(arrived_at) AS oldest,
@@ -52,9 +52,23 @@ COUNT: Final = f"""
      WHERE {_FILTER}
      GROUP BY 1
      ORDER BY 2 DESC, 1
-"""  # noqa: S608 - from this file
+"""  # noqa: S608 - put together from constants
 
 FIND: Final = "SELECT * FROM dead_letters WHERE letter_id = $1"
+
+LIST_OF_RUN: Final = """
+    SELECT letter_id, state, arrived_at, reason, error, attempts, command_id, replays, replay_of
+      FROM dead_letters
+     WHERE run_id = $1
+     ORDER BY letter_id
+"""
+
+LIST_ACTIONS_OF_RUN: Final = """
+    SELECT a.letter_id, a.action, a.done_at, a.done_by, a.command_id
+      FROM dead_letter_actions a JOIN dead_letters l USING (letter_id)
+     WHERE l.run_id = $1
+     ORDER BY a.action_id
+"""
 
 LIST_ACTIONS: Final = """
     SELECT action, done_at, done_by, command_id
@@ -66,7 +80,7 @@ LIST_ACTIONS: Final = """
 # The next letters to replay, from $7 on, so that a replay of thousands holds no transaction open.
 NEXT: Final = f"""
     SELECT * FROM dead_letters WHERE {_FILTER} AND letter_id > $7 ORDER BY letter_id LIMIT $8
-"""  # noqa: S608 - from this file
+"""  # noqa: S608 - put together from constants
 
 FIND_SOME: Final = """
     SELECT * FROM dead_letters WHERE letter_id = ANY ($1::bigint[]) ORDER BY letter_id
@@ -75,12 +89,22 @@ FIND_SOME: Final = """
 MARK_REPLAYED: Final = """
     WITH marked AS (
         UPDATE dead_letters SET state = 'replayed', replays = replays + 1
+         WHERE letter_id = ANY ($1::bigint[])
+        RETURNING letter_id
+    )
+    INSERT INTO dead_letter_actions (letter_id, action, done_by)
+    SELECT letter_id, 'replayed', $2 FROM marked
+"""
+
+# Sent out as the command $3 with the body $4.
+MARK_EDITED: Final = """
+    WITH marked AS (
+        UPDATE dead_letters SET state = 'replayed', replays = replays + 1
          WHERE letter_id = $1
         RETURNING letter_id
     )
     INSERT INTO dead_letter_actions (letter_id, action, done_by, command_id, body)
-    SELECT letter_id, CASE WHEN $3::uuid IS NULL THEN 'replayed' ELSE 'edited' END, $2, $3, $4
-      FROM marked
+    SELECT letter_id, 'edited', $2, $3, $4 FROM marked
 """
 
 DISCARD: Final = """

@@ -14,12 +14,20 @@ _STATE: Final = f"""
          ELSE 'silent' END
 """
 
+UNKILLABLE: Final = """
+    ((status = 'canceling' OR (status = 'error' AND loss ->> 'proof' IS NULL))
+     AND (loss ->> 'ended' = 'survived' OR EXISTS (
+             SELECT FROM cancellations c
+              WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed')))
+"""
+"""Of a run: something of it outlived SIGKILL, and no later stop has finished it."""
+
 LOCK_HOST: Final = f"""
     SELECT *, {_STATE} AS state, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age
       FROM hosts
      WHERE host = $1
        FOR UPDATE
-"""  # noqa: S608 - from this file
+"""  # noqa: S608 - put together from constants
 
 REGISTER_HOST: Final = """
     INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id)
@@ -136,11 +144,7 @@ LIST_HOSTS: Final = f"""
       LEFT JOIN LATERAL (
                SELECT count(*) FILTER (WHERE status = 'running') AS running,
                       count(*) FILTER (WHERE status = 'canceling') AS canceling,
-                      array_agg(run_id ORDER BY run_id) FILTER (
-                          WHERE loss ->> 'ended' = 'survived' OR EXISTS (
-                              SELECT FROM cancellations c
-                               WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed')
-                      ) AS unkillable
+                      array_agg(run_id ORDER BY run_id) FILTER (WHERE {UNKILLABLE}) AS unkillable
                  FROM runs
                 WHERE runs.host = h.host
                   AND (status IN ('running', 'canceling')
@@ -148,4 +152,8 @@ LIST_HOSTS: Final = f"""
            ) r ON true
      WHERE $1::text IS NULL OR host = $1
      ORDER BY host
-"""  # noqa: S608 - from this file
+"""  # noqa: S608 - put together from constants
+
+COUNT_HOSTS: Final = f"""
+    SELECT 'hosts' AS what, {_STATE} AS label, count(*)::float8 AS value FROM hosts GROUP BY label
+"""  # noqa: S608 - put together from constants

@@ -1,9 +1,11 @@
 """How a long-running process runs: uvloop, signals, one way out."""
 
 import asyncio
+import gc
 import resource
 import signal
 from collections.abc import Coroutine
+from typing import TypeVar
 
 import uvloop
 
@@ -12,10 +14,17 @@ class Shutdown(Exception):
     """Raised in a TaskGroup's body to end all of its tasks."""
 
 
-def run(main: Coroutine[object, object, None]) -> None:
+T = TypeVar("T")
+
+
+def run(main: Coroutine[object, object, T]) -> T:
     """Run `main` to its end."""
+    # Most of what is there now stays for good, and need not be looked through by each collection;
+    # and a thousand requests under way are no reason for one.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 def allow_many_files() -> None:

@@ -1,6 +1,7 @@
 """Database rows as people and programs want to read them."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,10 +29,24 @@ def print_table(table: Table) -> None:
 
 def print_columns(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A table of `rows`; `columns` maps each heading to the key below it."""
+    cells = [[_cell(row[key]) for key in columns.values()] for row in rows]
+    if not sys.stdout.isatty():
+        _print_lines([list(columns), *cells])
+        return
     table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(_cell(row[key]) for key in columns.values()))
+    for line in cells:
+        table.add_row(*line)
     print_table(table)
+
+
+def _print_lines(lines: Sequence[Sequence[str]]) -> None:
+    # For grep and its like: a line is a row, however long; rich would fold it at 80 columns.
+    shown = [
+        ["".join(c if c.isprintable() else " " for c in cell) for cell in row] for row in lines
+    ]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:

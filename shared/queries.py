@@ -1,90 +1,10 @@
-"""All SQL of the way of a command, by name. Each arrow in `shared.states` is one guarded statement.
+"""All SQL of the way of a command, by name. Each arrow in `shared.states` is a guarded statement.
 
 A guard is the `WHERE … status …` of an UPDATE: when no row comes back, another transition was first
 and nothing was changed.
 """
 
 from typing import Final
-
-# One round trip admits a request: who asks, what that leaves of the budget, and the run.
-# The count is exact under concurrency, because requests of one spender take turns on its row;
-# now() is the statement's begin, so that all of its comparisons agree.
-_ADMIT: Final = """
-    WITH caller AS (
-        SELECT token_id, subject, role, scopes, write_limit, read_limit
-          FROM tokens
-         WHERE token_hash = $1
-           AND revoked_at IS NULL
-           AND (expires_at IS NULL OR expires_at > now())
-    ), spent AS (
-        INSERT INTO rate_windows AS w (spender, budget, used, resets_at)
-        SELECT coalesce(caller.token_id::text, $3),
-               CASE WHEN caller.token_id IS NULL THEN 'anonymous' ELSE $2 END,
-               1,
-               now() + make_interval(secs => $4)
-          FROM (VALUES (1)) AS request LEFT JOIN caller ON true
-        ON CONFLICT (spender, budget) DO UPDATE
-           SET used = CASE WHEN w.resets_at > now() THEN w.used + 1 ELSE 1 END,
-               resets_at = CASE WHEN w.resets_at > now() THEN w.resets_at
-                                ELSE excluded.resets_at END
-        RETURNING used,
-                  ceil(extract(epoch FROM resets_at))::bigint AS resets_at,
-                  extract(epoch FROM resets_at - now())::float8 AS resets_in
-    )
-    SELECT caller.*, spent.*, run.*
-      FROM spent LEFT JOIN caller ON true LEFT JOIN LATERAL ({run}) AS run ON true
-"""
-
-_SUMMARY: Final = """
-    SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
-           r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
-           c.outcome, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
-           c.evidence ->> 'proof' AS proof, (c.evidence -> 'duration_ms')::float8 AS duration_ms
-      FROM runs r
-      LEFT JOIN LATERAL (
-               SELECT * FROM cancellations WHERE run_id = r.run_id
-                ORDER BY received_at DESC, command_id LIMIT 1
-           ) c ON true
-     WHERE r.run_id = {run_id}
-"""
-
-# $1 the token's hash, $2 the budget, $3 the client's address, $4 the window in seconds, $5 the run
-ADMIT_WITH_STATUS: Final = _ADMIT.format(run="SELECT r.status FROM runs r WHERE r.run_id = $5")
-ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="$5"))
-
-FIND_RUN_SUMMARY: Final = _SUMMARY.format(run_id="$1")
-
-LIST_TERMINAL: Final = """
-    SELECT run_id
-      FROM runs
-     WHERE run_id = ANY ($1::bigint[]) AND status IN ('pass', 'fail', 'canceled', 'error')
-"""
-
-SWEEP_RATE_WINDOWS: Final = "DELETE FROM rate_windows WHERE resets_at < now()"
-
-ADD_TOKEN: Final = """
-    INSERT INTO tokens (token_hash, subject, role, scopes, write_limit, read_limit, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval)
-"""
-
-LIST_TOKENS: Final = """
-    SELECT token_id, subject, role, scopes, write_limit, read_limit, created_at, expires_at,
-           revoked_at,
-           CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                WHEN expires_at <= now() THEN 'expired'
-                ELSE 'active' END AS state
-      FROM tokens
-     WHERE $1::text IS NULL OR subject = $1
-     ORDER BY token_id
-"""
-
-# By its number or by its hash. A token that was revoked stays as it is, and is found all the same.
-REVOKE_TOKEN: Final = """
-    UPDATE tokens
-       SET revoked_at = coalesce(revoked_at, now())
-     WHERE token_id = $1 OR token_hash = $2
-    RETURNING token_id, subject, revoked_at < now() AS was_revoked
-"""
 
 ADD_RUN: Final = """
     INSERT INTO runs (run_id, grace_seconds, stop_signal) VALUES ($1, $2, $3)
@@ -125,46 +45,6 @@ CANCEL_QUEUED: Final = """
        SET status = 'canceled', finished_at = clock_timestamp()
      WHERE run_id = $1 AND status = 'queued'
     RETURNING run_id
-"""
-
-# CANCEL_QUEUED and RECORD_COMMAND for many, with what is a no_op. Runs that are locked are passed
-# over: whoever has them in hand decides first. The record comes first here, so that a command that
-# turns out to be on record, for this run or another, changes no run.
-SETTLE_BATCH: Final = """
-    WITH asked AS (
-        SELECT *
-          FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-                      $7::boolean[], $8::float8[], $9::timestamptz[])
-            AS a (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                  requested_at)
-    ), held AS (
-        SELECT run_id, status
-          FROM runs
-         WHERE run_id = ANY ($2)
-           AND (status IN ('queued', 'pass', 'fail', 'canceled')
-                OR (status = 'error' AND loss ->> 'proof' IS NOT NULL))
-           FOR UPDATE SKIP LOCKED
-    ), recorded AS (
-        INSERT INTO cancellations
-               (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                requested_at, outcome, finished_at, evidence)
-        SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-               requested_at,
-               CASE status WHEN 'queued' THEN 'canceled' ELSE 'no_op' END,
-               clock_timestamp(),
-               CASE status WHEN 'queued' THEN $10::jsonb
-                           ELSE jsonb_build_object('run_status', status) END
-          FROM asked JOIN held USING (run_id)
-        ON CONFLICT (command_id) DO NOTHING
-        RETURNING command_id, run_id, outcome
-    ), canceled AS (
-        UPDATE runs r
-           SET status = 'canceled', finished_at = clock_timestamp()
-          FROM recorded
-         WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled'
-           AND r.status = 'queued'
-    )
-    SELECT command_id, outcome FROM recorded
 """
 
 BEGIN_STOP: Final = """
@@ -227,30 +107,6 @@ CLAIM_RUN: Final = """
     RETURNING launch_id
 """
 
-COMPLETE_RUN: Final = """
-    UPDATE runs
-       SET status = CASE WHEN $4 = 0 THEN 'pass' ELSE 'fail' END,
-           exit_code = $4, finished_at = clock_timestamp()
-     WHERE run_id = $1 AND status = 'running'
-       AND boot_id = $5 AND launcher_pid = $2 AND launcher_start_ticks = $3
-    RETURNING status
-"""
-
-# The exit code of a run that is being stopped is worth keeping; its status is the stop's to set.
-NOTE_EXIT_CODE: Final = """
-    UPDATE runs
-       SET exit_code = coalesce(exit_code, $4)
-     WHERE run_id = $1 AND status IN ('canceling', 'canceled')
-       AND boot_id = $5 AND launcher_pid = $2 AND launcher_start_ticks = $3
-    RETURNING status
-"""
-
-FIND_OWN_STATUS: Final = """
-    SELECT status
-      FROM runs
-     WHERE run_id = $1 AND boot_id = $4 AND launcher_pid = $2 AND launcher_start_ticks = $3
-"""
-
 # Also true between two workers, when the one that was stopping the run is gone. Not after a stop
 # that failed: only a new command takes that up again.
 IS_BEING_STOPPED: Final = """
@@ -284,6 +140,7 @@ IS_UNPROVED: Final = """
 RECORD_LEFTOVERS: Final = """
     UPDATE runs SET loss = coalesce(loss, '{"cause": "launcher_died"}') || $2::jsonb
      WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+    RETURNING run_id
 """
 
 LIST_RUNNING_ON_HOST: Final = """

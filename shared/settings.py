@@ -1,21 +1,17 @@
 """All settings, with their defaults. The README's table is tested against these classes."""
 
-import re
 import socket
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from yarl import URL
 
 from shared.commands import MAX_GRACE_SECONDS
+from shared.setting_values import Network, Seconds, network, parts, service_url, url_with_host
 from shared.socket_path import default_socket
-
-Network = IPv4Network | IPv6Network
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from shared.tracing_settings import TracingSettings
 
 
 class LogFormat(StrEnum):
@@ -62,10 +58,10 @@ class DatabaseSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
-        return _service_url(url, "postgresql://", "postgres://")
+        return service_url(url, "postgresql://", "postgres://")
 
 
-class ServiceSettings(DatabaseSettings):
+class ServiceSettings(TracingSettings, DatabaseSettings):
     amqp_url: SecretStr = Field(
         validation_alias="AMQP_URL", description="RabbitMQ, `amqp://user:password@host/vhost`"
     )
@@ -83,13 +79,14 @@ class ServiceSettings(DatabaseSettings):
         le=600,
         description="AMQP heartbeat, seconds; a dead peer shows after about three of them",
     )
+    probe_interval: Seconds = Field(
+        5.0, description="How often it is looked whether the services answer, seconds"
+    )
 
     @field_validator("amqp_url")
     @classmethod
     def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
-        if not URL(_service_url(url, "amqp://", "amqps://").get_secret_value()).host:
-            raise ValueError("must name a host")
-        return url
+        return url_with_host(url, "amqp://", "amqps://")
 
 
 class GatewaySettings(ServiceSettings):
@@ -135,7 +132,7 @@ class GatewaySettings(ServiceSettings):
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return [_network(part) for part in _parts(value)]
+        return [network(part) for part in parts(value)]
 
 
 class WorkerSettings(ServiceSettings):
@@ -156,6 +153,16 @@ class WorkerSettings(ServiceSettings):
     )
     worker_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
         "0666", description="Permissions of that socket (callers are checked by peer credentials)"
+    )
+    worker_http_host: str = Field(
+        "127.0.0.1",
+        description="Address on which the worker serves `/healthz`, `/readyz` and `/metrics`",
+    )
+    worker_http_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port for these; `0` takes a free one, which the log line `worker_ready` names",
     )
     grace_seconds: float = Field(
         10.0,
@@ -195,35 +202,7 @@ class WorkerSettings(ServiceSettings):
     @field_validator("trusted_publishers", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        return _parts(value) if isinstance(value, str) else value
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _network(text: str) -> Network:
-    try:
-        return ip_network(text)
-    except ValueError:
-        raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
-
-
-def _service_url(url: SecretStr, *schemes: str) -> SecretStr:
-    text = url.get_secret_value()
-    if not text.startswith(schemes):
-        raise ValueError(f"must start with {' or '.join(schemes)}")
-    # A bare / ? # or @ in a password moves part of it to a place where nothing would hide it.
-    hint = "characters like / ? # @ in a password must be percent-encoded"
-    try:
-        parsed = URL(text)
-    except ValueError:
-        raise ValueError(f"is not a URL; {hint}") from None
-    if re.search(r"://[^/?#]*[/?#].*@", text):
-        raise ValueError(f"has an @ after the host; {hint}")
-    if "password" in parsed.query:
-        raise ValueError("must have its password before the host, not among the parameters")
-    return url
+        return parts(value) if isinstance(value, str) else value
 
 
 S = TypeVar("S", bound=DatabaseSettings)

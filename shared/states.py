@@ -44,6 +44,21 @@ class Outcome(StrEnum):
     """The run's host was given up: nobody knows what became of its processes."""
 
 
+class DeadReason(StrEnum):
+    """Why a message is in the dead letters, for programs."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_VERSION = "unknown_version"
+    COMMAND_REUSED = "command_reused"
+    UNKNOWN_RUN = "unknown_run"
+    STOP_FAILED = "stop_failed"
+    HOST_ABANDONED = "host_abandoned"
+    INTERNAL_ERROR = "internal_error"
+    DELIVERY_LIMIT = "delivery_limit"
+    FOREIGN = "foreign"
+
+
 class Via(StrEnum):
     """The path by which a command came in."""
 

@@ -1,7 +1,10 @@
 """What asyncio leaves out."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 async def first_of(*waits: Awaitable[object]) -> None:
@@ -13,3 +16,41 @@ async def first_of(*waits: Awaitable[object]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def cancellation_noticed() -> Callable[[], bool]:
+    """A question for later: was the current task canceled since now?
+
+    Some waits of libraries, and asyncio's own in Python 3.11, raise an error of their own in the
+    place of a cancellation that comes at the same moment.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    asked_for = task.cancelling()
+    return lambda: task.cancelling() > asked_for
+
+
+async def end(task: "asyncio.Task[T]") -> None:
+    """Cancel `task` until it has ended.
+
+    Once is not always enough: what waits in a library, and in Python 3.11 in asyncio's own
+    `wait_for`, may be given what came at the same moment in the place of the cancellation.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not complain
+
+
+def time_out(future: "asyncio.Future[T]", at: float) -> asyncio.TimerHandle:
+    """Have `future` raise TimeoutError at this time of the loop, unless it is done by then.
+
+    A third of what `asyncio.timeout` costs, which has to be able to end a task.
+    """
+
+    def end() -> None:
+        if not future.done():
+            future.set_exception(TimeoutError())
+
+    return asyncio.get_running_loop().call_at(at, end)

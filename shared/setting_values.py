@@ -1,0 +1,49 @@
+"""Kinds of values that settings have, and how they are checked. A message never quotes a value."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from yarl import URL
+
+Network = IPv4Network | IPv6Network
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def parts(text: str) -> list[str]:
+    """What commas separate."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def network(text: str) -> Network:
+    """Raises ValueError."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
+
+
+def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
+    """`service_url`, for one that has to name a host."""
+    if not URL(service_url(url, *schemes).get_secret_value()).host:
+        raise ValueError("must name a host")
+    return url
+
+
+def service_url(url: SecretStr, *schemes: str) -> SecretStr:
+    """`url`, if it has one of `schemes` and its password where it is hidden. Raises ValueError."""
+    text = url.get_secret_value()
+    if not text.startswith(schemes):
+        raise ValueError(f"must start with {' or '.join(schemes)}")
+    # A bare / ? # or @ in a password moves part of it to a place where nothing would hide it.
+    hint = "characters like / ? # @ in a password must be percent-encoded"
+    try:
+        parsed = URL(text)
+    except ValueError:
+        raise ValueError(f"is not a URL; {hint}") from None
+    if re.search(r"://[^/?#]*[/?#].*@", text):
+        raise ValueError(f"has an @ after the host; {hint}")
+    if "password" in parsed.query:
+        raise ValueError("must have its password before the host, not among the parameters")
+    return url

@@ -1,0 +1,74 @@
+"""Where traces go, by OpenTelemetry's own variables. The SDK reads its others."""
+
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings
+
+from shared.setting_values import url_with_host
+
+_LOCAL_COLLECTOR: Final = "http://localhost:4318"
+_TRACES: Final = "/v1/traces"
+
+
+class TracesExporter(StrEnum):
+    OTLP = "otlp"
+    NONE = "none"
+
+
+class TracingSettings(BaseSettings):
+    otlp_endpoint: SecretStr | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="OpenTelemetry collector, `http://host:4318`; turns tracing on",
+    )
+    otlp_traces_endpoint: SecretStr | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        description="Likewise, with the whole path: `http://host:4318/v1/traces`",
+    )
+    traces_exporter: TracesExporter | None = Field(
+        None,
+        validation_alias="OTEL_TRACES_EXPORTER",
+        description="`none`: no tracing all the same; `otlp`: tracing, also without an endpoint, "
+        "to this machine's port 4318",
+    )
+    otlp_protocol: Literal["http/protobuf"] = Field(
+        "http/protobuf",
+        validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL",
+        description="The only one that is spoken",
+    )
+    tracing_disabled: bool = Field(
+        False, validation_alias="OTEL_SDK_DISABLED", description="`true`: no tracing all the same"
+    )
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where traces are sent to; None if there is to be no tracing."""
+        if self.tracing_disabled or self.traces_exporter is TracesExporter.NONE:
+            return None
+        if self.otlp_traces_endpoint is not None:
+            return self.otlp_traces_endpoint.get_secret_value()
+        if self.otlp_endpoint is not None:
+            return self.otlp_endpoint.get_secret_value().rstrip("/") + _TRACES
+        return _LOCAL_COLLECTOR + _TRACES if self.traces_exporter else None
+
+    @field_validator(
+        "otlp_endpoint",
+        "otlp_traces_endpoint",
+        "traces_exporter",
+        "otlp_protocol",
+        "tracing_disabled",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        if value == "" and info.field_name is not None:
+            return cls.model_fields[info.field_name].default
+        return value
+
+    @field_validator("otlp_endpoint", "otlp_traces_endpoint")
+    @classmethod
+    def _http_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else url_with_host(url, "http://", "https://")
