@@ -1,7 +1,12 @@
 """Acknowledging many deliveries of a channel with few frames."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from aiormq.abc import AbstractChannel
+
+from shared.channels import lost_is_an_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +22,23 @@ class Unacknowledged:
     def __init__(self) -> None:
         # In the order of delivery, which dictionaries keep.
         self._tags: dict[int, None] = {}
+        self._turn = asyncio.Lock()
 
     def add(self, tag: int) -> None:
         self._tags[tag] = None
+
+    async def acknowledge(self, channel: AbstractChannel, tags: Iterable[int]) -> None:
+        """Take `tags` out of hand and tell the broker so.
+
+        Raises OSError, AMQPError or ChannelInvalidStateError when the channel is lost; then the
+        broker delivers them again.
+        """
+        # In turn: a frame for all up to a tag that overtook one for a single tag below it would
+        # make the broker close the channel for that one (406, unknown delivery tag).
+        async with self._turn:
+            for ack in self.settled(tags):
+                with lost_is_an_error():
+                    await channel.basic_ack(ack.delivery_tag, multiple=ack.multiple)
 
     def settled(self, tags: Iterable[int]) -> Iterator[Ack]:
         """Take `tags` out of hand; the frames that tell the broker so."""

@@ -7,27 +7,37 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
 from yarl import URL
 
 from shared.broker import Publisher, keep_connected
 from shared.cli import UserError
 from shared.database import Database, connected
+from shared.dependencies import Dependencies, Link, Service
+from shared.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.topology import Topology
-from worker.cancel import Canceler, StopLimits
+from shared.traced_publisher import publisher_for
+from shared.tracing import Tracer, tracing
+from worker.cancel import Canceler
 from worker.consumer import Consumer
 from worker.keeper import Keeper
 from worker.launcher.api import LauncherApi, bind, listen
 from worker.launches import Launches
 from worker.lenient import read_any_property
+from worker.listener import listen as listen_for_monitoring
 from worker.losses import Losses
+from worker.metrics import WorkerMetrics
 from worker.notes import NoteReader
 from worker.outage import PostgresWatch
+from worker.precedence import take_precedence
 from worker.presence import Presence
 from worker.settling import Settler
 from worker.stop import cgroup
+from worker.stops import Stops
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +46,18 @@ async def serve(settings: WorkerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
     # A pidfd per launcher and up to a few hundred per stop.
     allow_many_files()
+    take_precedence()
     read_any_property()
     runs_root = _runs_root(settings)
-    async with connected(settings) as database:
+    host = {"host.name": settings.host_name}
+    async with (
+        tracing(settings, "cancel-worker", **host) as tracer,
+        connected(settings) as database,
+    ):
         await require_current(database)
         try:
             async with asyncio.TaskGroup() as tasks:
-                await _serve(settings, database, runs_root, tasks)
+                await _serve(settings, database, runs_root, tracer, tasks)
                 raise Shutdown
         except* Shutdown:
             if runs_root is not None:
@@ -54,37 +69,51 @@ async def _serve(
     settings: WorkerSettings,
     database: Database,
     runs_root: Path | None,
+    tracer: Tracer,
     tasks: asyncio.TaskGroup,
 ) -> None:
     topology = Topology(settings.topology_prefix)
     host = settings.host_name
+    registry = new_registry()
+    metrics = WorkerMetrics(registry)
     presence = Presence(database, host, settings.host_heartbeat)
-    canceler = Canceler(database, host, StopLimits(settings.grace_seconds, settings.kill_wait))
+    stops = Stops(database, settings.kill_wait, tasks, tracer, metrics)
+    canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
     losses = Losses(database, host, tasks, settings.kill_wait)
     launches = Launches(
         database,
         host,
         runs_root,
         losses,
+        tasks,
         cgroup_required=settings.containment is ContainmentPolicy.CGROUP,
     )
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
-    publisher = Publisher(settings, f"cancel-worker {host} publishing")
+    publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    settler = Settler(database, canceler, publisher, topology, notes, presence)
-    consumer = Consumer(settler, topology, host, settings.prefetch, tasks, postgres, presence)
+    settler = Settler(canceler, publisher, topology, notes, presence, tracer, metrics)
+    consumer = Consumer(
+        settler, topology, host, settings.prefetch, tasks, postgres, presence, metrics
+    )
+    metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
+    consuming = Link(consumer.session)
+    dependencies = _dependencies(database, publisher, consuming, registry)
 
     # Before another worker gives way to this one: it must be able to serve.
     with _listening_at(settings.worker_socket):
         bound = bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
+    monitoring, url = await listen_for_monitoring(
+        _monitoring(dependencies, registry), settings.worker_http_host, settings.worker_http_port
+    )
+    tasks.create_task(dependencies.keep_looking(settings.probe_interval))
     await presence.register()
     await losses.take_up()
     tasks.create_task(presence.keep_up(returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
-    tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consumer.session))
+    tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, notes, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
@@ -93,12 +122,37 @@ async def _serve(
     await publisher.wait_ready()
     # Only now: until here there is nothing to finish, and a signal may end the process at once.
     stop = stop_requested()
-    log.info("worker_ready", host=host, socket=str(settings.worker_socket), cgroups=str(runs_root))
+    log.info(
+        "worker_ready",
+        host=host,
+        socket=str(settings.worker_socket),
+        http=str(url),
+        cgroups=str(runs_root),
+    )
     await stop.wait()
     log.info("worker_stopping")
     await consumer.stop(settings.worker_shutdown_timeout)
     await socket.cleanup()
     await presence.leave()
+    await monitoring.cleanup()
+
+
+def _dependencies(
+    database: Database, publisher: Publisher, consuming: Link, registry: CollectorRegistry
+) -> Dependencies:
+    async def connected_twice() -> bool:
+        return publisher.is_ready and consuming.is_up
+
+    return Dependencies(
+        {Service.POSTGRES: database.answers, Service.RABBITMQ: connected_twice}, registry
+    )
+
+
+def _monitoring(dependencies: Dependencies, registry: CollectorRegistry) -> web.Application:
+    app = web.Application()
+    add_health(app, dependencies)
+    add_metrics(app, registry, dependencies.missing)
+    return app
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from shared.commands import CANCEL_TYPE, MAX_TEXT, CancelCommand
+from shared.states import DeadReason
 from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
-from worker.deliveries import DeadReason
 
 Json = dict[str, Any]
 

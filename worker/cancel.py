@@ -1,19 +1,17 @@
-"""The way of one command: decide → stop → record."""
+"""The way of one command: decide, and have its stop carried out."""
 
 import asyncio
-import signal
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from time import monotonic
-from weakref import WeakValueDictionary
-
-import structlog
+from uuid import UUID
 
 from shared.commands import CancelCommand
 from shared.database import Connection, Database
-from shared.runs import Run, RunProcess
+from shared.runs import Run
 from shared.states import Outcome
-from worker import store
+from shared.tracing import Tracer
+from worker import batch, store
 from worker.decision import (
     BeginStop,
     CancelQueued,
@@ -27,47 +25,78 @@ from worker.decision import (
     judge,
 )
 from worker.patience import until_available
-from worker.stop.evidence import Ended, Evidence, never_started
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.evidence import never_started
+from worker.stops import Stop, Stops
 from worker.store import Origin
-from worker.trees import stop_tree
-
-log = structlog.get_logger(__name__)
 
 
 class UnknownRun(Exception):
     """No such run, yet: its row may be committed a moment from now."""
 
 
-@dataclass(frozen=True, slots=True)
-class StopLimits:
-    """Seconds: the grace period where nobody names one, and the wait after SIGKILL."""
-
-    default_grace: float
-    kill_wait: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """A stop that this worker is carrying out, of a run or of what a lost run left."""
-
-    run: Run
-    process: RunProcess
-    deadline: float
-    leftovers: bool = False
-    escalate: asyncio.Event = field(default_factory=asyncio.Event)
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+Stopping = Callable[[], Awaitable[Outcome]]
+"""A stop that was begun, to be carried out until its outcome is recorded. Raises StopFailed."""
 
 
 class Canceler:
     """Carries out commands for the runs of one host. One stop per run, however many commands."""
 
-    def __init__(self, database: Database, host: str, limits: StopLimits) -> None:
+    def __init__(
+        self, database: Database, host: str, default_grace: float, stops: Stops, tracer: Tracer
+    ) -> None:
+        """`default_grace`: seconds, where neither the command nor the run says how many."""
         self._database = database
         self._host = host
-        self._limits = limits
-        self._stops: dict[int, _Stop] = {}
-        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._default_grace = default_grace
+        self._stops = stops
+        self._tracer = tracer
+        self._in_decision: dict[int, asyncio.Event] = {}
+
+    async def begin(self, asked: Sequence[batch.Asked]) -> dict[UUID, Outcome | Stopping]:
+        """Decide on many commands at once: by command, its outcome or the stop to carry out.
+
+        Those that are missing from the answer take more than that: see `cancel`. Raises
+        ServiceUnavailable, after which all of them do.
+        """
+        chosen = [each for each in batch.one_per_run(asked) if self._is_free(each[0].run_id)]
+        if not chosen:
+            return {}
+        async with self._deciding([command.run_id for command, _ in chosen]):
+            decided = await batch.decide(
+                self._database,
+                chosen,
+                host=self._host,
+                default_grace=self._default_grace,
+            )
+            return {command_id: self._start(each) for command_id, each in decided.items()}
+
+    def _is_free(self, run_id: int) -> bool:
+        return self._stops.of(run_id) is None and run_id not in self._in_decision
+
+    @asynccontextmanager
+    async def _deciding(self, run_ids: Sequence[int]) -> AsyncIterator[None]:
+        """Between the commit and the begin of the stop nobody else may decide for these runs.
+
+        Several may be asked for only if all of them are free, or two might wait for each other.
+        """
+        decided = asyncio.Event()
+        for run_id in run_ids:
+            while other := self._in_decision.get(run_id):
+                await other.wait()
+            self._in_decision[run_id] = decided
+        try:
+            yield
+        finally:
+            for run_id in run_ids:
+                del self._in_decision[run_id]
+            decided.set()
+
+    def _start(self, decided: Outcome | batch.Begun) -> Outcome | Stopping:
+        if isinstance(decided, Outcome):
+            return decided
+        run = decided.run
+        assert run.process is not None  # noqa: S101 - a CHECK holds it for running and canceling
+        return partial(self._stops.carry_out, self._stops.begin(run, run.process, decided.grace))
 
     async def cancel(self, command: CancelCommand, origin: Origin) -> Outcome | Forward:
         """Carry out `command` until its outcome is recorded, or say to which host it must go.
@@ -76,10 +105,11 @@ class Canceler:
         HostAbandoned and StopFailed.
         """
         while True:
-            step = await until_available(partial(self._decide, command, origin))
+            with self._tracer.span("decide"):
+                step = await until_available(partial(self._decide, command, origin))
             match step:
-                case _Stop():
-                    return await self._carry_out(step)
+                case Stop():
+                    return await self._stops.carry_out(step)
                 case asyncio.Event():
                     await step.wait()
                 case _:
@@ -87,14 +117,13 @@ class Canceler:
 
     async def stop_ended(self, run_id: int) -> None:
         """Return when no stop of `run_id` is under way here."""
-        if stop := self._stops.get(run_id):
+        if stop := self._stops.of(run_id):
             await stop.done.wait()
 
     async def _decide(
         self, command: CancelCommand, origin: Origin
-    ) -> Outcome | Forward | _Stop | asyncio.Event:
-        # Between the commit and the entry in `_stops` nobody else may decide for this run.
-        async with self._locks.setdefault(command.run_id, asyncio.Lock()):
+    ) -> Outcome | Forward | Stop | asyncio.Event:
+        async with self._deciding([command.run_id]):
             async with self._database.transaction() as connection:
                 situation = await store.lock_run(connection, command)
                 if situation is None:
@@ -103,32 +132,42 @@ class Canceler:
                     situation,
                     command,
                     host=self._host,
-                    default_grace=self._limits.default_grace,
+                    default_grace=self._default_grace,
                 )
-                under_way = self._stops.get(command.run_id)
-                if under_way is not None and isinstance(verdict, ResumeStop | StopLeftovers):
-                    return await self._join(connection, command, origin, situation, under_way)
-                await self._write(connection, command, origin, verdict)
-            return self._next(situation.run, verdict)
+                stop = None
+                if isinstance(verdict, ResumeStop | StopLeftovers):
+                    stop = self._stops.of(command.run_id)
+                if stop is None:
+                    await self._write(connection, command, origin, verdict)
+                else:
+                    await self._write_joined(connection, command, origin, situation)
+            # What follows from it begins with the commit: a command that another run has taken in
+            # this moment, or that Postgres has lost, does nothing.
+            if stop is None:
+                return self._next(situation.run, verdict)
+            return self._join(stop, command, situation)
 
-    async def _join(
+    async def _write_joined(
         self,
         connection: Connection,
         command: CancelCommand,
         origin: Origin,
         situation: Situation,
-        stop: _Stop,
+    ) -> None:
+        if command.force:
+            await store.escalate_stop(connection, command.run_id)
+        if situation.command_run_id is None:
+            evidence: dict[str, object] = {"stop_in_progress": True}
+            await store.record_command(connection, command, origin, Outcome.NO_OP, evidence)
+
+    def _join(
+        self, stop: Stop, command: CancelCommand, situation: Situation
     ) -> Outcome | asyncio.Event:
         """A further command on a run whose stop is under way here: at most, it hurries it."""
         if command.force:
-            await store.escalate_stop(connection, command.run_id)
             stop.escalate.set()
-        if situation.command_run_id is not None:  # its row is open: the stop will answer it
-            return stop.done
-        await store.record_command(
-            connection, command, origin, Outcome.NO_OP, {"stop_in_progress": True}
-        )
-        return Outcome.NO_OP
+        # With a row that is open, the stop will answer it.
+        return Outcome.NO_OP if situation.command_run_id is None else stop.done
 
     async def _write(
         self, connection: Connection, command: CancelCommand, origin: Origin, verdict: Verdict
@@ -150,7 +189,7 @@ class Canceler:
             case StopLeftovers():
                 await record(None, {})
 
-    def _next(self, run: Run, verdict: Verdict) -> Outcome | Forward | _Stop:
+    def _next(self, run: Run, verdict: Verdict) -> Outcome | Forward | Stop:
         match verdict:
             case Repeat(outcome):
                 return outcome
@@ -161,56 +200,6 @@ class Canceler:
             case Forward():
                 return verdict
             case BeginStop(process, grace) | ResumeStop(process, grace):
-                stop = _Stop(run, process, deadline=monotonic() + grace)
-                self._stops[run.run_id] = stop
-                return stop
+                return self._stops.begin(run, process, grace)
             case StopLeftovers(process):
-                stop = _Stop(run, process, deadline=monotonic(), leftovers=True)
-                self._stops[run.run_id] = stop
-                return stop
-
-    async def _carry_out(self, stop: _Stop) -> Outcome:
-        run_id = stop.run.run_id
-        try:
-            evidence = await until_available(partial(self._stop, stop))
-            return await until_available(partial(self._record, stop, evidence))
-        except StopFailed as failure:
-            await until_available(partial(self._record_failed, stop, failure.evidence))
-            raise
-        finally:
-            del self._stops[run_id]
-            stop.done.set()
-
-    async def _stop(self, stop: _Stop) -> Evidence:
-        plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._limits.kill_wait)
-        return await stop_tree(stop.process, plan, stop.escalate)
-
-    async def _record(self, stop: _Stop, evidence: Evidence) -> Outcome:
-        run_id = stop.run.run_id
-        outcome = _outcome(stop, evidence)
-        async with self._database.transaction() as connection:
-            # Not there to be canceled any more: its host was abandoned during the stop.
-            lost = stop.leftovers or not await store.record_canceled(connection, run_id)
-            if lost:
-                await store.record_leftovers(connection, stop.run.run_id, evidence)
-            await store.close_commands(connection, run_id, outcome, evidence)
-        log.info(
-            "leftovers_stopped" if lost else "run_canceled",
-            run_id=run_id,
-            ended=evidence.ended,
-            duration_ms=evidence.duration_ms,
-        )
-        return outcome
-
-    async def _record_failed(self, stop: _Stop, evidence: Evidence) -> None:
-        async with self._database.transaction() as connection:
-            # Of a run that is lost, or was since its host was abandoned; of no other.
-            await store.record_leftovers(connection, stop.run.run_id, evidence)
-            await store.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
-
-
-def _outcome(stop: _Stop, evidence: Evidence) -> Outcome:
-    if not stop.leftovers:
-        return Outcome.CANCELED
-    gone_before = evidence.ended is Ended.ALREADY_GONE
-    return Outcome.NO_OP if gone_before else Outcome.LEFTOVERS_STOPPED
+                return self._stops.begin(run, process, grace=0, leftovers=True)

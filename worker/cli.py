@@ -14,7 +14,7 @@ from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
 from shared.migrate import migrate as bring_up_to_date
 from shared.settings import WorkerSettings
 from shared.states import RunStatus
-from worker import reports
+from worker import reports, run_reports
 from worker.app import serve as serve_worker
 from worker.asyncapi import document as asyncapi_document
 from worker.host_cli import hosts
@@ -91,11 +91,11 @@ def add(
 
 @runs.command()
 def show(run_id: RunId, json: Json = False) -> None:
-    """Show one run with its cancellations."""
-    run = cli.with_database(partial(reports.find_run, run_id=run_id))
+    """Show the life of one run: its states, its cancellations, their evidence."""
+    run = cli.with_database(partial(run_reports.find_run, run_id=run_id))
     if run is None:
         raise cli.UserError(f"run {run_id} not found")
-    reports.print_run(run, as_json=json)
+    run_reports.print_run(run, as_json=json)
 
 
 @runs.command("list")

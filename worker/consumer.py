@@ -6,37 +6,33 @@ another queue. At shutdown nothing is acknowledged that is not: the broker deliv
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from shared.broker import DECLARE_TIMEOUT, lost_is_an_error, open_channel
+from shared.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.tasks import first_of
 from shared.topology import Topology
 from worker.acks import Unacknowledged
+from worker.delivered import Delivered, consume
+from worker.metrics import WorkerMetrics
 from worker.outage import PostgresWatch
 from worker.presence import Presence
-from worker.settling import Settler
+from worker.settling import Settler, Work
 
 log = structlog.get_logger(__name__)
 
-_LEAST = 8
-"""Deliveries that are settled together; fewer gain nothing by it."""
 _MOST = 500
-# Seconds.
-_CLOSE = 0.005
-"""A delivery that comes so soon after the one before is one of many."""
-_GATHER = 0.002
-"""How long it then waits for those behind it. Who comes alone is begun at once."""
+"""Deliveries that are begun together: those that came while the ones before were."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Delivery:
-    message: AbstractIncomingMessage
+    message: Delivered
     in_hand: Unacknowledged
     """What its channel has delivered besides."""
 
@@ -53,6 +49,7 @@ class Consumer:
         tasks: asyncio.TaskGroup,
         postgres: PostgresWatch,
         presence: Presence,
+        metrics: WorkerMetrics,
     ) -> None:
         self._settler = settler
         self._topology = topology
@@ -61,11 +58,16 @@ class Consumer:
         self._tasks = tasks
         self._postgres = postgres
         self._presence = presence
+        self._metrics = metrics
         self._arrived: list[_Delivery] = []
-        self._arrived_at = 0.0
-        self._is_crowded = False
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """Deliveries that are being settled."""
+        # While some have arrived, one of the tasks is the one that begins them.
+        return len(self._arrived) + len(self._in_flight) - bool(self._arrived)
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes; once `stop` was called, until canceled.
@@ -99,14 +101,14 @@ class Consumer:
             queues = [await channel.get_queue(self._topology.cancel, ensure=False)]
             for host in (self._host, *sorted(given_up)):
                 queues.append(await self._topology.declare_host(channel, host))
-            take = partial(self._take, in_hand)
-            tags = [await queue.consume(take) for queue in queues]
+            raw, take = await underlay(channel), partial(self._take, in_hand)
+            tags = [await consume(raw, queue.name, take) for queue in queues]
         log.info("consuming", host=self._host, abandoned=sorted(given_up))
         over = first_of(self._postgres.is_away(), changed.wait())
         await self._unless_over(channel, connection, over)
         if not channel.is_closed:
-            for queue, tag in zip(queues, tags, strict=True):
-                await queue.cancel(tag)
+            for tag in tags:
+                await raw.basic_cancel(tag)
             if not (self._stopping.is_set() or changed.is_set()):
                 log.warning("consuming_paused", reason="Postgres is away")
 
@@ -122,18 +124,19 @@ class Consumer:
         """
         self._stopping.set()
         self._arrived.clear()
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=timeout)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._in_flight:  # what was just decided on is begun meanwhile
+                    await asyncio.wait(self._in_flight)
         for task in self._in_flight:
             task.cancel()
 
-    async def _take(self, in_hand: Unacknowledged, message: AbstractIncomingMessage) -> None:
+    async def _take(self, in_hand: Unacknowledged, message: Delivered) -> None:
         if self._stopping.is_set():
             return  # not acknowledged, so it goes back when the channel closes
-        # Not the loop's own clock, which stands still while it is busy.
-        now = monotonic()
-        self._is_crowded, self._arrived_at = now - self._arrived_at < _CLOSE, now
-        in_hand.add(_tag(message))
+        in_hand.add(message.delivery_tag)
+        if message.redelivered:
+            self._metrics.redelivered()
         self._arrived.append(_Delivery(message, in_hand))
         if len(self._arrived) == 1:
             self._start(self._begin_arrived())
@@ -148,42 +151,30 @@ class Consumer:
     async def _begin_arrived(self) -> None:
         """Settle together what arrived together, as far as that goes; begin on the others."""
         while self._arrived:
-            if self._is_crowded and len(self._arrived) < _MOST:
-                await asyncio.sleep(_GATHER)
             batch = self._arrived[:_MOST]
-            settled = await self._settle_together(batch) if len(batch) >= _LEAST else set()
-            if self._stopping.is_set():
-                return
-            for delivery in batch:
-                if delivery not in settled:
-                    self._start(self._handle(delivery))
+            works = await self._settler.begin([delivery.message for delivery in batch])
+            pairs = list(zip(batch, works, strict=True))
+            await self._acknowledge_all([delivery for delivery, work in pairs if work is None])
+            for delivery, work in pairs:
+                if work is not None:
+                    self._start(self._handle(delivery, work))
             # Only now: what is still there is begun by this task.
             del self._arrived[: len(batch)]
 
-    async def _settle_together(self, batch: Sequence[_Delivery]) -> set[_Delivery]:
-        by_message = {id(delivery.message): delivery for delivery in batch}
-        messages = await self._settler.settle_many([delivery.message for delivery in batch])
-        settled = {by_message[id(message)] for message in messages}
-        for in_hand in {delivery.in_hand for delivery in settled}:
-            await self._acknowledge([d for d in settled if d.in_hand is in_hand])
-        return settled
-
-    async def _handle(self, delivery: _Delivery) -> None:
-        await self._settler.settle(delivery.message)
+    async def _handle(self, delivery: _Delivery, work: Work) -> None:
+        await work()
         await self._acknowledge([delivery])
+
+    async def _acknowledge_all(self, settled: Sequence[_Delivery]) -> None:
+        for in_hand in {delivery.in_hand for delivery in settled}:
+            await self._acknowledge([each for each in settled if each.in_hand is in_hand])
 
     async def _acknowledge(self, deliveries: Sequence[_Delivery]) -> None:
         """Acknowledge deliveries of one channel."""
         first = deliveries[0]
         try:
-            for ack in first.in_hand.settled(map(_tag, (d.message for d in deliveries))):
-                async with lost_is_an_error():
-                    await first.message.channel.basic_ack(ack.delivery_tag, multiple=ack.multiple)
+            tags = [each.message.delivery_tag for each in deliveries]
+            await first.in_hand.acknowledge(first.message.channel, tags)
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
             # The broker delivers them again, and finds their outcomes on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)
-
-
-def _tag(message: AbstractIncomingMessage) -> int:
-    assert message.delivery_tag is not None  # noqa: S101 - it was delivered
-    return message.delivery_tag

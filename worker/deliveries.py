@@ -7,16 +7,17 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid4
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from aio_pika.abc import HeadersType
 from pamqp import encode
 from pydantic import ValidationError
 
 from shared.commands import CANCEL_TYPE, CancelCommand
+from shared.states import DeadReason
+from worker.delivered import Delivered
 from worker.notes import Header, Notes
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
@@ -25,21 +26,6 @@ _BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count
 # Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
 # as well: a copy that does not fit would cost the publishing connection, again and again.
 _MAX_HEADERS: Final = 64 * 1024
-
-
-class DeadReason(StrEnum):
-    """Why a message is in the dead letters, for programs."""
-
-    MALFORMED = "malformed"
-    UNKNOWN_TYPE = "unknown_type"
-    UNKNOWN_VERSION = "unknown_version"
-    COMMAND_REUSED = "command_reused"
-    UNKNOWN_RUN = "unknown_run"
-    STOP_FAILED = "stop_failed"
-    HOST_ABANDONED = "host_abandoned"
-    INTERNAL_ERROR = "internal_error"
-    DELIVERY_LIMIT = "delivery_limit"
-    FOREIGN = "foreign"
 
 
 class Undeliverable(Exception):
@@ -56,7 +42,7 @@ class Failure:
     error: str
 
 
-def parse(message: AbstractIncomingMessage) -> CancelCommand:
+def parse(message: Delivered) -> CancelCommand:
     """Read the command in `message`. Raises Undeliverable."""
     if message.type != CANCEL_TYPE:
         family = (message.type or "").rpartition(".v")[0]
@@ -74,20 +60,16 @@ def parse(message: AbstractIncomingMessage) -> CancelCommand:
     return command
 
 
-def unchanged(message: AbstractIncomingMessage, notes: Notes, user: str) -> Message:
+def unchanged(message: Delivered, notes: Notes, user: str) -> Message:
     """The same message, to be published elsewhere as `user`."""
     return _copy(message, notes, user)
 
 
-def for_retry(
-    message: AbstractIncomingMessage, notes: Notes, failure: Failure, user: str
-) -> Message:
+def for_retry(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
     return _copy(message, replace(_failed(notes, failure), attempt=notes.attempt + 1), user)
 
 
-def for_dead_letters(
-    message: AbstractIncomingMessage, notes: Notes, failure: Failure, user: str
-) -> Message:
+def for_dead_letters(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
     return _copy(message, replace(_failed(notes, failure), letter=uuid4().hex), user)
 
 
@@ -120,7 +102,7 @@ def _failed(notes: Notes, failure: Failure) -> Notes:
     )
 
 
-def _copy(message: AbstractIncomingMessage, notes: Notes, user: str) -> Message:
+def _copy(message: Delivered, notes: Notes, user: str) -> Message:
     return Message(
         message.body,
         headers={**carried(theirs(message.headers)), **notes.headers()},

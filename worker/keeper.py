@@ -8,14 +8,16 @@ from dataclasses import astuple
 from functools import partial
 
 import structlog
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from shared import dead_letter_queries as queries
-from shared.broker import DECLARE_TIMEOUT, open_channel
+from shared.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.database import Database
+from shared.states import DeadReason
 from shared.tasks import first_of
 from shared.topology import Topology
+from worker.delivered import Delivered, consume
 from worker.letters import Letter, letter_of
 from worker.notes import NoteReader
 from worker.outage import PostgresWatch
@@ -44,17 +46,16 @@ class Keeper:
         await first_of(self._postgres.answers(), connection.closed())
         if connection.is_closed:
             return
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        arrived: asyncio.Queue[Delivered] = asyncio.Queue()
         async with asyncio.timeout(DECLARE_TIMEOUT):
             channel = await open_channel(connection)
             await channel.set_qos(prefetch_count=_BATCH)
             await self._topology.declare_exchange(channel)
-            queue = await channel.get_queue(self._topology.dead, ensure=False)
-            await queue.consume(arrived.put)
+            await consume(await underlay(channel), self._topology.dead, arrived.put)
         log.info("keeping_dead_letters")
         await first_of(self._keep_all(arrived), connection.closed(), channel.closed())
 
-    async def _keep_all(self, arrived: asyncio.Queue[AbstractIncomingMessage]) -> None:
+    async def _keep_all(self, arrived: asyncio.Queue[Delivered]) -> None:
         """Return when something is wrong; then the letters are delivered again, in a while."""
         while True:
             batch = [await arrived.get()]
@@ -64,7 +65,8 @@ class Keeper:
                 letters = [letter_of(message, self._notes) for message in batch]
                 await until_available(partial(self._keep, letters))
                 # Deliveries come in order: this is for all of the batch.
-                await batch[-1].ack(multiple=True)
+                last = batch[-1]
+                await last.channel.basic_ack(last.delivery_tag, multiple=True)
             except (AMQPError, ChannelInvalidStateError, OSError) as error:
                 log.warning("ack_lost", error=str(error) or type(error).__name__)
                 return
@@ -73,8 +75,23 @@ class Keeper:
                 await asyncio.sleep(_AFTER_FAILURE)
                 return
             log.info("dead_letters_kept", count=len(batch))
+            for letter in letters:
+                _say_if_found(letter)
 
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(queries.TAKE_TURN)
             await connection.executemany(queries.KEEP, [astuple(letter) for letter in letters])
+
+
+def _say_if_found(letter: Letter) -> None:
+    """One line for a letter that no worker of ours has said anything of."""
+    if letter.reason in (DeadReason.DELIVERY_LIMIT, DeadReason.FOREIGN):
+        log.warning(
+            "dead_letter_found",
+            reason=letter.reason,
+            error=letter.error,
+            run_id=letter.run_id,
+            command_id=None if letter.command_id is None else str(letter.command_id),
+            correlation_id=letter.correlation_id,
+        )

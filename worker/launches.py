@@ -1,16 +1,21 @@
 """Runs as their launchers see them: claimed and completed."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import structlog
+from asyncpg import Record
 
-from shared import queries
+from shared import batch_queries, queries
 from shared.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
+from shared.together import Together
 from worker import store
 from worker.losses import Losses
 from worker.stop.cgroup import Cgroup, path_of
@@ -21,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 # Seconds.
 _DISCARD_WAIT = 1.0
+
+# After these nothing of the run is left to be cleared away; an `error` says nothing of that.
+_ENDED_WELL = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 
 
 class Refusal(StrEnum):
@@ -53,6 +61,13 @@ class Completed:
     """Whether a stop of the run is under way or about to be resumed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    run_id: int
+    launcher: Identity
+    exit_code: int
+
+
 class ContainmentFailed(Exception):
     """The run's process cannot be put where it must be; the message says why."""
 
@@ -70,6 +85,7 @@ class Launches:
         host: str,
         runs_root: Path | None,
         losses: Losses,
+        tasks: asyncio.TaskGroup,
         *,
         cgroup_required: bool,
     ) -> None:
@@ -79,6 +95,7 @@ class Launches:
         self._cgroup_required = cgroup_required
         self._losses = losses
         self._boot_id = boot_id()
+        self._completions = Together(partial(self._complete, batch_queries.COMPLETE), tasks)
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
         """Contain `child` and then claim the run for it, in this order.
@@ -125,29 +142,38 @@ class Launches:
 
         A run that is being canceled keeps its status. Raises ServiceUnavailable.
         """
-        arguments = (
-            run_id,
-            launcher.identity.pid,
-            launcher.identity.start_ticks,
-            exit_code,
+        ended = _Ended(run_id, launcher.identity, exit_code)
+        row = await self._completions.ask(ended)
+        if row is None:  # somebody has it in hand, or it is not theirs
+            [row] = await self._complete(batch_queries.COMPLETE_WAITING, [ended])
+        if row is None:
+            return None
+        if row["cgroup"] is not None:
+            Cgroup(Path(row["cgroup"])).remove()
+        status = RunStatus(row["status"])
+        if status in _ENDED_WELL:
+            self._losses.ended_well(row["launch_id"])
+        if row["is_news"]:  # a launcher whose run is being stopped asks several times a second
+            log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
+        return Completed(
+            status, stopping=status is RunStatus.CANCELING and await self._is_being_stopped(run_id)
+        )
+
+    async def _complete(self, query: str, ended: Sequence[_Ended]) -> list[Record | None]:
+        rows = await self._database.fetch(
+            query,
+            [each.run_id for each in ended],
+            [each.launcher.pid for each in ended],
+            [each.launcher.start_ticks for each in ended],
+            [each.exit_code for each in ended],
             self._boot_id,
         )
-        async with self._database.transaction() as connection:
-            for query in (queries.COMPLETE_RUN, queries.NOTE_EXIT_CODE):
-                if status := await connection.fetchval(query, *arguments):
-                    break
-            else:
-                status = await connection.fetchval(
-                    queries.FIND_OWN_STATUS, *arguments[:3], self._boot_id
-                )
-            run = await store.find_run(connection, run_id)
-            stopping = await connection.fetchval(queries.IS_BEING_STOPPED, run_id)
-        if status is None:
-            return None
-        if run is not None and run.process is not None and run.process.cgroup is not None:
-            Cgroup(Path(run.process.cgroup)).remove()
-        log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
-        return Completed(RunStatus(status), stopping)
+        by_run = {row["run_id"]: row for row in rows}
+        return [by_run.get(each.run_id) for each in ended]
+
+    async def _is_being_stopped(self, run_id: int) -> bool:
+        row = await self._database.fetchrow(queries.IS_BEING_STOPPED, run_id)
+        return row is not None and row[0]
 
     def _contain(self, run_id: int, child: Identity) -> Cgroup | None:
         if self._runs_root is None:

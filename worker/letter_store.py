@@ -1,5 +1,6 @@
 """Dead letters in Postgres: found, counted, marked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -92,13 +93,18 @@ async def next_of(database: Database, wanted: Filter, after: int, limit: int) ->
     return rows
 
 
-async def mark_replayed(
-    database: Database, letter_id: int, by: str, edited: tuple[UUID, bytes] | None = None
-) -> None:
-    """Record that a letter went out again; `edited` is the new command and its body."""
-    command_id, body = edited or (None, None)
+async def mark_replayed(database: Database, letter_ids: Sequence[int], by: str) -> None:
+    """Record that letters went out again."""
     async with database.connection() as connection:
-        await connection.execute(queries.MARK_REPLAYED, letter_id, by, command_id, body)
+        await connection.execute(queries.MARK_REPLAYED, letter_ids, by)
+
+
+async def mark_edited(
+    database: Database, letter_id: int, by: str, command_id: UUID, body: bytes
+) -> None:
+    """Record that a letter went out with another body, as a command of its own."""
+    async with database.connection() as connection:
+        await connection.execute(queries.MARK_EDITED, letter_id, by, command_id, body)
 
 
 async def discard(database: Database, letter_ids: list[int], by: str) -> set[int]:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from aio_pika.abc import AbstractIncomingMessage
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
 
 from shared.commands import BIGINT_MAX
-from shared.states import Via
-from worker.deliveries import DeadReason, theirs
+from shared.states import DeadReason, Via
+from worker.delivered import Delivered
+from worker.deliveries import theirs
 from worker.notes import NoteReader, Notes
 
 _MAX_TEXT: Final = 1000
@@ -74,7 +74,7 @@ class _Readable(BaseModel):
     requested_by: Any = None
 
 
-def letter_of(message: AbstractIncomingMessage, reader: NoteReader) -> Letter:
+def letter_of(message: Delivered, reader: NoteReader) -> Letter:
     """Make a letter of whatever was found in the queue of the dead."""
     notes = reader.read(message)
     said = _said(message.body)
@@ -109,7 +109,7 @@ def letter_of(message: AbstractIncomingMessage, reader: NoteReader) -> Letter:
     )
 
 
-def _why(message: AbstractIncomingMessage, notes: Notes) -> tuple[str, str, str, str]:
+def _why(message: Delivered, notes: Notes) -> tuple[str, str, str, str]:
     """Reason, error, and the exchange and routing key by which it came in at first."""
     if notes.letter is not None and notes.reason is not None:
         return notes.reason, notes.error or "", notes.exchange, notes.routing_key
@@ -135,7 +135,7 @@ def _said(body: bytes) -> _Readable:
         return _Readable()
 
 
-def _digest(message: AbstractIncomingMessage) -> bytes:
+def _digest(message: Delivered) -> bytes:
     properties = (message.message_id, message.correlation_id, message.type, message.app_id)
     headers = {name: value for name, value in message.headers.items() if name not in _COUNTS}
     described = json.dumps([properties, headers], default=str, sort_keys=True)

@@ -36,6 +36,10 @@ class Losses:
         self._boot_id = boot_id()
         self._watched: set[UUID] = set()
 
+    def ended_well(self, launch_id: UUID) -> None:
+        """The run is over and that is recorded: when its launcher goes, there is nothing to do."""
+        self._watched.discard(launch_id)
+
     def watch(self, run_id: int, process: RunProcess) -> None:
         """See to it that the run does not stay `running` once its launcher is gone."""
         if process.launch_id not in self._watched:
@@ -86,7 +90,10 @@ class Losses:
 
         if handle := await until_available(find):
             await _ended(handle)
-        await asyncio.sleep(_LAST_WORDS)
+        if process.launch_id in self._watched:
+            await asyncio.sleep(_LAST_WORDS)
+        if process.launch_id not in self._watched:
+            return  # it ended well
 
         async def record() -> bool:
             async with self._database.transaction() as connection:

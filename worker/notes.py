@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from aio_pika.abc import HeadersType
 
 from shared.commands import GATEWAY_APP_ID
 from shared.states import Via
+from worker.delivered import Delivered
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ class NoteReader:
         self._trusted = {own_user, *trusted}
         self._gateway_user = gateway_user
 
-    def read(self, message: AbstractIncomingMessage) -> Notes:
+    def read(self, message: Delivered) -> Notes:
         """What is known of `message`."""
         fresh = Notes(
             via=self._via(message),
@@ -101,7 +102,7 @@ class NoteReader:
             return fresh
         return _noted(message.headers, fresh)
 
-    def _via(self, message: AbstractIncomingMessage) -> Via:
+    def _via(self, message: Delivered) -> Via:
         if message.app_id != GATEWAY_APP_ID:
             return Via.DIRECT
         if self._gateway_user not in (None, message.user_id):

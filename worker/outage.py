@@ -10,7 +10,6 @@ from typing import Final
 import structlog
 
 from shared.database import Database
-from shared.errors import ServiceUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +26,7 @@ class PostgresWatch:
 
     async def answers(self) -> None:
         """Return once Postgres answers."""
-        while not await self._asked():  # noqa: ASYNC110 - there is no event to wait for
+        while not await self._database.answers():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_PAUSE)
 
     async def is_away(self) -> None:
@@ -37,12 +36,5 @@ class PostgresWatch:
         while loop.time() - answered < _LONG:
             await asyncio.sleep(_PAUSE)
             asked = loop.time()
-            if await self._asked():
+            if await self._database.answers():
                 answered = asked
-
-    async def _asked(self) -> bool:
-        try:
-            await self._database.fetchrow("SELECT 1")
-        except ServiceUnavailable:
-            return False
-        return True

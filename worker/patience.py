@@ -20,9 +20,14 @@ async def until_available(work: Callable[[], Awaitable[T]]) -> T:
     `work` must be safe to repeat: an outage can hide that it succeeded.
     """
 
+    try:
+        return await work()
+    except ServiceUnavailable as error:
+        log.warning("service_unavailable", error=str(error), attempt=1)
+
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.warning("service_unavailable", error=str(error), attempt=state.attempt_number)
+        log.warning("service_unavailable", error=str(error), attempt=state.attempt_number + 1)
 
     return await AsyncRetrying(
         retry=retry_if_exception_type(ServiceUnavailable),

@@ -6,10 +6,11 @@ more, and the worker finds a repeat.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -22,6 +23,7 @@ from shared.commands import CANCEL_TYPE
 from shared.database import Database
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import Via
+from shared.together import Together
 from shared.topology import CANCEL_KEY, Topology
 from worker import letter_store
 from worker.deliveries import carried
@@ -31,8 +33,10 @@ from worker.notes import Notes
 MAX_REPLAYS: Final = 3
 """Replays of one letter, its earlier lives included, before `--force` is asked for."""
 
-_PAGE: Final = 200
-_IN_FLIGHT: Final = 64
+_PAGE: Final = 1_000
+_IN_FLIGHT: Final = 256
+_PUBLISHING: Final = 64
+"""Of them; the others wait for their mark, which many get together."""
 
 
 class WhyNot(StrEnum):
@@ -69,6 +73,7 @@ class Replayer:
         self._publisher = publisher
         self._topology = topology
         self._broker_user = broker_user
+        self._publishing = asyncio.Semaphore(_PUBLISHING)
 
     async def replay(
         self,
@@ -84,7 +89,7 @@ class Replayer:
 
         async def one(letter: Record) -> None:
             try:
-                await self._replay(letter, options.by)
+                await self._replay(letter, marks)
                 summary.replayed += 1
                 done()
             except (ServiceUnavailable, PublishRefused) as error:
@@ -94,6 +99,7 @@ class Replayer:
                 places.release()
 
         async with asyncio.TaskGroup() as tasks:
+            marks = Together(partial(self._mark, options.by), tasks)
             async for letter in letters:
                 if not options.force and (why := why_not(letter)):
                     refused = summary.discarded if why is WhyNot.DISCARDED else summary.too_often
@@ -114,14 +120,17 @@ class Replayer:
         """
         message = self._message(letter, body, str(command_id), CANCEL_TYPE)
         await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
-        await letter_store.mark_replayed(
-            self._database, letter["letter_id"], by, (command_id, body)
-        )
+        await letter_store.mark_edited(self._database, letter["letter_id"], by, command_id, body)
 
-    async def _replay(self, letter: Record, by: str) -> None:
+    async def _replay(self, letter: Record, marks: Together[int, None]) -> None:
         message = self._message(letter, letter["body"], letter["message_id"], letter["type"])
-        await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
-        await letter_store.mark_replayed(self._database, letter["letter_id"], by)
+        async with self._publishing:
+            await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        await marks.ask(letter["letter_id"])
+
+    async def _mark(self, by: str, letter_ids: Sequence[int]) -> list[None]:
+        await letter_store.mark_replayed(self._database, letter_ids, by)
+        return [None] * len(letter_ids)
 
     def _message(
         self, letter: Record, body: bytes, message_id: str | None, kind: str | None

@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from yarl import URL
 
-from shared import logs, settings
-from shared.broker import Publisher
+from shared import lifecycle, logs, settings
 from shared.cli import UserError, with_database
 from shared.commands import CancelCommand
 from shared.database import Database, connected
@@ -27,6 +26,8 @@ from shared.lifecycle import Shutdown, stop_requested
 from shared.migrate import require_current
 from shared.settings import LogLevel, ServiceSettings
 from shared.topology import Topology
+from shared.traced_publisher import publisher_for
+from shared.tracing import tracing
 from worker import letter_store
 from worker.audit import operator
 from worker.deliveries import first_problem
@@ -93,9 +94,10 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
 
     async def run() -> T:
         results: list[T] = []
-        async with connected(configured) as database:
+        name = "cancel-worker dead-letters"
+        async with tracing(configured, name) as tracer, connected(configured) as database:
             await require_current(database)
-            publisher = Publisher(configured, "cancel-worker dead-letters")
+            publisher = publisher_for(configured, name, tracer)
             topology = Topology(configured.topology_prefix)
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -110,7 +112,7 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
                 pass
         return results[0]
 
-    return asyncio.run(run())
+    return lifecycle.run(run())
 
 
 async def _declare_nothing(_: AbstractChannel) -> None:

@@ -10,28 +10,32 @@ ServiceUnavailable               never seen here: below us, work waits until it 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 import structlog
 from aio_pika import Message
-from aio_pika.abc import AbstractIncomingMessage
 
 from shared.broker import Publisher
 from shared.commands import CancelCommand
-from shared.database import Database
 from shared.errors import PublishRefused, ServiceUnavailable
+from shared.states import DeadReason, Outcome
 from shared.topology import RETRY_DELAYS, Topology
-from worker import batch, deliveries
-from worker.cancel import Canceler, UnknownRun
+from shared.tracing import NO_SPAN, OUTCOME, Span, Tracer
+from worker import deliveries
+from worker.cancel import Canceler, Stopping, UnknownRun
 from worker.decision import CommandReused, Forward, HostAbandoned
-from worker.deliveries import DeadReason, Failure, Undeliverable
+from worker.delivered import Delivered
+from worker.deliveries import Failure, Undeliverable
+from worker.metrics import WorkerMetrics
 from worker.notes import NoteReader, Notes, moved_back
 from worker.patience import until_available
 from worker.presence import Presence
 from worker.stop.ladder import StopFailed
 from worker.store import Origin
+from worker.traces import delivery_span
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +43,16 @@ _PUBLISHING = 64
 """Publishes at once. With more than the broker confirms in time, each would be sent again, and the
 copies would keep it busy still longer."""
 
+Work = Callable[[], Awaitable[None]]
+"""Returns when an acknowledgement can lose nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    message: AbstractIncomingMessage
+    message: Delivered
     notes: Notes
     command: CancelCommand
+    span: Span
 
     @property
     def origin(self) -> Origin:
@@ -52,11 +60,14 @@ class _Read:
 
     @property
     def log_fields(self) -> dict[str, object]:
-        return {
+        fields: dict[str, object] = {
             "run_id": self.command.run_id,
             "command_id": str(self.command.command_id),
             "correlation_id": self.message.correlation_id,
         }
+        if self.span is not NO_SPAN:
+            fields["trace_id"] = self.span.trace_id
+        return fields
 
 
 class Settler:
@@ -64,70 +75,109 @@ class Settler:
 
     def __init__(
         self,
-        database: Database,
         canceler: Canceler,
         publisher: Publisher,
         topology: Topology,
         notes: NoteReader,
         presence: Presence,
+        tracer: Tracer,
+        metrics: WorkerMetrics,
     ) -> None:
-        self._database = database
         self._canceler = canceler
         self._publisher = publisher
         self._topology = topology
         self._notes = notes
         self._presence = presence
+        self._tracer = tracer
+        self._metrics = metrics
         self._publishing = asyncio.Semaphore(_PUBLISHING)
 
-    async def settle(self, message: AbstractIncomingMessage) -> None:
-        """Return when an acknowledgement can lose nothing."""
-        notes = self._notes_of(message)
+    async def begin(self, messages: Sequence[Delivered]) -> list[Work | None]:
+        """Settle at once what can be; for each of the others, the work that settles it.
+
+        What is settled can be acknowledged and nothing is lost by that.
+        """
+        reads = [self._read(message) for message in messages]
+        decided = await self._decide([read for read in reads if isinstance(read, _Read)])
+        # The first of several with one id is the one that was decided on.
+        return [
+            self._next(read, decided.pop(read.command.command_id, None))
+            if isinstance(read, _Read)
+            else read
+            for read in reads
+        ]
+
+    def _read(self, message: Delivered) -> _Read | Work:
+        notes = self._notes.read(message)
+        if notes.letter is not None:
+            notes = moved_back(notes)
         try:
             command = deliveries.parse(message)
         except Undeliverable as error:
-            await self._bury(message, notes, Failure(error.reason, str(error)))
-            return
-        read = _Read(message, notes, command)
-        with structlog.contextvars.bound_contextvars(**read.log_fields):
-            await self._carry_out(read)
+            return partial(self._refuse, message, notes, Failure(error.reason, str(error)))
+        if not self._tracer.on:
+            return _Read(message, notes, command, NO_SPAN)
+        span = delivery_span(self._tracer, self._topology, message, notes, command)
+        return _Read(message, notes, command, span)
 
-    async def settle_many(
-        self, messages: Sequence[AbstractIncomingMessage]
-    ) -> list[AbstractIncomingMessage]:
-        """Settle those of `messages` that take no process to stop, all at once; return which."""
-        read = {}
-        for message in messages:
-            try:
-                command = deliveries.parse(message)
-            except Undeliverable:
-                continue  # `settle` says so
-            read[command.command_id] = _Read(message, self._notes_of(message), command)
+    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Outcome | Stopping]:
         try:
-            outcomes = await batch.settle(
-                self._database, [(each.command, each.origin) for each in read.values()]
-            )
+            asked = [(read.command, read.origin) for read in reads]
+            if not self._tracer.on:
+                return await self._canceler.begin(asked)
+            with self._tracer.each("decide", [read.span for read in reads]):
+                return await self._canceler.begin(asked)
         except Exception as error:
             # One by one, they are waited for, or the one that is the reason is found.
-            log.warning("batch_not_settled", commands=len(read), error=str(error))
-            return []
-        settled = []
-        for command_id, outcome in outcomes.items():
-            each = read[command_id]
-            log.info("command_settled", result=outcome, **each.log_fields)
-            settled.append(each.message)
-        return settled
+            log.warning("batch_not_decided", commands=len(reads), error=str(error))
+            return {}
 
-    def _notes_of(self, message: AbstractIncomingMessage) -> Notes:
-        notes = self._notes.read(message)
-        return notes if notes.letter is None else moved_back(notes)
+    def _next(self, read: _Read, decided: Outcome | Stopping | None) -> Work | None:
+        if isinstance(decided, Outcome):
+            self._metrics.settled(decided)
+            log.info("command_settled", result=decided, **read.log_fields)
+            if self._tracer.on:
+                read.span.set({OUTCOME: decided.value})
+                read.span.end()
+            return None
+        return partial(
+            self._carry_out,
+            read,
+            decided or partial(self._canceler.cancel, read.command, read.origin),
+        )
 
-    async def _carry_out(self, read: _Read) -> None:
-        message, notes = read.message, read.notes
+    async def _carry_out(
+        self, read: _Read, work: Callable[[], Awaitable[Outcome | Forward]]
+    ) -> None:
+        with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
+            await self._do(read.message, read.notes, work)
+
+    async def _refuse(self, message: Delivered, notes: Notes, failure: Failure) -> None:
+        span = delivery_span(self._tracer, self._topology, message, notes)
+        fields = {
+            "message_id": message.message_id,
+            "correlation_id": message.correlation_id,
+            "trace_id": span.trace_id,
+        }
+        known = {name: value for name, value in fields.items() if value is not None}
+        with span, structlog.contextvars.bound_contextvars(**known):
+            await self._bury(message, notes, failure)
+
+    async def _do(
+        self,
+        message: Delivered,
+        notes: Notes,
+        work: Callable[[], Awaitable[Outcome | Forward]],
+    ) -> None:
         try:
-            result = await self._canceler.cancel(read.command, read.origin)
+            result = await work()
+            if self._tracer.on:
+                outcome = "forward" if isinstance(result, Forward) else result.value
+                self._tracer.current().set({OUTCOME: outcome})
             if isinstance(result, Forward):
                 await self._presence.believes_alive(result.host)
                 await self._forward(message, notes, result.host)
+            self._metrics.settled(result)
             log.info("command_settled", result=result)
         except CommandReused as error:
             await self._bury(message, notes, Failure(DeadReason.COMMAND_REUSED, str(error)))
@@ -142,7 +192,7 @@ class Settler:
             problem = f"{type(error).__name__}: {error}"
             await self._retry(message, notes, Failure(DeadReason.INTERNAL_ERROR, problem))
 
-    async def _forward(self, message: AbstractIncomingMessage, notes: Notes, host: str) -> None:
+    async def _forward(self, message: Delivered, notes: Notes, host: str) -> None:
         copy = deliveries.unchanged(message, notes, self._notes.own_user)
 
         async def move() -> None:
@@ -152,22 +202,24 @@ class Settler:
 
         await until_available(move)
 
-    async def _retry(
-        self, message: AbstractIncomingMessage, notes: Notes, failure: Failure
-    ) -> None:
+    async def _retry(self, message: Delivered, notes: Notes, failure: Failure) -> None:
         if notes.attempt > len(RETRY_DELAYS):
             await self._bury(message, notes, failure)
             return
+        self._tracer.current().fail(failure.reason.value)
         queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1])
         log.info("command_retried", reason=failure.reason, attempt=notes.attempt, queue=queue)
         copy = deliveries.for_retry(message, notes, failure, self._notes.own_user)
         await until_available(partial(self._publish, "", queue, copy))
+        self._metrics.retried(failure.reason)
 
-    async def _bury(self, message: AbstractIncomingMessage, notes: Notes, failure: Failure) -> None:
+    async def _bury(self, message: Delivered, notes: Notes, failure: Failure) -> None:
+        self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
         copy = deliveries.for_dead_letters(message, notes, failure, self._notes.own_user)
         exchange = self._topology.dead_exchange
         await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
+        self._metrics.buried(failure.reason)
 
     async def _publish(self, exchange: str, routing_key: str, message: Message) -> None:
         try:

@@ -141,5 +141,7 @@ async def record_launcher_died(connection: Connection, run_id: int, launch_id: U
     return lost
 
 
-async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> None:
-    await connection.execute(queries.RECORD_LEFTOVERS, run_id, json.dumps(evidence.as_json()))
+async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> bool:
+    """Whether there was a lost run to record that of."""
+    content = json.dumps(evidence.as_json())
+    return await connection.fetchval(queries.RECORD_LEFTOVERS, run_id, content) is not None

@@ -24,7 +24,9 @@ log = structlog.get_logger(__name__)
 
 # Seconds for which a completion is held while the run's tree is being stopped. The launcher asks
 # again; so it outlives the tree, and whoever waits for the launcher finds nothing left.
-_HOLD = 20
+_HOLD = 20.0
+# A tree that obeys is gone within this, and then the run and its exit code are written in one go.
+_PROMPT = 1.0
 
 
 class _Launch(BaseModel):
@@ -66,15 +68,19 @@ class LauncherApi:
         launcher = launcher_of(request, self._runs_root)
         completion = await _read(request, _Completion)
         run_id, exit_code = completion.run_id, completion.exit_code
+        await self._until_stopped(run_id, _PROMPT)
         completed = await self._launches.complete(run_id, launcher, exit_code)
         if completed is not None and completed.stopping:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_HOLD):
-                    await self._canceler.stop_ended(run_id)
+            await self._until_stopped(run_id, _HOLD)
             completed = await self._launches.complete(run_id, launcher, exit_code)
         if completed is None:
             raise NotAllowed(f"run {run_id} is not the caller's")
         return web.json_response({"status": completed.status, "stopping": completed.stopping})
+
+    async def _until_stopped(self, run_id: int, most: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most):
+                await self._canceler.stop_ended(run_id)
 
 
 def bind(path: Path, mode: int) -> socket.socket:

@@ -58,10 +58,27 @@ def _has_ended(connection: socket.socket) -> bool:
 
 
 def child_of(launcher: Launcher, pid: int) -> Identity:
-    """The launcher's child `pid`. Raises NotAllowed if it is not its child, or not its user's."""
+    """The launcher's child `pid`.
+
+    Raises NotAllowed if it is not its child, not its user's, or beyond our power to stop.
+    """
     stat = read_stat(pid)
     if stat is None or stat.parent != launcher.identity.pid:
         raise NotAllowed(f"process {pid} is not a child of the caller")
     if read_uid(pid) != launcher.uid:
         raise NotAllowed(f"process {pid} belongs to another user than the caller")
+    _require_power_over(pid, launcher.uid)
     return stat.identity
+
+
+def _require_power_over(pid: int, uid: int) -> None:
+    """Raise NotAllowed for a process that we may not signal: its run could not be canceled."""
+    try:
+        os.kill(pid, 0)  # sends nothing, and fails as a signal would
+    except ProcessLookupError:
+        raise NotAllowed(f"process {pid} is gone") from None
+    except PermissionError:
+        raise NotAllowed(
+            f"this worker runs as user {os.geteuid()} and cannot signal processes of user {uid}: "
+            "run it as root, or the job as its user"
+        ) from None

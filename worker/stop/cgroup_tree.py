@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from uuid import UUID
 
 from shared.states import Containment, Proof
@@ -45,12 +46,12 @@ class CgroupTree:
             new = [stat for stat in self._members() if stat.identity not in reached]
             if not new:
                 break
-            for stat in new:
-                reached.add(stat.identity)
-                self._send(stat.identity, signals, in_cgroup=True)
+            reached.update(stat.identity for stat in new)
+            self._send_inside([stat.identity for stat in new], signals)
         for stat in await self._find_escaped():
             reached.add(stat.identity)
-            self._send(stat.identity, signals, in_cgroup=False)
+            if handle := ProcessHandle.open(stat.identity):
+                self._send(handle, signals)
         return len(reached)
 
     async def kill(self) -> int:
@@ -58,7 +59,8 @@ class CgroupTree:
         self._cgroup.kill()
         escaped = await self._find_escaped()
         for stat in escaped:
-            self._send(stat.identity, (signal.SIGKILL,), in_cgroup=False)
+            if handle := ProcessHandle.open(stat.identity):
+                self._send(handle, (signal.SIGKILL,))
         return count + len(escaped)
 
     async def changed(self, timeout: float) -> None:
@@ -97,16 +99,21 @@ class CgroupTree:
         now = read_stat(stat.identity.pid)
         return now is not None and now.identity == stat.identity and not now.is_dead
 
-    def _send(
-        self, identity: Identity, signals: tuple[signal.Signals, ...], *, in_cgroup: bool
+    def _send_inside(
+        self, identities: Sequence[Identity], signals: tuple[signal.Signals, ...]
     ) -> None:
-        handle = ProcessHandle.open(identity)
-        if handle is None:
-            return
-        # A pid that was listed may have been reused since: only what is in the cgroup is ours.
-        if in_cgroup and not self._cgroup.holds(identity.pid):
-            handle.close()
-            return
+        handles = [handle for each in identities if (handle := ProcessHandle.open(each))]
+        # A pid that was listed may have been reused before it was opened. Of those that are held
+        # open now, and only what is in the cgroup is ours, each pid is its process's until that
+        # has ended.
+        inside = set(self._cgroup.members())
+        for handle in handles:
+            if handle.identity.pid in inside:
+                self._send(handle, signals)
+            else:
+                handle.close()
+
+    def _send(self, handle: ProcessHandle, signals: tuple[signal.Signals, ...]) -> None:
         for signum in signals:
             handle.send(signum)
         self._watch.adopt(handle)

@@ -8,6 +8,7 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -39,6 +40,7 @@ class ProcessStat:
         return self.state in "ZXx"
 
 
+@cache
 def boot_id() -> UUID:
     """The kernel's id for this boot."""
     return UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

@@ -95,7 +95,7 @@ def _all_processes() -> Iterable[ProcessStat]:
     """
     seen: set[str] = set()
     for _ in range(_MAX_LISTINGS):
-        new = [name for name in os.listdir("/proc") if name.isdigit() and name not in seen]  # noqa: PTH208
+        new = [name for name in os.listdir("/proc") if name.isdigit() and name not in seen]  # noqa: PTH208 - hot
         if not new:
             return
         seen.update(new)

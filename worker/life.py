@@ -1,0 +1,206 @@
+"""The life of a run, told from what is on record: what happened when, and what it came to."""
+
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, pairwise
+from typing import Any, Final
+
+from shared.states import Outcome, Proof, RunStatus
+from worker.stop.evidence import Ended
+
+Json = Mapping[str, Any]
+
+_ENDED: Final[Mapping[str, str]] = {
+    Ended.NEVER_STARTED: "it had not started, and never will",
+    Ended.ALREADY_GONE: "nothing of it was left",
+    Ended.OBEYED: "it obeyed",
+    Ended.KILLED: "it had to be killed",
+    Ended.SURVIVED: "it survived SIGKILL",
+}
+_CAUSES: Final[Mapping[str, str]] = {
+    "launcher_died": "its launcher died without reporting an exit code",
+    "host_rebooted": "its host was rebooted",
+    "host_abandoned": "its host was given up",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    at: datetime
+    what: str
+
+
+def moments(run: Json) -> list[Moment]:
+    """All that is on record of a run, in order; of the same time, in the order of cause."""
+    found = dict.fromkeys(  # several commands share the evidence of one stop
+        Moment(_time(at).astimezone(UTC), what) for at, what in _recorded(run) if at is not None
+    )
+    return sorted(found, key=lambda moment: moment.at)
+
+
+def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
+    """How long it was in each state; the last one lasts until `now` unless it is terminal."""
+    entered = [
+        (name, _time(run[column]))
+        for name, column in (
+            (RunStatus.QUEUED, "created_at"),
+            (RunStatus.RUNNING, "started_at"),
+            (RunStatus.CANCELING, "canceling_at"),
+            (None, "finished_at"),
+        )
+        if run[column] is not None
+    ]
+    if run["finished_at"] is None:
+        entered.append((None, now))
+    return [
+        (name.value, after - at) for (name, at), (_, after) in pairwise(entered) if name is not None
+    ]
+
+
+def exit_code(code: int) -> str:
+    """An exit code, with the signal that a shell would mean by it."""
+    try:
+        return f"{code} ({signal.Signals(code - 128).name})"
+    except ValueError:
+        return str(code)
+
+
+def asked(command: Json) -> str:
+    """Who asked for a cancel, by which path, and why."""
+    who = command["requested_by"] or "somebody unnamed"
+    path = f"via {command['via']}"
+    if command["publisher"] is not None:
+        path += f" (broker user {command['publisher']})"
+    how = []
+    if command["force"]:
+        how.append("by force")
+    if command["grace_seconds"] is not None:
+        how.append(f"grace period {command['grace_seconds']:g} s")
+    why = f": {command['reason']}" if command["reason"] else ""
+    return f"{', '.join((f'{who} {path}', *how))}{why}"
+
+
+def answered(command: Json) -> str:
+    """What became of a command."""
+    evidence = command["evidence"]
+    match command["outcome"]:
+        case None:
+            return "open: it is being carried out"
+        case Outcome.NO_OP:
+            return f"no_op: {_why_no_op(evidence)}"
+        case Outcome.STOP_FAILED:
+            return f"stop_failed: {survivors(evidence)} survived SIGKILL"
+        case Outcome.ABANDONED:
+            by, why = evidence.get("host_abandoned_by"), evidence.get("reason")
+            return f"abandoned: the host was given up by {by}: {why}"
+        case outcome:
+            return f"{outcome}: {_ended(evidence)}"
+
+
+def survivors(evidence: Json) -> str:
+    left = evidence.get("survivors") or ()
+    return processes(left) if left else "nothing"
+
+
+def processes(some: Iterable[Json]) -> str:
+    return ", ".join(f"pid {each['pid']} {each['name']} ({each['state']})" for each in some)
+
+
+def loss(run: Json) -> str | None:
+    """Why a run was lost, and whether anything of it may be left."""
+    lost = run["loss"]
+    if lost is None:
+        return None
+    cause = str(lost.get("cause"))
+    cause = _CAUSES.get(cause, cause)
+    if lost.get("by"):
+        cause += f" by {lost['by']}: {lost['reason']}"
+    proof = lost.get("proof")
+    if proof in set(Proof):
+        return f"{cause}; nothing is left of it ({proof})"
+    if proof is not None:
+        return f"{cause}; nobody can find out any more whether something is left ({proof})"
+    left = lost.get("survivors")
+    return f"{cause}; {f'left: {processes(left)}' if left else 'something of it may be left'}"
+
+
+def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
+    yield run["created_at"], "queued"
+    yield run["started_at"], f"running on {run['host']}, pid {run['pid']}, user {run['uid']}"
+    commands: Sequence[Json] = run["cancellations"]
+    for number, command in enumerate(commands, 1):
+        yield command["received_at"], f"cancel {number} asked for by {asked(command)}"
+    if run["stop_deadline"] is not None:
+        at, until = _time(run["canceling_at"]), _time(run["stop_deadline"])
+        grace = length(max(until - at, timedelta()))
+        yield run["canceling_at"], f"canceling, grace period {grace}"
+    for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
+        yield from _stopped(evidence)
+    lost = run["loss"] or {}
+    cause = str(lost.get("cause"))
+    yield lost.get("noticed_at"), f"lost: {_CAUSES.get(cause, cause)}"
+    ended = run["status"]
+    if run["exit_code"] is not None and ended in (RunStatus.PASS, RunStatus.FAIL):
+        ended += f", exit code {exit_code(run['exit_code'])}"
+    yield run["finished_at"], ended
+    for number, command in enumerate(commands, 1):
+        yield command["finished_at"], f"cancel {number} answered: {answered(command)}"
+    for letter in run["dead_letters"]:
+        yield letter["arrived_at"], f"dead letter {letter['letter_id']}: {letter['reason']}"
+        for action in letter["actions"]:
+            done = f"dead letter {letter['letter_id']} {action['action']} by {action['done_by']}"
+            yield action["done_at"], done
+
+
+def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
+    if earlier := evidence.get("earlier"):
+        yield from _stopped(earlier)
+    for at, sent in groupby(evidence.get("signals", ()), key=lambda signal: signal["at"]):
+        signals = list(sent)
+        names = ", ".join(signal["signal"] for signal in signals)
+        yield at, f"{names} to {_count(signals[0]['processes'])}"
+    if evidence.get("ended") != Ended.NEVER_STARTED:
+        yield evidence.get("proved_at"), f"proved gone: {evidence.get('proof')}"
+
+
+def _ended(evidence: Json) -> str:
+    ended = str(evidence.get("ended"))
+    ended = _ENDED.get(ended, ended)
+    took = evidence.get("duration_ms")
+    after = f" after {length(timedelta(milliseconds=took))}" if took else ""
+    return f"{ended}{after}, proof {evidence.get('proof')}"
+
+
+def _why_no_op(evidence: Json) -> str:
+    if evidence.get("stop_in_progress"):
+        return "its stop was in progress"
+    if status := evidence.get("run_status"):
+        return f"the run was over ({status})"
+    return _ended(evidence)
+
+
+def _count(number: int) -> str:
+    return f"{number} process" if number == 1 else f"{number} processes"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def length(time: timedelta) -> str:
+    """A length of time as people say it: two units at most."""
+    seconds = time.total_seconds()
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.3f}".rstrip("0").rstrip(".") + " s"
+    for unit, name, part, part_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= unit:
+            return f"{seconds // unit:.0f} {name} {seconds % unit // part:.0f} {part_name}"
+    return ""

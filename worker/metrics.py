@@ -1,0 +1,102 @@
+"""What a worker counts as it happens. Labels are bound once, so that a command looks up none."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.states import DeadReason, Outcome
+from worker.decision import Forward
+from worker.stop.evidence import Ended, Evidence
+
+# Seconds: milliseconds where a run obeys, its grace period (10 s unless told otherwise) and a
+# little where it is killed.
+_STOP_BUCKETS: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 10.5, 11.0),
+    *(15.0, 30.0, 60.0, 300.0, 620.0),
+)
+# `never_started` is no stop.
+_ENDS: Final = {
+    Ended.ALREADY_GONE: "already_gone",
+    Ended.OBEYED: "obeyed",
+    Ended.KILLED: "killed",
+    Ended.SURVIVED: "failed",
+}
+
+
+class _MovedOn(StrEnum):
+    """How a delivery ends without an outcome of its command."""
+
+    FORWARDED = "forwarded"
+    RETRIED = "retried"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class WorkerMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        commands = Counter(
+            "cancel_commands",
+            "Deliveries settled by this worker, by what became of their command.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._commands = {each: commands.labels(each.value) for each in (*Outcome, *_MovedOn)}
+        retries = Counter(
+            "cancel_retries", "Commands put off for a while.", ["reason"], registry=registry
+        )
+        self._retries = {reason: retries.labels(reason.value) for reason in DeadReason}
+        letters = Counter(
+            "cancel_dead_lettered",
+            "Commands sent to the dead letters by this worker.",
+            ["reason"],
+            registry=registry,
+        )
+        self._letters = {reason: letters.labels(reason.value) for reason in DeadReason}
+        self.redelivered = Counter(
+            "cancel_redeliveries",
+            "Deliveries that RabbitMQ had made before: to a worker or channel that was lost.",
+            registry=registry,
+        ).inc
+        stops = Histogram(
+            "cancel_stop_duration_seconds",
+            "Time from the first look at a run's processes to the proof that they are gone, or to "
+            "giving up.",
+            ["ended"],
+            buckets=_STOP_BUCKETS,
+            registry=registry,
+        )
+        self._stops = {ended: stops.labels(name) for ended, name in _ENDS.items()}
+
+    def settled(self, result: Outcome | Forward) -> None:
+        """A delivery ended with this."""
+        outcome = result if isinstance(result, Outcome) else _MovedOn.FORWARDED
+        self._commands[outcome].inc()
+
+    def retried(self, reason: DeadReason) -> None:
+        self._commands[_MovedOn.RETRIED].inc()
+        self._retries[reason].inc()
+
+    def buried(self, reason: DeadReason) -> None:
+        """A command was dead-lettered; after a failed stop that is in addition to its outcome."""
+        failed = reason is DeadReason.STOP_FAILED
+        self._commands[Outcome.STOP_FAILED if failed else _MovedOn.DEAD_LETTERED].inc()
+        self._letters[reason].inc()
+
+    def stopped(self, evidence: Evidence) -> None:
+        if stops := self._stops.get(evidence.ended):
+            stops.observe(evidence.duration_ms / 1000)
+
+    def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
+        """Export what these say whenever somebody asks."""
+        Gauge(
+            "cancel_commands_in_flight",
+            "Commands that this worker has taken and not settled yet.",
+            registry=self._registry,
+        ).set_function(commands)
+        Gauge(
+            "cancel_stops_in_flight",
+            "Stops that this worker is carrying out.",
+            registry=self._registry,
+        ).set_function(stops)
