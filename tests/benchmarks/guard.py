@@ -34,8 +34,11 @@ def record(results: Results, path: Path) -> None:
 
 
 def compare(results: Results, path: Path, say: Callable[[str], None]) -> int:
-    """Exit code 1 if a figure is worse than recorded by more than the tolerance."""
+    """Exit code 1 if a figure is worse than recorded by more than the tolerance, 2 without one."""
     recorded = _read(path).get("guard", {})
+    if not recorded:
+        say(f"nothing to compare with is recorded in {path}")
+        return 2
     worse = 0
     for row in results.rows:
         if row.key not in recorded or not row.bar.text:
@@ -45,9 +48,7 @@ def compare(results: Results, path: Path, say: Callable[[str], None]) -> int:
         if loss > TOLERANCE:
             worse += 1
             say(f"REGRESSION {row.key}: {now:.2f}, recorded {then:.2f}")
-    if not recorded:
-        say(f"nothing is recorded in {path}")
-    elif not worse:
+    if not worse:
         say(f"no figure is more than {TOLERANCE:.0%} worse than recorded")
     return 1 if worse else 0
 

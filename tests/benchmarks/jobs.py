@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from time import perf_counter
 
 from tests.benchmarks.programs import DEADLINE
@@ -30,7 +31,7 @@ class Jobs:
         return self._account.description
 
     async def start(self, run_ids: Iterable[int], command: tuple[str, ...] = OBEYS) -> None:
-        """Add these runs, start them, and return when all of them run."""
+        """Add these runs, start them, and return when the commands of all of them run."""
         wanted = list(run_ids)
         await self._stage.database.executemany(
             "INSERT INTO runs (run_id) VALUES ($1)", [(run_id,) for run_id in wanted]
@@ -46,6 +47,13 @@ class Jobs:
             wanted,
             len(wanted),
         )
+        rows = await self._stage.database.fetch(
+            "SELECT pid FROM runs WHERE run_id = ANY ($1::bigint[])", wanted
+        )
+        async with asyncio.timeout(DEADLINE):
+            # Nobody is told of an exec; this is not timed.
+            while not all(_is_command(row["pid"]) for row in rows):
+                await asyncio.sleep(0.02)
 
     async def _start(
         self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore
@@ -75,21 +83,21 @@ class Jobs:
         finally:
             places.release()
 
-    async def pid_of(self, run_id: int) -> int:
-        query = "SELECT pid FROM runs WHERE run_id = $1"
-        return int(await self._stage.database.fetchval(query, run_id))
-
     async def ended(self) -> None:
         """Return when no launcher is left."""
-        async with asyncio.timeout(DEADLINE):
-            while any(launcher.poll() is None for launcher in self._launchers):
-                await asyncio.sleep(0.02)
+        for launcher in self._launchers:
+            await asyncio.to_thread(launcher.wait, DEADLINE)
         self._launchers.clear()
 
     async def kill_launchers(self) -> None:
         for launcher in self._launchers:
             launcher.kill()  # Popen does not signal what it has reaped
         await self.ended()
+
+
+def _is_command(pid: int) -> bool:
+    # Until then it is a launcher's child at its barrier, or a shell.
+    return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
 
 
 class End:

@@ -92,6 +92,7 @@ async def closed_loop(
     async with connected(port, connections, load.answered) as opened:
         for connection in opened:
             load.send(connection)
+        # The two lengths of time that are measured over; nothing is waited for.
         await asyncio.sleep(warm)
         began, before = perf_counter(), load.accepted
         await asyncio.sleep(seconds)
@@ -154,31 +155,36 @@ async def open_loop(
 
     Who finds all connections busy has waited from when it was due.
     """
-    load = _OpenLoop()
+    load = _OpenLoop(connections)
     source = cycle(wanted)
     async with connected(port, connections, load.answered) as opened:
         load.free.extend(opened)
         async for number in ticks(rate, seconds):
             for _ in range(number):
                 load.offer(next(source))
+        load.end()
         async with asyncio.timeout(DEADLINE):
-            while load.is_busy(connections):
-                await asyncio.sleep(0.01)
+            await load.idle.wait()
     if load.others:
         raise Failed(f"the gateway answered {sorted(load.others)}")
     return load.latencies
 
 
 class _OpenLoop:
-    def __init__(self) -> None:
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._ending = False
+        self.idle = asyncio.Event()
         self.free: deque[Connection] = deque()
         self._due_at: dict[Connection, float] = {}
         self._waiting: deque[tuple[float, bytes]] = deque()
         self.latencies: list[float] = []
         self.others: set[int] = set()
 
-    def is_busy(self, connections: int) -> bool:
-        return bool(self._waiting) or len(self.free) < connections
+    def end(self) -> None:
+        """Nothing more is offered: `idle` is set with the last answer."""
+        self._ending = True
+        self._look_whether_idle()
 
     def offer(self, request: bytes) -> None:
         if self.free:
@@ -194,6 +200,11 @@ class _OpenLoop:
             self._send(connection, *self._waiting.popleft())
         else:
             self.free.append(connection)
+            self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        if self._ending and len(self.free) == self._connections:
+            self.idle.set()
 
     def _send(self, connection: Connection, due_at: float, request: bytes) -> None:
         self._due_at[connection] = due_at

@@ -10,11 +10,9 @@ from time import perf_counter
 from tests.benchmarks import load
 from tests.benchmarks.commits import Commits, watched
 from tests.benchmarks.jobs import End
+from tests.benchmarks.pace import REST
 from tests.benchmarks.programs import Failed
 from tests.benchmarks.stage import Stage
-
-# Seconds. The launcher of the run before is then at its end, too; Celery gets as much.
-_REST = 0.05
 
 
 @dataclass(slots=True)
@@ -44,7 +42,7 @@ class OneByOne:
                 "SELECT pid FROM runs WHERE run_id = $1", run_id
             )
             end = None if pid is None else End(pid)
-            await asyncio.sleep(_REST)
+            await asyncio.sleep(REST)
             sent_at, answer = self._caller.send(request)
             answer.add_done_callback(partial(taken.add_accepted, sent_at))
             if end is not None:

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.profile [--seconds N] [--top N] [--only gateway|backlog|stops]
 
-Prints, for each, the functions that were running most of the time (own), and those that had the
-most below them (with callees); shares of the time in which the process did anything at all.
+Prints, for each, the parts of its work, the functions that were running most of the time (own),
+and those that had the most below them (with callees): shares of the time in which it did anything.
 """
 
 import argparse
@@ -21,13 +21,30 @@ import uvloop
 from tests.benchmarks import load
 from tests.benchmarks.jobs import Jobs
 from tests.benchmarks.peers.environment import environment
-from tests.benchmarks.programs import Served
+from tests.benchmarks.programs import Served, cpu_seconds
 from tests.benchmarks.stage import Stage, stage
 from tests.support.services import provide
 
 _RATE = 200  # samples per second; more would slow down what is looked at
 _PROJECT = Path(__file__).parents[2]
 _PLACE = re.compile(rf"\((?:{re.escape(str(_PROJECT))}/|\S*/site-packages/|\S*/lib/python[\d.]+/)")
+# What a sample is counted as, by the innermost of its functions that is named here.
+_PARTS = {
+    "log lines": ("log_response", "BoundLoggerBase._proxy_to_logger", "_Lines.flush"),
+    "publish and confirm": ("CommandPublisher.publish", "JoinedFrames._write"),
+    "token, limit and run": ("Gate.admit", "Together._work_off"),
+    "validate, answer": ("CancelHandler.handle",),
+    "HTTP (aiohttp)": ("RequestHandler.start", "Connection.data_received", "Connection.__call__"),
+    "read frames (aiormq)": ("Connection.__reader", "Channel._reader"),
+    "write frames (aiormq)": ("Connection.__writer", "Consumer._acknowledge"),
+    "read commands": ("Settler._read",),
+    "decide": ("Canceler.begin", "Canceler.cancel"),
+    "stop and proof": ("Stops._stop",),
+    "record": ("Stops._record",),
+    "reports of launchers": ("LauncherApi._complete", "LauncherApi._launch"),
+    "lost launchers": ("Losses._watch_launcher",),
+    "take and settle": ("Consumer._take", "Consumer._begin_arrived", "Consumer._handle"),
+}
 _BACKLOG = 15_000
 _TREES = 300
 
@@ -53,18 +70,19 @@ class Profile:
             stderr=asyncio.subprocess.DEVNULL,
         )
         await asyncio.sleep(0.5)  # until it samples
-        began, before, others = loop.time(), _cpu_seconds(program.pid), _cpu_by_name()
+        began, before, others = loop.time(), cpu_seconds(program.pid), _cpu_by_name()
         try:
             yield
         finally:
             self._elapsed = loop.time() - began
-            self._cpu = _cpu_seconds(program.pid) - before
+            self._cpu = cpu_seconds(program.pid) - before
             self._others = _cpu_by_name() - others
             spy.send_signal(signal.SIGINT)
             await spy.wait()
 
     def show(self, top: int, work: int) -> None:
         """`work` is how many commands went through meanwhile."""
+        parts: Counter[str] = Counter()
         own: Counter[str] = Counter()
         below: Counter[str] = Counter()
         total = 0
@@ -75,6 +93,7 @@ class Profile:
                 continue  # a glance at a process that was just changing its stack
             samples = int(count)
             total += samples
+            parts[_part_of(frames)] += samples
             own[frames[-1]] += samples
             for frame in set(frames):
                 below[frame] += samples
@@ -85,10 +104,19 @@ class Profile:
             f"{name} {cpu / self._elapsed:.0f} %" for name, cpu in self._others.most_common(6)
         ]
         print(f"  all that ran meanwhile: {', '.join(shares)}")
-        for heading, counted in (("own", own), ("with callees", below)):
+        for heading, counted in (("parts", parts), ("own", own), ("with callees", below)):
             print(f"  {heading}")
-            for name, samples in counted.most_common(top):
+            for name, samples in counted.most_common(None if counted is parts else top):
                 print(f"  {100 * samples / max(total, 1):5.1f} %  {name}")
+
+
+def _part_of(frames: list[str]) -> str:
+    names = [frame.partition(" (")[0] for frame in frames]
+    for name in reversed(names):
+        for part, functions in _PARTS.items():
+            if name in functions:
+                return part
+    return "HTTP (aiohttp)" if any("aiohttp" in frame for frame in frames) else "event loop"
 
 
 def _shown(frame: str) -> str:
@@ -103,13 +131,8 @@ def _cpu_by_name() -> Counter[str]:
         if entry.name.isdigit():
             with suppress(FileNotFoundError, ProcessLookupError):
                 name = Path(entry.path, "comm").read_text().partition(":")[0].strip()
-                taken[name] += round(100 * _cpu_seconds(int(entry.name)))
+                taken[name] += round(100 * cpu_seconds(int(entry.name)))
     return taken
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def gateway(at: Stage, options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 DEADLINE = 120.0
 """Seconds after which the bench gives up on anything."""
 _LOOK_AGAIN = 0.02
+_REST = 0.3
 
 
 class Failed(Exception):
@@ -70,6 +71,14 @@ class Served:
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
+    async def at_rest(self) -> None:
+        """Return when it has nothing more to do: it took no processor for a while."""
+        async with asyncio.timeout(DEADLINE):
+            before = -1.0
+            while (now := cpu_seconds(self.pid)) > before:
+                before = now
+                await asyncio.sleep(_REST)
+
     async def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
         """End it; what does not obey is killed."""
         if self.process.returncode is None:
@@ -81,6 +90,12 @@ class Served:
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that `pid` has had so far (proc(5), fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def seconds_of(event: Mapping[str, Any]) -> float:

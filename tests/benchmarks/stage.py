@@ -18,7 +18,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from gateway.access import Role, Scope, new_token, token_hash
-from shared import queries
+from shared import request_queries
 from shared.commands import CANCEL_TYPE
 from shared.database import connected
 from shared.migrate import migrate
@@ -119,7 +119,7 @@ class Stage:
     async def token(self) -> str:
         token = new_token()
         await self.database.execute(
-            queries.ADD_TOKEN,
+            request_queries.ADD_TOKEN,
             token_hash(token),
             "bench",
             Role.CONTRIBUTOR,

@@ -1,4 +1,4 @@
-"""The raw steps of a cancel, each alone and with nothing around it."""
+"""The raw steps of a cancel, each alone, after the rest that a cancel has before it."""
 
 import asyncio
 import os
@@ -15,6 +15,7 @@ import aio_pika
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 
 from tests.benchmarks.commits import watched
+from tests.benchmarks.pace import REST
 from tests.benchmarks.stage import Stage
 from tests.support.rows import RUNNING, insert_run
 from worker.stop.cgroup import Cgroup, path_of
@@ -29,8 +30,6 @@ _END = """
     UPDATE runs SET status = 'canceled', finished_at = now()
      WHERE run_id = $1 AND status = 'canceling'
 """
-# The kernel holds back what it says of a cgroup that changed within the last 10 ms.
-_SETTLE = 0.02  # seconds
 
 
 class Steps:
@@ -45,6 +44,7 @@ class Steps:
         self._delivered: asyncio.Future[float]
 
     async def confirm(self) -> float:
+        await asyncio.sleep(REST)
         began = perf_counter()
         await self._publish()
         return (perf_counter() - began) * 1000
@@ -52,6 +52,7 @@ class Steps:
     async def deliver(self) -> float:
         """From the publish, whose confirm nobody waits for here, to the consumer."""
         self._delivered = asyncio.get_running_loop().create_future()
+        await asyncio.sleep(REST)
         began = perf_counter()
         publishing = asyncio.create_task(self._publish())
         taken = (await self._delivered - began) * 1000
@@ -72,7 +73,8 @@ class Steps:
             ["/bin/sleep", "1000"],
             preexec_fn=lambda: cgroup.add(os.getpid()),
         )
-        sleep(_SETTLE)
+        # Also since the kernel holds back what it says of a cgroup that has just changed.
+        sleep(REST)
         with select.epoll() as poll:
             fd = cgroup.watch(poll)
             began = perf_counter()
@@ -96,6 +98,7 @@ class Steps:
         ):
             for query in (_BEGIN, _END):  # prepared and cached, as anybody's are after a while
                 await connection.execute(query, 0)
+            await asyncio.sleep(REST)
             began = perf_counter()
             await connection.execute(_BEGIN, run_id)
             await connection.execute(_END, run_id)

@@ -3,13 +3,16 @@
 import asyncio
 import sys
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 from tests.benchmarks import raw
 from tests.benchmarks.peers.environment import FASTSTREAM, Environment
 from tests.benchmarks.programs import Failed, seconds_of
 from tests.benchmarks.results import Bar, Results, compared
 from tests.benchmarks.stage import Stage
+
+# Seconds that the broker may take to count what was acknowledged.
+_SETTLE = 5.0
 
 CONSUME = Path(raw.__file__).with_name("consume.py")
 
@@ -70,7 +73,7 @@ class Backlog:
         await self._stage.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
         seconds = time() - began
         await worker.stop()
-        await self._require_done(runs)
+        await self._require_done(runs, "the worker")
         return runs / seconds
 
     async def _script(self, python: str, path: Path, *mode: str) -> float:
@@ -78,7 +81,7 @@ class Backlog:
         queue = self._stage.topology.cancel
         result = await self._stage.script(python, path, queue, self._runs, *mode)
         if mode != ("ack",):
-            await self._require_done(self._runs)
+            await self._require_done(self._runs, path.name)
         return float(self._runs / result["seconds"])
 
     async def _fill(self, runs: int) -> int:
@@ -88,13 +91,20 @@ class Backlog:
         await self._stage.publish(run_ids)
         return run_ids[-1]
 
-    async def _require_done(self, runs: int) -> None:
+    async def _require_done(self, runs: int, who: str) -> None:
+        done = await self._stage.database.fetchval(
+            "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
+        )
+        end = monotonic() + _SETTLE
+        # The broker tells nobody when a queue has become empty; this is not timed.
+        while (left := await self._left()) and monotonic() < end:
+            await asyncio.sleep(0.05)
+        if done != runs or left:
+            raise Failed(f"{who} carried out {done} of {runs} commands, {left} are in the queue")
+
+    async def _left(self) -> int:
         async with asyncio.timeout(10):
             queue = await self._stage.channel.declare_queue(
                 self._stage.topology.cancel, passive=True
             )
-        done = await self._stage.database.fetchval(
-            "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
-        )
-        if done != runs or queue.declaration_result.message_count:
-            raise Failed(f"{done} of {runs} commands were carried out")
+        return queue.declaration_result.message_count or 0

@@ -107,7 +107,6 @@ class Crowd:
         query = "SELECT array_agg(run_id) FROM runs WHERE status = 'running'"
         run_ids = await self._stage.database.fetchval(query)
         assert len(run_ids) == size
-        await asyncio.sleep(1)  # until all launchers wait for their commands
         began = perf_counter()
         await self._stage.publish(run_ids)
         await self._stage.until(_IS_OVER)
@@ -145,7 +144,8 @@ class Crowd:
         await load.all_of(self._stage.port, wanted, _CONNECTIONS)
         query = "SELECT count(*) = $1 FROM runs WHERE status = 'canceling'"
         await self._stage.until(query, len(run_ids))
-        await asyncio.sleep(1)
+        await self._stage.gateway.at_rest()
+        await self._stage.worker.at_rest()
         self._memory["gateway"].append(self._stage.gateway.pss_mb())
         self._memory["worker"].append(self._stage.worker.pss_mb())
 

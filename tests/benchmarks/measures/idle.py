@@ -1,14 +1,11 @@
 """What gateway and worker weigh while nothing happens."""
 
-import asyncio
-
 from tests.benchmarks import load
 from tests.benchmarks.results import Bar, Results, compared
 from tests.benchmarks.stage import Stage
 
 _REQUESTS = 200
 """Served before: what is imported or cached late is there by then."""
-_SETTLE = 1.0  # seconds
 
 
 class Idle:
@@ -26,7 +23,8 @@ class Idle:
             async with load.Caller(self._stage.port).ready() as caller:
                 for request in wanted:
                     await caller.send(request)[1]
-            await asyncio.sleep(_SETTLE)
+            await self._stage.gateway.at_rest()
+            await self._stage.worker.at_rest()
             gateway.append(self._stage.gateway.pss_mb())
             worker.append(self._stage.worker.pss_mb())
             await self._stage.gateway.stop()

@@ -18,7 +18,7 @@ from worker.letter_store import Filter
 COMMAND = Path(raw.__file__).with_name("list_letters.py")
 
 _LETTERS = 100_000
-_REPLAYED = 5_000
+_REPLAYED = 20_000
 """Of them, in each round: those that are dead for one reason."""
 _PAGE = 100
 _IN_FLIGHT = 64

@@ -19,6 +19,7 @@ from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 
 _PREFETCH = 1000
 _POOL = 10
+_LEAVE = 10.0
 
 _CANCEL = """
     UPDATE runs SET status = 'canceled', finished_at = clock_timestamp()
@@ -36,7 +37,11 @@ _RECORD = """
 async def main(queue: str, count: int) -> float:
     pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=_POOL, max_size=_POOL)
     broker = RabbitBroker(
-        os.environ["AMQP_URL"], default_channel=Channel(prefetch_count=_PREFETCH), logger=None
+        os.environ["AMQP_URL"],
+        default_channel=Channel(prefetch_count=_PREFETCH),
+        logger=None,
+        # What `stop` waits for: the last acknowledgements.
+        graceful_timeout=_LEAVE,
     )
     done = asyncio.Event()
     left = count
@@ -63,7 +68,6 @@ async def main(queue: str, count: int) -> float:
     await broker.start()
     await done.wait()
     seconds = perf_counter() - began
-    await asyncio.sleep(0.1)  # for the last acknowledgement
     await broker.stop()
     await pool.close()
     return seconds
