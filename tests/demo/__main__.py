@@ -11,6 +11,7 @@ from tests.demo.programs import StageFailed
 from tests.demo.screen import Screen
 from tests.demo.show import demo
 from tests.demo.up import up
+from tests.support.compose import ComposeFailed
 from tests.support.services import ServicesUnavailable
 
 _SERVICE_TROUBLE = (
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
         return UNAVAILABLE
     try:
         return show(Screen())
-    except (ServicesUnavailable, StageFailed, *_SERVICE_TROUBLE) as error:
+    except (ServicesUnavailable, StageFailed, ComposeFailed, *_SERVICE_TROUBLE) as error:
         print(f"demo: {error or type(error).__name__}", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from tests.demo.account import BUILD
 from tests.demo.facts import Facts
 from tests.demo.http import Answer
 from tests.demo.screen import Screen
-from tests.demo.stage import DEADLINE, Stage
+from tests.demo.stage import DEADLINE, PROOFS, Stage
 from tests.demo.timeline import Json, Moment
 from tests.support.launched import Launched
 from tests.support.processes import KILLED_BY, alive
@@ -19,7 +19,6 @@ from tests.support.processes import KILLED_BY, alive
 GRACE = 2.0
 STUBBORN = 2
 REASON = "superseded by a newer commit"
-_PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 # What two clock readings of one moment may differ by, seconds.
 _TOLERANCE = 0.02
 
@@ -130,7 +129,7 @@ async def _show_timeline(
 def _check_record(facts: Facts, run: Json, cancellation: Json, exit_code: int) -> None:
     evidence: dict[str, Any] = cancellation["evidence"]
     facts.equal("row in Postgres: canceled", run["status"], "canceled")
-    proof = _PROOFS[run["containment"]]
+    proof = PROOFS[run["containment"]]
     facts.equal(f"with proof: {proof}", (evidence["ended"], evidence["proof"]), ("killed", proof))
     if run["cgroup"]:
         facts.check("the cgroup was removed", not Path(run["cgroup"]).exists())

@@ -1,6 +1,7 @@
 """How the demo looks: sections, facts, quoted commands and output. 80 columns are enough."""
 
 import sys
+from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
 from itertools import chain, repeat
 from textwrap import wrap
@@ -40,6 +41,15 @@ class Screen:
     def line(self, text: str = "", style: str = "") -> None:
         """A line that is meant to be copied: never folded."""
         self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def to_paste(self, blocks: Mapping[str, Iterable[str]]) -> None:
+        """Commands for other terminals, under what they are for."""
+        for title, commands in blocks.items():
+            self.line()
+            self.line(f"# {title}", style="bold")
+            for command in commands:
+                self.line(command)
+        self.line()
 
     def rows(self, head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> None:
         """A table: a number, what it is about, and a dim remark."""

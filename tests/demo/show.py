@@ -5,11 +5,14 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from tests.demo import scene_build, scenes
+from tests.demo import scene_build, scene_container, scenes
+from tests.demo.deployment import deployed
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
 from tests.demo.stage import Stage
-from tests.support.services import Sandbox, provide
+from tests.support.compose import ComposeFailed
+from tests.support.services import Sandbox
+from tests.support.services.signals import terminated_as_exit
 
 Scene = Callable[[Stage, Screen, Facts], Awaitable[None]]
 
@@ -19,16 +22,19 @@ SCENES: tuple[Scene, ...] = (
     scenes.queued,
     scenes.repeat,
     scenes.direct,
+    scene_container.play,
 )
+
+_BROKEN_OFF = (AssertionError, ComposeFailed, LookupError, TypeError, ValueError, TimeoutError)
 
 
 def demo(screen: Screen) -> int:
     """The exit code: 0, or 1 if a fact failed. Raises ServicesUnavailable and StageFailed."""
     screen.section("0  Services, gateway and worker")
     began = time.monotonic()
-    with provide(screen.note) as services, Sandbox() as sandbox:
-        screen.good("PostgreSQL and RabbitMQ", _ms_since(began))
-        return asyncio.run(_play_all(Stage(services, sandbox), screen))
+    with terminated_as_exit(), deployed(screen) as deployment, Sandbox() as sandbox:
+        screen.good(deployment.what, _ms_since(began))
+        return asyncio.run(_play_all(Stage(deployment, sandbox), screen))
 
 
 async def _play_all(stage: Stage, screen: Screen) -> int:
@@ -51,14 +57,16 @@ async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> Non
     """A scene that breaks off is a failed fact; the next ones are played all the same."""
     try:
         await scene(stage, screen, facts)
-    except (AssertionError, LookupError, TypeError, ValueError, TimeoutError) as error:
+    except _BROKEN_OFF as error:
         facts.missed(f"the scene broke off: {type(error).__name__} {error}")
 
 
 async def _install(stage: Stage, screen: Screen) -> None:
     """What a user does once. Raises StageFailed."""
     programs = stage.programs
-    await _step(screen, "cancel-worker migrate", partial(programs.run, "cancel-worker", "migrate"))
+    if stage.stack is None:  # else the service `migrate` has done it
+        migrate = partial(programs.run, "cancel-worker", "migrate")
+        await _step(screen, "cancel-worker migrate", migrate)
 
     async def create_token() -> None:
         stage.token = await programs.run(
@@ -69,10 +77,10 @@ async def _install(stage: Stage, screen: Screen) -> None:
 
 
 async def _start(stage: Stage, screen: Screen) -> None:
-    await asyncio.gather(
-        _step(screen, "cancel-gateway serve --port 0", stage.serve_gateway),
-        _step(screen, "cancel-worker serve", stage.serve_worker),
-    )
+    steps = [_step(screen, "cancel-worker serve", stage.serve_worker)]
+    if stage.stack is None:
+        steps.append(_step(screen, "cancel-gateway serve --port 0", stage.serve_gateway))
+    await asyncio.gather(*steps)
 
 
 async def _step(screen: Screen, command: str, step: Callable[[], Awaitable[object]]) -> None:

@@ -18,19 +18,22 @@ from shared import queries
 from shared.topology import RETRY_DELAYS, Topology
 from tests.demo import http
 from tests.demo.account import PUBLIC_PATH, Account, choose
+from tests.demo.deployment import Deployment
 from tests.demo.programs import Programs, environment_for
 from tests.demo.timeline import Json
 from tests.support.launched import Launched
 from tests.support.processes import alive
-from tests.support.services import Sandbox, Services, guard
+from tests.support.services import Sandbox, guard
 
 DEADLINE = 20.0
+PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 _LOOK_AGAIN = 0.001
 
 
 class Stage:
-    def __init__(self, services: Services, sandbox: Sandbox) -> None:
-        self.services = services
+    def __init__(self, deployment: Deployment, sandbox: Sandbox) -> None:
+        self.services = services = deployment.services
+        self.stack = deployment.stack
         # Services that others use as well: our own names, and no run id that may be taken.
         self.is_shared = services.origin == "environment"
         prefix = f"demo-{uuid4().hex[:8]}." if self.is_shared else ""
@@ -40,15 +43,14 @@ class Stage:
         self.mark = f"demo-mark-{uuid4().hex}"
         self.directory = sandbox.path
         self.job_directory = sandbox.path / "job"
-        self.programs = Programs(
-            environment_for(
-                services, sandbox, CANCEL_TOPOLOGY_PREFIX=prefix, CANCEL_HOST_NAME=self.host
-            )
-        )
+        names = {"CANCEL_TOPOLOGY_PREFIX": prefix, "CANCEL_HOST_NAME": self.host}
+        settings = {**names, **deployment.settings}
+        self.programs = Programs(environment_for(services, sandbox, **settings))
         self.account: Account
         self.http: aiohttp.ClientSession
         self.database: asyncpg.Pool[asyncpg.Record]
-        self.url = self.token = ""
+        self.url = deployment.url
+        self.token = ""
         self.cgroups: Path | None = None
         self._processes: list[asyncio.subprocess.Process] = []
 

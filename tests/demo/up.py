@@ -7,6 +7,7 @@ import time
 from shlex import quote
 
 from shared.topology import Topology
+from tests.demo import compose_up
 from tests.demo.programs import BIN, Programs, StageFailed, environment_for
 from tests.demo.screen import Screen
 from tests.support.services import Sandbox, Services, provide
@@ -33,7 +34,9 @@ EOF"""
 
 
 def up(screen: Screen) -> int:
-    """Serve until Ctrl-C. Raises ServicesUnavailable and StageFailed."""
+    """Serve until Ctrl-C. Raises ServicesUnavailable, StageFailed and ComposeFailed."""
+    if compose_up.applies(screen):
+        return compose_up.up(screen)
     with provide(screen.note) as services, Sandbox() as sandbox:
         return asyncio.run(_serve(services, sandbox, screen))
 
@@ -114,10 +117,5 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
     screen.good(f"the API, to read and to try: {url}/api/v1/docs")
-    for title, commands in blocks.items():
-        screen.line()
-        screen.line(f"# {title}", style="bold")
-        for command in commands:
-            screen.line(command)
-    screen.line()
+    screen.to_paste(blocks)
     screen.line("Ctrl-C ends all of this.", style="dim")

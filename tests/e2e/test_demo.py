@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from shared.topology import RETRY_DELAYS, Topology
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
 from tests.demo.show import sum_up
+from tests.support.compose import has_engine, left_of, missing_images
 from tests.support.services import Services
 
 PROJECT = Path(__file__).parents[2]
@@ -60,6 +62,25 @@ async def test_every_fact_holds_and_nothing_is_left(
     assert "✗" not in output
     assert "facts hold" in output
     assert_nothing_left(directory)
+
+
+@pytest.mark.skipif(not has_engine(), reason="no Docker engine with compose and buildx here")
+@pytest.mark.timeout(600)
+async def test_where_docker_is_it_plays_on_all_of_compose_yaml(
+    environment: dict[str, str], directory: Path
+) -> None:
+    if missing := missing_images():
+        pytest.skip(f"Docker runs, but cannot pull {', '.join(missing)}")
+    given = ("DATABASE_URL", "AMQP_URL", "CANCEL_TOPOLOGY_PREFIX", "SERVICES")
+    own = {name: value for name, value in environment.items() if name not in given}
+    async with demo(own) as process:
+        code, output, errors = await ended(process, deadline=500)
+
+    assert code == 0, output + errors
+    assert "row in Postgres: canceled, on runner-1" in output
+    assert_nothing_left(directory)
+    [project] = re.findall(r"--project-name (\S+)", output)
+    assert await asyncio.to_thread(left_of, project) == []
 
 
 async def test_interrupted_in_the_grace_period_it_leaves_nothing(
@@ -164,8 +185,10 @@ async def both_running(database_url: str) -> None:
     await connection.close()
 
 
-async def ended(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    async with asyncio.timeout(DEADLINE):
+async def ended(
+    process: asyncio.subprocess.Process, deadline: float = DEADLINE
+) -> tuple[int, str, str]:
+    async with asyncio.timeout(deadline):
         output, errors = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
