@@ -1,6 +1,7 @@
 """Every test gets a database of its own, copied from a migrated template, and its own queues."""
 
 import fcntl
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,18 @@ from shared.settings import DatabaseSettings
 from tests.support.commit_proxy import CommitProxy
 from tests.support.services import Services, provide
 from tests.support.system import System
+
+
+def pytest_configure() -> None:
+    """Have programs under test started as from a terminal, where SIGINT and SIGQUIT end them.
+
+    A shell without job control has both ignored in what it starts in the background, and that is
+    inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

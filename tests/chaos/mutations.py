@@ -45,13 +45,17 @@ MUTATIONS: Final = (
         (
             Edit(
                 "worker/consumer.py",
-                "        await self._settler.settle(delivery.message)\n"
-                "        await self._acknowledge([delivery])\n",
-                "        await self._acknowledge([delivery])\n"
-                "        await self._settler.settle(delivery.message)\n",
+                "            works = await self._settler.begin(",
+                "            await self._acknowledge_all(batch)\n"
+                "            works = await self._settler.begin(",
             ),
-            # None together, which would be apart from this.
-            Edit("worker/consumer.py", "_LEAST = 8\n", "_LEAST = 10**9\n"),
+            Edit(
+                "worker/consumer.py",
+                "            await self._acknowledge_all([delivery for delivery, work in pairs "
+                "if work is None])\n",
+                "",
+            ),
+            Edit("worker/consumer.py", "        await self._acknowledge([delivery])\n", ""),
         ),
         ("worker_killed",),
     ),
@@ -91,10 +95,10 @@ MUTATIONS: Final = (
         "programs",
         (
             Edit(
-                "shared/queries.py",
-                " WHERE run_id = $1 AND status = 'running'\n"
-                "       AND boot_id = $5 AND launcher_pid",
-                " WHERE run_id = $1\n       AND boot_id = $5 AND launcher_pid",
+                "shared/batch_queries.py",
+                "         WHERE r.run_id = own.run_id AND r.status = 'running'\n"
+                "        RETURNING r.run_id, r.status",
+                "         WHERE r.run_id = own.run_id\n        RETURNING r.run_id, r.status",
             ),
         ),
         ("worker_killed",),
@@ -102,11 +106,7 @@ MUTATIONS: Final = (
     Mutation(
         "not_mandatory",
         "P1 P2",
-        (
-            Edit(
-                "shared/broker.py", "routing_key, mandatory=True)", "routing_key, mandatory=False)"
-            ),
-        ),
+        (Edit("shared/confirms.py", "mandatory=True)", "mandatory=False)"),),
         ("binding_removed",),
     ),
     Mutation(
@@ -143,7 +143,11 @@ MUTATIONS: Final = (
 
 
 def main(names: Sequence[str]) -> int:
-    """0 if every mutation was found out, else 1."""
+    """0 if every mutation was found out, 1 if not, 2 if there is none of that name."""
+    if unknown := set(names) - {mutation.name for mutation in MUTATIONS}:
+        known = ", ".join(mutation.name for mutation in MUTATIONS)
+        print(f"no such mutation: {', '.join(sorted(unknown))}; there are {known}", file=sys.stderr)
+        return 2
     chosen = [mutation for mutation in MUTATIONS if not names or mutation.name in names]
     results = [_is_found_out(mutation) for mutation in chosen]
     found = results.count(True)

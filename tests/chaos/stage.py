@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 
 from gateway.access import Role, Scope, new_token, token_hash
-from shared import queries
+from shared import request_queries
 from shared.database import connected
 from shared.migrate import migrate
 from shared.settings import DatabaseSettings
@@ -66,7 +66,7 @@ class Stage:
         connection = await asyncpg.connect(url)
         hashed, many = token_hash(self.token), 1_000_000
         await connection.execute(
-            queries.ADD_TOKEN, hashed, "chaos", Role.ADMIN, list(Scope), many, many, None
+            request_queries.ADD_TOKEN, hashed, "chaos", Role.ADMIN, list(Scope), many, many, None
         )
         await connection.close()
 

@@ -15,19 +15,23 @@ import jsonschema_rs
 import pytest
 import pytest_asyncio
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from prometheus_client import CollectorRegistry
 
 from gateway.admission import API
 from gateway.app import build
+from gateway.metrics import GatewayMetrics
 from gateway.waiting import TerminalWatch
 from shared.broker import Publisher
 from shared.commands import BIGINT_MAX
 from shared.database import connected
 from shared.settings import GatewaySettings
+from shared.tracing import NO_TRACER
 from tests.support.api import Api
+from tests.support.records import Json
 from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, STOPPED, insert_run
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import Json, System
+from tests.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -166,8 +170,10 @@ async def test_the_document_is_valid_openapi(document: Json) -> None:
 
 async def test_the_document_names_exactly_the_routes(system: System, document: Json) -> None:
     settings = GatewaySettings.model_validate(system.environment)
-    async with connected(settings) as database:
-        app = build(settings, database, Publisher(settings, "test"), TerminalWatch(database))
+    async with connected(settings) as database, asyncio.TaskGroup() as tasks:
+        publisher, watch = Publisher(settings, "test"), TerminalWatch(database)
+        metrics = GatewayMetrics(CollectorRegistry())
+        app = build(settings, database, publisher, watch, tasks, metrics, NO_TRACER)
     routes = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()

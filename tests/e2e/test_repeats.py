@@ -29,9 +29,10 @@ async def test_duplicates_during_the_stop_make_one_stop(system: System) -> None:
 
 async def test_a_duplicate_after_the_stop_changes_nothing(system: System) -> None:
     worker = await system.worker()
-    await system.launch_bad_child(1, "obeys")
+    launcher, _ = await system.launch_bad_child(1, "obeys")
     command_id = await system.publish(1)
     await system.outcome_of(command_id)
+    await launcher.exit_code()  # noted with the run
     before = await system.cancellations(1), await system.run(1)
 
     await system.publish(1, command_id=command_id)

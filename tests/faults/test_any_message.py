@@ -99,7 +99,8 @@ async def _until_settled(system: System, worker: Program, messages: list[AnyMess
         all_settled = len(buried) + names["command_settled"] == len(messages)
         if all_settled and kept == letters and not await _left(system):
             return
-        assert monotonic() < end, f"{names}, {kept} kept, {await _left(system)} left"
+        lost = [event for event in worker.events if event["event"] == "rabbitmq_disconnected"]
+        assert monotonic() < end, f"{names}, {kept} kept, {await _left(system)} left, {lost}"
         await asyncio.sleep(0.05)
 
 

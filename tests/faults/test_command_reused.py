@@ -1,15 +1,20 @@
 """One command id for two runs, decided at the very same moment."""
 
-import asyncio
 from uuid import uuid4
 
+import pytest
+
+from tests.support.launching import blocked_in_database
+from tests.support.processes import alive
 from tests.support.system import System
 
 
-async def test_decided_at_once_one_run_is_canceled_and_the_other_left_alone(
+async def test_of_two_workers_at_once_one_cancels_and_the_other_leaves_its_run_alone(
     system: System,
 ) -> None:
-    await system.worker()
+    # Each gets one of the two commands: a worker alone would decide one after the other.
+    for host in ("north", "south"):
+        await system.worker(f"{system.host}-{host}")
     await system.add_run(1)
     await system.add_run(2)
     command_id = str(uuid4())
@@ -19,7 +24,7 @@ async def test_decided_at_once_one_run_is_canceled_and_the_other_left_alone(
         await connection.execute("LOCK TABLE cancellations IN SHARE ROW EXCLUSIVE MODE")
         await system.publish(1, command_id=command_id)
         await system.publish(2, command_id=command_id)
-        await both_wait(system)
+        await blocked_in_database(system, statements=2)
     letter = await system.dead_letter()
 
     assert letter.headers["x-reason"] == "command_reused"
@@ -30,15 +35,32 @@ async def test_decided_at_once_one_run_is_canceled_and_the_other_left_alone(
     assert await system.cancellations(other) == []
 
 
-async def both_wait(system: System) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            waiting = await system.database.fetchval(
-                """
-                SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'
-                """
-            )
-            if waiting == 2:
-                return
-            await asyncio.sleep(0.01)
+@pytest.mark.parametrize("status", ["queued", "running", "canceling"])
+async def test_recorded_for_another_run_in_that_moment_it_leaves_this_one_alone(
+    system: System, status: str
+) -> None:
+    await system.worker()
+    await system.add_run(2)
+    command_id = str(uuid4())
+    if status == "queued":
+        await system.add_run(1)
+    else:
+        _, mark = await system.launch_bad_child(1, "ignores_term")
+    if status == "canceling":
+        await system.publish(1, grace_seconds=600)
+        await system.status_becomes(1, "canceling")
+
+    async with system.database.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "INSERT INTO cancellations (command_id, run_id, via, force, outcome, finished_at)"
+            " VALUES ($1, 2, 'direct', false, 'no_op', now())",
+            command_id,
+        )
+        await system.publish(1, command_id=command_id, force=True)
+        await blocked_in_database(system)
+    letter = await system.dead_letter()
+
+    assert letter.headers["x-reason"] == "command_reused"
+    assert (await system.run(1))["status"] == status
+    assert status == "queued" or alive(mark)
+    assert (await system.outcome_of(command_id))["run_id"] == 2

@@ -24,14 +24,6 @@ AWAY = float(os.environ.get("TEST_AWAY_SECONDS", "2"))
 
 
 @pytest.fixture
-async def proxy(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.database_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
-
-
-@pytest.fixture
 async def command(system: System) -> AsyncIterator[Command]:
     command = Command(system)
     yield command
@@ -64,18 +56,18 @@ async def test_worker_killed_when_the_command_ends(
 
 @pytest.mark.timeout(60 + 2 * AWAY)
 async def test_postgres_silent_when_the_command_ends(
-    system: System, command: Command, proxy: TcpProxy
+    system: System, command: Command, postgres: TcpProxy
 ) -> None:
     worker = await system.program(
-        "worker", "serve", DATABASE_URL=proxy.proxied, CANCEL_DATABASE_TIMEOUT="1"
+        "worker", "serve", DATABASE_URL=postgres.proxied, CANCEL_DATABASE_TIMEOUT="1"
     )
     await worker.event("worker_ready")
     launched = await command.start()
 
-    proxy.stall()
+    postgres.stall()
     await command.ended_with(5)
     await keeps_trying(launched)
-    proxy.resume()
+    postgres.resume()
 
     assert await launched.exit_code() == 5
     run = await system.run(1)
@@ -83,16 +75,16 @@ async def test_postgres_silent_when_the_command_ends(
 
 
 async def test_postgres_connections_cut_when_the_command_ends(
-    system: System, command: Command, proxy: TcpProxy
+    system: System, command: Command, postgres: TcpProxy
 ) -> None:
-    worker = await system.program("worker", "serve", DATABASE_URL=proxy.proxied)
+    worker = await system.program("worker", "serve", DATABASE_URL=postgres.proxied)
     await worker.event("worker_ready")
     launched = await command.start()
 
     async with locked_run(system, 1):
         command.end_with(6)
         await blocked_in_database(system)
-        await proxy.cut()
+        await postgres.cut()
         await blocked_in_database(system)
 
     assert await launched.exit_code() == 6

@@ -1,28 +1,8 @@
 """The worker's connections go in the middle of a stop; the stop and its record do not."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from tests.support.processes import KILLED_BY, alive, until_gone
 from tests.support.proxy import TcpProxy
 from tests.support.system import System
-
-
-@pytest.fixture
-async def broker(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.amqp_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
-
-
-@pytest.fixture
-async def postgres(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.database_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
 
 
 async def test_broker_cut_in_the_grace_period_leaves_one_stop_and_one_outcome(

@@ -1,7 +1,6 @@
 """202 only after the broker's confirm; whatever else happens is 503, and passes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from time import monotonic
 
 import pytest
@@ -15,22 +14,6 @@ from tests.support.system import System
 async def api(system: System) -> Api:
     await system.add_run(1)
     return Api(await system.gateway(confirm_timeout=1), system.http, await system.token())
-
-
-@pytest.fixture
-async def broker(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.amqp_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
-
-
-@pytest.fixture
-async def postgres(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.database_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
 
 
 async def _gateway(system: System, **env: str) -> Api:

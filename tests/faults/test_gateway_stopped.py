@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 import aiohttp
-import pytest
 from yarl import URL
 
 from tests.support.api import Api
@@ -15,14 +14,6 @@ from tests.support.program import Program
 from tests.support.proxy import TcpProxy
 from tests.support.rows import RUNNING, insert_run
 from tests.support.system import System
-
-
-@pytest.fixture
-async def broker(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.amqp_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
 
 
 async def _gateway(system: System, **env: str) -> tuple[Program, Api]:
@@ -158,9 +149,7 @@ async def test_a_body_that_is_still_arriving_gets_the_whole_time(system: System)
     assert answer.headers["Connection"] == "close"
 
 
-async def test_a_silent_postgres_does_not_hold_it(system: System) -> None:
-    postgres = TcpProxy(system.database_url)
-    await postgres.listen()
+async def test_a_silent_postgres_does_not_hold_it(system: System, postgres: TcpProxy) -> None:
     program, api = await _gateway(
         system,
         DATABASE_URL=postgres.proxied,
@@ -183,4 +172,3 @@ async def test_a_silent_postgres_does_not_hold_it(system: System) -> None:
     assert monotonic() - start < 1 + 3 + 3 + 5
     with suppress(aiohttp.ClientError):
         assert (await waiting).status == 503
-    await postgres.close()

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from random import Random
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import aio_pika
-import pytest
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
@@ -21,30 +19,6 @@ from tests.support.system import System
 OURS: Final = 4500
 FOREIGN: Final = 500
 KILLS: Final = 10
-
-
-@pytest.fixture
-async def postgres(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.database_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
-
-
-@pytest.fixture
-async def broker(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.amqp_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
-
-
-@pytest.fixture
-async def commits(system: System) -> AsyncIterator[CommitProxy]:
-    proxy = CommitProxy(system.database_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
 
 
 async def test_each_letter_is_kept_once_however_often_the_keeper_is_killed_and_cut_off(

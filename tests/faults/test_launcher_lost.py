@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.support.processes import alive, until_gone
-from tests.support.system import Json, System
+from tests.support.records import Json
+from tests.support.system import System
 
 CONTAINMENTS = ("cgroup", "session")
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}

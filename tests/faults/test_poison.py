@@ -11,7 +11,8 @@ from yarl import URL
 
 from shared.commands import CANCEL_TYPE
 from tests.support.program import DEADLINE
-from tests.support.system import Json, System
+from tests.support.records import Json
+from tests.support.system import System
 
 LIMIT: Final = 20
 """Deliveries that are counted before a command is given up; the first one is not."""

@@ -1,7 +1,7 @@
 """Postgres away: commands wait, in the queue if it takes long, and all are carried out after it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -12,22 +12,6 @@ from tests.support.proxy import TcpProxy
 from tests.support.system import System
 
 COMMANDS: Final = 30
-
-
-@pytest.fixture
-async def postgres(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.database_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
-
-
-@pytest.fixture
-async def broker(system: System) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(system.amqp_url)
-    await proxy.listen()
-    yield proxy
-    await proxy.close()
 
 
 @pytest.mark.parametrize("how", [TcpProxy.refuse, TcpProxy.stall], ids=["refused", "stalled"])

@@ -45,6 +45,28 @@ async def test_a_short_stop_is_finished_first(system: System) -> None:
     assert len(await system.cancellations(1)) == 1
 
 
+async def test_a_stop_that_was_just_decided_on_is_finished_first(
+    system: System, postgres: TcpProxy
+) -> None:
+    worker = await system.worker(
+        env={"DATABASE_URL": postgres.proxied}, worker_shutdown_timeout=15, database_timeout=30
+    )
+    await system.add_run(2)
+    await system.outcome_of(await system.publish(2))  # the statement is prepared from now on
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+
+    postgres.stall_answers()
+    command_id = await system.publish(1, grace_seconds=2)
+    await system.status_becomes(1, "canceling")
+    stopped = asyncio.create_task(worker.stop())
+    await worker.event("worker_stopping")
+    postgres.resume()
+
+    assert await stopped == 0
+    await until_gone(mark, deadline=0)
+    assert (await system.outcome_of(command_id, deadline=0))["outcome"] == Outcome.CANCELED
+
+
 async def test_a_long_stop_goes_on_in_the_next_worker_to_the_same_deadline(
     system: System,
 ) -> None:

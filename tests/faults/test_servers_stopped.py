@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from gateway.access import Role, Scope, token_hash
-from shared import queries
+from shared import queries, request_queries
 from shared.database import connected
 from shared.migrate import migrate
 from shared.settings import DatabaseSettings
@@ -60,7 +60,14 @@ async def _prepare(url: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(queries.ADD_RUN, 1, None, "SIGTERM")
     await connection.execute(
-        queries.ADD_TOKEN, token_hash(TOKEN), "a", Role.ADMIN, list(Scope), 10**6, 10**6, None
+        request_queries.ADD_TOKEN,
+        token_hash(TOKEN),
+        "a",
+        Role.ADMIN,
+        list(Scope),
+        10**6,
+        10**6,
+        None,
     )
     await connection.close()
 

@@ -12,7 +12,8 @@ from tests.support.freezer import frozen, why_no_freezer
 from tests.support.powerless import WHILE
 from tests.support.processes import alive, until_gone
 from tests.support.program import Program
-from tests.support.system import Json, System
+from tests.support.records import Json
+from tests.support.system import System
 
 CONTAINMENTS = ("cgroup", "session")
 

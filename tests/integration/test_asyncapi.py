@@ -15,10 +15,10 @@ import pytest
 from pydantic import ValidationError
 
 from shared.commands import BIGINT_MAX, CANCEL_TYPE, CancelCommand
+from shared.states import DeadReason
 from shared.topology import CANCEL_KEY, RETRY_DELAYS
 from tests.support.published import DOCS, MESSAGES
 from worker.asyncapi import document
-from worker.deliveries import DeadReason
 
 Json = dict[str, Any]
 

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from tests.support.system import Json, System
+from tests.support.records import Json
+from tests.support.system import System
 
 
 async def get(system: System, url: str, path: str, token: str) -> tuple[int, Json]:

@@ -13,9 +13,10 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
+from tests.support.records import Json
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import Json, System
+from tests.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared import host_queries, queries
+from shared import batch_queries, host_queries, queries
 from tests.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
 from tests.support.services import Services
 from tests.support.shared_system import new_database
@@ -28,7 +28,18 @@ _CLAIM = (
     "session",
     None,
 )
-_COMPLETE = (1, 99, 4)
+_COMPLETE = ([1], [99], [4])
+_BOOT_ID = UUID(IDENTITY["boot_id"])
+_GONE = '{"proof": "cgroup_empty"}'
+
+
+def _asked(host: str) -> tuple[Any, ...]:
+    """Arguments of a command on run 1."""
+    return (
+        *([UUID(int=1)], [1], ["rest"], [None], [None], [None], [False], [None], [None]),
+        *(_GONE, host, 10.0),
+    )
+
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.
 TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -37,24 +48,43 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "begin stop": (queries.BEGIN_STOP, (1, 10.0)),
     "escalate": (queries.ESCALATE_STOP, (1,)),
     "record canceled": (queries.RECORD_CANCELED, (1,)),
-    "pass": (queries.COMPLETE_RUN, (*_COMPLETE, 0, UUID(IDENTITY["boot_id"]))),
-    "fail": (queries.COMPLETE_RUN, (*_COMPLETE, 3, UUID(IDENTITY["boot_id"]))),
+    "decide": (batch_queries.DECIDE, _asked("h1")),
+    "decide elsewhere": (batch_queries.DECIDE, _asked("h2")),
+    "record canceled with others": (batch_queries.RECORD_CANCELED, ([1], [_GONE])),
+    "pass": (batch_queries.COMPLETE, (*_COMPLETE, [0], _BOOT_ID)),
+    "fail": (batch_queries.COMPLETE, (*_COMPLETE, [3], _BOOT_ID)),
     "abandoned": (host_queries.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
     "rebooted": (host_queries.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
     "lost": (queries.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]))),
 }
 
-LEGAL = {
-    "queued": {"cancel queued": "canceled", "claim": "running"},
+# Of a run that is canceled, that and nothing else.
+_NOTES_THE_EXIT_CODE: dict[str, str | None] = {"pass": None, "fail": None}
+
+LEGAL: dict[str, dict[str, str | None]] = {
+    "queued": {
+        "cancel queued": "canceled",
+        "decide": "canceled",
+        "decide elsewhere": "canceled",
+        "claim": "running",
+    },
     "running": {
         "begin stop": "canceling",
+        "decide": "canceling",
         "pass": "pass",
         "fail": "fail",
         "lost": "error",
         "abandoned": "error",
         "rebooted": "error",
     },
-    "canceling": {"record canceled": "canceled", "escalate": "canceling", "abandoned": "error"},
+    "canceling": {
+        "record canceled": "canceled",
+        "record canceled with others": "canceled",
+        "escalate": "canceling",
+        "abandoned": "error",
+        **_NOTES_THE_EXIT_CODE,
+    },
+    "canceled": _NOTES_THE_EXIT_CODE,
 }
 
 
@@ -97,11 +127,13 @@ async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
     await _do(database, transition)
 
     after = await _run(database)
-    wanted = LEGAL.get(row["status"], {}).get(transition)
-    if wanted is None:
+    legal = LEGAL.get(row["status"], {})
+    if transition not in legal:
         assert after == before
-    else:
+    elif wanted := legal[transition]:
         assert after["status"] == wanted
+    else:
+        assert {**after, "exit_code": before["exit_code"]} == before
 
 
 @pytest.mark.parametrize(

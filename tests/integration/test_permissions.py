@@ -20,6 +20,7 @@ from shared.topology import CANCEL_KEY, Topology
 from tests.support.api import Api
 from tests.support.broker_users import WORK, Broker, broker_with_users, get, narrower, send
 from tests.support.program import Program
+from tests.support.published import broker_commands, permissions
 from tests.support.rows import RUNNING, insert_run
 from tests.support.services import ServerFailed, Services, ServicesUnavailable
 from tests.support.shared_system import new_database
@@ -227,6 +228,19 @@ async def test_a_publisher_can_see_how_long_a_queue_is(publisher: AbstractChanne
     queue = await publisher.declare_queue(NAMES.dead, passive=True)
 
     assert queue.declaration_result.message_count is not None
+
+
+async def test_what_operators_are_told_to_ask_the_broker_is_understood(
+    system: System, programs: Programs, broker: Broker
+) -> None:
+    # Not the user of the other tests: it is locked out.
+    broker.add_users({"somebody": permissions()["publisher"]})
+    for program, *words in broker_commands():
+        assert program == "rabbitmqctl"
+        arguments = ["somebody" if word == "publisher" else word for word in words]
+        if arguments[0] == "delete_queue":
+            await NAMES.declare_host(system.channel, arguments[1].removeprefix(NAMES.host("")))
+        broker.ctl(*arguments)
 
 
 NARROW: Final = Topology("narrow.")

@@ -101,9 +101,12 @@ async def test_a_pid_that_left_the_cgroup_between_listing_and_signaling_is_let_a
     bystander: Stoppable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stoppable("sleeps", "cgroup", uid=65534) as run:
-        members = Cgroup.members
+        members, left = Cgroup.members, [bystander.process.pid]
         monkeypatch.setattr(
-            Cgroup, "members", lambda group: [*members(group), bystander.process.pid]
+            # In the first listing alone.
+            Cgroup,
+            "members",
+            lambda group: [*members(group), *(left.pop() for _ in left[:])],
         )
 
         evidence = await ladder.stop(run.tree, stop_plan(5), asyncio.Event())

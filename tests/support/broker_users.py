@@ -38,6 +38,10 @@ class Broker:
             self._rabbit.ctl("add_user", user, _PASSWORD)
             self._rabbit.ctl("set_permissions", user, *patterns)
 
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl`; what it printed. Raises ServerFailed."""
+        return self._rabbit.ctl(*arguments)
+
     def add_users(self, users: Mapping[str, Permissions]) -> None:
         """Add many at once."""
         definitions = {

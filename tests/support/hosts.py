@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tests.support.program import DEADLINE
-from tests.support.system import Json, System
+from tests.support.records import Json
+from tests.support.system import System
 
 BEAT = 0.2
 """Seconds, for tests that wait until a host is silent."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,10 +25,15 @@ class Launched:
         options: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
         user: int | None = None,
+        within: Sequence[str] = (),
         stdin: int = asyncio.subprocess.DEVNULL,
     ) -> "Launched":
-        """Start the launcher, as `user` if given (root only)."""
+        """Start the launcher, as `user` if given (root only).
+
+        `within` is a command that runs the one behind it.
+        """
         process = await asyncio.create_subprocess_exec(
+            *within,
             str(CANCEL_EXEC),
             "--run-id",
             str(run_id),

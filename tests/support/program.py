@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,8 +26,12 @@ class Program:
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, *arguments: str, env: Mapping[str, str]) -> "Program":
+    async def start(
+        cls, *arguments: str, env: Mapping[str, str], within: Sequence[str] = ()
+    ) -> "Program":
+        """`within` is a command that runs the one behind it, perhaps as another user."""
         process = await asyncio.create_subprocess_exec(
+            *within,
             sys.executable,
             "-m",
             *arguments,

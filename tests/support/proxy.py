@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Self
 
 from yarl import URL
 
@@ -36,6 +37,13 @@ class TcpProxy:
     @property
     def proxied(self) -> str:
         return str(self._targets[0].with_host("127.0.0.1").with_port(self.port))
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def prefer(self, url: str) -> None:
         """Try this node first from now on; connections that are there stay where they are."""

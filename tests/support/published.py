@@ -1,4 +1,4 @@
-"""What the README and docs/messages.md tell others to run, cut out of them."""
+"""What the README and docs/ tell others to run, cut out of them."""
 
 import re
 import shlex
@@ -18,11 +18,23 @@ class Permissions(NamedTuple):
     read: str
 
 
+def documents() -> list[Path]:
+    """All that is written for people."""
+    return [README, README.with_name("CHANGELOG.md"), *sorted(DOCS.glob("*.md"))]
+
+
 def code_block(info: str) -> str:
     """The one block that begins with ```INFO."""
-    text = README.read_text() + MESSAGES.read_text()
+    text = "".join(document.read_text() for document in documents())
     (block,) = re.findall(rf"^```{info}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return str(block)
+
+
+def broker_commands() -> list[list[str]]:
+    """What operators are told to run on the broker's machine, as words."""
+    text = "".join(document.read_text() for document in documents())
+    blocks = re.findall(r"^```sh broker\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [shlex.split(line) for block in blocks for line in block.splitlines()]
 
 
 def permissions() -> dict[str, Permissions]:

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from tests.support.launched import Launched
 from tests.support.processes import BAD_CHILD, until_gone
-from tests.support.system import Json, System
+from tests.support.records import Json
+from tests.support.system import System
 
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -19,18 +19,17 @@ import asyncpg
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from gateway.access import Role, Scope, new_token, token_hash
-from shared import queries
+from shared import queries, request_queries
 from shared.commands import CANCEL_TYPE
 from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
 from tests.support.launched import Launched
 from tests.support.processes import BAD_CHILD, alive
 from tests.support.program import DEADLINE, Program
+from tests.support.records import Records
 from worker.stop.cgroup import Cgroup, path_of
 
-Json = dict[str, Any]
 
-
-class System:
+class System(Records):
     """Starts programs against one database and one set of queue names, and ends them all."""
 
     def __init__(
@@ -89,6 +88,7 @@ class System:
         host: str | None = None,
         env: Mapping[str, str] | None = None,
         module: str = "worker",
+        within: Sequence[str] = (),
         **settings: object,
     ) -> Program:
         """Start a worker and wait until it serves. Keywords are settings in lower case."""
@@ -97,6 +97,7 @@ class System:
         program = await self.program(
             module,
             "serve",
+            within=within,
             **{
                 "CANCEL_HOST_NAME": name,
                 "CANCEL_WORKER_SOCKET": str(self.socket(name)),
@@ -119,8 +120,8 @@ class System:
         )
         return str((await program.event("gateway_ready"))["url"])
 
-    async def program(self, *arguments: str, **env: str) -> Program:
-        program = await Program.start(*arguments, env={**self.environment, **env})
+    async def program(self, *arguments: str, within: Sequence[str] = (), **env: str) -> Program:
+        program = await Program.start(*arguments, env={**self.environment, **env}, within=within)
         self._programs.append(program)
         return program
 
@@ -175,7 +176,14 @@ class System:
         """Store a token; `limit` holds for reads and for writes, None is the gateway's default."""
         token = new_token()
         await self.database.execute(
-            queries.ADD_TOKEN, token_hash(token), subject, role, list(scopes), limit, limit, None
+            request_queries.ADD_TOKEN,
+            token_hash(token),
+            subject,
+            role,
+            list(scopes),
+            limit,
+            limit,
+            None,
         )
         return token
 
@@ -207,15 +215,6 @@ class System:
         await message.ack()
         return message
 
-    async def dead_letter_kept(self, command_id: str) -> Json:
-        """Wait until the latest dead letter of a command is in Postgres; its row."""
-        query = "SELECT * FROM dead_letters WHERE command_id = $1::text::uuid ORDER BY 1 DESC"
-        end = monotonic() + DEADLINE
-        while (row := await self.database.fetchrow(query, command_id)) is None:
-            assert monotonic() < end, f"command {command_id} is no dead letter"
-            await asyncio.sleep(0.01)
-        return dict(row)
-
     async def purge(self, queue: str) -> None:
         """Drop what is ready in `queue`, as soon as there is something."""
         found = await self.channel.get_queue(queue, ensure=False)
@@ -227,35 +226,6 @@ class System:
         """Messages ready in `queue`."""
         declared = await self.channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
-
-    async def run(self, run_id: int) -> Json:
-        row = await self.database.fetchrow("SELECT * FROM runs WHERE run_id = $1", run_id)
-        assert row is not None
-        return dict(row)
-
-    async def cancellations(self, run_id: int) -> list[Json]:
-        rows = await self.database.fetch(queries.LIST_CANCELLATIONS, run_id)
-        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
-
-    async def status_becomes(self, run_id: int, *wanted: str, deadline: float = DEADLINE) -> Json:
-        """Wait until the run has one of the `wanted` states; its row."""
-        end = monotonic() + deadline
-        while (run := await self.run(run_id))["status"] not in wanted:
-            assert monotonic() < end, f"run {run_id} stays {run['status']}, not {wanted}"
-            await asyncio.sleep(0.01)
-        return run
-
-    async def outcome_of(self, command_id: str, deadline: float = DEADLINE) -> Json:
-        """Wait until the command has an outcome; its row."""
-        end = monotonic() + deadline
-        while True:
-            row = await self.database.fetchrow(
-                "SELECT * FROM cancellations WHERE command_id = $1::text::uuid", command_id
-            )
-            if row is not None and row["outcome"] is not None:
-                return {**row, "evidence": json.loads(row["evidence"])}
-            assert monotonic() < end, f"command {command_id} has no outcome: {row}"
-            await asyncio.sleep(0.01)
 
     def _let_others_through(self) -> None:
         """Jobs of other users must get to the socket; pytest's directories are its own alone."""

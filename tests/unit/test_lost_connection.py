@@ -12,16 +12,15 @@ async def test_canceled_by_the_library_it_is_a_lost_connection() -> None:
     confirm: asyncio.Future[None] = asyncio.Future()
     asyncio.get_running_loop().call_soon(confirm.cancel)
 
-    with pytest.raises(ConnectionError):
-        async with lost_is_an_error():
-            await confirm
+    with pytest.raises(ConnectionError), lost_is_an_error():
+        await confirm
 
 
 async def test_canceled_by_whoever_runs_us_it_stays_that() -> None:
     waiting = asyncio.Event()
 
     async def work() -> None:
-        async with lost_is_an_error():
+        with lost_is_an_error():
             waiting.set()
             await asyncio.Future()
 
@@ -35,8 +34,9 @@ async def test_canceled_by_whoever_runs_us_it_stays_that() -> None:
 
 async def test_a_timeout_around_it_stays_a_timeout() -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01), lost_is_an_error():
-            await asyncio.Future()
+        async with asyncio.timeout(0.01):
+            with lost_is_an_error():
+                await asyncio.Future()
 
 
 async def test_what_the_library_gives_no_reason_for_is_a_lost_connection() -> None:
@@ -44,16 +44,15 @@ async def test_what_the_library_gives_no_reason_for_is_a_lost_connection() -> No
     sent = waiting.create_future()
     await waiting.reject_all(None)
 
-    with pytest.raises(ConnectionError):
-        async with lost_is_an_error():
-            await sent
+    with pytest.raises(ConnectionError), lost_is_an_error():
+        await sent
 
 
 async def test_canceled_while_the_connection_is_lost_it_stays_canceled() -> None:
     waiting = asyncio.Event()
 
     async def work() -> None:
-        async with lost_is_an_error():
+        with lost_is_an_error():
             try:
                 waiting.set()
                 await asyncio.Future()
@@ -69,6 +68,5 @@ async def test_canceled_while_the_connection_is_lost_it_stays_canceled() -> None
 
 
 async def test_other_errors_pass_through() -> None:
-    with pytest.raises(ValueError, match="ours"):
-        async with lost_is_an_error():
-            raise ValueError("ours")
+    with pytest.raises(ValueError, match="ours"), lost_is_an_error():
+        raise ValueError("ours")

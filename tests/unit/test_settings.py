@@ -65,6 +65,12 @@ def test_every_setting_is_explained_in_one_table_row() -> None:
         ("CANCEL_GRACE_SECONDS", "601"),
         ("CANCEL_CONTAINMENT", SECRET),
         ("CANCEL_PREFETCH", "65536"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", f"ftp://ci:{SECRET}@otel"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://ci:{SECRET}@otel:port"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_EXPORTER", SECRET),
+        ("OTEL_SDK_DISABLED", SECRET),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variable_and_not_shown(
@@ -140,6 +146,28 @@ def test_usual_database_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, url: 
     monkeypatch.setenv("DATABASE_URL", url)
 
     assert load(DatabaseSettings).database_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        ({}, None),
+        ({"EXPORTER_OTLP_ENDPOINT": "", "TRACES_EXPORTER": "", "SDK_DISABLED": ""}, None),
+        ({"TRACES_EXPORTER": "otlp"}, "http://localhost:4318/v1/traces"),
+        ({"EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}, "http://otel:4318/v1/traces"),
+        ({"EXPORTER_OTLP_ENDPOINT": "https://otel/x/"}, "https://otel/x/v1/traces"),
+        ({"EXPORTER_OTLP_TRACES_ENDPOINT": "http://otel/own"}, "http://otel/own"),
+        ({"EXPORTER_OTLP_ENDPOINT": "http://otel", "TRACES_EXPORTER": "none"}, None),
+        ({"EXPORTER_OTLP_ENDPOINT": "http://otel", "SDK_DISABLED": "true"}, None),
+    ],
+)
+def test_tracing_is_on_where_opentelemetrys_own_variables_say_so(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], endpoint: str | None
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"OTEL_{name}", value)
+
+    assert load(WorkerSettings).traces_endpoint == endpoint
 
 
 def test_the_representation_hides_passwords() -> None:

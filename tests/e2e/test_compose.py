@@ -1,0 +1,217 @@
+"""`docker compose up --build --wait`, and one cancel through what that brings up."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any, Final
+from uuid import uuid4
+
+import aio_pika
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiormq.exceptions import AMQPConnectionError
+
+from shared.commands import CANCEL_TYPE
+from shared.topology import CANCEL_KEY, Topology
+from tests.support.compose import (
+    ComposeFailed,
+    Stack,
+    has_engine,
+    left_of,
+    missing_images,
+    new_passwords,
+)
+
+Json = dict[str, Any]
+
+pytestmark = [
+    pytest.mark.skipif(not has_engine(), reason="no Docker engine with compose and buildx here"),
+    pytest.mark.asyncio(loop_scope="module"),
+    # The images are built first.
+    pytest.mark.timeout(600),
+]
+
+DEADLINE: Final = 60.0
+RUNNER_UID: Final = "10002"
+
+run_ids = count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    if missing := missing_images():
+        pytest.skip(f"Docker runs, but cannot pull {', '.join(missing)}")
+    stack = Stack()
+    try:
+        await stack.up()
+        yield stack
+    except ComposeFailed as error:
+        pytest.fail(f"{error}\n{error.output}\n{await stack.run('logs', '--no-color')}")
+    finally:
+        await stack.down()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(stack: Stack) -> AsyncIterator[aiohttp.ClientSession]:
+    """With a token that an operator made."""
+    token = await stack.ops("cancel-gateway", "tokens", "create", "--subject", "alice")
+    async with aiohttp.ClientSession(
+        f"http://{await stack.address('gateway', 8080)}/api/v1/",
+        headers={"Authorization": f"Bearer {token.strip()}"},
+        timeout=aiohttp.ClientTimeout(total=DEADLINE),
+    ) as session:
+        yield session
+
+
+async def _start(stack: Stack, *command: str) -> tuple[int, asyncio.subprocess.Process]:
+    run_id = next(run_ids)
+    await stack.ops("cancel-worker", "runs", "add", str(run_id))
+    launched = await stack.start(
+        *("exec", "-T", "worker", "cancel-exec", "--run-id", str(run_id), "--", *command)
+    )
+    return run_id, launched
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE):
+        return (await process.stdout.readline()).decode().strip()
+
+
+async def _ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
+    async with asyncio.timeout(DEADLINE):
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+async def _terminal(api: aiohttp.ClientSession, run_id: int) -> Json:
+    async with api.get(f"runs/{run_id}?wait=30") as response:
+        answer: Json = await response.json()
+    return answer
+
+
+async def test_a_run_in_the_workers_container_is_canceled_as_a_tree(
+    stack: Stack, api: aiohttp.ClientSession
+) -> None:
+    # A mark that the host can see; one of the three leaves its session and ignores SIGTERM.
+    mark = f"98765{uuid4().int % 10**6:06}"
+    tree = f"setsid sh -c 'trap : TERM; sleep {mark}; sleep {mark}' & sleep {mark} & echo up; wait"
+    run_id, launched = await _start(stack, "sh", "-c", tree)
+    assert await _line(launched) == "up"
+    assert mark in await stack.run("top", "worker")
+
+    async with api.post(f"runs/{run_id}/cancel", json={"reason": "superseded"}) as response:
+        assert response.status == 202
+    run = await _terminal(api, run_id)
+
+    assert run["status"] == "canceled"
+    assert await _ended(launched) == (143, "")
+    assert mark not in await stack.run("top", "worker")
+    shown = json.loads(await stack.ops("cancel-worker", "runs", "show", str(run_id), "--json"))
+    (cancellation,) = shown["cancellations"]
+    assert (cancellation["via"], cancellation["publisher"]) == ("rest", "gateway")
+    assert cancellation["evidence"]["proof"] == "cgroup_empty"
+
+
+async def test_a_job_is_another_user_without_credentials(stack: Stack) -> None:
+    look = "id -u; env; cat /run/secrets/* /proc/1/environ; kill -0 1; grep Cap /proc/self/status"
+    _, launched = await _start(stack, "sh", "-c", f"{look}; true")
+    code, output = await _ended(launched)
+
+    assert code == 0
+    assert output.splitlines()[0] == RUNNER_UID
+    assert "WORKER_PASSWORD" not in output
+    assert not any(password in output for password in stack.passwords.values())
+    capabilities = [line.split() for line in output.splitlines() if line.startswith("Cap")]
+    assert len(capabilities) == 5
+    assert {int(value, 16) for _, value in capabilities} == {0}
+
+
+async def test_a_job_cannot_write_its_cgroup(stack: Stack) -> None:
+    look = (
+        "group=$(sed -n 's/^0:://p' /proc/self/cgroup); "
+        "for mount in /run/cgroup2 /sys/fs/cgroup; do "
+        'test ! -e "$mount$group/cgroup.procs" || echo "$mount"; '
+        'echo $$ >"$mount/cgroup.procs" && echo left; '
+        'echo 0 >"$mount$group/cgroup.freeze" && echo thawed; '
+        "done"
+    )
+    _, launched = await _start(stack, "sh", "-c", f"{look}; true")
+    code, output = await _ended(launched)
+
+    assert code == 0
+    assert len(output.splitlines()) == 1, output
+    assert output.startswith("/")
+
+
+async def test_the_worker_gave_up_what_it_needs_no_more(stack: Stack) -> None:
+    status = await stack.run(
+        *("exec", "-T", "worker", "sh", "-c"),
+        # Process 1 reaps; its child is the worker.
+        "cat /proc/$(cat /proc/1/task/1/children | cut -d' ' -f1)/status",
+    )
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+    kill, sys_ptrace, sys_nice = 5, 19, 23
+    assert fields["Name"].startswith("cancel-worker")
+    assert int(fields["CapEff"], 16) == 1 << kill | 1 << sys_ptrace | 1 << sys_nice
+    assert fields["NoNewPrivs"] == "1"
+
+
+async def test_a_publisher_reaches_the_broker_and_guest_does_not(
+    stack: Stack, api: aiohttp.ClientSession
+) -> None:
+    run_id = next(run_ids)
+    await stack.ops("cancel-worker", "runs", "add", str(run_id))
+    broker = await stack.address("rabbitmq", 5672)
+    command = {"command_id": str(uuid4()), "run_id": run_id}
+    message = aio_pika.Message(
+        json.dumps(command).encode(), message_id=str(command["command_id"]), type=CANCEL_TYPE,
+        user_id="publisher",
+    )  # fmt: skip
+    url = f"amqp://publisher:{stack.passwords['PUBLISHER_PASSWORD']}@{broker}/"
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        exchange = await channel.get_exchange(Topology().commands, ensure=False)
+        await exchange.publish(message, CANCEL_KEY, mandatory=True)
+
+    assert (await _terminal(api, run_id))["status"] == "canceled"
+    with pytest.raises(AMQPConnectionError):
+        await aio_pika.connect(f"amqp://guest:guest@{broker}/")
+
+
+async def test_an_operator_sees_and_replays_dead_letters(stack: Stack) -> None:
+    listed = await stack.ops("cancel-worker", "dead-letters", "list", "--json")
+
+    assert json.loads(listed) == []
+    assert "runner-1" in await stack.ops("cancel-worker", "hosts", "list")
+
+
+async def test_all_made_anew_keeps_runs_and_takes_over_new_passwords(stack: Stack) -> None:
+    run_id = str(next(run_ids))
+    await stack.ops("cancel-worker", "runs", "add", run_id)
+    owner = {"POSTGRES_PASSWORD": stack.passwords["POSTGRES_PASSWORD"]}
+    changed = Stack(stack.name, {**new_passwords(), **owner}, stack.settings)
+
+    await changed.up("--force-recreate")
+
+    token = await changed.ops("cancel-gateway", "tokens", "create", "--subject", "bob")
+    authorization = {"Authorization": f"Bearer {token.strip()}"}
+    url = f"http://{await changed.address('gateway', 8080)}/api/v1/runs/{run_id}"
+    async with aiohttp.ClientSession(headers=authorization) as session:
+        async with session.post(f"{url}/cancel") as response:
+            assert response.status == 202
+        async with session.get(f"{url}?wait=30") as response:
+            assert (await response.json())["status"] == "canceled"
+    with pytest.raises(ComposeFailed, match="password authentication failed"):
+        await stack.ops("cancel-worker", "runs", "list")
+
+
+async def test_down_leaves_nothing(stack: Stack) -> None:
+    assert await asyncio.to_thread(left_of, stack.name) != []
+
+    await stack.down()
+
+    assert await asyncio.to_thread(left_of, stack.name) == []

@@ -1,0 +1,111 @@
+"""When traces are sent, and that nobody waits for whoever takes them."""
+
+import asyncio
+from time import monotonic
+
+from tests.support.collector import Collector
+from tests.support.program import Program
+from tests.support.rows import RUNNING, insert_run
+from tests.support.system import System
+from tests.support.traced import (
+    TRACEPARENT,
+    about_commands,
+    gateway_of,
+    publish_traced,
+)
+
+
+async def test_without_settings_nothing_is_loaded_nothing_is_sent_and_headers_travel_on(
+    system: System, collector: Collector
+) -> None:
+    # Everything is there but turned off; and once nothing is there at all.
+    off = {**collector.environment, "OTEL_TRACES_EXPORTER": "none"}
+    shown = {"PYTHONPROFILEIMPORTTIME": "1"}
+    gateway, api = await gateway_of(system, **off, **shown)
+    worker = await system.worker(env=shown)
+    await system.add_run(1)
+    await insert_run(system.database, 2, RUNNING)
+    elsewhere = system.topology.host(str(RUNNING["host"]))
+
+    assert (await api.cancel(1)).status == 202
+    await system.status_becomes(1, "canceled")
+    await publish_traced(system, 2, tracestate="ci=1")
+    await worker.event("command_settled", run_id=2)
+
+    queue = await system.channel.get_queue(elsewhere, ensure=False)
+    message = await queue.get()
+    await queue.delete(if_empty=False, if_unused=False)
+    assert message.headers["traceparent"] == TRACEPARENT
+    assert message.headers["tracestate"] == "ci=1"
+    assert await gateway.stop() == 0
+    assert await worker.stop() == 0
+    for program in (gateway, worker):
+        assert any("structlog" in line for line in program.output)
+        assert not [line for line in program.output if "opentelemetry" in line]
+    assert collector.requests == []
+    assert not [line for line in about_commands(gateway, worker) if "trace_id" in line]
+
+
+async def test_a_collector_that_is_away_costs_a_log_line(system: System) -> None:
+    # Nothing listens on port 1.
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    worker = await system.worker(env={**env, "OTEL_BSP_SCHEDULE_DELAY": "50"})
+    await system.add_run(1)
+
+    await system.outcome_of(await system.publish(1))
+
+    await worker.event("traces_not_exported", endpoint="http://127.0.0.1:1/v1/traces")
+    await system.add_run(2)
+    await system.outcome_of(await system.publish(2))
+    assert await _end(worker) < 5
+    said = [event for event in worker.events if "trace" in event["event"].lower()]
+    assert len(said) == 1, said
+
+
+async def test_a_collector_that_says_nothing_is_not_waited_for_at_the_end(system: System) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    worker = await system.worker(env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+    await system.add_run(1)
+    await system.outcome_of(await system.publish(1))
+
+    assert 4 < await _end(worker) < 9
+
+    await worker.event("traces_dropped")
+    silent.close()
+
+
+async def test_what_is_buffered_is_sent_at_the_end(system: System, collector: Collector) -> None:
+    env = {**collector.environment, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
+    worker = await system.worker(env=env)
+    await system.add_run(1)
+    await system.outcome_of(await system.publish(1))
+    assert collector.spans == []
+
+    assert await _end(worker) < 5
+
+    assert (await collector.span("process")).attributes["run_cancel.outcome"] == "canceled"
+
+
+async def test_a_traced_service_says_which_one_it_is(system: System, collector: Collector) -> None:
+    env = {**collector.environment, "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
+    worker = await system.worker(env=env)
+    await system.add_run(1)
+    await system.outcome_of(await system.publish(1))
+    await collector.span("process")
+
+    (resource, *_) = collector.resources
+    assert resource["service.name"] == "cancel-worker"
+    assert resource["host.name"] == system.host
+    assert resource["deployment.environment.name"] == "test"
+    assert await worker.stop() == 0
+
+
+async def _end(program: Program) -> float:
+    """Stop a program in order; how long that took, in seconds."""
+    began = monotonic()
+    assert await program.stop() == 0
+    return monotonic() - began

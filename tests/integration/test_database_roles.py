@@ -1,0 +1,279 @@
+"""deploy/postgres/roles.sql: what each service may do in Postgres, and that it needs no more."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from types import ModuleType
+from typing import Final
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from yarl import URL
+
+from shared import (
+    batch_queries,
+    dead_letter_queries,
+    host_queries,
+    queries,
+    request_queries,
+    statistics_queries,
+)
+from shared.database import connected
+from shared.migrate import migrate
+from shared.settings import DatabaseSettings
+from tests.support.api import Api
+from tests.support.exposition import scrape
+from tests.support.roles import ROLES_SQL, apply_roles
+from tests.support.services import PrivatePostgres, Sandbox, Services, ServicesUnavailable
+from tests.support.services.binaries import find_postgres
+from tests.support.system import System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LOGINS: Final = ("gateway", "worker", "ops")
+ROLES: Final = (*LOGINS, "platform")
+MODULES: Final = (
+    queries,
+    batch_queries,
+    request_queries,
+    statistics_queries,
+    host_queries,
+    dead_letter_queries,
+)
+
+UrlOf = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PrivatePostgres]:
+    """A server alone: roles belong to all of its databases."""
+    programs = find_postgres()
+    if programs is None or not (programs.directory / "psql").exists():
+        pytest.skip("roles need a Postgres of their own, and psql")
+    with Sandbox() as sandbox:
+        try:
+            server = PrivatePostgres(sandbox)
+        except ServicesUnavailable as error:
+            pytest.skip(str(error))
+        server.start()
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url_of(postgres: PrivatePostgres) -> UrlOf:
+    """The URL of each role, on a migrated database."""
+    settings = DatabaseSettings.model_validate({"DATABASE_URL": postgres.url})
+    async with connected(settings) as database:
+        await migrate(database)
+    await apply_roles(postgres.url, **dict.fromkeys(LOGINS, "first"))
+    # Again, as each start does: another password, nothing else.
+    await apply_roles(postgres.url, **{role: f"it's {role}" for role in LOGINS})
+    owner = await asyncpg.connect(postgres.url)
+    await owner.execute("ALTER ROLE platform LOGIN PASSWORD 'it''s platform'")
+    await owner.close()
+    return lambda role: str(URL(postgres.url).with_user(role).with_password(f"it's {role}"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    postgres: PrivatePostgres,
+    url_of: UrlOf,
+    services: Services,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[System]:
+    directory = tmp_path_factory.mktemp("roles")
+    async with System(postgres.url, services.amqp_url, directory).running() as running:
+        yield running
+
+
+async def test_programs_do_their_work_as_their_own_roles(system: System, url_of: UrlOf) -> None:
+    gateway = await system.program(
+        "gateway", "serve", "--port", "0", DATABASE_URL=url_of("gateway")
+    )
+    worker = await system.worker(env={"DATABASE_URL": url_of("worker")}, keep_dead_letters=True)
+    url = str((await gateway.event("gateway_ready"))["url"])
+
+    async def as_role(role: str, *arguments: str) -> str:
+        code, output, errors = await system.cli(*arguments, env={"DATABASE_URL": url_of(role)})
+        assert code == 0, errors
+        return output
+
+    ops = partial(as_role, "ops")
+
+    token = (await ops("gateway", "tokens", "create", "--subject", "alice")).strip()
+    api = Api(url, system.http, token)
+    for run_id, role in (("1", "ops"), ("2", "ops"), ("3", "platform")):
+        await as_role(role, "worker", "runs", "add", run_id)
+
+    assert (await api.cancel(1)).status == 202
+    await system.status_becomes(1, "canceled")
+    assert await (await system.launch(2, "true")).exit_code() == 0
+    await system.status_becomes(2, "pass")
+    running = await system.launch(3, "sh", "-c", "echo ready; exec sleep 1000")
+    await running.ready()
+    assert (await api.cancel(3)).status == 202
+    await system.status_becomes(3, "canceled")
+
+    command = await system.publish(4)
+    await worker.event("command_retried", run_id=4)
+    await ops("worker", "runs", "add", "4")
+    assert (await system.outcome_of(command))["outcome"] == "canceled"
+    await system.publish_raw(b"{}", type="something.else")
+    await worker.event("dead_letters_kept")
+    await ops("worker", "dead-letters", "discard", "1")
+    assert "waiting" not in await ops("worker", "dead-letters", "list")
+    assert (await api.ask("GET", "/api/v1/runs/3")).status == 200
+    await ops("gateway", "tokens", "revoke", token)
+    assert (await api.cancel(1)).status == 401
+    assert (await scrape(system.http, url)).value("cancel_statistics_up") == 1
+    for program in (worker, gateway):
+        assert await program.stop() == 0
+        assert [event for event in program.events if "permission denied" in str(event)] == []
+
+
+# What is a program's own is allowed to it; of the rest, what would matter most is not.
+REFUSED: Final = {
+    "gateway": {
+        "ADD_TOKEN",
+        "REVOKE_TOKEN",
+        "ADD_RUN",
+        "CANCEL_QUEUED",
+        "RECORD_COMMAND",
+        "CLAIM_RUN",
+        "KEEP",
+        "REGISTER_HOST",
+    },
+    "worker": {
+        "ADD_RUN",
+        "ADD_TOKEN",
+        "LIST_TOKENS",
+        "REVOKE_TOKEN",
+        "SWEEP_RATE_WINDOWS",
+        "DISCARD",
+        "LIST_ACTIONS",
+        "LIST_ACTIONS_OF_RUN",
+        "MARK_EDITED",
+        "MARK_REPLAYED",
+    },
+    "ops": {"KEEP", "RECORD_COMMAND", "REGISTER_HOST", "SWEEP_RATE_WINDOWS"},
+    "platform": {"ADD_TOKEN", "CANCEL_QUEUED", "CLAIM_RUN", "RECORD_COMMAND", "LIST_CANCELLATIONS"},
+}
+OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
+    "gateway": (request_queries, statistics_queries),
+    "worker": (queries, batch_queries, host_queries, dead_letter_queries),
+    "ops": (),
+    "platform": (),
+}
+
+# Statements of nobody's, with which a thief would begin.
+FORBIDDEN: Final = {
+    "gateway": (
+        "UPDATE runs SET status = status",
+        "INSERT INTO runs (run_id) VALUES (9)",
+        "DELETE FROM runs",
+        "UPDATE tokens SET role = 'admin'",
+        "INSERT INTO tokens (token_hash, subject, role, scopes) VALUES ('', 's', 'admin', '{}')",
+        "UPDATE cancellations SET outcome = outcome",
+        "UPDATE dead_letters SET state = state",
+        "SELECT body FROM dead_letters",
+    ),
+    "worker": (
+        "INSERT INTO runs (run_id) VALUES (9)",
+        "DELETE FROM runs",
+        "SELECT FROM tokens",
+        "INSERT INTO tokens (token_hash, subject, role, scopes) VALUES ('', 's', 'admin', '{}')",
+        "DELETE FROM cancellations",
+        "UPDATE dead_letters SET state = state",
+        "DELETE FROM host_actions",
+        "UPDATE schema_migrations SET number = number",
+    ),
+    "ops": ("DELETE FROM runs", "DELETE FROM host_actions", "DELETE FROM dead_letter_actions"),
+    "platform": (
+        "UPDATE runs SET status = status",
+        "INSERT INTO runs (run_id, status) VALUES (9, 'running')",
+        "DELETE FROM runs",
+        "SELECT FROM tokens",
+        "SELECT FROM cancellations",
+    ),
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_may_run_its_own_queries_and_not_those_of_others(
+    url_of: UrlOf, role: str
+) -> None:
+    connection = await asyncpg.connect(url_of(role))
+    refused = {
+        name
+        for module in MODULES
+        for name, query in _named(module).items()
+        if await _is_refused(connection, query)
+    }
+    await connection.close()
+
+    own = {name for module in OWN[role] for name in _named(module)}
+    assert refused >= REFUSED[role]
+    assert refused & own == REFUSED[role] & own
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_thief_can_do_no_more_than_the_role_may(url_of: UrlOf, role: str) -> None:
+    connection = await asyncpg.connect(url_of(role))
+    for statement in FORBIDDEN[role]:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    await connection.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_no_role_can_change_the_schema(url_of: UrlOf, role: str) -> None:
+    connection = await asyncpg.connect(url_of(role))
+    for statement in (
+        "CREATE TABLE mine (id int)",
+        "ALTER TABLE runs ADD COLUMN mine int",
+        "ALTER TABLE runs DROP CONSTRAINT error_is_explained",
+        "DROP TABLE runs",
+        "TRUNCATE runs",
+        "DELETE FROM cancellations",
+        "INSERT INTO schema_migrations VALUES (99, 'mine')",
+        "CREATE TEMPORARY TABLE mine (id int)",
+        "CREATE ROLE mine",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    await connection.close()
+
+
+async def test_every_table_is_decided_upon(postgres: PrivatePostgres, url_of: UrlOf) -> None:
+    """A migration that adds one has to say here who may use it."""
+    connection = await asyncpg.connect(postgres.url)
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+
+    granted = set(re.findall(r"\w+", " ".join(re.findall(r" ON (.+?) TO ", ROLES_SQL.read_text()))))
+    assert {row["tablename"] for row in tables} <= granted
+
+
+def _named(module: ModuleType) -> dict[str, str]:
+    """Its statements, a column put in where one is to be chosen; fragments of some are left out."""
+    return {
+        name: re.sub(r"\{\w+\}", "reason", value)
+        for name, value in vars(module).items()
+        if name.isupper() and not name.startswith("_") and isinstance(value, str)
+        if value.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
+    }
+
+
+async def _is_refused(connection: "asyncpg.Connection[asyncpg.Record]", query: str) -> bool:
+    """Whether the role may not run it. To plan a statement is enough for that to be checked."""
+    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
+    nulls = f"({', '.join(['NULL'] * count)})" if count else ""
+    await connection.execute(f"PREPARE it AS {query}")
+    try:
+        await connection.execute(f"EXPLAIN EXECUTE it{nulls}")
+    except asyncpg.InsufficientPrivilegeError:
+        return True
+    finally:
+        await connection.execute("DEALLOCATE it")
+    return False

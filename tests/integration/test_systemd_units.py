@@ -1,0 +1,59 @@
+"""The units, as far as can be told without systemd as the first process."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.units import GATEWAY_UNIT, WORKER_UNIT, as_installed_here, service
+
+# These act on the unit's cgroup, and so on the jobs below it.
+BINDS_JOBS = (
+    *("DevicePolicy", "DeviceAllow", "PrivateDevices", "ProtectClock"),
+    *("IPAddressAllow", "IPAddressDeny", "SocketBindAllow", "SocketBindDeny"),
+    *("RestrictNetworkInterfaces", "RestrictFileSystems"),
+    *("MemoryMax", "MemoryHigh", "CPUQuota", "IOReadBandwidthMax", "IOWriteBandwidthMax"),
+)
+
+
+def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("unit", [WORKER_UNIT, GATEWAY_UNIT], ids=lambda unit: unit.stem)
+def test_systemd_understands_all_of_it(unit: Path, tmp_path: Path) -> None:
+    verified = _analyze("verify", "--man=no", str(as_installed_here(unit, tmp_path)))
+
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+# In tenths, as --threshold takes it; 100 is no protection at all.
+@pytest.mark.parametrize(
+    ("unit", "most"), [(WORKER_UNIT, 35), (GATEWAY_UNIT, 15)], ids=["worker", "gateway"]
+)
+def test_it_is_exposed_no_more_than_it_must_be(unit: Path, most: int) -> None:
+    told = _analyze("security", "--offline=true", f"--threshold={most}", "--no-pager", str(unit))
+
+    assert told.returncode == 0, told.stdout
+
+
+def test_runs_outlive_the_worker_and_are_not_bound_by_its_unit() -> None:
+    worker = service(WORKER_UNIT)
+
+    assert (worker["Delegate"], worker["KillMode"], worker["OOMPolicy"]) == (
+        *("yes", "process", "continue"),
+    )
+    assert worker["TasksMax"] == "infinity"
+    assert worker.keys().isdisjoint(BINDS_JOBS)
+
+
+def test_credentials_are_in_files_for_root_alone() -> None:
+    for unit in (WORKER_UNIT, GATEWAY_UNIT):
+        file = service(unit)["EnvironmentFile"]
+        assert Path(file).name == f"{unit.stem.removeprefix('cancel-')}.env"
+        assert not re.search(r"(DATABASE|AMQP)_URL=", unit.read_text())
