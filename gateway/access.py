@@ -3,9 +3,8 @@
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -31,8 +30,7 @@ class Role(StrEnum):
 MAY_CANCEL: Final = (Role.ADMIN, Role.TESTER, Role.CONTRIBUTOR)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """The holder of a valid token."""
 
     subject: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from math import ceil
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import structlog
 from aiohttp import web
@@ -50,8 +50,7 @@ class Limits:
     window: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """What a request left of its budget."""
 
     limit: int
@@ -68,16 +67,14 @@ class Spent:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     token_hash: bytes | None
     budget: Budget
     address: str
     run_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A request that may go on, and what was found for it: all of the run is null without one."""
 
     caller: Caller
@@ -172,14 +169,7 @@ class Gate:
         return row
 
     async def _ask(self, query: str, asked: Sequence[_Asked]) -> list[Record]:
-        return await self._database.fetch(
-            query,
-            [each.token_hash for each in asked],
-            [each.budget for each in asked],
-            [each.address for each in asked],
-            [each.run_id for each in asked],
-            self._limits.window,
-        )
+        return await self._database.fetch(query, *zip(*asked, strict=True), self._limits.window)
 
     def _limit(self, row: Record, budget: Budget) -> int:
         if row["token_id"] is None:

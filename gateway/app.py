@@ -18,7 +18,6 @@ from gateway.metrics import GatewayMetrics
 from gateway.operations import CANCEL_RUN, GET_RUN
 from gateway.publisher import CommandPublisher
 from gateway.queues import QueueWatch
-from gateway.request_id import bind_request_id
 from gateway.runs import RunHandler
 from gateway.statistics import Statistics
 from gateway.traces import trace_requests
@@ -85,13 +84,14 @@ def build(
     gate = Gate(database, limits, ClientAddresses(settings.trusted_proxies), tasks)
     traced = [trace_requests(tracer)] if tracer.on else []
     app = web.Application(
-        middlewares=[begin_request, bind_request_id, *traced, answer_errors, count_strays(gate)],
+        middlewares=[begin_request, *traced, answer_errors, count_strays(gate)],
         client_max_size=settings.body_limit,
     )
     read = RunHandler(gate, database, watch)
     cancel = CancelHandler(gate, commands, settings.body_timeout, metrics.accepts.count)
-    app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
+    # The router tries them in this order.
     app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_refusals(cancel.handle))
+    app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
     add_docs(app)
 
     async def release_waiting(_: web.Application) -> None:

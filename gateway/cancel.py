@@ -4,12 +4,12 @@ import asyncio
 import codecs
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal, TypedDict
 from uuid import uuid4
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from gateway import schemas
 from gateway.access import MAY_CANCEL, Scope, require_role, require_scope
 from gateway.admission import API, Budget, Gate, OfRun
 from gateway.commanded import note
@@ -58,7 +58,7 @@ class CancelHandler:
         # true then, not on what was read here.
         await self._publisher.publish(command, correlation_id=request_id(request))
         answer = answer_of(run_id, status)
-        self._accepted(answer.status)
+        self._accepted(answer["status"])
         return json_response(answer, status=202, headers={"Location": f"{API}/runs/{run_id}"})
 
     async def _read(self, request: web.Request) -> bytes:
@@ -66,8 +66,12 @@ class CancelHandler:
             raise invalid({"Content-Encoding": "must be left out"}, status=415)
         if (request.content_length or 0) > request.client_max_size:
             raise invalid({"body": "is too large"}, status=413)  # before it has arrived
-        if request.content.is_eof() and request.content.exception() is None:
-            return await request.read()  # as most: it came with the head, and nothing is awaited
+        content = request.content
+        if content.is_eof() and content.exception() is None:
+            # As most: it came with the head, and nothing is awaited.
+            if content.total_bytes > request.client_max_size:
+                raise invalid({"body": "is too large"}, status=413)
+            return content.read_nowait()
         try:
             async with asyncio.timeout(self._body_timeout):
                 return await request.read()
@@ -88,7 +92,7 @@ def _parse(request: web.Request, content: bytes) -> CancelRequest:
         return CancelRequest()
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise invalid({"Content-Type": "must be application/json"}, status=415)
-    if not _is_utf8(request.charset or "utf-8"):
+    if request.charset and not _is_utf8(request.charset):
         raise invalid({"Content-Type": "must have the charset utf-8"}, status=415)
     try:
         return CancelRequest.model_validate_json(content)
@@ -108,12 +112,26 @@ def _is_utf8(charset: str) -> bool:
         return False
 
 
-def answer_of(run_id: int, status: RunStatus) -> schemas.CancelAnswer:
+class CancelAnswer(TypedDict):
+    """`schemas.CancelAnswer`, where the types are enough: this is the answer to most requests."""
+
+    run_id: int
+    new_run_id: None
+    action: Literal["cancel"]
+    status: Answer
+    message: str
+
+
+def answer_of(run_id: int, status: RunStatus) -> CancelAnswer:
     """What 202 says of a run that had this status."""
     answer, message = _in_words(run_id, status)
-    return schemas.CancelAnswer(
-        run_id=run_id, new_run_id=None, action="cancel", status=answer, message=message
-    )
+    return {
+        "run_id": run_id,
+        "new_run_id": None,
+        "action": "cancel",
+        "status": answer,
+        "message": message,
+    }
 
 
 def _in_words(run_id: int, status: RunStatus) -> tuple[Answer, str]:

@@ -1,7 +1,7 @@
 """Which client a request comes from, where proxies may stand between."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from shared.setting_values import Network
@@ -14,6 +14,7 @@ class ClientAddresses:
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
+        self._of_peer = lru_cache(maxsize=1024)(partial(self._find, forwarded_for=()))
 
     def of(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
         """The client's address; of IPv6 the /64, of which one client has all addresses.
@@ -21,6 +22,9 @@ class ClientAddresses:
         `peer` is the other end of the connection, `forwarded_for` the request's headers of
         that name.
         """
+        return self._find(peer, forwarded_for) if forwarded_for else self._of_peer(peer)
+
+    def _find(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
         client = _address(peer or "")
         if client is None:
             return "unknown"

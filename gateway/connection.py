@@ -14,7 +14,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.typedefs import Handler
 
 from gateway.errors import from_aiohttp, internal, invalid
-from gateway.request_id import request_id
+from gateway.request_id import bind_request_id, request_id
 from gateway.responses import complete, log_response, unasked
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,17 @@ class Connection(web.RequestHandler):
     middleware; and aiohttp has no limits for a head that arrives byte by byte.
     """
 
-    __slots__ = ("_answered", "_begun_at", "_closed", "_head_bytes", "_head_timer", "_limits")
+    __slots__ = (
+        "_answered",
+        "_answering",
+        "_begun_at",
+        "_closed",
+        "_head_bytes",
+        "_head_timer",
+        "_limits",
+        "_response_begun_at",
+        "_response_timer",
+    )
 
     def __init__(
         self, server: web.Server, limits: TimeLimits, closed: "Callable[[Connection], None]"
@@ -65,6 +75,9 @@ class Connection(web.RequestHandler):
         self._begun_at: float | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._answering: web.BaseRequest | None = None
+        self._response_begun_at = 0.0
+        self._response_timer: asyncio.TimerHandle | None = None
         self._answered: asyncio.Event | None = None  # there is one when the gateway is stopping
 
     @property
@@ -81,8 +94,20 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._head_arrived()
+        self._response_taken()
         super().connection_lost(exc)
         self._closed(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take what was just written; most take all of it at once."""
+        super().pause_writing()
+        begun_at = self._loop.time() if self._answering is None else self._response_begun_at
+        late = begun_at + self._limits.response
+        self._response_timer = self._loop.call_at(late, self._response_late)
+
+    def resume_writing(self) -> None:
+        self._response_taken()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -109,12 +134,11 @@ class Connection(web.RequestHandler):
         if self._answered is not None:
             resp.force_close()
         complete(request, resp)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._limits.response, self._response_late, request)
+        self._answering, self._response_begun_at = request, self._loop.time()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            timer.cancel()
+            self._answering = None
             log_response(request, resp, self._begun_at)
             self._begun_at = None
             if self._answered is not None:
@@ -180,8 +204,15 @@ class Connection(web.RequestHandler):
         log.info("request_head_late")
         self._abort()
 
-    def _response_late(self, request: web.BaseRequest) -> None:
-        log.warning("response_not_taken", request_id=request_id(request))
+    def _response_taken(self) -> None:
+        if self._response_timer is not None:
+            self._response_timer.cancel()
+            self._response_timer = None
+
+    def _response_late(self) -> None:
+        self._response_timer = None
+        request = self._answering
+        log.warning("response_not_taken", request_id=request and request_id(request))
         self._abort()
 
     def _abort(self) -> None:
@@ -193,9 +224,13 @@ class Connection(web.RequestHandler):
 
 @web.middleware
 async def begin_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the connection that a head has arrived; must be the outermost middleware."""
+    """Tell the connection that a head has arrived, and the log of which request its lines are.
+
+    Must be the outermost middleware.
+    """
     if isinstance(request.protocol, Connection):
         request.protocol.request_begins()
+    bind_request_id(request)
     if request.get(_OTHER_VERSION, False):
         return invalid({"request": "must be HTTP/1.0 or HTTP/1.1"}).response()
     return await handler(request)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -19,13 +20,14 @@ _RETRY_AFTER: Final = 5
 
 
 def json_response(
-    body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+    body: BaseModel | Mapping[str, object],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     return web.Response(
-        body=body.model_dump_json().encode(),
+        body=body.model_dump_json().encode() if isinstance(body, BaseModel) else orjson.dumps(body),
         status=status,
-        headers=headers,
-        content_type="application/json",
+        headers={"Content-Type": "application/json", **(headers or {})},
     )
 
 

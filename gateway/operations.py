@@ -158,8 +158,8 @@ CANCEL_RUN: Final = Operation(
         202: Response(
             "The command is in the queue; with `no_op` too, but then the run was over already.",
             {
-                "accepted": answer_of(4711, RunStatus.RUNNING),
-                "no_op": answer_of(4711, RunStatus.CANCELED),
+                "accepted": schemas.CancelAnswer(**answer_of(4711, RunStatus.RUNNING)),
+                "no_op": schemas.CancelAnswer(**answer_of(4711, RunStatus.CANCELED)),
             },
             ("Location", *_SPENT),
             links={

@@ -6,7 +6,6 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 HEADER: Final = "X-Request-Id"
 _KEY: Final = web.RequestKey("request_id", str)
@@ -28,8 +27,6 @@ def request_id(request: web.BaseRequest) -> str:
         return known
 
 
-@web.middleware
-async def bind_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+def bind_request_id(request: web.Request) -> None:
     """Put the id into every log line of this request; aiohttp gives each its own context."""
     structlog.contextvars.bind_contextvars(request_id=request_id(request))
-    return await handler(request)

@@ -21,38 +21,39 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
     "X-Content-Type-Options": "nosniff",
 }
-_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+_NOT_KEPT: Final = ("Cache-Control", "no-store")
 
 
 def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Add the headers that every response has."""
-    response.headers.update(_HEADERS)
-    response.headers[HEADER] = request_id(request)
-    for name, value in _NOT_KEPT.items():
-        response.headers.setdefault(name, value)
+    headers = response.headers
+    headers.update(_HEADERS)
+    headers[HEADER] = request_id(request)
+    headers.setdefault(*_NOT_KEPT)
     if spent := spent_by(request):
-        response.headers.update(spent.headers)
+        headers.update(spent.headers)
 
 
 def log_response(
     request: web.BaseRequest, response: web.StreamResponse, begun_at: float | None
 ) -> None:
     """One line for a request; `begun_at` is when its head had arrived, by the monotonic clock."""
+    # As it was sent, percent-encoded: no line break or escape sequence gets into the log. The
+    # parser refuses those that are not encoded.
+    path = request.rel_url.raw_path
     fields: dict[str, Any] = {
         **log_fields(request),
         "status": response.status,
         "request_id": request_id(request),
         "method": request.method,
-        # As it was sent, percent-encoded: no line break or escape sequence gets into the log. The
-        # parser refuses those that are not encoded.
-        "path": request.rel_url.raw_path,
+        "path": path,
         "client": client_of(request),
     }
     if begun_at is not None:
         fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
     if caller := caller_of(request):
         fields["subject"] = caller.subject
-    if request.path in QUIET:
+    if path in QUIET:
         log.debug("request", **fields)
     else:
         log.info("request", **fields)
@@ -65,7 +66,7 @@ def unasked(error: ApiError) -> bytes:
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         **_HEADERS,
-        **_NOT_KEPT,
+        _NOT_KEPT[0]: _NOT_KEPT[1],
         HEADER: new_request_id(),
         **(error.headers or {}),
         "Connection": "close",

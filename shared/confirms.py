@@ -1,19 +1,16 @@
 """Publishing with confirms, with as little around each message as that takes."""
 
 import asyncio
-from functools import lru_cache
 from uuid import uuid4
 
 import aiormq
 from aiormq.abc import ConfirmationFrameType
 from aiormq.exceptions import ChannelInvalidStateError
 from pamqp import commands
-from pamqp.body import ContentBody
-from pamqp.frame import marshal
-from pamqp.header import ContentHeader
 
+from shared.deadlines import Deadlines
+from shared.frames import published
 from shared.joined_frames import JoinedFrames
-from shared.tasks import time_out
 
 
 class Confirms:
@@ -28,6 +25,7 @@ class Confirms:
     def __init__(self, channel: aiormq.Channel) -> None:
         self._channel = channel
         self._frames = JoinedFrames(channel.write_queue)
+        self._deadlines = Deadlines()
         self._in_flight: dict[str, asyncio.Future[ConfirmationFrameType]] = {}
 
     async def publish(
@@ -52,12 +50,8 @@ class Confirms:
                 await self._turn(message_id)
         if channel.is_closed:
             raise ChannelInvalidStateError("the channel is closed")
-        payload = b"".join(
-            (
-                _method(exchange, routing_key, channel.number),
-                marshal(ContentHeader(properties=properties, body_size=len(body)), channel.number),
-                *self._content(body),
-            )
+        payload = published(
+            exchange, routing_key, body, properties, channel.number, channel.max_content_size
         )
         confirmed = channel.create_future()
         channel.delivery_tag += 1
@@ -65,11 +59,10 @@ class Confirms:
         channel.message_id_delivery_tag[message_id] = channel.delivery_tag
         self._in_flight[message_id] = confirmed
         self._frames.put(payload)
-        timer = time_out(confirmed, until)
+        self._deadlines.end(confirmed, until)
         try:
             await confirmed
         finally:
-            timer.cancel()
             del self._in_flight[message_id], channel.message_id_delivery_tag[message_id]
 
     def _must_wait(self, message_id: str) -> bool:
@@ -81,16 +74,3 @@ class Confirms:
             await self._frames.room()
             if earlier := self._in_flight.get(message_id):
                 await asyncio.wait([earlier])
-
-    def _content(self, body: bytes) -> list[bytes]:
-        most = self._channel.max_content_size
-        return [
-            marshal(ContentBody(body[start : start + most]), self._channel.number)
-            for start in range(0, len(body), most)
-        ]
-
-
-@lru_cache(maxsize=64)
-def _method(exchange: str, routing_key: str, channel: int) -> bytes:
-    frame = commands.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)
-    return marshal(frame, channel)

@@ -8,8 +8,11 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Final
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, ProcessorReturnValue
 
@@ -25,9 +28,10 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering = [*_rendering(log_format), _without_tokens]
+    if log_format is LogFormat.JSON and isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # RFC 8259, 8.1
     lines = _Lines(sys.stderr.write)
     atexit.register(lines.flush)
     structlog.configure(
@@ -85,7 +89,7 @@ class _Lines:
 
 def without_tokens(text: str) -> str:
     """`text` with every bearer token in it made unreadable."""
-    return _TOKEN.sub("rct_…", text)
+    return _TOKEN.sub("rct_…", text) if "rct_" in text else text
 
 
 def _without_tokens(_: object, __: str, rendered: EventDict) -> ProcessorReturnValue:
@@ -96,12 +100,31 @@ def _without_tokens(_: object, __: str, rendered: EventDict) -> ProcessorReturnV
 def _rendering(log_format: LogFormat) -> list[Processor]:
     # Tracebacks without local variables, which both would show: tokens are among them.
     if log_format is LogFormat.JSON:
-        encode = json.JSONEncoder(default=repr).encode
         return [
+            _time,
             structlog.processors.ExceptionRenderer(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
-            lambda _, __, event: encode(event),
+            _json,
         ]
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain),
+    ]
+
+
+def _time(_: object, __: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _json(_: object, __: str, event: EventDict) -> ProcessorReturnValue:
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z).decode()
+    except orjson.JSONEncodeError:  # no Unicode, or a number of more than 64 bits
+        return json.dumps(event, default=_plain)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else repr(value)

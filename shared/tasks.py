@@ -41,16 +41,3 @@ async def end(task: "asyncio.Task[T]") -> None:
         await asyncio.wait([task], timeout=0.5)
     if not task.cancelled():
         task.exception()  # looked at, so that asyncio does not complain
-
-
-def time_out(future: "asyncio.Future[T]", at: float) -> asyncio.TimerHandle:
-    """Have `future` raise TimeoutError at this time of the loop, unless it is done by then.
-
-    A third of what `asyncio.timeout` costs, which has to be able to end a task.
-    """
-
-    def end() -> None:
-        if not future.done():
-            future.set_exception(TimeoutError())
-
-    return asyncio.get_running_loop().call_at(at, end)

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from shared.deadlines import Deadlines
 from shared.errors import ServiceUnavailable
-from shared.tasks import time_out
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -29,6 +29,7 @@ class Together(Generic[Asked, Answer]):
         self._work = work
         self._tasks = tasks
         self._patience = patience
+        self._deadlines = Deadlines()
         self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._is_working = False
 
@@ -40,13 +41,9 @@ class Together(Generic[Asked, Answer]):
         if not self._is_working:
             self._is_working = True
             self._tasks.create_task(self._work_off())
-        if self._patience is None:
-            return await answer
-        timer = time_out(answer, loop.time() + self._patience)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        if self._patience is not None:
+            self._deadlines.end(answer, loop.time() + self._patience)
+        return await answer
 
     async def _work_off(self) -> None:
         try:

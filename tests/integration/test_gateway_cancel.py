@@ -1,5 +1,6 @@
 """POST /runs/{run_id}/cancel for those who may: what is answered and what is published."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from yarl import URL
 
 from shared.commands import CANCEL_TYPE
 from tests.support.api import Api
+from tests.support.program import DEADLINE
 from tests.support.rows import (
     CANCELING,
     ERROR,
@@ -216,6 +218,27 @@ async def test_a_body_over_the_limit_is_refused(system: System, api: Api) -> Non
 
     assert answer.error == (413, "validation_error")
     assert list(answer.body["details"]["fields"]) == ["body"]
+
+
+@pytest.mark.parametrize(("size", "status"), [(16384, 202), (16385, 413)])
+async def test_the_limit_holds_for_a_body_in_a_chunk_that_comes_with_its_head(
+    system: System, api: Api, size: int, status: int
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+    url = URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+
+    writer.write(
+        b"POST /api/v1/runs/%d/cancel HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Authorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (run_id, api.token.encode(), size, b" " * size)
+    )
+
+    async with asyncio.timeout(DEADLINE):
+        assert int((await reader.readline()).split()[1]) == status
+    writer.close()
+    assert (await _published(system) is not None) == (status == 202)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "nonsense"])

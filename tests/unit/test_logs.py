@@ -1,7 +1,10 @@
-"""What a traceback in the log shows."""
+"""What log lines show, and how."""
 
+import json
+import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -64,3 +67,33 @@ def test_a_traceback_names_the_place_and_no_local_variable(log_format: LogFormat
     assert "no such column" in process.stderr
     assert "authenticate" in process.stderr
     assert "open-sesame" not in process.stderr
+
+
+LOGS_ODD_VALUES = r"""
+import structlog
+from shared import logs
+from shared.settings import LogFormat, LogLevel
+
+logs.configure(LogFormat.JSON, LogLevel.INFO)
+log = structlog.get_logger()
+log.info("readable", reason="größer als 3 \u2026")
+log.info("no_unicode", path="\udc80")
+log.info("beyond_64_bits", run_id=2**70)
+"""
+
+
+def test_a_json_line_is_json_whatever_it_tells_and_wherever_it_goes() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", LOGS_ODD_VALUES],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+
+    said = [json.loads(line) for line in process.stderr.splitlines()]
+    assert [line["event"] for line in said] == ["readable", "no_unicode", "beyond_64_bits"]
+    assert said[0]["reason"] == "größer als 3 …"
+    assert said[1]["path"] == "\udc80"
+    assert said[2]["run_id"] == 2**70
+    for line in said:
+        assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)

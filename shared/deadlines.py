@@ -1,0 +1,48 @@
+"""Time limits for many waits at once."""
+
+import asyncio
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+
+class Deadlines:
+    """Has futures raise TimeoutError, by one timer of the event loop for all of them.
+
+    A timer for each, which in nearly all cases is canceled, is much of what a short wait costs.
+    """
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, asyncio.Future[Any]]] = []  # a heap
+        self._numbers = count()  # so that futures are never compared
+        self._timer: asyncio.TimerHandle | None = None
+
+    def end(self, future: "asyncio.Future[Any]", at: float) -> None:
+        """Have `future` raise TimeoutError at this time of the loop, unless it is done by then."""
+        self._forget_done()
+        heappush(self._due, (at, next(self._numbers), future))
+        if self._timer is None or at < self._timer.when():
+            self._wake_at(at)
+
+    def __len__(self) -> int:
+        """How many waits are known of."""
+        return len(self._due)
+
+    def _forget_done(self) -> None:
+        while self._due and self._due[0][2].done():
+            heappop(self._due)
+
+    def _wake_at(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        self._forget_done()
+        while self._due and self._due[0][0] <= now:
+            heappop(self._due)[2].set_exception(TimeoutError())
+            self._forget_done()
+        if self._due:
+            self._wake_at(self._due[0][0])

@@ -1,0 +1,60 @@
+"""Many waits, each with an end of its own."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from shared.deadlines import Deadlines
+from tests.support.program import DEADLINE
+
+LONG = 2 * DEADLINE
+EARLY = 0.002  # seconds; the loop's clock counts milliseconds
+
+
+async def test_each_ends_at_its_own_time_in_whatever_order_they_came() -> None:
+    loop = asyncio.get_running_loop()
+    deadlines = Deadlines()
+    took: dict[float, float] = {}
+    began = loop.time()
+
+    def ended(after: float, _: object) -> None:
+        took[after] = loop.time() - began
+
+    waits = {after: loop.create_future() for after in (LONG, 0.06, 0.02, 0.04)}
+    for after, future in waits.items():
+        future.add_done_callback(partial(ended, after))
+        deadlines.end(future, began + after)
+
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(TimeoutError):
+            await waits[0.06]
+    assert list(took) == [0.02, 0.04, 0.06]
+    assert all(took[after] > after - EARLY for after in took)
+
+
+async def test_what_is_done_stays_as_it_is() -> None:
+    loop = asyncio.get_running_loop()
+    deadlines = Deadlines()
+    answered, given_up, late = (loop.create_future() for _ in range(3))
+    for future in (answered, given_up, late):
+        deadlines.end(future, loop.time() + 0.02)
+    answered.set_result("here")
+    given_up.cancel()
+
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(TimeoutError):
+            await late
+    assert answered.result() == "here"
+    assert given_up.cancelled()
+
+
+async def test_nothing_is_kept_of_waits_that_ended() -> None:
+    loop = asyncio.get_running_loop()
+    deadlines = Deadlines()
+    for _ in range(1000):
+        future = loop.create_future()
+        deadlines.end(future, loop.time() + LONG)
+        future.set_result(None)
+
+    assert len(deadlines) <= 1
