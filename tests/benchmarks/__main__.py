@@ -97,7 +97,8 @@ def main() -> int:
         plots.write(results, options.plots)
     if options.record:
         guard.record(results, RECORDED)
-        plots.write(results, DOCS)
+        if not options.quick:
+            plots.write(results, DOCS)
         say(f"recorded in {RECORDED}:\n{report.markdown(results)}")
         return 0
     return guard.compare(results, RECORDED, say) if options.quick else 0
