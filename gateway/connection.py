@@ -212,7 +212,8 @@ class Connection(web.RequestHandler):
     def _response_late(self) -> None:
         self._response_timer = None
         request = self._answering
-        log.warning("response_not_taken", request_id=request and request_id(request))
+        known = None if request is None else request_id(request)
+        log.warning("response_not_taken", request_id=known)
         self._abort()
 
     def _abort(self) -> None:

@@ -51,7 +51,8 @@ class Together(Generic[Asked, Answer]):
                 batch = self._waiting[:_MOST]
                 del self._waiting[:_MOST]
                 # Some may have given up.
-                await self._answer([each for each in batch if not each[1].done()])
+                if asking := [each for each in batch if not each[1].done()]:
+                    await self._answer(asking)
         finally:
             self._is_working = False
 

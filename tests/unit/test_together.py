@@ -94,6 +94,22 @@ async def test_who_gave_up_is_not_asked_for() -> None:
     assert work.batches == [[1], [3]]
 
 
+async def test_no_work_is_done_for_nobody() -> None:
+    work = Work()
+    async with together(work) as asking:
+        first = asyncio.create_task(asking.ask(1))
+        while not work.batches:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(asking.ask(2))
+        await asyncio.sleep(0)
+        second.cancel()
+        work.go.set()
+
+        assert await first == 2
+        assert await asking.ask(3) == 6
+    assert work.batches == [[1], [3]]
+
+
 async def test_nobody_waits_longer_than_patience_says() -> None:
     async with together(Work(), patience=0.01) as asking:
         with pytest.raises(TimeoutError):
