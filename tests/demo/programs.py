@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.support.program import DEADLINE, Event, Program
 from tests.support.services import Sandbox, Services
 from tests.support.services.guard import MARKER
+from tests.support.subprocesses import closed
 
 BIN = Path(sys.executable).parent
 _SHOWN_LOG_LINES = 40
@@ -58,7 +59,7 @@ class Programs:
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+            await closed(process)
         if process.returncode:
             raise StageFailed(_last_line(errors.decode()) or f"{command} failed")
         return output.decode().strip()

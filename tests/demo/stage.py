@@ -24,6 +24,7 @@ from tests.demo.timeline import Json
 from tests.support.launched import Launched
 from tests.support.processes import alive
 from tests.support.services import Sandbox, guard
+from tests.support.subprocesses import closed
 
 DEADLINE = 20.0
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
@@ -190,7 +191,7 @@ class Stage:
         await asyncio.to_thread(guard.end_marked, self.directory)
         # Only now: asyncio waits for the pipes as well, and jobs hold those open.
         for process in self._processes:
-            await process.wait()
+            await closed(process)
         self._remove_cgroups()
         if self.is_shared:
             await self._delete_names()
