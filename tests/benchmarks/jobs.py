@@ -59,8 +59,7 @@ class Jobs:
         self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore
     ) -> None:
         uid = self._account.uid
-        # uvloop starts none as another user.
-        process = subprocess.Popen(  # noqa: ASYNC220
+        process = subprocess.Popen(  # noqa: ASYNC220 - uvloop starts none as another user
             [
                 *self._account.launcher,
                 *("--run-id", str(run_id), "--socket", str(self._stage.socket), "--"),

@@ -42,7 +42,7 @@ class OneByOne:
                 "SELECT pid FROM runs WHERE run_id = $1", run_id
             )
             end = None if pid is None else End(pid)
-            await asyncio.sleep(REST)
+            await asyncio.sleep(REST)  # part of what is measured, and waits for nothing
             sent_at, answer = self._caller.send(request)
             answer.add_done_callback(partial(taken.add_accepted, sent_at))
             if end is not None:

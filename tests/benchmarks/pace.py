@@ -21,4 +21,4 @@ async def ticks(rate: float, seconds: float) -> AsyncIterator[int]:
         if due > sent:
             yield due - sent
             sent = due
-        await asyncio.sleep(_TICK)
+        await asyncio.sleep(_TICK)  # the clock itself

@@ -21,7 +21,7 @@ import uvloop
 from tests.benchmarks import load
 from tests.benchmarks.jobs import Jobs
 from tests.benchmarks.peers.environment import environment
-from tests.benchmarks.programs import Served, cpu_seconds
+from tests.benchmarks.programs import DEADLINE, Failed, Served, cpu_seconds
 from tests.benchmarks.stage import Stage, stage
 from tests.support.services import provide
 
@@ -66,10 +66,10 @@ class Profile:
             str(Path(environment().python).with_name("py-spy")),
             *("record", "--pid", str(program.pid), "--rate", str(_RATE), "--format", "raw"),
             *("--nonblocking", "--full-filenames", "--output", str(self._path)),
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        await asyncio.sleep(0.5)  # until it samples
+        await _samples(spy)
         began, before, others = loop.time(), cpu_seconds(program.pid), _cpu_by_name()
         try:
             yield
@@ -78,7 +78,7 @@ class Profile:
             self._cpu = cpu_seconds(program.pid) - before
             self._others = _cpu_by_name() - others
             spy.send_signal(signal.SIGINT)
-            await spy.wait()
+            await spy.communicate()
 
     def show(self, top: int, work: int) -> None:
         """`work` is how many commands went through meanwhile."""
@@ -108,6 +108,16 @@ class Profile:
             print(f"  {heading}")
             for name, samples in counted.most_common(None if counted is parts else top):
                 print(f"  {100 * samples / max(total, 1):5.1f} %  {name}")
+
+
+async def _samples(spy: asyncio.subprocess.Process) -> None:
+    """Wait for py-spy's word that it does."""
+    assert spy.stdout is not None
+    async with asyncio.timeout(DEADLINE):
+        while line := await spy.stdout.readline():
+            if b"Sampling" in line:
+                return
+    raise Failed("py-spy ended before it took a sample")
 
 
 def _part_of(frames: list[str]) -> str:

@@ -61,7 +61,7 @@ class Served:
                             return dict(said)
             if self.process.returncode is not None or monotonic() > end:
                 raise Failed(f"no event {name} in:\n{self.tail()}")
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_LOOK_AGAIN)  # a file, so that its reader costs nothing meanwhile
 
     def tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
@@ -77,7 +77,7 @@ class Served:
             before = -1.0
             while (now := cpu_seconds(self.pid)) > before:
                 before = now
-                await asyncio.sleep(_REST)
+                await asyncio.sleep(_REST)  # over which the processor's time is taken
 
     async def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
         """End it; what does not obey is killed."""

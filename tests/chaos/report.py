@@ -1,7 +1,7 @@
 """What a round was made of, and what was found, as text."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.chaos.checks import Violation
 from tests.chaos.facts import Facts
@@ -56,8 +56,8 @@ def _repeated(facts: Facts) -> str:
     return f" ({more} of them of a command that has one already)" if more else ""
 
 
-def _counts(values: object) -> str:
-    counted = Counter(str(value) for value in values)  # type: ignore[attr-defined]
+def _counts(values: Iterable[object]) -> str:
+    counted = Counter(str(value) for value in values)
     return ", ".join(f"{name} {count}" for name, count in counted.most_common())
 
 

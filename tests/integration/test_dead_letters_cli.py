@@ -55,6 +55,7 @@ async def _buried(system: System, **fields: Any) -> tuple[int, str]:
 async def _letter(system: System, column: str, value: object) -> Json:
     """Wait for the latest letter with this in its column."""
     end = monotonic() + 20
+
     query = f"SELECT * FROM dead_letters WHERE {column}::text = $1 ORDER BY 1 DESC"  # noqa: S608
     while (row := await system.database.fetchrow(query, str(value))) is None:
         assert monotonic() < end

@@ -1,6 +1,8 @@
 """What a gateway counts, what it reads of Postgres and the queues, and that alerts find it."""
 
 import asyncio
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from gateway.access import Role
@@ -91,11 +93,11 @@ async def test_the_gateway_exports_what_postgres_knows(system: System) -> None:
         await connection.execute(
             "UPDATE dead_letters SET arrived_at = now() - interval '1 hour' WHERE letter_key = '1'"
         )
-        for host, seen in (("a", "now()"), ("b", "now() - interval '1 hour'")):
-            await connection.execute(
-                "INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, seen_at)"  # noqa: S608
-                f" VALUES ('{host}', gen_random_uuid(), gen_random_uuid(), 5, {seen})"
-            )
+        await connection.executemany(
+            "INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, seen_at)"
+            " VALUES ($1, gen_random_uuid(), gen_random_uuid(), 5, now() - $2::interval)",
+            [("a", timedelta(0)), ("b", timedelta(hours=1))],
+        )
 
     exposed = await scrape(system.http, await system.gateway())
 
@@ -165,7 +167,7 @@ async def test_queues_are_exported_while_they_are_there(system: System) -> None:
     url = await system.gateway(probe_interval=0.1)
     await system.publish(1)
     worker = await system.worker(keep_dead_letters="true")
-    read = lambda: scrape(system.http, url)  # noqa: E731
+    read = partial(scrape, system.http, url)
     queue = {"queue": "runs.cancel"}
     await until(read, lambda found: found.value("cancel_queue_consumers", **queue) == 1)
 

@@ -167,7 +167,7 @@ async def test_a_failed_stop_names_the_survivors(containment: str) -> None:
         async def no_kill() -> int:
             return 0
 
-        run.tree.kill = no_kill  # type: ignore[method-assign]
+        run.tree.kill = no_kill  # type: ignore[method-assign]  # of this tree alone
         with pytest.raises(ladder.StopFailed) as failure:
             await ladder.stop(run.tree, stop_plan(grace=0, kill_wait=0.3), asyncio.Event())
         (survivor,) = failure.value.evidence.survivors

@@ -170,4 +170,4 @@ class Command:
     async def ended_with(self, code: int) -> None:
         self.end_with(code)
         # Reaped: its launcher has the exit code, and signals are for nobody else any more.
-        await eventually(lambda: not os.path.exists(f"/proc/{self.pid}"))  # noqa: PTH110
+        await eventually(lambda: not Path(f"/proc/{self.pid}").exists())

@@ -26,7 +26,7 @@ def _take_power(file: Path) -> None:
         return (signum == signal.SIGKILL and file.exists()) or send(handle, signum)
 
     setattr(Cgroup, "kill", kill_unless)  # noqa: B010 - an assignment is an error to mypy
-    setattr(ProcessHandle, "send", send_unless)  # noqa: B010
+    setattr(ProcessHandle, "send", send_unless)  # noqa: B010 - likewise
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ INSTALLED_IN: Final = "/opt/run-cancel/bin/"
 def service(unit: Path) -> dict[str, str]:
     """The settings in [Service]; of those that are there twice, the last one."""
     parser = RawConfigParser(strict=False, delimiters="=", interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as the library's manual says
     parser.read(unit)
     return dict(parser["Service"])
 

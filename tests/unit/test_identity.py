@@ -104,8 +104,8 @@ def test_no_process_name_can_pass_for_another_field(name: bytes) -> None:
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        with suppress(OSError), open("/proc/self/comm", "wb") as comm:  # noqa: PTH123
-            comm.write(name)
+        with suppress(OSError):
+            Path("/proc/self/comm").write_bytes(name)
         os.write(write_end, b".")
         signal.pause()
         os._exit(0)

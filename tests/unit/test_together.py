@@ -9,6 +9,7 @@ import pytest
 from shared.errors import ServiceUnavailable
 from shared.lifecycle import Shutdown
 from shared.together import Together
+from tests.support.program import DEADLINE
 
 
 class Work:
@@ -16,10 +17,12 @@ class Work:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.begun = asyncio.Event()
         self.go = asyncio.Event()
 
     async def __call__(self, asked: Sequence[int]) -> list[int]:
         self.batches.append(list(asked))
+        self.begun.set()
         await self.go.wait()
         if -1 in asked:
             raise ServiceUnavailable("away")
@@ -43,14 +46,23 @@ async def ask(asking: Together[int, int], numbers: Sequence[int]) -> list[int | 
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def begun(work: Work) -> None:
+    async with asyncio.timeout(DEADLINE):
+        await work.begun.wait()
+
+
+async def tasks_have_asked() -> None:
+    # Those that were made before come first in the next turn of the loop.
+    await asyncio.sleep(0)
+
+
 async def test_who_asks_while_a_batch_is_under_way_is_in_the_next() -> None:
     work = Work()
     async with together(work) as asking:
         first = asyncio.create_task(asking.ask(1))
-        while not work.batches:
-            await asyncio.sleep(0)
+        await begun(work)
         others = asyncio.create_task(ask(asking, [2, 3, 4]))
-        await asyncio.sleep(0)
+        await tasks_have_asked()
         work.go.set()
 
         assert await first == 2
@@ -82,10 +94,9 @@ async def test_who_gave_up_is_not_asked_for() -> None:
     work = Work()
     async with together(work) as asking:
         first = asyncio.create_task(asking.ask(1))
-        while not work.batches:
-            await asyncio.sleep(0)
+        await begun(work)
         second, third = asyncio.create_task(asking.ask(2)), asyncio.create_task(asking.ask(3))
-        await asyncio.sleep(0)
+        await tasks_have_asked()
         second.cancel()
         work.go.set()
 
@@ -98,10 +109,9 @@ async def test_no_work_is_done_for_nobody() -> None:
     work = Work()
     async with together(work) as asking:
         first = asyncio.create_task(asking.ask(1))
-        while not work.batches:
-            await asyncio.sleep(0)
+        await begun(work)
         second = asyncio.create_task(asking.ask(2))
-        await asyncio.sleep(0)
+        await tasks_have_asked()
         second.cancel()
         work.go.set()
 
