@@ -4,7 +4,6 @@ import asyncio
 import codecs
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, TypedDict
 from uuid import uuid4
 
 from aiohttp import web
@@ -17,7 +16,7 @@ from gateway.errors import in_words, invalid, json_response, unavailable
 from gateway.publisher import CommandPublisher
 from gateway.request_id import request_id
 from gateway.runs import found_status, possible_run_id, run_id_of
-from gateway.schemas import Answer, CancelRequest
+from gateway.schemas import Answer, CancelRequest, PlainCancelAnswer
 from shared.commands import CancelCommand
 from shared.states import RunStatus
 
@@ -112,17 +111,7 @@ def _is_utf8(charset: str) -> bool:
         return False
 
 
-class CancelAnswer(TypedDict):
-    """`schemas.CancelAnswer`, where the types are enough: this is the answer to most requests."""
-
-    run_id: int
-    new_run_id: None
-    action: Literal["cancel"]
-    status: Answer
-    message: str
-
-
-def answer_of(run_id: int, status: RunStatus) -> CancelAnswer:
+def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
     """What 202 says of a run that had this status."""
     answer, message = _in_words(run_id, status)
     return {

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypedDict
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -53,6 +53,16 @@ class CancelAnswer(_Model):
     action: Literal["cancel"]
     status: Answer = Field(description="Never `rejected` with 202.")
     message: Message
+
+
+class PlainCancelAnswer(TypedDict):
+    """CancelAnswer as it is made: of most requests, so that types have to be enough."""
+
+    run_id: int
+    new_run_id: None
+    action: Literal["cancel"]
+    status: Answer
+    message: str
 
 
 class Evidence(_Model):

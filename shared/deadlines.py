@@ -24,10 +24,6 @@ class Deadlines:
         if self._timer is None or at < self._timer.when():
             self._wake_at(at)
 
-    def __len__(self) -> int:
-        """How many waits are known of."""
-        return len(self._due)
-
     def _forget_done(self) -> None:
         while self._due and self._due[0][2].done():
             heappop(self._due)

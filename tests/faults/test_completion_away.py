@@ -115,9 +115,9 @@ async def test_recorded_but_never_answered_it_is_recorded_once(
 async def test_nobody_reads_stderr_and_the_worker_is_away(system: System, command: Command) -> None:
     worker = await system.worker()
     launched = await command.start()
-    # The complaint about the absent worker is written to a broken pipe. asyncio has no public way to
-    # close what it reads.
-    launched.process._transport.get_pipe_transport(2).close()  # type: ignore[attr-defined]  # thus
+    # The complaint about the absent worker is written to a broken pipe.
+    transport = launched.process._transport  # type: ignore[attr-defined]  # no public way
+    transport.get_pipe_transport(2).close()
 
     await worker.kill()
     await command.ended_with(4)

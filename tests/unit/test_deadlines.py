@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from weakref import ref
 
 import pytest
 
@@ -52,9 +53,12 @@ async def test_what_is_done_stays_as_it_is() -> None:
 async def test_nothing_is_kept_of_waits_that_ended() -> None:
     loop = asyncio.get_running_loop()
     deadlines = Deadlines()
+    seen = []
     for _ in range(1000):
         future = loop.create_future()
+        seen.append(ref(future))
         deadlines.end(future, loop.time() + LONG)
         future.set_result(None)
 
-    assert len(deadlines) <= 1
+    del future
+    assert sum(each() is not None for each in seen) <= 1
