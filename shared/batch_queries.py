@@ -96,7 +96,7 @@ _COMPLETE: Final = """
     ), own AS (
         SELECT r.run_id, r.status, r.cgroup, r.launch_id, ended.code
           FROM runs r JOIN ended USING (run_id, launcher_pid, launcher_start_ticks)
-         WHERE r.boot_id = $5
+         WHERE r.boot_id = $5 AND coalesce(r.pid_namespace, $6) = $6
            FOR UPDATE OF r {locked}
     ), completed AS (
         UPDATE runs r

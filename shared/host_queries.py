@@ -18,7 +18,8 @@ UNKILLABLE: Final = """
     ((status = 'canceling' OR (status = 'error' AND loss ->> 'proof' IS NULL))
      AND (loss ->> 'ended' = 'survived' OR EXISTS (
              SELECT FROM cancellations c
-              WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed')))
+              WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed'
+               AND c.evidence ->> 'ended' IS DISTINCT FROM 'not_proved')))
 """
 """Of a run: something of it outlived SIGKILL, and no later stop has finished it."""
 
@@ -30,11 +31,13 @@ LOCK_HOST: Final = f"""
 """  # noqa: S608 - put together from constants
 
 REGISTER_HOST: Final = """
-    INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id)
-    VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id, pid_namespace,
+                       privileges)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
     ON CONFLICT (host) DO UPDATE
        SET worker_id = excluded.worker_id, boot_id = excluded.boot_id,
-           machine_id = excluded.machine_id,
+           machine_id = excluded.machine_id, pid_namespace = excluded.pid_namespace,
+           privileges = excluded.privileges,
            beat_seconds = excluded.beat_seconds, seen_at = clock_timestamp(),
            left_at = NULL, abandoned_at = NULL
 """
@@ -138,6 +141,7 @@ LIST_ACTIONS: Final = """
 LIST_HOSTS: Final = f"""
     SELECT host, {_STATE} AS state, seen_at, boot_id, left_at, abandoned_at,
            extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seconds_silent,
+           pid_namespace, privileges,
            coalesce(r.running, 0) AS running, coalesce(r.canceling, 0) AS canceling,
            coalesce(r.unkillable, ARRAY[]::bigint[]) AS unkillable
       FROM hosts h

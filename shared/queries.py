@@ -56,10 +56,14 @@ BEGIN_STOP: Final = """
     RETURNING run_id
 """
 
+# Only earlier: force after force, or after the deadline, changes nothing. Not clock_timestamp(), by
+# which what was a later deadline when it was compared could be an earlier one when it is set.
 ESCALATE_STOP: Final = """
     UPDATE runs
-       SET stop_deadline = least(stop_deadline, clock_timestamp())
-     WHERE run_id = $1 AND status = 'canceling'
+       SET stop_deadline = statement_timestamp(),
+           first_stop_deadline = coalesce(first_stop_deadline, stop_deadline)
+     WHERE run_id = $1 AND status = 'canceling' AND stop_deadline > statement_timestamp()
+    RETURNING run_id
 """
 
 RECORD_CANCELED: Final = """
@@ -102,7 +106,8 @@ CLAIM_RUN: Final = """
     UPDATE runs
        SET status = 'running', started_at = clock_timestamp(), host = $2, boot_id = $3, pid = $4,
            start_ticks = $5, launcher_pid = $6, launcher_start_ticks = $7, uid = $8,
-           launch_id = $9, containment = $10, cgroup = $11
+           launch_id = $9, containment = $10, cgroup = $11, pid_namespace = $12,
+           cgroup_inode = $13
      WHERE run_id = $1 AND status = 'queued'
     RETURNING launch_id
 """
@@ -143,8 +148,37 @@ RECORD_LEFTOVERS: Final = """
     RETURNING run_id
 """
 
+# Of a run in another pid namespace, whose processes nobody can see from here.
+LOSE_RUN_OUT_OF_SIGHT: Final = """
+    UPDATE runs
+       SET status = 'error', finished_at = clock_timestamp(),
+           error = 'its worker''s container was replaced: nobody can see what became of it',
+           loss = jsonb_build_object(
+               'cause', 'container_lost', 'proof', 'none_container_lost',
+               'noticed_at', clock_timestamp(), 'was', status, 'seen_from', $2::text)
+     WHERE run_id = $1 AND status IN ('running', 'canceling')
+    RETURNING run_id
+"""
+
+# One that was lost before, and of which nobody will find out any more whether something is left.
+CLOSE_LOSS_OUT_OF_SIGHT: Final = """
+    UPDATE runs
+       SET loss = coalesce(loss, '{"cause": "launcher_died"}') || jsonb_build_object(
+               'proof', 'none_container_lost', 'seen_from', $2::text)
+     WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+    RETURNING run_id
+"""
+
 LIST_RUNNING_ON_HOST: Final = """
     SELECT * FROM runs WHERE host = $1 AND status = 'running'
+"""
+
+LIST_OPEN_ON_HOST: Final = """
+    SELECT * FROM runs
+     WHERE host = $1 AND boot_id = $2
+       AND (status IN ('running', 'canceling')
+            OR (status = 'error' AND loss ->> 'proof' IS NULL))
+       FOR UPDATE
 """
 
 LIST_UNPROVED_ON_HOST: Final = """

@@ -25,6 +25,9 @@ class RunProcess:
     launch_id: UUID
     containment: Containment
     cgroup: str | None
+    pid_namespace: str | None = None
+    """In which the pids mean something; None where an older version did not record it."""
+    cgroup_inode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@
       │                       │ a completion never leaves `canceling`;
       ├─ exit 0 ▶ pass        │ a stop that fails stays here until it is taken up again
       ├─ exit ≠ 0 ▶ fail      │
-      └─ runner lost ▶ error ◀┘ host abandoned by an operator: there will be no proof
+      └─ runner lost ▶ error ◀┘ host abandoned, or container lost: there will be no proof
 
 Every arrow is one guarded statement in `shared.queries`.
 """
@@ -37,11 +37,15 @@ class Outcome(StrEnum):
 
     CANCELED = "canceled"
     NO_OP = "no_op"
+    FORCED = "forced"
+    """It ended the grace period of a stop in progress; that stop's own command ends the run."""
     STOP_FAILED = "stop_failed"
     LEFTOVERS_STOPPED = "leftovers_stopped"
     """The run was lost before, and what still lived of it is stopped now."""
     ABANDONED = "abandoned"
     """The run's host was given up: nobody knows what became of its processes."""
+    NOT_PROVED = "not_proved"
+    """The run was lost with its worker's container: nobody can see what became of it."""
 
 
 class DeadReason(StrEnum):

@@ -19,6 +19,7 @@ from shared.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
 from shared.settings import ContainmentPolicy, WorkerSettings
+from shared.states import Containment
 from shared.topology import Topology
 from shared.traced_publisher import publisher_for
 from shared.tracing import Tracer, tracing
@@ -37,6 +38,8 @@ from worker.precedence import take_precedence
 from worker.presence import Presence
 from worker.settling import Settler
 from worker.stop import cgroup
+from worker.stop.identity import ForeignProc, pid_namespace
+from worker.stop.privileges import own_privileges
 from worker.stops import Stops
 
 log = structlog.get_logger(__name__)
@@ -48,6 +51,7 @@ async def serve(settings: WorkerSettings) -> None:
     allow_many_files()
     take_precedence()
     read_any_property()
+    _require_own_proc()
     runs_root = _runs_root(settings)
     host = {"host.name": settings.host_name}
     async with (
@@ -76,7 +80,13 @@ async def _serve(
     host = settings.host_name
     registry = new_registry()
     metrics = WorkerMetrics(registry)
-    presence = Presence(database, host, settings.host_heartbeat)
+    privileges = own_privileges()
+    found = {
+        "containment": Containment.CGROUP if runs_root else Containment.SESSION,
+        **privileges.as_json(),
+    }
+    log.info("worker_privileges", host=host, **found)
+    presence = Presence(database, host, settings.host_heartbeat, found)
     stops = Stops(database, settings.kill_wait, tasks, tracer, metrics)
     canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
     losses = Losses(database, host, tasks, settings.kill_wait)
@@ -86,6 +96,7 @@ async def _serve(
         runs_root,
         losses,
         tasks,
+        privileges,
         cgroup_required=settings.containment is ContainmentPolicy.CGROUP,
     )
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
@@ -161,6 +172,16 @@ def _listening_at(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"cannot listen on {path}: {error.strerror or error}") from None
+
+
+def _require_own_proc() -> None:
+    try:
+        pid_namespace()
+    except ForeignProc:
+        raise UserError(
+            "/proc shows another pid namespace than this worker's: mount it anew in this one, or "
+            "start the worker outside"
+        ) from None
 
 
 def _runs_root(settings: WorkerSettings) -> Path | None:

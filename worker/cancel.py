@@ -134,18 +134,20 @@ class Canceler:
                     host=self._host,
                     default_grace=self._default_grace,
                 )
-                stop = None
+                stop, joined = None, None
                 if isinstance(verdict, ResumeStop | StopLeftovers):
                     stop = self._stops.of(command.run_id)
                 if stop is None:
                     await self._write(connection, command, origin, verdict)
                 else:
-                    await self._write_joined(connection, command, origin, situation)
+                    joined = await self._write_joined(connection, command, origin, situation)
             # What follows from it begins with the commit: a command that another run has taken in
             # this moment, or that Postgres has lost, does nothing.
             if stop is None:
                 return self._next(situation.run, verdict)
-            return self._join(stop, command, situation)
+            if command.force:
+                stop.escalate.set()
+            return joined or stop.done
 
     async def _write_joined(
         self,
@@ -153,21 +155,15 @@ class Canceler:
         command: CancelCommand,
         origin: Origin,
         situation: Situation,
-    ) -> None:
-        if command.force:
-            await store.escalate_stop(connection, command.run_id)
-        if situation.command_run_id is None:
-            evidence: dict[str, object] = {"stop_in_progress": True}
-            await store.record_command(connection, command, origin, Outcome.NO_OP, evidence)
-
-    def _join(
-        self, stop: Stop, command: CancelCommand, situation: Situation
-    ) -> Outcome | asyncio.Event:
+    ) -> Outcome | None:
         """A further command on a run whose stop is under way here: at most, it hurries it."""
-        if command.force:
-            stop.escalate.set()
-        # With a row that is open, the stop will answer it.
-        return Outcome.NO_OP if situation.command_run_id is None else stop.done
+        hurried = command.force and await store.escalate_stop(connection, command.run_id)
+        if situation.command_run_id is not None:
+            return None  # its row is open, and the stop will answer it
+        outcome = Outcome.FORCED if hurried else Outcome.NO_OP
+        evidence: dict[str, object] = {"stop_in_progress": True}
+        await store.record_command(connection, command, origin, outcome, evidence)
+        return outcome
 
     async def _write(
         self, connection: Connection, command: CancelCommand, origin: Origin, verdict: Verdict
@@ -192,6 +188,9 @@ class Canceler:
     def _next(self, run: Run, verdict: Verdict) -> Outcome | Forward | Stop:
         match verdict:
             case Repeat(outcome):
+                stop = self._stops.of(run.run_id)
+                if outcome is Outcome.FORCED and stop is not None:
+                    stop.escalate.set()  # the answer to its commit may have been lost
                 return outcome
             case CancelQueued():
                 return Outcome.CANCELED

@@ -1,6 +1,7 @@
 """Hosts as people and programs want to see them."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncpg import Record
@@ -35,7 +36,8 @@ def print_host(host: Record, actions: Sequence[Record], *, as_json: bool) -> Non
         print_json({**described, "actions": history})
         return
     table = Table("", "", show_header=False, box=None)
-    for name, value in described.items():
+    privileges = described.pop("privileges") or {}
+    for name, value in (described | _can(privileges)).items():
         if value is not None and value != []:
             table.add_row(name, str(value))
     for action in history:
@@ -67,9 +69,26 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
 
 def _described(host: Record) -> dict[str, Any]:
     row = plain(host)
+    row["privileges"] = json.loads(row["privileges"]) if row["privileges"] else None
     unkillable = row["unkillable"]
     runs = ", ".join(map(str, unkillable))
     return {**row, "flag": f"unkillable: {runs}" if unkillable else None}
+
+
+def _can(privileges: Mapping[str, Any]) -> dict[str, str]:
+    """What its worker found out at start, in words."""
+    if not privileges:
+        return {}
+    own = f"of user {privileges['uid']}"
+    return {
+        "holds runs by": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
+            privileges["containment"]
+        ],
+        "can signal": f"processes {'of all users' if privileges['signals_all'] else own}",
+        "can find": f"processes {'of all users' if privileges['reads_all'] else own}"
+        if privileges["lists_all"]
+        else "not all processes: /proc is mounted with hidepid",
+    }
 
 
 def _ago(seconds: float) -> str:

@@ -1,16 +1,22 @@
 """Runner hosts in Postgres: registered, heard of, given up. Each is one transaction."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
 
 from shared import host_queries as queries
 from shared.database import Connection, Database
+from shared.runs import Run
 from shared.states import HostState, Outcome
 from worker import store
 from worker.stop.evidence import host_rebooted
+from worker.stop.identity import is_machines_own
+from worker.trees import is_out_of_sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,8 @@ class Speaker:
     worker_id: UUID
     boot_id: UUID
     machine_id: str | None
+    pid_namespace: str
+    privileges: Mapping[str, Any]
     beat_seconds: float
 
     def is_on_another_machine(self, machine_id: str | None) -> bool:
@@ -49,6 +57,13 @@ class OtherMachine(Exception):
     """The host has runs on another machine of the same name."""
 
 
+class RunsOutsideContainer(Exception):
+    """The host has runs in the machine's own pid namespace, which a container's does not see."""
+
+    def __init__(self, run_ids: Sequence[int]) -> None:
+        super().__init__(", ".join(map(str, run_ids)))
+
+
 class HostIsUp(Exception):
     """A host whose worker is heard of cannot be given up."""
 
@@ -59,19 +74,28 @@ class HostIsUp(Exception):
 async def register(database: Database, speaker: Speaker) -> datetime | None:
     """Speak for the host from now on, and record what a reboot has ended.
 
-    Where a living worker on another machine speaks for it: change nothing, and return when it was
-    heard of last. Of two workers on one machine, the later one is believed. Raises OtherMachine.
+    Where a living worker on another machine, or in another pid namespace, speaks for it: change
+    nothing, and return when it was heard of last. Of two workers in one namespace, the later one is
+    believed. Raises OtherMachine and RunsOutsideContainer.
     """
     async with database.transaction() as connection:
         before = await connection.fetchrow(queries.LOCK_HOST, speaker.host)
         rebooted = before is not None and before["boot_id"] != speaker.boot_id
-        if before is not None and rebooted and before["state"] == HostState.UP:
+        if before is not None and before["state"] == HostState.UP and not _is_same(before, speaker):
             seen_at: datetime = before["seen_at"]
             return seen_at
         is_replaced = before is not None and speaker.is_on_another_machine(before["machine_id"])
         if is_replaced and await connection.fetchval(queries.HAS_RUNS, speaker.host):
             # To take over would be to decide about processes that another kernel may run.
             raise OtherMachine
+        unseen = [
+            run
+            for run in await store.open_on(connection, speaker.host, speaker.boot_id)
+            if run.process is not None and is_out_of_sight(run.process)
+        ]
+        outside = [run.run_id for run in unseen if _ran_in_machines_own(run)]
+        if outside:
+            raise RunsOutsideContainer(outside)
         await connection.execute(
             queries.REGISTER_HOST,
             speaker.host,
@@ -79,6 +103,8 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
             speaker.boot_id,
             speaker.beat_seconds,
             speaker.machine_id,
+            speaker.pid_namespace,
+            json.dumps(speaker.privileges),
         )
         if before is not None and before["abandoned_at"] is not None:
             await _note(connection, speaker.host, "returned", "worker", None, [])
@@ -88,6 +114,11 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         gone = [] if is_replaced else await _record_reboot(connection, speaker)
         if gone or (rebooted and not is_replaced):
             await _note(connection, speaker.host, "rebooted", "worker", None, gone)
+        for run in unseen:
+            await store.lose_out_of_sight(connection, run)
+        if unseen:
+            lost = sorted(run.run_id for run in unseen)
+            await _note(connection, speaker.host, "container_lost", "worker", None, lost)
     return None
 
 
@@ -143,6 +174,19 @@ async def find_one(database: Database, host: str) -> tuple[Record, list[Record]]
         found = await connection.fetchrow(queries.LIST_HOSTS, host)
         actions = await connection.fetch(queries.LIST_ACTIONS, host)
     return (found, actions) if found else None
+
+
+def _is_same(host: Record, speaker: Speaker) -> bool:
+    """Whether who spoke for the host sees the same processes as `speaker`."""
+    return host["boot_id"] == speaker.boot_id and host["pid_namespace"] in (
+        None,  # a version that did not look
+        speaker.pid_namespace,
+    )
+
+
+def _ran_in_machines_own(run: Run) -> bool:
+    namespace = None if run.process is None else run.process.pid_namespace
+    return namespace is not None and is_machines_own(namespace)
 
 
 async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:

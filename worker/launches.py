@@ -19,8 +19,10 @@ from shared.together import Together
 from worker import store
 from worker.losses import Losses
 from worker.stop.cgroup import Cgroup, path_of
-from worker.stop.identity import Identity, boot_id, read_stat
+from worker.stop.identity import Identity, boot_id, pid_namespace, read_stat
+from worker.stop.privileges import Privileges, why_not_found
 from worker.stop.watch import EndWatch
+from worker.trees import may_escape
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,10 @@ class ContainmentFailed(Exception):
     """The run's process cannot be put where it must be; the message says why."""
 
 
+class CannotProve(Exception):
+    """Of this run nobody could say later that it is gone; the message says why."""
+
+
 class Launches:
     """Claims runs for waiting children, and records how they ended.
 
@@ -86,25 +92,33 @@ class Launches:
         runs_root: Path | None,
         losses: Losses,
         tasks: asyncio.TaskGroup,
+        privileges: Privileges,
         *,
         cgroup_required: bool,
     ) -> None:
         self._database = database
         self._host = host
         self._runs_root = runs_root
+        self._privileges = privileges
         self._cgroup_required = cgroup_required
         self._losses = losses
         self._boot_id = boot_id()
+        self._pid_namespace = pid_namespace()
         self._completions = Together(partial(self._complete, batch_queries.COMPLETE), tasks)
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
         """Contain `child` and then claim the run for it, in this order.
 
         The other way round a cancel could find the containment empty and call a child proved
-        gone that had yet to enter it. Raises ContainmentFailed and ServiceUnavailable; the same
-        claim may then be made again.
+        gone that had yet to enter it. Raises CannotProve; also ContainmentFailed and
+        ServiceUnavailable, after which the same claim may be made again.
         """
         cgroup = self._contain(run_id, child)
+        # What only a cgroup holds shows by itself. The rest must be found in /proc.
+        must_find = cgroup is None or may_escape(launcher.uid)
+        if must_find and (why := why_not_found(self._privileges, launcher.uid, child.pid)):
+            await self._discard(cgroup)
+            raise CannotProve(why)
         process = RunProcess(
             host=self._host,
             boot_id=self._boot_id,
@@ -116,6 +130,8 @@ class Launches:
             launch_id=uuid4(),
             containment=Containment.CGROUP if cgroup else Containment.SESSION,
             cgroup=str(cgroup.path) if cgroup else None,
+            pid_namespace=self._pid_namespace,
+            cgroup_inode=cgroup.inode() if cgroup else None,
         )
         claimed = None
         try:
@@ -167,6 +183,7 @@ class Launches:
             [each.launcher.start_ticks for each in ended],
             [each.exit_code for each in ended],
             self._boot_id,
+            self._pid_namespace,
         )
         by_run = {row["run_id"]: row for row in rows}
         return [by_run.get(each.run_id) for each in ended]
@@ -222,6 +239,8 @@ def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | Non
     if has is None or run.status is not RunStatus.RUNNING:
         return None
     if (has.host, has.boot_id) != (asked.host, asked.boot_id):
+        return None
+    if has.pid_namespace not in (None, asked.pid_namespace):
         return None
     if Identity(has.pid, has.start_ticks) != child:
         return None

@@ -18,11 +18,13 @@ _ENDED: Final[Mapping[str, str]] = {
     Ended.OBEYED: "it obeyed",
     Ended.KILLED: "it had to be killed",
     Ended.SURVIVED: "it survived SIGKILL",
+    Ended.NOT_PROVED: "nothing of it was found, but that proves nothing",
 }
 _CAUSES: Final[Mapping[str, str]] = {
     "launcher_died": "its launcher died without reporting an exit code",
     "host_rebooted": "its host was rebooted",
     "host_abandoned": "its host was given up",
+    "container_lost": "its worker's container was replaced",
 }
 
 
@@ -90,8 +92,12 @@ def answered(command: Json) -> str:
             return "open: it is being carried out"
         case Outcome.NO_OP:
             return f"no_op: {_why_no_op(evidence)}"
+        case Outcome.FORCED:
+            return "forced: it ended the grace period of the stop in progress"
         case Outcome.STOP_FAILED:
-            return f"stop_failed: {survivors(evidence)} survived SIGKILL"
+            return f"stop_failed: {remains(evidence)}"
+        case Outcome.NOT_PROVED:
+            return "not_proved: its container was replaced, and nobody can see what became of it"
         case Outcome.ABANDONED:
             by, why = evidence.get("host_abandoned_by"), evidence.get("reason")
             return f"abandoned: the host was given up by {by}: {why}"
@@ -99,9 +105,12 @@ def answered(command: Json) -> str:
             return f"{outcome}: {_ended(evidence)}"
 
 
-def survivors(evidence: Json) -> str:
-    left = evidence.get("survivors") or ()
-    return processes(left) if left else "nothing"
+def remains(evidence: Json) -> str:
+    """What a stop that failed has left, or may have."""
+    if doubt := evidence.get("unreadable"):
+        return f"the worker cannot read what may be of it: {processes(doubt)}"
+    left = evidence.get("survivors")
+    return f"{processes(left) if left else 'nothing'} survived SIGKILL"
 
 
 def processes(some: Iterable[Json]) -> str:
@@ -122,8 +131,9 @@ def loss(run: Json) -> str | None:
         return f"{cause}; nothing is left of it ({proof})"
     if proof is not None:
         return f"{cause}; nobody can find out any more whether something is left ({proof})"
-    left = lost.get("survivors")
-    return f"{cause}; {f'left: {processes(left)}' if left else 'something of it may be left'}"
+    if lost.get("survivors") or lost.get("unreadable"):
+        return f"{cause}; {remains(lost)}"
+    return f"{cause}; something of it may be left"
 
 
 def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
@@ -134,8 +144,13 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         yield command["received_at"], f"cancel {number} asked for by {asked(command)}"
     if run["stop_deadline"] is not None:
         at, until = _time(run["canceling_at"]), _time(run["stop_deadline"])
-        grace = length(max(until - at, timedelta()))
-        yield run["canceling_at"], f"canceling, grace period {grace}"
+        planned = _time(run["first_stop_deadline"] or run["stop_deadline"])
+        yield (
+            run["canceling_at"],
+            f"canceling, grace period {length(max(planned - at, timedelta()))}",
+        )
+        if run["first_stop_deadline"] is not None:
+            yield run["stop_deadline"], f"forced: the grace period ends after {length(until - at)}"
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
         yield from _stopped(evidence)
     lost = run["loss"] or {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import partial
 from time import monotonic
 from typing import NoReturn
 from uuid import UUID
@@ -15,7 +16,13 @@ from worker.patience import until_available
 from worker.stop.evidence import Evidence
 from worker.stop.identity import Identity, ProcessHandle, boot_id
 from worker.stop.ladder import StopFailed, StopPlan
-from worker.trees import shortage_is_an_outage, stop_tree
+from worker.trees import (
+    OutOfSight,
+    pids_are_ours,
+    shortage_is_an_outage,
+    stop_tree,
+    visible_cgroup,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +64,7 @@ class Losses:
                 )
 
         running, unproved = await until_available(find)
-        self._watch_all(running)
+        await self._watch_all(running)
         for run in unproved:
             if run.process is not None:
                 self._tasks.create_task(self._clear_away(run.run_id, run.process))
@@ -74,12 +81,30 @@ class Losses:
 
         while True:
             await asyncio.sleep(every)
-            self._watch_all(await until_available(find))
+            await self._watch_all(await until_available(find))
 
-    def _watch_all(self, runs: list[Run]) -> None:
+    async def _watch_all(self, runs: list[Run]) -> None:
         for run in runs:
-            if run.process is not None:
+            if run.process is None:
+                continue
+            if run.process.boot_id != self._boot_id or pids_are_ours(run.process):
                 self.watch(run.run_id, run.process)
+            else:
+                await self._look_from_outside(run, run.process)
+
+    async def _look_from_outside(self, run: Run, process: RunProcess) -> None:
+        """A run in another pid namespace: not its launcher, but perhaps its cgroup can be seen."""
+        cgroup = visible_cgroup(process)
+        if cgroup is None:
+            await until_available(partial(self._lose_out_of_sight, run))
+        elif not cgroup.is_populated():
+            await self._lose(run.run_id, process)
+
+    async def _lose_out_of_sight(self, run: Run) -> None:
+        async with self._database.transaction() as connection:
+            lost = await store.lose_out_of_sight(connection, run)
+        if lost:
+            log.warning("run_out_of_sight", run_id=run.run_id)
 
     async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
         launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
@@ -95,6 +120,9 @@ class Losses:
         if process.launch_id not in self._watched:
             return  # it ended well
 
+        await self._lose(run_id, process)
+
+    async def _lose(self, run_id: int, process: RunProcess) -> None:
         async def record() -> bool:
             async with self._database.transaction() as connection:
                 return await store.record_launcher_died(connection, run_id, process.launch_id)
@@ -119,6 +147,9 @@ class Losses:
             evidence = await until_available(stop)
         except StopFailed as failure:
             evidence = failure.evidence
+        except OutOfSight:
+            log.warning("leftovers_out_of_sight", run_id=run_id)
+            return
         except OSError:
             # The run stays unproved: a cancel, or the next worker, tries again.
             log.exception("leftovers_unreachable", run_id=run_id)

@@ -1,8 +1,9 @@
 """One worker speaks for a host: registered at start, heard of with each beat."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -11,9 +12,9 @@ from shared.cli import UserError
 from shared.database import Database
 from shared.errors import ServiceUnavailable
 from worker import host_store
-from worker.host_store import OtherMachine, Speaker
+from worker.host_store import OtherMachine, RunsOutsideContainer, Speaker
 from worker.patience import until_available
-from worker.stop.identity import boot_id, machine_id
+from worker.stop.identity import boot_id, machine_id, pid_namespace
 
 log = structlog.get_logger(__name__)
 
@@ -21,9 +22,19 @@ log = structlog.get_logger(__name__)
 class Presence:
     """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
 
-    def __init__(self, database: Database, host: str, beat_seconds: float) -> None:
+    def __init__(
+        self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
+    ) -> None:
         self._database = database
-        self._speaker = Speaker(host, uuid4(), boot_id(), machine_id(), beat_seconds)
+        self._speaker = Speaker(
+            host=host,
+            worker_id=uuid4(),
+            boot_id=boot_id(),
+            machine_id=machine_id(),
+            pid_namespace=pid_namespace(),
+            privileges=privileges,
+            beat_seconds=beat_seconds,
+        )
         self._given_up: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
 
@@ -41,10 +52,10 @@ class Presence:
             await self._changed.wait()
 
     async def register(self) -> None:
-        """Begin to speak for the host. Raises UserError if another machine has its name.
+        """Begin to speak for the host. Raises UserError if another machine or container does.
 
-        That takes up to three beats after a reboot that was faster than they are: until then
-        nobody can tell it from a second machine.
+        That takes up to three beats after a reboot or a new container that was faster than they
+        are: until then nobody can tell it from a second one.
         """
         heard_before: datetime | None = None
         while True:
@@ -53,8 +64,8 @@ class Presence:
                 break
             if heard_before is not None and heard > heard_before:
                 raise UserError(
-                    f"the host name {self._speaker.host} is in use by another machine's worker; "
-                    "give each machine a CANCEL_HOST_NAME of its own"
+                    f"the host name {self._speaker.host} is in use by a worker on another machine "
+                    "or in another container; give each worker a CANCEL_HOST_NAME of its own"
                 )
             if heard_before is None:
                 log.warning("host_name_in_use", host=self._speaker.host, waiting="for its silence")
@@ -88,6 +99,13 @@ class Presence:
             raise UserError(
                 f"the host {self._speaker.host} has runs on another machine: give each machine a "
                 "CANCEL_HOST_NAME of its own, or, if that one is gone for good, give it up first: "
+                f"cancel-worker hosts abandon {self._speaker.host}"
+            ) from None
+        except RunsOutsideContainer as error:
+            raise UserError(
+                f"the host {self._speaker.host} has runs outside of this container, which cannot "
+                f"be seen from here ({error}): start its worker outside until they are over, or "
+                "give this worker a CANCEL_HOST_NAME of its own, or give the runs up: "
                 f"cancel-worker hosts abandon {self._speaker.host}"
             ) from None
 

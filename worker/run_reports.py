@@ -111,7 +111,7 @@ def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
     failed = [row for row in run["cancellations"] if row["outcome"] == Outcome.STOP_FAILED]
     is_open = any(row["outcome"] is None for row in run["cancellations"])
     if run["status"] == RunStatus.CANCELING and failed and not is_open:
-        left = life.survivors(failed[-1]["evidence"])
+        left = life.remains(failed[-1]["evidence"])
         yield "alive", f"{left}; a new cancel or a replay takes the stop up again"
     for letter in run["dead_letters"]:
         if letter["state"] == LetterState.WAITING:
@@ -138,7 +138,7 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
     if left := evidence.get("escaped"):
         yield "escaped", f"{life.processes(left)}: left the cgroup, and was found"
     if earlier := evidence.get("earlier"):
-        yield "earlier", f"{life.survivors(earlier)} survived SIGKILL in a stop before"
+        yield "earlier", f"{life.remains(earlier)}, in a stop before"
 
 
 def _shown(line: str) -> str:

@@ -19,7 +19,7 @@ from worker.patience import until_available
 from worker.stop.evidence import Ended, Evidence
 from worker.stop.ladder import StopFailed, StopPlan
 from worker.traces import stop_within_span
-from worker.trees import stop_tree
+from worker.trees import OutOfSight, stop_tree
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +87,9 @@ class Stops:
                 await until_available(partial(self._record_failed, stop, failure.evidence))
                 span.set({OUTCOME: Outcome.STOP_FAILED.value})
             raise
+        except OutOfSight:
+            await until_available(partial(self._record_out_of_sight, stop))
+            return Outcome.NOT_PROVED
         finally:
             del self._under_way[run_id]
             stop.done.set()
@@ -113,6 +116,11 @@ class Stops:
         else:
             log.info("run_canceled", **_summary(run_id, evidence))
         return outcome
+
+    async def _record_out_of_sight(self, stop: Stop) -> None:
+        async with self._database.transaction() as connection:
+            await store.lose_out_of_sight(connection, stop.run)
+        log.warning("run_out_of_sight", run_id=stop.run.run_id)
 
     async def _record_failed(self, stop: Stop, evidence: Evidence) -> None:
         async with self._database.transaction() as connection:

@@ -11,7 +11,8 @@ from shared.database import Connection
 from shared.runs import Run, RunProcess
 from shared.states import Outcome, RunStatus, Via
 from worker.decision import CommandReused, Situation
-from worker.stop.evidence import Evidence
+from worker.stop.evidence import Evidence, out_of_sight
+from worker.stop.identity import pid_namespace
 
 # No command that was decided on leaves its run in one of these.
 _UNDECIDED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -55,8 +56,9 @@ async def begin_stop(connection: Connection, run_id: int, grace: float) -> bool:
     return await connection.fetchval(queries.BEGIN_STOP, run_id, grace) is not None
 
 
-async def escalate_stop(connection: Connection, run_id: int) -> None:
-    await connection.execute(queries.ESCALATE_STOP, run_id)
+async def escalate_stop(connection: Connection, run_id: int) -> bool:
+    """Whether that ends its grace period earlier."""
+    return await connection.fetchval(queries.ESCALATE_STOP, run_id) is not None
 
 
 async def record_canceled(connection: Connection, run_id: int) -> bool:
@@ -98,6 +100,25 @@ async def close_commands(
     )
 
 
+async def lose_out_of_sight(connection: Connection, run: Run) -> bool:
+    """Give up a run whose processes cannot be seen from here; whether it was still open."""
+    namespace = pid_namespace()
+    lost = await connection.fetchval(queries.LOSE_RUN_OUT_OF_SIGHT, run.run_id, namespace)
+    if lost is None:
+        lost = await connection.fetchval(queries.CLOSE_LOSS_OUT_OF_SIGHT, run.run_id, namespace)
+    evidence = out_of_sight(run.process.pid_namespace if run.process else None, namespace)
+    await connection.execute(
+        queries.CLOSE_COMMANDS, run.run_id, Outcome.NOT_PROVED, json.dumps(evidence)
+    )
+    return lost is not None
+
+
+async def open_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
+    """Runs of this boot that are not over, or of which something may be left; locked."""
+    rows = await connection.fetch(queries.LIST_OPEN_ON_HOST, host, boot_id)
+    return [Run.from_record(row) for row in rows]
+
+
 async def claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
     claimed = await connection.fetchval(
         queries.CLAIM_RUN,
@@ -112,6 +133,8 @@ async def claim(connection: Connection, run_id: int, process: RunProcess) -> boo
         process.launch_id,
         process.containment,
         process.cgroup,
+        process.pid_namespace,
+        process.cgroup_inode,
     )
     return claimed is not None
 

@@ -9,40 +9,78 @@ from pathlib import Path
 
 from shared.errors import ServiceUnavailable
 from shared.runs import RunProcess
+from shared.states import Containment
 from worker.stop import ladder
 from worker.stop.cgroup import Cgroup
 from worker.stop.cgroup_tree import CgroupTree
 from worker.stop.evidence import Evidence, host_rebooted
-from worker.stop.identity import Identity, ProcessHandle, boot_id
+from worker.stop.identity import (
+    Identity,
+    ProcessHandle,
+    boot_id,
+    is_machines_own,
+    pid_namespace,
+)
 from worker.stop.ladder import StopPlan
 from worker.stop.scan import Kinship
 from worker.stop.session_tree import SessionTree
 from worker.stop.tree import Tree
 
 
+class OutOfSight(Exception):
+    """The run's processes are in another pid namespace: nothing can be proved from here."""
+
+
 def tree_of(process: RunProcess) -> Tree:
-    """The tree of a run of this host and this boot. Close it when done."""
+    """The tree of a run of this host and this boot. Close it when done. Raises OutOfSight."""
+    kin = Kinship(
+        leader=Identity(process.pid, process.start_ticks),
+        launcher=Identity(process.launcher_pid, process.launcher_start_ticks),
+        launch_id=process.launch_id,
+        uid=process.uid,
+        adopts=process.containment is Containment.SESSION,
+    )
+    if not pids_are_ours(process):
+        if (cgroup := visible_cgroup(process)) is None:
+            raise OutOfSight
+        return CgroupTree(cgroup, kin, may_escape=False)
     cgroup = None if process.cgroup is None else Cgroup(Path(process.cgroup))
     if cgroup is not None and _is_seen(cgroup, process):
-        return CgroupTree(
-            cgroup,
-            process.launch_id,
-            # Root may leave any cgroup, and our own user the ones that we own.
-            may_escape=process.uid in (0, os.geteuid()),
-        )
-    return SessionTree(
-        Kinship(
-            leader=Identity(process.pid, process.start_ticks),
-            launcher=Identity(process.launcher_pid, process.launcher_start_ticks),
-            launch_id=process.launch_id,
-        )
-    )
+        return CgroupTree(cgroup, kin, may_escape=may_escape(process.uid))
+    return SessionTree(kin)
+
+
+def may_escape(uid: int) -> bool:
+    """Whether a job of `uid` can leave its cgroup: root any, our own user those that we own."""
+    return uid in (0, os.geteuid())
+
+
+def pids_are_ours(process: RunProcess) -> bool:
+    """Whether its pids are those of our own pid namespace."""
+    if process.pid_namespace is None:
+        # By a version that did not look. A container is made anew for another version.
+        return is_machines_own(pid_namespace())
+    return process.pid_namespace == pid_namespace()
+
+
+def visible_cgroup(process: RunProcess) -> Cgroup | None:
+    """The cgroup that holds all of a run of another pid namespace, if it can be seen from here."""
+    if process.cgroup is None or process.cgroup_inode is None or may_escape(process.uid):
+        return None
+    cgroup = Cgroup(Path(process.cgroup))
+    return cgroup if cgroup.inode() == process.cgroup_inode else None
+
+
+def is_out_of_sight(process: RunProcess) -> bool:
+    """Whether nothing about a run of this boot can be told from here."""
+    return not pids_are_ours(process) and visible_cgroup(process) is None
 
 
 async def stop_tree(process: RunProcess, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
     """Stop what is left of a run of this host.
 
-    Raises StopFailed, and ServiceUnavailable where this host lacks descriptors or memory.
+    Raises StopFailed, OutOfSight, and ServiceUnavailable where this host lacks descriptors or
+    memory.
     """
     if process.boot_id != boot_id():
         return host_rebooted()
@@ -69,10 +107,12 @@ def _is_seen(cgroup: Cgroup, process: RunProcess) -> bool:
     """Whether what we see of `cgroup` is the truth about it.
 
     One that is gone was empty, but one that is mounted elsewhere now, or hidden by a namespace,
-    looks the same: there the directory above it is missing too, or the leader lives.
+    looks the same: there the directory above it is missing too, or the leader lives. And where
+    there is one of that name, it may be another.
     """
-    if cgroup.exists():
-        return True
+    inode = cgroup.inode()
+    if inode is not None:
+        return process.cgroup_inode in (None, inode)
     leader = ProcessHandle.open(Identity(process.pid, process.start_ticks))
     if leader is not None:
         leader.close()

@@ -9,10 +9,12 @@ import pwd
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.demo.programs import BIN
+from tests.support.processes import why_no_cgroups
+from worker.stop.privileges import own_privileges
 
 BUILD = Path(__file__).with_name("build.py")
 PROJECT = Path(__file__).parents[2]
@@ -28,12 +30,13 @@ _PROBE = (
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`uid` is None for the user who runs the demo."""
+    """`uid` is None for the user who runs the demo. `why_own` says what kept us from another."""
 
     uid: int | None
     launcher: tuple[str, ...]
     python: str
     description: str
+    why_own: str | None = None
 
 
 def choose(directory: Path) -> Account:
@@ -41,6 +44,12 @@ def choose(directory: Path) -> Account:
     own = Account(None, (str(BIN / "cancel-exec"),), sys.executable, "the user who runs this demo")
     if os.geteuid() != 0:
         return own
+    if not own_privileges().reads_all and why_no_cgroups() is not None:
+        why = (
+            "no cgroup v2 to write to and no CAP_SYS_PTRACE here: the worker could not prove the "
+            "end of another user's processes, so launcher and job run as root"
+        )
+        return replace(own, why_own=why)
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:

@@ -6,12 +6,14 @@ from tests.demo.screen import Screen
 class Facts:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
+        self.last = "its beginning"
         self.checked = 0
         self.failed = 0
 
     def check(self, text: str, holds: bool, found: object = None, ms: float | None = None) -> None:
         """Show `text` as a fact if it holds, else as a failure with what was found instead."""
         self.checked += 1
+        self.last = text
         if holds:
             self._screen.good(text, ms)
             return

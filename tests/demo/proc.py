@@ -1,5 +1,6 @@
 """What the kernel says about the job's processes, read without the code under test."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,20 +34,35 @@ def user_of(pid: int) -> int:
 
 
 def secrets_in_environment(pid: int, values: tuple[str, ...]) -> list[str]:
-    """The names of credentials that the process has in its environment, whatever they go by."""
-    environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    """The names of credentials that the process has in its environment, whatever they go by.
+
+    Read as its own user: root without CAP_SYS_PTRACE may not.
+    """
+    environment = _environment(user_of(pid), pid).decode(errors="replace")
     names = [name for name in SECRETS if name in environment]
     return names + [f"value {n}" for n, value in enumerate(values) if value in environment]
 
 
 def can_read_environment(uid: int, pid: int) -> bool:
     """Whether a process of user `uid` can read the environment of `pid`."""
+    try:
+        return bool(_environment(uid, pid))
+    except OSError:
+        return False
+
+
+def _environment(uid: int, pid: int) -> bytes:
+    path = f"/proc/{pid}/environ"
+    if uid == os.geteuid():
+        return Path(path).read_bytes()
     reading = subprocess.run(
-        ["/bin/cat", f"/proc/{pid}/environ"],
+        ["/bin/cat", path],
         user=uid,
         group=uid,
         extra_groups=[],
         capture_output=True,
         check=False,
     )
-    return reading.returncode == 0 and bool(reading.stdout)
+    if reading.returncode:
+        raise PermissionError(reading.stderr.decode().strip())
+    return reading.stdout

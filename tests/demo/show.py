@@ -10,7 +10,6 @@ from tests.demo.deployment import deployed
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
 from tests.demo.stage import Stage
-from tests.support.compose import ComposeFailed
 from tests.support.services import Sandbox
 from tests.support.services.signals import terminated_as_exit
 
@@ -24,8 +23,6 @@ SCENES: tuple[Scene, ...] = (
     scenes.direct,
     scene_container.play,
 )
-
-_BROKEN_OFF = (AssertionError, ComposeFailed, LookupError, TypeError, ValueError, TimeoutError)
 
 
 def demo(screen: Screen) -> int:
@@ -41,6 +38,8 @@ async def _play_all(stage: Stage, screen: Screen) -> int:
     facts = Facts(screen)
     began = time.monotonic()
     async with stage.open():
+        if stage.account.why_own is not None:
+            screen.note(stage.account.why_own)
         await _install(stage, screen)
         async with stage.connected():
             await _start(stage, screen)
@@ -57,8 +56,8 @@ async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> Non
     """A scene that breaks off is a failed fact; the next ones are played all the same."""
     try:
         await scene(stage, screen, facts)
-    except _BROKEN_OFF as error:
-        facts.missed(f"the scene broke off: {type(error).__name__} {error}")
+    except Exception as error:  # whatever it is, it must not keep us from clearing up
+        facts.missed(f"the scene broke off after {facts.last!r}: {type(error).__name__}: {error}")
 
 
 async def _install(stage: Stage, screen: Screen) -> None:

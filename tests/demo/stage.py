@@ -25,6 +25,7 @@ from tests.support.launched import Launched
 from tests.support.processes import alive
 from tests.support.services import Sandbox, guard
 from tests.support.subprocesses import closed
+from worker.stop.cgroup import Cgroup
 
 DEADLINE = 20.0
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
@@ -189,6 +190,10 @@ class Stage:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         await asyncio.to_thread(guard.end_marked, self.directory)
+        # A launcher would go on trying to reach the worker, which is gone.
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
         # Only now: asyncio waits for the pipes as well, and jobs hold those open.
         for process in self._processes:
             await closed(process)
@@ -201,7 +206,10 @@ class Stage:
         if self.cgroups is None:
             return
         with suppress(OSError):
-            for directory in (*self.cgroups.glob("run-*"), self.cgroups, self.cgroups.parent):
+            for run in self.cgroups.glob("run-*"):
+                Cgroup(run).kill()  # what a scene that broke off has left
+                Cgroup(run).remove()
+            for directory in (self.cgroups, self.cgroups.parent):
                 directory.rmdir()
 
     async def _delete_names(self) -> None:

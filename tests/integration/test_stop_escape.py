@@ -9,7 +9,14 @@ from uuid import uuid4
 import pytest
 
 from tests.support.processes import alive, until_gone
-from tests.support.stoppable import cgroup_of_its_own, stop_plan, stoppable
+from tests.support.stoppable import (
+    cgroup_of_its_own,
+    identity_of,
+    kin_of,
+    recorded_as,
+    stop_plan,
+    stoppable,
+)
 from worker.stop import ladder, scan
 from worker.stop.cgroup_tree import CgroupTree
 from worker.stop.evidence import Ended
@@ -61,10 +68,11 @@ async def test_a_process_that_ends_during_the_scan_has_not_escaped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with stoppable("sleeps", "cgroup") as run:
-        (found,) = scan.find_marked(run.recorded.launch_id)
+        found = scan.find_marked(kin_of(run.recorded))
+        assert len(found.live) == 1
         run.process.kill()
         await run.process.wait()
-        monkeypatch.setattr(scan, "find_marked", lambda _: [found])
+        monkeypatch.setattr(scan, "find_marked", lambda _: found)
 
         assert await run.tree.is_gone()
 
@@ -81,7 +89,8 @@ async def test_a_threaded_cgroup_below_the_runs_own_hides_nothing() -> None:
 
 async def test_a_cgroup_that_was_removed_meanwhile_is_an_empty_one() -> None:
     with cgroup_of_its_own() as cgroup:
-        tree = CgroupTree(cgroup, uuid4(), may_escape=False)
+        leader = identity_of(os.getpid())
+        tree = CgroupTree(cgroup, kin_of(recorded_as(leader, uuid4())), may_escape=False)
         cgroup.remove()
         evidence = await ladder.stop(tree, stop_plan(grace=30), asyncio.Event())
         assert await tree.kill() == 0

@@ -17,6 +17,7 @@ from tests.support.stoppable import (
     Stoppable,
     cgroup_of_its_own,
     identity_of,
+    kin_of,
     recorded_as,
     stop_plan,
     stoppable,
@@ -119,9 +120,9 @@ async def test_a_pid_reused_since_the_scan_for_escaped_ones_is_let_alone(
 ) -> None:
     stat = cast(ProcessStat, read_stat(bystander.process.pid))
     stale = replace(stat, identity=formerly(stat.identity.pid))
-    monkeypatch.setattr(scan, "find_marked", lambda _: [stale])
+    monkeypatch.setattr(scan, "find_marked", lambda _: scan.Scan([stale], []))
     with cgroup_of_its_own() as cgroup:
-        tree = CgroupTree(cgroup, uuid4(), may_escape=True)
+        tree = CgroupTree(cgroup, kin_of(bystander.recorded), may_escape=True)
 
         evidence = await ladder.stop(tree, stop_plan(5), asyncio.Event())
 

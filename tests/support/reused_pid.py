@@ -51,7 +51,8 @@ def main() -> None:
     leader = identity_of(first)
     end(first)
     bystander = with_pid_of(leader)
-    tree = SessionTree(Kinship(leader=leader, launcher=leader, launch_id=uuid4()))
+    kin = Kinship(leader=leader, launcher=leader, launch_id=uuid4(), uid=0, adopts=False)
+    tree = SessionTree(kin)
     plan = ladder.StopPlan(signal.SIGTERM, deadline=monotonic() + 5, kill_wait=5)
     evidence = asyncio.run(ladder.stop(tree, plan, asyncio.Event()))
     result = {

@@ -16,8 +16,9 @@ from shared.states import Containment
 from tests.support.processes import BAD_CHILD, alive
 from worker.launcher.wire import LAUNCH_VARIABLE
 from worker.stop.cgroup import Cgroup, runs_root
-from worker.stop.identity import Identity, boot_id, read_stat
+from worker.stop.identity import Identity, boot_id, pid_namespace, read_stat
 from worker.stop.ladder import StopPlan
+from worker.stop.scan import Kinship
 from worker.stop.tree import Tree
 from worker.trees import tree_of
 
@@ -67,6 +68,19 @@ def recorded_as(
         launch_id=launch_id,
         containment=Containment.CGROUP if cgroup else Containment.SESSION,
         cgroup=str(cgroup.path) if cgroup else None,
+        pid_namespace=pid_namespace(),
+        cgroup_inode=cgroup.inode() if cgroup else None,
+    )
+
+
+def kin_of(recorded: RunProcess) -> Kinship:
+    """By what scans know the run's processes; its launcher is dead."""
+    return Kinship(
+        leader=Identity(recorded.pid, recorded.start_ticks),
+        launcher=Identity(recorded.launcher_pid, recorded.launcher_start_ticks),
+        launch_id=recorded.launch_id,
+        uid=recorded.uid,
+        adopts=False,
     )
 
 

@@ -48,6 +48,9 @@ class ObedientTree:
     async def survivors(self) -> tuple[Survivor, ...]:
         return () if self.gone.is_set() else (STUCK,)
 
+    def unreadable(self) -> tuple[Survivor, ...]:
+        return ()
+
     def escaped(self) -> tuple[Survivor, ...]:
         return ()
 

@@ -18,7 +18,7 @@ from shared.errors import ServiceUnavailable
 from worker.cancel import Canceler
 from worker.launcher import wire
 from worker.launcher.peer import NotAllowed, child_of, launcher_of
-from worker.launches import ContainmentFailed, Launches, Refusal
+from worker.launches import CannotProve, ContainmentFailed, Launches, Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ValidationError as error:
         return _error(400, error.errors(include_url=False)[0]["msg"])
-    except NotAllowed as error:
+    except (NotAllowed, CannotProve) as error:
         return _error(403, str(error))
     except ConnectionResetError:
         return _error(400, "the caller hung up")  # and so will never read this

@@ -28,6 +28,13 @@ class Cgroup:
     def exists(self) -> bool:
         return self.path.is_dir()
 
+    def inode(self) -> int | None:
+        """What tells it from any other cgroup of this boot; None if it does not exist."""
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
     def add(self, pid: int) -> None:
         """Move `pid` in. Raises OSError, PermissionError where we may not."""
         (self.path / "cgroup.procs").write_text(str(pid))
@@ -54,6 +61,14 @@ class Cgroup:
         """Whether `pid` is in it or below at this moment."""
         path = path_of(pid)
         return path is not None and (path == self.path or self.path in path.parents)
+
+    def can_be_left_for(self, path: Path) -> bool:
+        """Whether a process of our own user could move from here to `path`.
+
+        It must be able to write to the cgroup above both (Delegation Containment).
+        """
+        above = os.path.commonpath((self.path, path))
+        return os.access(f"{above}/cgroup.procs", os.W_OK)
 
     def kill(self) -> None:
         """SIGKILL everything in it and below, concurrent forks included."""

@@ -3,13 +3,13 @@
 import asyncio
 import signal
 from collections.abc import Sequence
-from uuid import UUID
 
 from shared.states import Containment, Proof
 from worker.stop import scan
-from worker.stop.cgroup import Cgroup
-from worker.stop.evidence import Survivor
+from worker.stop.cgroup import Cgroup, path_of
+from worker.stop.evidence import Survivor, named
 from worker.stop.identity import Identity, ProcessHandle, ProcessStat, read_stat
+from worker.stop.scan import Kinship
 from worker.stop.watch import EndWatch
 
 # Looks for processes that were forked while we signaled the others.
@@ -29,16 +29,19 @@ class CgroupTree:
     proof = Proof.CGROUP_EMPTY
     kill_signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
 
-    def __init__(self, cgroup: Cgroup, launch_id: UUID, *, may_escape: bool) -> None:
+    def __init__(self, cgroup: Cgroup, kin: Kinship, *, may_escape: bool) -> None:
         self._cgroup = cgroup
-        self._launch_id = launch_id
+        self._kin = kin
         self._may_escape = may_escape
         self._escaped: dict[Identity, ProcessStat] = {}
+        self._unreadable: list[ProcessStat] = []
         self._watch = EndWatch()
         self._watch.add_cgroup(cgroup)
 
     async def is_gone(self) -> bool:
-        return not self._cgroup.is_populated() and not await self._find_escaped()
+        if self._cgroup.is_populated():
+            return False
+        return not await self._find_escaped() and not self._unreadable
 
     async def send(self, *signals: signal.Signals) -> int:
         reached: set[Identity] = set()
@@ -68,13 +71,13 @@ class CgroupTree:
         await self._watch.wait(min(timeout, _ESCAPED_POLL) if waiting_for_escaped else timeout)
 
     async def survivors(self) -> tuple[Survivor, ...]:
-        stats = [*self._members(), *await self._find_escaped()]
-        return tuple(Survivor(stat.identity.pid, stat.name, stat.state) for stat in stats)
+        return named([*self._members(), *await self._find_escaped()])
+
+    def unreadable(self) -> tuple[Survivor, ...]:
+        return named(self._unreadable)
 
     def escaped(self) -> tuple[Survivor, ...]:
-        return tuple(
-            Survivor(stat.identity.pid, stat.name, stat.state) for stat in self._escaped.values()
-        )
+        return named(self._escaped.values())
 
     def close(self) -> None:
         self._watch.close()
@@ -87,7 +90,8 @@ class CgroupTree:
     async def _find_escaped(self) -> list[ProcessStat]:
         if not self._may_escape:
             return []
-        marked = await asyncio.to_thread(scan.find_marked, self._launch_id)
+        marked, unreadable = await asyncio.to_thread(scan.find_marked, self._kin)
+        self._unreadable = [stat for stat in unreadable if self._may_be_escaped(stat)]
         escaped = [stat for stat in marked if self._is_outside(stat)]
         self._escaped.update((stat.identity, stat) for stat in escaped)
         return escaped
@@ -98,6 +102,10 @@ class CgroupTree:
         # What ended since the scan is in no cgroup any more, and escaped from none.
         now = read_stat(stat.identity.pid)
         return now is not None and now.identity == stat.identity and not now.is_dead
+
+    def _may_be_escaped(self, stat: ProcessStat) -> bool:
+        where = path_of(stat.identity.pid)
+        return where is not None and self._cgroup.can_be_left_for(where) and self._is_outside(stat)
 
     def _send_inside(
         self, identities: Sequence[Identity], signals: tuple[signal.Signals, ...]

@@ -1,11 +1,13 @@
 """What is kept of a stop: what was sent to whom and when, what was left, and why we are sure."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from shared.states import Containment, Proof
+from worker.stop.identity import ProcessStat
 
 
 class Ended(StrEnum):
@@ -16,6 +18,8 @@ class Ended(StrEnum):
     OBEYED = "obeyed"
     KILLED = "killed"
     SURVIVED = "survived"
+    NOT_PROVED = "not_proved"
+    """Nothing of it was found, but not all that may be of it could be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class Survivor:
     state: str
 
 
+def named(stats: Iterable[ProcessStat]) -> tuple[Survivor, ...]:
+    return tuple(Survivor(stat.identity.pid, stat.name, stat.state) for stat in stats)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     ended: Ended
@@ -42,6 +50,8 @@ class Evidence:
     signals: tuple[SignalSent, ...] = ()
     escaped: tuple[Survivor, ...] = ()
     survivors: tuple[Survivor, ...] = field(default=())
+    unreadable: tuple[Survivor, ...] = ()
+    """May be of the run; that we could not read them is why there is no proof."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,6 +64,16 @@ def never_started() -> Evidence:
 def host_rebooted() -> Evidence:
     """No process outlives the kernel that ran it."""
     return Evidence(Ended.ALREADY_GONE, Proof.HOST_REBOOTED, proved_at=timestamp())
+
+
+def out_of_sight(ran_in: str | None, seen_from: str) -> dict[str, object]:
+    """Of a run in another pid namespace: no evidence, and why."""
+    return {
+        "ended": Ended.NOT_PROVED,
+        "proof": None,
+        "ran_in_namespace": ran_in,
+        "seen_from_namespace": seen_from,
+    }
 
 
 def timestamp() -> str:

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from uuid import UUID
 
+# PROC_PID_INIT_INO in the kernel's include/linux/proc_ns.h.
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 # Opening a pidfd of a number that only a thread has now: ENOENT, or EINVAL on older kernels.
 _NO_SUCH_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
 
@@ -54,6 +56,32 @@ def machine_id() -> str | None:
         return None
 
 
+class ForeignProc(Exception):
+    """/proc shows another pid namespace than our own: no pid in it means what it says."""
+
+
+@cache
+def pid_namespace() -> str:
+    """This process's pid namespace, by a name that no other of this boot has or will have.
+
+    Its inode number alone is given away again (pid_namespaces(7)); so the start of its init, in
+    clock ticks since boot, is part of it. Raises ForeignProc.
+    """
+    if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - a number, not a path
+        raise ForeignProc
+    init = read_stat(1)
+    return f"{_inode()}:{init.identity.start_ticks if init else 0}"
+
+
+def is_machines_own(namespace: str) -> bool:
+    """Whether it is the one in which the machine booted, and not a container's."""
+    return namespace.partition(":")[0] == str(_INITIAL_PID_NAMESPACE)
+
+
+def _inode() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
 def read_stat(pid: int) -> ProcessStat | None:
     """The process that has `pid` now, or None."""
     try:
@@ -73,13 +101,19 @@ def read_stat(pid: int) -> ProcessStat | None:
     )
 
 
-def read_uid(pid: int) -> int | None:
-    """The real user id of `pid`, or None if there is no such process."""
+def read_uids(pid: int) -> tuple[int, ...] | None:
+    """The real, effective, saved and file system user ids of `pid`; None if it is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
+    return next(tuple(map(int, line.split()[1:])) for line in lines if line.startswith("Uid:"))
+
+
+def read_uid(pid: int) -> int | None:
+    """The real user id of `pid`, or None if there is no such process."""
+    uids = read_uids(pid)
+    return None if uids is None else uids[0]
 
 
 class ProcessHandle:

@@ -28,11 +28,18 @@ class StopPlan:
 
 
 class StopFailed(Exception):
-    """Something outlived SIGKILL for as long as we wait; the evidence says what."""
+    """Something outlived SIGKILL for as long as we wait, or may have; the evidence says what."""
 
     def __init__(self, evidence: Evidence) -> None:
-        super().__init__(f"{len(evidence.survivors)} process(es) survived SIGKILL")
+        super().__init__(_why(evidence))
         self.evidence = evidence
+
+
+def _why(evidence: Evidence) -> str:
+    if evidence.ended is Ended.SURVIVED:
+        return f"{len(evidence.survivors)} process(es) survived SIGKILL"
+    left = ", ".join(f"pid {each.pid} {each.name}" for each in evidence.unreadable)
+    return f"not proved: this worker cannot read what may be of the run: {left}"
 
 
 async def stop(tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
@@ -108,14 +115,18 @@ class _Stop:
         )
 
     async def _survived(self) -> Evidence:
+        survivors = await self._tree.survivors()
+        unreadable = self._tree.unreadable()
         return Evidence(
-            ended=Ended.SURVIVED,
+            # Where nothing is left to doubt now, it ended a moment too late.
+            ended=Ended.NOT_PROVED if unreadable and not survivors else Ended.SURVIVED,
             proof=None,
             containment=self._tree.containment,
             duration_ms=self._elapsed_ms(),
             signals=tuple(self._signals),
             escaped=self._tree.escaped(),
-            survivors=await self._tree.survivors(),
+            survivors=survivors,
+            unreadable=unreadable,
         )
 
     def _elapsed_ms(self) -> float:

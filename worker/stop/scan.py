@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
-from worker.stop.identity import Identity, ProcessStat, read_stat
+from worker.stop.identity import Identity, ProcessStat, read_stat, read_uids
 
 LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
 # On a busy host, each listing may show somebody new.
@@ -25,18 +26,35 @@ class Kinship:
     leader: Identity
     launcher: Identity
     launch_id: UUID
+    uid: int
+    """The user as whom it was started."""
+    adopts: bool
+    """Whether the launcher adopts orphans: as long as it lives, all of the run descend from it."""
     found: set[Identity] = field(default_factory=set)
 
 
-def find(kin: Kinship) -> list[ProcessStat]:
-    """Every live process of the run, the launcher excepted. Remembers them in `kin`."""
+class Scan(NamedTuple):
+    """What one look through /proc came to."""
+
+    live: list[ProcessStat]
+    """Of the run, the launcher excepted."""
+    unreadable: list[ProcessStat]
+    """Live ones that may be of the run: with one of these, an empty `live` proves nothing."""
+
+
+def find(kin: Kinship) -> Scan:
+    """Every live process of the run. Remembers them in `kin`."""
     processes: dict[int, ProcessStat] = {}
     marked: set[int] = set()
+    unreadable: list[ProcessStat] = []
     for stat in _all_processes():
         processes[stat.identity.pid] = stat
         # At once: a moment later it may have handed over to another and be gone.
-        if _is_marked(stat.identity.pid, kin.launch_id):
-            marked.add(stat.identity.pid)
+        match _is_marked(stat.identity.pid, kin.launch_id):
+            case True:
+                marked.add(stat.identity.pid)
+            case None:
+                unreadable.append(stat)
     roots = _roots(kin, processes) | marked
     members = _with_descendants(roots, processes)
     # By identity: once the launcher is gone, one of the run's own processes may get its pid.
@@ -44,16 +62,60 @@ def find(kin: Kinship) -> list[ProcessStat]:
         members.discard(kin.launcher.pid)
     live = [processes[pid] for pid in members if not processes[pid].is_dead]
     kin.found.update(stat.identity for stat in live)
-    return live
+    if kin.adopts and _lives(kin.launcher):  # still, and so all the time: nothing is left to doubt
+        return Scan(live, [])
+    strangers = [stat for stat in unreadable if stat.identity.pid not in members]
+    return Scan(live, _possible(strangers, kin))
 
 
-def find_marked(launch_id: UUID) -> list[ProcessStat]:
-    """Every live process whose environment carries `launch_id`."""
+def find_marked(kin: Kinship) -> Scan:
+    """Every live process whose environment carries the launch id, wherever it is now."""
+    marked: list[ProcessStat] = []
+    unreadable: list[ProcessStat] = []
+    for stat in _all_processes():
+        if not stat.is_dead:
+            match _is_marked(stat.identity.pid, kin.launch_id):
+                case True:
+                    marked.append(stat)
+                case None:
+                    unreadable.append(stat)
+    return Scan(marked, _possible(unreadable, kin))
+
+
+def _possible(unreadable: Iterable[ProcessStat], kin: Kinship) -> list[ProcessStat]:
+    """Those that the run may have started: what is not known to be older or somebody else's."""
     return [
         stat
-        for stat in _all_processes()
-        if not stat.is_dead and _is_marked(stat.identity.pid, launch_id)
+        for stat in unreadable
+        if not stat.is_dead
+        and stat.identity.start_ticks >= kin.leader.start_ticks
+        and _is_users(stat, kin.uid)
+        and not _is_in_older_session(stat, kin.leader)
     ]
+
+
+def _is_users(stat: ProcessStat, uid: int) -> bool:
+    uids = read_uids(stat.identity.pid)
+    if uids is None:
+        return False  # gone
+    # Root may become anybody. What it leaves behind is adopted by init, while what is somebody
+    # else's has its own parent: without that, each new connection of a database would be a doubt.
+    return uid in uids or (uid == 0 and stat.parent in (0, 1))
+
+
+def _is_in_older_session(stat: ProcessStat, leader: Identity) -> bool:
+    """A session can be made and inherited but not joined (setsid(2)): an older one is not ours."""
+    made_by = read_stat(stat.session)
+    return (
+        made_by is not None
+        and made_by.session == stat.session
+        and made_by.identity.start_ticks < leader.start_ticks
+    )
+
+
+def _lives(identity: Identity) -> bool:
+    stat = read_stat(identity.pid)
+    return stat is not None and stat.identity == identity and not stat.is_dead
 
 
 def _roots(kin: Kinship, processes: dict[int, ProcessStat]) -> set[int]:
@@ -102,11 +164,14 @@ def _all_processes() -> Iterable[ProcessStat]:
         yield from (stat for name in new if (stat := read_stat(int(name))) is not None)
 
 
-def _is_marked(pid: int, launch_id: UUID) -> bool:
+def _is_marked(pid: int, launch_id: UUID) -> bool | None:
+    """None if we may not know: another user's, or one that is not dumpable (prctl(2))."""
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
             environment = file.read()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return False  # gone, or another user's
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # gone
+    except PermissionError:
+        return None
     mark = f"{LAUNCH_VARIABLE}={launch_id}".encode()
     return mark in environment and mark in environment.split(b"\0")

@@ -5,7 +5,7 @@ import signal
 
 from shared.states import Containment, Proof
 from worker.stop import scan
-from worker.stop.evidence import Survivor
+from worker.stop.evidence import Survivor, named
 from worker.stop.identity import Identity, ProcessHandle, ProcessStat
 from worker.stop.scan import Kinship
 from worker.stop.watch import EndWatch
@@ -29,10 +29,11 @@ class SessionTree:
     def __init__(self, kin: Kinship) -> None:
         self._kin = kin
         self._watch = EndWatch()
+        self._unreadable: list[ProcessStat] = []
 
     async def is_gone(self) -> bool:
         for remaining in reversed(range(_EMPTY_SCANS)):
-            if await self._scan():
+            if await self._scan() or self._unreadable:
                 return False
             if remaining:
                 await asyncio.sleep(_SCAN_PAUSE)
@@ -53,9 +54,10 @@ class SessionTree:
         await self._watch.wait(min(timeout, _RESCAN))
 
     async def survivors(self) -> tuple[Survivor, ...]:
-        return tuple(
-            Survivor(stat.identity.pid, stat.name, stat.state) for stat in await self._scan()
-        )
+        return named(await self._scan())
+
+    def unreadable(self) -> tuple[Survivor, ...]:
+        return named(self._unreadable)
 
     def escaped(self) -> tuple[Survivor, ...]:
         return ()  # nothing holds these processes, so there is nothing to escape from
@@ -64,7 +66,8 @@ class SessionTree:
         self._watch.close()
 
     async def _scan(self) -> list[ProcessStat]:
-        return await asyncio.to_thread(scan.find, self._kin)
+        live, self._unreadable = await asyncio.to_thread(scan.find, self._kin)
+        return live
 
     async def _reach_all(self, signals: tuple[signal.Signals, ...]) -> set[Identity]:
         reached: set[Identity] = set()
