@@ -81,12 +81,13 @@ async def _serve(
     registry = new_registry()
     metrics = WorkerMetrics(registry)
     privileges = own_privileges()
-    found = {
-        "containment": Containment.CGROUP if runs_root else Containment.SESSION,
-        **privileges.as_json(),
-    }
-    log.info("worker_privileges", host=host, **found)
-    presence = Presence(database, host, settings.host_heartbeat, found)
+    containment = Containment.CGROUP if runs_root else Containment.SESSION
+    presence = Presence(
+        database,
+        host,
+        settings.host_heartbeat,
+        {"containment": containment, **privileges.as_json()},
+    )
     stops = Stops(database, settings.kill_wait, tasks, tracer, metrics)
     canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
     losses = Losses(database, host, tasks, settings.kill_wait)
@@ -119,6 +120,15 @@ async def _serve(
         _monitoring(dependencies, registry), settings.worker_http_host, settings.worker_http_port
     )
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
+    log.info(
+        "worker_privileges",
+        host=host,
+        uid=privileges.uid,
+        containment=containment,
+        signals_all=privileges.signals_all,
+        reads_all=privileges.reads_all,
+        lists_all=privileges.lists_all,
+    )
     await presence.register()
     await losses.take_up()
     tasks.create_task(presence.keep_up(returned=losses.take_up))

@@ -7,7 +7,8 @@ ALTER TABLE runs
     -- The deadline that a stop began with, where force has moved it.
     ADD COLUMN first_stop_deadline timestamptz,
     ADD CONSTRAINT a_moved_deadline_is_earlier CHECK (
-        first_stop_deadline IS NULL OR stop_deadline < first_stop_deadline
+        first_stop_deadline IS NULL
+        OR (stop_deadline IS NOT NULL AND stop_deadline < first_stop_deadline)
     ),
     DROP CONSTRAINT error_has_its_cause,
     ADD CONSTRAINT error_has_its_cause CHECK (

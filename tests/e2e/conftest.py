@@ -1,13 +1,26 @@
-"""Whoever takes what the programs of a test have traced."""
+"""Whoever takes what the programs of a test have traced; a worker without root."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.demo.account import choose
 from tests.support.collector import Collector
+from tests.support.privileges import NOBODY
+from tests.support.rootless import Rootless
+from tests.support.system import System
 
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
     async with Collector().listening() as listening:
         yield listening
+
+
+@pytest.fixture
+def rootless(system: System) -> Rootless:
+    directory = system.directory / "nobody"
+    directory.mkdir()
+    os.chown(directory, NOBODY, NOBODY)
+    return Rootless(system, directory, choose(system.directory).python)

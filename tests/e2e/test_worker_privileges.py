@@ -3,17 +3,14 @@
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from tests.demo.account import choose
-from tests.support.launched import Launched
 from tests.support.privileges import (
     NOBODY,
     SOMEBODY_ELSE,
@@ -24,6 +21,7 @@ from tests.support.privileges import (
 )
 from tests.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
 from tests.support.program import Program
+from tests.support.rootless import Rootless
 from tests.support.system import System
 from tests.support.units import WORKER_UNIT, capabilities
 
@@ -32,67 +30,6 @@ from tests.support.units import WORKER_UNIT, capabilities
 def other_users() -> None:
     if reason := why_no_users():
         pytest.skip(reason)
-
-
-@dataclass(frozen=True)
-class Rootless:
-    """A worker of nobody's."""
-
-    system: System
-    directory: Path
-    python: str
-
-    @property
-    def socket(self) -> Path:
-        return self.directory / "worker.sock"
-
-    async def worker(
-        self, cgroup: Path | None = None, containment: str = "auto", kill_wait: float = 10
-    ) -> Program:
-        return await self.system.worker(
-            env={"CANCEL_WORKER_SOCKET": str(self.socket)},
-            within=as_user(NOBODY, cgroup),
-            containment=containment,
-            kill_wait=kill_wait,
-        )
-
-    async def launch(
-        self, run_id: int, kind: str, cgroup: Path | None = None
-    ) -> tuple[Launched, str]:
-        return await self.launch_by(run_id, (), kind, cgroup)
-
-    async def launch_by(
-        self, run_id: int, through: tuple[str, ...], kind: str, cgroup: Path | None
-    ) -> tuple[Launched, str]:
-        """Launch a bad child of nobody's, by way of another command."""
-        mark = f"mark-{uuid4().hex}"
-        await self.system.add_run(run_id)
-        launched = await self.system.launch(
-            run_id,
-            *(*through, self.python, "-S", str(BAD_CHILD), kind, mark),
-            socket=self.socket,
-            within=as_user(NOBODY, cgroup),
-        )
-        await launched.ready()
-        return launched, mark
-
-    async def refused(self, run_id: int, *options: str, user: int = NOBODY) -> str:
-        """Launch what must be refused; why it was."""
-        await self.system.add_run(run_id)
-        launched = await self.system.launch(
-            run_id, "true", socket=self.socket, within=as_user(user), options=options
-        )
-        assert await launched.exit_code() == 125
-        assert (await self.system.run(run_id))["status"] == "queued"
-        return (await launched.errors()).splitlines()[-1]
-
-
-@pytest.fixture
-def rootless(system: System) -> Rootless:
-    directory = system.directory / "nobody"
-    directory.mkdir()
-    os.chown(directory, NOBODY, NOBODY)
-    return Rootless(system, directory, choose(system.directory).python)
 
 
 @pytest.fixture
@@ -235,7 +172,11 @@ async def _stops_other_users_jobs(system: System, worker: Program) -> bool:
 
 
 async def _finds_what_left_its_cgroup(system: System, worker: Program) -> bool:
-    _, mark = await system.launch_bad_child(2, "leaves_cgroup")
+    mark = system.new_mark()
+    await system.add_run(2)
+    launched = await system.launch(2, sys.executable, "-S", str(BAD_CHILD), "leaves_cgroup", mark)
+    if await launched.line() != "ready":  # refused
+        return False
     row = await system.outcome_of(await system.publish(2, grace_seconds=0))
     return bool(row["evidence"]["escaped"]) and not alive(mark)
 

@@ -22,8 +22,8 @@ async def test_a_second_machine_of_a_name_is_refused_and_changes_nothing(system:
 
     assert code == 2
     assert err.strip().splitlines()[-1] == (
-        f"cancel-worker: the host name {system.host} is in use by another machine's worker; "
-        "give each machine a CANCEL_HOST_NAME of its own"
+        f"cancel-worker: the host name {system.host} is in use by a worker on another machine "
+        "or in another container; give each worker a CANCEL_HOST_NAME of its own"
     )
     assert await system.run(1) == before
     assert alive(mark)

@@ -27,6 +27,8 @@ _CLAIM = (
     UUID(IDENTITY["launch_id"]),
     "session",
     None,
+    "4026531836:1",
+    None,
 )
 _COMPLETE = ([1], [99], [4])
 _BOOT_ID = UUID(IDENTITY["boot_id"])
@@ -51,10 +53,11 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "decide": (batch_queries.DECIDE, _asked("h1")),
     "decide elsewhere": (batch_queries.DECIDE, _asked("h2")),
     "record canceled with others": (batch_queries.RECORD_CANCELED, ([1], [_GONE])),
-    "pass": (batch_queries.COMPLETE, (*_COMPLETE, [0], _BOOT_ID)),
-    "fail": (batch_queries.COMPLETE, (*_COMPLETE, [3], _BOOT_ID)),
+    "pass": (batch_queries.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1")),
+    "fail": (batch_queries.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1")),
     "abandoned": (host_queries.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
     "rebooted": (host_queries.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
+    "out of sight": (queries.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),
     "lost": (queries.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]))),
 }
 
@@ -75,6 +78,7 @@ LEGAL: dict[str, dict[str, str | None]] = {
         "fail": "fail",
         "lost": "error",
         "abandoned": "error",
+        "out of sight": "error",
         "rebooted": "error",
     },
     "canceling": {
@@ -82,6 +86,7 @@ LEGAL: dict[str, dict[str, str | None]] = {
         "record canceled with others": "canceled",
         "escalate": "canceling",
         "abandoned": "error",
+        "out of sight": "error",
         **_NOTES_THE_EXIT_CODE,
     },
     "canceled": _NOTES_THE_EXIT_CODE,
@@ -154,6 +159,8 @@ async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
         (["claim", "begin stop", "rebooted", "record canceled"], "canceled"),
         (["claim", "begin stop", "abandoned", "record canceled"], "error"),
         (["claim", "abandoned", "pass"], "error"),
+        (["claim", "begin stop", "out of sight", "record canceled"], "error"),
+        (["claim", "out of sight", "pass"], "error"),
     ],
 )
 async def test_a_life(database: Connection, life: list[str], end: str) -> None:
@@ -173,6 +180,19 @@ async def test_a_stop_that_begins_again_keeps_its_deadline(database: Connection)
     await database.fetchval(queries.BEGIN_STOP, 1, 60.0)
 
     assert (await _run(database))["stop_deadline"] == first
+
+
+async def test_force_moves_the_deadline_once_and_keeps_the_first(database: Connection) -> None:
+    await insert(database, "runs", {"run_id": 1, **RUNNING, "stop_signal": "SIGTERM"})
+    await _do(database, "begin stop")
+    begun = await _run(database)
+
+    moved = [await database.fetchval(queries.ESCALATE_STOP, 1) for _ in range(2)]
+
+    forced = await _run(database)
+    assert moved == [1, None]
+    assert forced["first_stop_deadline"] == begun["stop_deadline"]
+    assert begun["canceling_at"] <= forced["stop_deadline"] < begun["stop_deadline"]
 
 
 async def test_an_outcome_on_record_is_not_overwritten(database: Connection) -> None:

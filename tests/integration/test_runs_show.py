@@ -72,14 +72,15 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
     ),
     "stop failed": (
         "run {id}: canceling",
-        "alive     pid 4242 dd (D); a new cancel or a replay takes the stop up again",
+        "alive     pid 4242 dd (D) survived SIGKILL; a new cancel or a replay takes the stop up "
+        "again",
         "waiting   dead letter {letter} (stop_failed): cancel-worker dead-letters replay {letter}",
         "stop_failed: pid 4242 dd (D) survived SIGKILL",
         "100 ms  dead letter {letter}: stop_failed",
     ),
     "stopped later": (
         "canceled: nothing of it was left",
-        "earlier   pid 4242 dd (D) survived SIGKILL in a stop before",
+        "earlier   pid 4242 dd (D) survived SIGKILL, in a stop before",
         "SIGKILL to 1 process",
         "dead letter {letter} replayed by ops",
     ),
@@ -87,7 +88,8 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
     "lost": (
         "run {id}: error",
         "error     the launcher died without reporting an exit code",
-        "lost      its launcher died without reporting an exit code; left: pid 4242 dd (D)",
+        "lost      its launcher died without reporting an exit code; "
+        "pid 4242 dd (D) survived SIGKILL",
         "lost: its launcher died without reporting an exit code",
         "10 ms  SIGKILL to 1 process",
     ),
@@ -97,6 +99,21 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
     ),
     "host replaced": (
         "nobody can find out any more whether something is left (none_host_replaced)",
+    ),
+    "forced": (
+        "was       queued 2 s, running 59.01 s, canceling 2.03 s",
+        "10 ms  canceling, grace period 1 min 0 s",
+        "forced: the grace period ends after 2 s",
+        "cancel 2 answered: forced: it ended the grace period of the stop in progress",
+    ),
+    "not proved": (
+        "alive     the worker cannot read what may be of it: pid 4243 ssh-agent (S); a new cancel",
+        "stop_failed: the worker cannot read what may be of it: pid 4243 ssh-agent (S)",
+    ),
+    "container lost": (
+        "lost      its worker's container was replaced; nobody can find out any more whether "
+        "something is left (none_container_lost)",
+        "not_proved: its container was replaced, and nobody can see what became of it",
     ),
     "abandoned": (
         "lost      its host was given up by ops: burnt down; something of it may be left",

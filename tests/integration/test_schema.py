@@ -105,6 +105,8 @@ async def database(
             ("a_stop_has_one_deadline", {**row, **STOPPING})
             for row in (QUEUED, RUNNING, PASS, FAIL, ERROR)
         ),
+        ("a_moved_deadline_is_earlier", {**CANCELING, "first_stop_deadline": NOW}),
+        ("a_moved_deadline_is_earlier", {**QUEUED, "first_stop_deadline": NOW}),
         ("exit_code_fits_status", {**PASS, "exit_code": 1}),
         ("exit_code_fits_status", {**PASS, "exit_code": None}),
         ("exit_code_fits_status", {**FAIL, "exit_code": 0}),

@@ -4,6 +4,7 @@ Prints `ready` once all its processes are up and set up. MARK does nothing but m
 it stays in every process's command line, also where the environment is cleared.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -93,6 +94,24 @@ def becomes_orphan() -> None:
     """The middle of a double fork: its child stays behind, of another session, unmarked."""
     spawn("ignores_term", session=True, clear_environment=True)
     print("ready", flush=True)
+
+
+def hidden_daemon() -> None:
+    spawn("leaves_hidden", session=True)
+    os.wait()
+    ready_and_sleep()
+
+
+def leaves_hidden() -> None:
+    spawn("hides", session=True)
+    print("ready", flush=True)
+
+
+def hides() -> None:
+    """Like ssh-agent: not dumpable, so that its own user may not read its environment."""
+    pr_set_dumpable = 4
+    ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
+    ready_and_sleep()
 
 
 def leaves_children() -> None:

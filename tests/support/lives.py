@@ -43,6 +43,12 @@ FAILED: Final = _stopped(
     survivors=SURVIVORS,
     signals=[*_signals(61.02, 4, "SIGTERM", "SIGCONT"), *_signals(63.02, 1, "SIGKILL")],
 )
+IN_DOUBT: Final = _stopped(
+    "not_proved",
+    proof=None,
+    proved_at=None,
+    unreadable=[{"pid": 4243, "name": "ssh-agent", "state": "S"}],
+)
 ADDED: Final = {"created_at": _at(0)}
 STARTED: Final = {**ADDED, **IDENTITY, "started_at": _at(2), "host": "runner-7"}
 STOPPING: Final = {**STARTED, "canceling_at": _at(61.01), "stop_deadline": _at(63.01)}
@@ -97,6 +103,26 @@ RUNS: Final[dict[str, Row]] = {
         "error": "the launcher died without reporting an exit code",
         "finished_at": _at(50),
         "loss": {"cause": "launcher_died", "proof": "none_host_replaced"},
+    },
+    "forced": {
+        "status": "canceled",
+        **STOPPING,
+        "first_stop_deadline": _at(121.01),
+        "finished_at": _at(63.04),
+    },
+    "not proved": {"status": "canceling", **STOPPING},
+    "container lost": {
+        "status": "error",
+        **STOPPING,
+        "error": "its worker's container was replaced: nobody can see what became of it",
+        "finished_at": _at(90),
+        "loss": {
+            "cause": "container_lost",
+            "proof": "none_container_lost",
+            "noticed_at": _at(90),
+            "was": "canceling",
+            "seen_from": "4026532201:52",
+        },
     },
     "abandoned": {
         "status": "error",
@@ -159,6 +185,18 @@ COMMANDS: Final[dict[str, list[Row]]] = {
     ],
     "being stopped": [_command(None, 0, {})],
     "leftovers": [_command("leftovers_stopped", 63.04, _stopped("killed"))],
+    "forced": [
+        _command("canceled", 63.04, _stopped("killed"), requested_by="alice"),
+        _command("forced", 63.01, {"stop_in_progress": True}, force=True, received_at=_at(63.005)),
+    ],
+    "not proved": [_command("stop_failed", 73, IN_DOUBT)],
+    "container lost": [
+        _command(
+            "not_proved",
+            90,
+            {"ended": "not_proved", "proof": None, "ran_in_namespace": "4026532200:41"},
+        )
+    ],
     "abandoned": [_command("abandoned", 90, {"host_abandoned_by": "ops", "reason": "burnt down"})],
 }
 LETTER: Final[Row] = {

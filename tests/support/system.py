@@ -152,14 +152,18 @@ class System(Records):
         self, run_id: int, kind: str, **options: Any
     ) -> tuple[Launched, str]:
         """Add a run, start a bad child as it, wait until it is ready; the launcher, the mark."""
-        mark = f"mark-{uuid4().hex}"
-        self._marks.append(mark)
+        mark = self.new_mark()
         await self.add_run(run_id)
         launched = await self.launch(
             run_id, sys.executable, "-S", str(BAD_CHILD), kind, mark, **options
         )
         await launched.ready()
         return launched, mark
+
+    def new_mark(self) -> str:
+        """A word for a bad child's command line; who still has it in the end is killed."""
+        self._marks.append(mark := f"mark-{uuid4().hex}")
+        return mark
 
     async def add_run(
         self, run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"

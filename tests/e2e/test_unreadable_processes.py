@@ -1,0 +1,133 @@
+"""What a worker may not read, it says nothing of: no proof, and no run that would have none."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.support.hosts import described
+from tests.support.privileges import NOBODY, as_user, bounded, why_no_users
+from tests.support.processes import BAD_CHILD, alive, until_gone
+from tests.support.program import DEADLINE
+from tests.support.rootless import Rootless
+from tests.support.system import System
+
+# What Docker gives a container, but for what nothing here needs.
+OF_A_PLAIN_CONTAINER = ("chown", "dac_override", "fowner", "kill", "setgid", "setuid", "setpcap")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def other_users() -> None:
+    if reason := why_no_users():
+        pytest.skip(reason)
+
+
+async def hidden_process(rootless: Rootless) -> str:
+    """Start one of nobody's that is of no run, in a session of its own; its mark."""
+    mark = rootless.system.new_mark()
+    process = await asyncio.create_subprocess_exec(
+        *as_user(NOBODY),
+        *(rootless.python, "-S", str(BAD_CHILD), "hides", mark),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE):
+        assert await process.stdout.readline() == b"ready\n"
+    return mark
+
+
+async def test_a_hidden_daemon_of_a_killed_launcher_is_not_called_gone(rootless: Rootless) -> None:
+    system = rootless.system
+    await rootless.worker(kill_wait=0.5)
+    launched, mark = await rootless.launch(1, "hidden_daemon")
+    (daemon,) = set(alive(mark)) - {(await system.run(1))["pid"]}
+
+    launched.kill()
+    row = await system.outcome_of(await system.publish(1, grace_seconds=0))
+
+    assert row["outcome"] == "stop_failed"
+    assert (row["evidence"]["ended"], row["evidence"]["proof"]) == ("not_proved", None)
+    assert daemon in [each["pid"] for each in row["evidence"]["unreadable"]]
+    assert (await system.run(1))["status"] in ("canceling", "error")
+    assert alive(mark) == [daemon]
+    letter = await system.dead_letter()
+    assert "cannot read what may be of the run" in str(letter.headers["x-error"])
+    assert (await described(system, system.host))["unkillable"] == []
+
+
+async def test_nor_is_it_when_the_run_was_lost_first(rootless: Rootless) -> None:
+    system = rootless.system
+    worker = await rootless.worker(kill_wait=0.5)
+    launched, mark = await rootless.launch(1, "hidden_daemon")
+    (daemon,) = set(alive(mark)) - {(await system.run(1))["pid"]}
+
+    launched.kill()
+    await worker.event("leftovers_cleared", run_id=1)
+
+    run = await system.run(1)
+    loss = json.loads(run["loss"])
+    assert (run["status"], loss["proof"], loss["ended"]) == ("error", None, "not_proved")
+    assert daemon in [each["pid"] for each in loss["unreadable"]]
+    assert alive(mark) == [daemon]
+
+
+async def test_below_a_launcher_that_lives_it_is_found_and_proved_gone(rootless: Rootless) -> None:
+    system = rootless.system
+    await rootless.worker()
+    _, mark = await rootless.launch(1, "hidden_daemon")
+    somebody_elses = await hidden_process(rootless)
+
+    row = await system.outcome_of(await system.publish(1))
+
+    assert (row["outcome"], row["evidence"]["proof"]) == ("canceled", "scans_empty")
+    await until_gone(mark, deadline=0)
+    assert alive(somebody_elses)
+
+
+async def test_one_that_is_older_than_the_run_is_not_the_runs(rootless: Rootless) -> None:
+    system = rootless.system
+    await rootless.worker()
+    somebody_elses = await hidden_process(rootless)
+    launched, mark = await rootless.launch(1, "ignores_term")
+
+    launched.kill()
+    row = await system.outcome_of(await system.publish(1, grace_seconds=0))
+
+    assert row["outcome"] in ("canceled", "leftovers_stopped")
+    assert row["evidence"]["proof"] == "scans_empty"
+    await until_gone(mark, deadline=0)
+    assert alive(somebody_elses)
+
+
+async def test_root_without_ptrace_or_cgroups_refuses_another_users_job(system: System) -> None:
+    worker = await system.worker(within=bounded(OF_A_PLAIN_CONTAINER), containment="session")
+    said = await worker.event("worker_privileges")
+    can = {name: said[name] for name in ("containment", "uid", "signals_all", "reads_all")}
+    assert can == {"containment": "session", "uid": 0, "signals_all": True, "reads_all": False}
+    assert (await described(system, system.host))["privileges"] == {**can, "lists_all": True}
+    await system.add_run(1)
+
+    launched = await system.launch(1, "true", within=as_user(NOBODY))
+
+    assert await launched.exit_code() == 125
+    assert (await launched.errors()).splitlines()[-1] == (
+        "cancel-exec: the worker refused: this worker runs as user 0 without CAP_SYS_PTRACE and "
+        f"cannot read processes of user {NOBODY}, so it could not prove that they are gone: give "
+        "it that capability or a cgroup v2, or run the job as its user"
+    )
+    assert (await system.run(1))["status"] == "queued"
+
+
+async def test_what_a_worker_can_is_shown_in_words(system: System, rootless: Rootless) -> None:
+    await rootless.worker()
+
+    code, out, _ = await system.cli("worker", "hosts", "show", system.host)
+
+    assert code == 0
+    for line in (
+        ("holds runs by", "session, found by scans of /proc"),
+        ("can signal", f"processes of user {NOBODY}"),
+        ("can find", f"processes of user {NOBODY}"),
+    ):
+        assert any(all(part in shown for part in line) for shown in out.splitlines()), out
