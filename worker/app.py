@@ -131,6 +131,8 @@ async def _serve(
     )
     await presence.register()
     await losses.take_up()
+    if runs_root is not None:
+        cgroup.sweep(runs_root)  # only now: an empty one may be what proves a run to be gone
     tasks.create_task(presence.keep_up(returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
@@ -204,5 +206,4 @@ def _runs_root(settings: WorkerSettings) -> Path | None:
             raise UserError(str(error)) from None
         log.warning("no_cgroups", reason=str(error), using="sessions and scans")
         return None
-    cgroup.sweep(root)
     return root

@@ -11,12 +11,12 @@ from asyncpg import Record
 
 from shared import host_queries as queries
 from shared.database import Connection, Database
-from shared.runs import Run
+from shared.runs import Run, RunProcess
 from shared.states import HostState, Outcome
 from worker import store
-from worker.stop.evidence import host_rebooted
+from worker.stop.evidence import found_empty, host_rebooted
 from worker.stop.identity import is_machines_own
-from worker.trees import is_out_of_sight
+from worker.trees import pids_are_ours, visible_cgroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,8 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         if is_replaced and await connection.fetchval(queries.HAS_RUNS, speaker.host):
             # To take over would be to decide about processes that another kernel may run.
             raise OtherMachine
-        unseen = [
-            run
-            for run in await store.open_on(connection, speaker.host, speaker.boot_id)
-            if run.process is not None and is_out_of_sight(run.process)
-        ]
-        outside = [run.run_id for run in unseen if _ran_in_machines_own(run)]
-        if outside:
+        foreign = await _runs_of_other_namespaces(connection, speaker)
+        if outside := [run.run_id for run, process in foreign if _is_outside(run, process)]:
             raise RunsOutsideContainer(outside)
         await connection.execute(
             queries.REGISTER_HOST,
@@ -114,11 +109,7 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         gone = [] if is_replaced else await _record_reboot(connection, speaker)
         if gone or (rebooted and not is_replaced):
             await _note(connection, speaker.host, "rebooted", "worker", None, gone)
-        for run in unseen:
-            await store.lose_out_of_sight(connection, run)
-        if unseen:
-            lost = sorted(run.run_id for run in unseen)
-            await _note(connection, speaker.host, "container_lost", "worker", None, lost)
+        await _settle_foreign(connection, speaker, foreign)
     return None
 
 
@@ -184,9 +175,42 @@ def _is_same(host: Record, speaker: Speaker) -> bool:
     )
 
 
-def _ran_in_machines_own(run: Run) -> bool:
-    namespace = None if run.process is None else run.process.pid_namespace
-    return namespace is not None and is_machines_own(namespace)
+async def _runs_of_other_namespaces(
+    connection: Connection, speaker: Speaker
+) -> list[tuple[Run, RunProcess]]:
+    """Runs of this boot that are not over, whose pids mean nothing here."""
+    return [
+        (run, run.process)
+        for run in await store.open_on(connection, speaker.host, speaker.boot_id)
+        if run.process is not None and not pids_are_ours(run.process)
+    ]
+
+
+def _is_outside(run: Run, process: RunProcess) -> bool:
+    """Whether it may well live, where the machine itself sees it and we do not."""
+    if run.status.is_terminal or process.pid_namespace is None:
+        return False
+    return is_machines_own(process.pid_namespace) and visible_cgroup(process) is None
+
+
+async def _settle_foreign(
+    connection: Connection, speaker: Speaker, foreign: Sequence[tuple[Run, RunProcess]]
+) -> None:
+    """Record what became of runs of a container that was here before, as far as can be seen.
+
+    What lives in a cgroup that is visible from here goes on.
+    """
+    lost = []
+    for run, process in foreign:
+        cgroup = visible_cgroup(process)
+        if cgroup is None:
+            await store.lose_out_of_sight(connection, run)
+            lost.append(run.run_id)
+        elif not cgroup.is_populated():
+            await store.record_gone(connection, run, process.launch_id, found_empty())
+            lost.append(run.run_id)
+    if lost:
+        await _note(connection, speaker.host, "container_lost", "worker", None, sorted(lost))
 
 
 async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:

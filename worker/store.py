@@ -113,6 +113,17 @@ async def lose_out_of_sight(connection: Connection, run: Run) -> bool:
     return lost is not None
 
 
+async def record_gone(
+    connection: Connection, run: Run, launch_id: UUID, evidence: Evidence
+) -> None:
+    """Record a run that was found to be gone: canceled if it was being canceled, else lost."""
+    if await record_canceled(connection, run.run_id):
+        await close_commands(connection, run.run_id, Outcome.CANCELED, evidence)
+    else:
+        await record_launcher_died(connection, run.run_id, launch_id)
+        await record_leftovers(connection, run.run_id, evidence)
+
+
 async def open_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
     """Runs of this boot that are not over, or of which something may be left; locked."""
     rows = await connection.fetch(queries.LIST_OPEN_ON_HOST, host, boot_id)

@@ -71,11 +71,6 @@ def visible_cgroup(process: RunProcess) -> Cgroup | None:
     return cgroup if cgroup.inode() == process.cgroup_inode else None
 
 
-def is_out_of_sight(process: RunProcess) -> bool:
-    """Whether nothing about a run of this boot can be told from here."""
-    return not pids_are_ours(process) and visible_cgroup(process) is None
-
-
 async def stop_tree(process: RunProcess, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
     """Stop what is left of a run of this host.
 

@@ -111,6 +111,12 @@ class Cgroup:
         return []
 
 
+def mount_point() -> Path | None:
+    """Where cgroup v2 is mounted."""
+    mounted = _mount()
+    return None if mounted is None else mounted[0]
+
+
 def path_of(pid: int | str) -> Path | None:
     """The directory of the v2 cgroup that `pid` (or "self") is in."""
     mounted = _mount()

@@ -66,6 +66,16 @@ def host_rebooted() -> Evidence:
     return Evidence(Ended.ALREADY_GONE, Proof.HOST_REBOOTED, proved_at=timestamp())
 
 
+def found_empty() -> Evidence:
+    """The cgroup of a run that nobody watched any more holds no process."""
+    return Evidence(
+        Ended.ALREADY_GONE,
+        Proof.CGROUP_EMPTY,
+        proved_at=timestamp(),
+        containment=Containment.CGROUP,
+    )
+
+
 def out_of_sight(ran_in: str | None, seen_from: str) -> dict[str, object]:
     """Of a run in another pid namespace: no evidence, and why."""
     return {
