@@ -22,6 +22,7 @@ _ENDS: Final = {
     Ended.OBEYED: "obeyed",
     Ended.KILLED: "killed",
     Ended.SURVIVED: "failed",
+    Ended.NOT_PROVED: "failed",
 }
 
 

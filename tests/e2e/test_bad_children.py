@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
@@ -144,9 +145,11 @@ async def test_force_during_the_grace_period_escalates_the_one_stop(stage: Stage
     assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[stage.containment]]
     assert evidence["duration_ms"] < 10_000
     joined = await stage.system.outcome_of(second)
-    assert (joined["outcome"], joined["evidence"]) == ("no_op", {"stop_in_progress": True})
+    assert (joined["outcome"], joined["evidence"]) == ("forced", {"stop_in_progress": True})
     run = await stage.system.run(running.run_id)
     assert run["stop_deadline"] <= run["finished_at"]
+    planned = run["first_stop_deadline"] - run["canceling_at"]
+    assert abs(planned - timedelta(seconds=60)) < timedelta(seconds=0.1)
 
 
 async def test_the_runs_own_stop_signal_is_sent(stage: Stage) -> None:

@@ -57,6 +57,19 @@ async def test_a_second_command_during_the_stop_is_a_no_op(system: System) -> No
     await until_gone(mark, deadline=0)
 
 
+async def test_force_that_has_nothing_to_hurry_is_a_no_op(system: System) -> None:
+    await system.worker()
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    first = await system.publish(1, force=True)
+    await system.outcome_of(first)
+
+    second = await system.outcome_of(await system.publish(1, force=True))
+
+    assert (second["outcome"], second["evidence"]) == ("no_op", {"run_status": "canceled"})
+    assert (await system.run(1))["first_stop_deadline"] is None
+    await until_gone(mark, deadline=0)
+
+
 async def test_queued_runs_canceled_by_many_commands_are_canceled_once(system: System) -> None:
     await system.worker()
     await system.add_run(1)

@@ -7,7 +7,7 @@ from tests.chaos.checks.model import Checked
 from tests.chaos.facts import Facts, Row
 from tests.chaos.journal import Entry
 
-FINAL: Final = {"canceled", "no_op", "stop_failed", "leftovers_stopped", "abandoned"}
+FINAL: Final = {"canceled", "no_op", "forced", "stop_failed", "leftovers_stopped", "abandoned"}
 UNKNOWN_RUNS: Final = 10**12
 """Ids from here on are of runs that never were."""
 

@@ -5,7 +5,7 @@ from typing import Final
 from tests.chaos.checks.model import Checked
 from tests.chaos.facts import Facts
 
-_FINAL: Final = {"canceled", "no_op", "leftovers_stopped", "abandoned"}
+_FINAL: Final = {"canceled", "no_op", "forced", "leftovers_stopped", "abandoned"}
 """Not `stop_failed`: a later command takes such a stop up again, and answers for all."""
 
 

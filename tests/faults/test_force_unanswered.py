@@ -1,0 +1,28 @@
+"""Force whose record is not answered: it is on record as forced, and so the stop is hurried."""
+
+import asyncio
+
+from tests.support.commit_proxy import CommitProxy
+from tests.support.processes import until_gone
+from tests.support.program import DEADLINE
+from tests.support.system import System
+
+
+async def test_a_stop_is_hurried_though_the_commit_was_not_answered(
+    system: System, commits: CommitProxy
+) -> None:
+    await system.worker(env={"DATABASE_URL": commits.proxied})
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    first = await system.publish(1, grace_seconds=600)
+    await system.status_becomes(1, "canceling")
+    commits.lose()
+    second = await system.publish(1, force=True)
+    async with asyncio.timeout(DEADLINE):
+        while (await system.run(1))["first_stop_deadline"] is None:
+            await asyncio.sleep(0.01)
+
+    await commits.cut()
+
+    assert (await system.outcome_of(first))["outcome"] == "canceled"
+    assert (await system.outcome_of(second))["outcome"] == "forced"
+    await until_gone(mark, deadline=0)
