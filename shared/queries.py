@@ -173,9 +173,9 @@ LIST_RUNNING_ON_HOST: Final = """
     SELECT * FROM runs WHERE host = $1 AND status = 'running'
 """
 
-LIST_OPEN_ON_HOST: Final = """
+LIST_OPEN_OF_OTHER_NAMESPACES: Final = """
     SELECT * FROM runs
-     WHERE host = $1 AND boot_id = $2
+     WHERE host = $1 AND boot_id = $2 AND pid_namespace IS DISTINCT FROM $3
        AND (status IN ('running', 'canceling')
             OR (status = 'error' AND loss ->> 'proof' IS NULL))
        FOR UPDATE

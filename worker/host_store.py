@@ -179,9 +179,12 @@ async def _runs_of_other_namespaces(
     connection: Connection, speaker: Speaker
 ) -> list[tuple[Run, RunProcess]]:
     """Runs of this boot that are not over, whose pids mean nothing here."""
+    runs = await store.open_of_other_namespaces(
+        connection, speaker.host, speaker.boot_id, speaker.pid_namespace
+    )
     return [
         (run, run.process)
-        for run in await store.open_on(connection, speaker.host, speaker.boot_id)
+        for run in runs
         if run.process is not None and not pids_are_ours(run.process)
     ]
 

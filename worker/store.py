@@ -124,9 +124,11 @@ async def record_gone(
         await record_leftovers(connection, run.run_id, evidence)
 
 
-async def open_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
+async def open_of_other_namespaces(
+    connection: Connection, host: str, boot_id: UUID, namespace: str
+) -> list[Run]:
     """Runs of this boot that are not over, or of which something may be left; locked."""
-    rows = await connection.fetch(queries.LIST_OPEN_ON_HOST, host, boot_id)
+    rows = await connection.fetch(queries.LIST_OPEN_OF_OTHER_NAMESPACES, host, boot_id, namespace)
     return [Run.from_record(row) for row in rows]
 
 

@@ -119,6 +119,21 @@ async def test_root_without_ptrace_or_cgroups_refuses_another_users_job(system: 
     assert (await system.run(1))["status"] == "queued"
 
 
+async def test_a_worker_from_whom_proc_hides_processes_refuses_what_scans_must_find(
+    rootless: Rootless,
+) -> None:
+    hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    worker = await rootless.worker(through=("unshare", "--mount", "sh", "-c", hide, "sh"))
+    assert (await worker.event("worker_privileges"))["lists_all"] is False
+
+    why = await rootless.refused(1)
+
+    assert why == (
+        "cancel-exec: the worker refused: this worker cannot find a run's processes: /proc is "
+        "mounted with hidepid"
+    )
+
+
 async def test_what_a_worker_can_is_shown_in_words(system: System, rootless: Rootless) -> None:
     await rootless.worker()
 

@@ -23,11 +23,16 @@ class Rootless:
         return self.directory / "worker.sock"
 
     async def worker(
-        self, cgroup: Path | None = None, containment: str = "auto", kill_wait: float = 10
+        self,
+        cgroup: Path | None = None,
+        containment: str = "auto",
+        kill_wait: float = 10,
+        through: tuple[str, ...] = (),
     ) -> Program:
+        """`through` is a command of root's that runs the one behind it."""
         return await self.system.worker(
             env={"CANCEL_WORKER_SOCKET": str(self.socket)},
-            within=as_user(NOBODY, cgroup),
+            within=(*through, *as_user(NOBODY, cgroup)),
             containment=containment,
             kill_wait=kill_wait,
         )
