@@ -40,16 +40,21 @@ class Account:
 
 
 def choose(directory: Path) -> Account:
-    """The least privileged account that can run a launcher and reach `directory`."""
-    own = Account(None, (str(BIN / "cancel-exec"),), sys.executable, "the user who runs this demo")
-    if os.geteuid() != 0:
-        return own
-    if not own_privileges().reads_all and why_no_cgroups() is not None:
+    """The least privileged account that reaches `directory` and whose runs a worker here takes."""
+    if os.geteuid() == 0 and not own_privileges().reads_all and why_no_cgroups() is not None:
         why = (
             "no cgroup v2 to write to and no CAP_SYS_PTRACE here: the worker could not prove the "
             "end of another user's processes, so launcher and job run as root"
         )
-        return replace(own, why_own=why)
+        return replace(_own(), why_own=why)
+    return least_privileged(directory)
+
+
+def least_privileged(directory: Path) -> Account:
+    """Nobody's, where we are root and nobody reaches all that it needs and `directory`."""
+    own = _own()
+    if os.geteuid() != 0:
+        return own
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
@@ -62,6 +67,10 @@ def choose(directory: Path) -> Account:
     if system and _works(system, nobody.pw_uid, directory):
         return Account(nobody.pw_uid, (system, "-c", _LAUNCH), system, f"{who}, by {system}")
     return own
+
+
+def _own() -> Account:
+    return Account(None, (str(BIN / "cancel-exec"),), sys.executable, "the user who runs this demo")
 
 
 def _works(python: str, uid: int, directory: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.demo.account import choose
+from tests.demo.account import least_privileged
 from tests.support.collector import Collector
 from tests.support.privileges import NOBODY
 from tests.support.rootless import Rootless
@@ -23,4 +23,4 @@ def rootless(system: System) -> Rootless:
     directory = system.directory / "nobody"
     directory.mkdir()
     os.chown(directory, NOBODY, NOBODY)
-    return Rootless(system, directory, choose(system.directory).python)
+    return Rootless(system, directory, least_privileged(system.directory).python)

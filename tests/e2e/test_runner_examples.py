@@ -105,7 +105,7 @@ async def host(system: System) -> AsyncIterator[Host]:
     (directory / "tmp").mkdir(parents=True)
     (directory / "bin").mkdir()
     through: tuple[str, ...] = ()
-    if why_no_users() is None:
+    if choose(directory).uid is not None and why_no_users() is None:
         through = as_user(NOBODY)
         os.chown(directory / "tmp", NOBODY, NOBODY)
     host = Host(system, directory, through)

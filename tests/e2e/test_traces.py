@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.collector import Collector, Span
 from tests.support.powerless import WHILE
-from tests.support.processes import until_gone
+from tests.support.processes import KILLED_BY, until_gone
 from tests.support.rows import RUNNING, insert_run
 from tests.support.system import System
 from tests.support.traced import (
@@ -65,7 +65,7 @@ async def test_a_trace_goes_from_the_request_to_the_record(
     assert decide.ended <= stop.began <= stop.ended <= record.began <= record.ended
     assert [event.name for event in stop.events] == [
         "sent SIGTERM SIGCONT",
-        "sent SIGKILL",
+        f"sent {' '.join(KILLED_BY[outcome['evidence']['containment']])}",
         "proved",
     ]
     assert stop.events[0].attributes["run_cancel.processes"] >= 1

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.support.hosts import described
+from tests.support.namespaces import why_no_namespaces
 from tests.support.privileges import NOBODY, as_user, bounded, why_no_users
 from tests.support.processes import BAD_CHILD, alive, until_gone
 from tests.support.program import DEADLINE
@@ -122,6 +123,8 @@ async def test_root_without_ptrace_or_cgroups_refuses_another_users_job(system: 
 async def test_a_worker_from_whom_proc_hides_processes_refuses_what_scans_must_find(
     rootless: Rootless,
 ) -> None:
+    if reason := why_no_namespaces():
+        pytest.skip(reason)
     hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     worker = await rootless.worker(through=("unshare", "--mount", "sh", "-c", hide, "sh"))
     assert (await worker.event("worker_privileges"))["lists_all"] is False

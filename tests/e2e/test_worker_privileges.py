@@ -62,7 +62,7 @@ async def test_without_root_a_delegated_cgroup_is_as_good(rootless: Rootless, cg
 
 async def test_without_root_and_cgroup_it_goes_by_scans(rootless: Rootless) -> None:
     worker = await rootless.worker()
-    assert "Permission denied" in (await worker.event("no_cgroups"))["reason"]
+    assert (await worker.event("no_cgroups"))["reason"]
     _, mark = await rootless.launch(1, "daemon")
 
     evidence = await _canceled(rootless.system, 1, mark)

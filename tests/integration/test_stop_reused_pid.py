@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.namespaces import why_no_namespaces
 from tests.support.processes import alive, state_of, until_gone
 from tests.support.stoppable import (
     Stoppable,
@@ -130,10 +129,7 @@ async def test_a_pid_reused_since_the_scan_for_escaped_ones_is_let_alone(
     assert (evidence.ended, evidence.escaped) == (Ended.ALREADY_GONE, ())
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None,
-    reason="needs a pid namespace of its own",
-)
+@pytest.mark.skipif(why_no_namespaces() is not None, reason=str(why_no_namespaces()))
 async def test_a_process_that_really_got_the_leaders_pid_is_let_alone() -> None:
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),

@@ -97,7 +97,7 @@ async def test_a_port_that_is_taken_is_one_line(system: System) -> None:
     code, out, err = await system.cli(
         *("worker", "serve", "--host-name", f"{system.host}-2"),
         *("--socket", str(system.socket("second"))),
-        env={"CANCEL_WORKER_HTTP_PORT": port},
+        env={"CANCEL_WORKER_HTTP_PORT": port, "CANCEL_CONTAINMENT": "session"},
     )
 
     assert (code, out) == (2, "")

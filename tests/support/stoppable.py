@@ -11,9 +11,11 @@ from signal import SIGKILL, SIGTERM, Signals
 from time import monotonic
 from uuid import UUID, uuid4
 
+import pytest
+
 from shared.runs import RunProcess
 from shared.states import Containment
-from tests.support.processes import BAD_CHILD, alive
+from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
 from worker.launcher.wire import LAUNCH_VARIABLE
 from worker.stop.cgroup import Cgroup, runs_root
 from worker.stop.identity import Identity, boot_id, pid_namespace, read_stat
@@ -43,6 +45,8 @@ def identity_of(pid: int) -> Identity:
 
 @contextmanager
 def cgroup_of_its_own() -> Iterator[Cgroup]:
+    if reason := why_no_cgroups():
+        pytest.skip(reason)
     root = runs_root(f"test-{uuid4().hex}")
     cgroup = Cgroup(root / "run")
     cgroup.create()

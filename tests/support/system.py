@@ -16,6 +16,7 @@ from uuid import uuid4
 import aio_pika
 import aiohttp
 import asyncpg
+import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from gateway.access import Role, Scope, new_token, token_hash
@@ -23,7 +24,7 @@ from shared import queries, request_queries
 from shared.commands import CANCEL_TYPE
 from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
 from tests.support.launched import Launched
-from tests.support.processes import BAD_CHILD, alive
+from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tests.support.program import DEADLINE, Program
 from tests.support.records import Records
 from worker.stop.cgroup import Cgroup, path_of
@@ -92,6 +93,8 @@ class System(Records):
         **settings: object,
     ) -> Program:
         """Start a worker and wait until it serves. Keywords are settings in lower case."""
+        if settings.get("containment") == "cgroup" and (reason := why_no_cgroups()):
+            pytest.skip(reason)
         name = host or self.host
         self._hosts.add(name)
         program = await self.program(

@@ -147,10 +147,14 @@ def runs_root(host: str) -> Path:
     probe = Cgroup(root / f"probe-{os.getpid()}")
     try:
         probe.create()
+        is_cgroup = (probe.path / "cgroup.procs").exists()
         has_kill = (probe.path / "cgroup.kill").exists()
         probe.remove()
     except OSError as error:
         raise CgroupUnavailable(f"cannot create {root}: {error.strerror}") from None
+    if not is_cgroup:
+        sweep(root)
+        raise CgroupUnavailable(f"something else is mounted over the cgroup v2 at {own}")
     if not has_kill:
         raise CgroupUnavailable("this kernel has no cgroup.kill (Linux 5.14 or later has)")
     return root
