@@ -124,3 +124,15 @@ _COMPLETE: Final = """
 COMPLETE: Final = _COMPLETE.format(locked="SKIP LOCKED")
 # For one: whoever has it in hand decides first.
 COMPLETE_WAITING: Final = _COMPLETE.format(locked="")
+
+# The one that ended each run: the first that is answered by `canceled`; where there is none, the
+# first that asked for its stop.
+FIND_ENDING_CANCELLATIONS: Final = """
+    SELECT DISTINCT ON (run_id)
+           run_id, requested_by, via, reason, outcome, evidence ->> 'ended' AS ended,
+           evidence ->> 'proof' AS proof, evidence #>> '{signals,0,signal}' AS signal,
+           (evidence ->> 'duration_ms')::float8 AS duration_ms
+      FROM cancellations
+     WHERE run_id = ANY ($1::bigint[]) AND outcome IS DISTINCT FROM 'no_op'
+     ORDER BY run_id, coalesce(outcome = 'canceled', false) DESC, received_at, command_id
+"""

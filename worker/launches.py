@@ -16,7 +16,8 @@ from shared.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
 from shared.together import Together
-from worker import store
+from worker import cancellations, store
+from worker.cancellations import Cancellation
 from worker.losses import Losses
 from worker.stop.cgroup import Cgroup, path_of
 from worker.stop.identity import Identity, boot_id, pid_namespace, read_stat
@@ -105,6 +106,7 @@ class Launches:
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
         self._completions = Together(partial(self._complete, batch_queries.COMPLETE), tasks)
+        self._endings = Together(partial(cancellations.find_ending, database), tasks)
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
         """Contain `child` and then claim the run for it, in this order.
@@ -174,6 +176,10 @@ class Launches:
         return Completed(
             status, stopping=status is RunStatus.CANCELING and await self._is_being_stopped(run_id)
         )
+
+    async def cancellation_of(self, run_id: int) -> Cancellation | None:
+        """The one that ended the run or is to end it. Raises ServiceUnavailable."""
+        return await self._endings.ask(run_id)
 
     async def _complete(self, query: str, ended: Sequence[_Ended]) -> list[Record | None]:
         rows = await self._database.fetch(

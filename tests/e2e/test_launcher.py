@@ -79,7 +79,7 @@ async def test_what_may_not_start_is_refused_with_its_own_exit_code(system: Syst
         (4, 125, "started already"),
         (99, 125, "is unknown"),
     ]:
-        refused = await system.launch(run_id, *marking(marks))
+        refused = await system.launch(run_id, *marking(marks), options=("--wait-for-run", "0"))
         assert await refused.exit_code() == code
         (line,) = (await refused.errors()).splitlines()
         assert line.startswith("cancel-exec: ") and why in line

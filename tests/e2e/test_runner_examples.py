@@ -20,6 +20,8 @@ from tests.support.system import System
 
 SHELLS = {"run-job": "sh", "run-in-scratch": "sh", "start-runner": "sh", "job-started": "sh"}
 COMMAND_HOOK = "command"
+# As the agent does it: it sources the hook, and looks at how that ended.
+AGENT = '. "$1"; code=$?; echo "hook ended: $code"; exit "$code"'
 
 
 class Host:
@@ -152,15 +154,35 @@ async def test_a_script_that_is_told_to_end_ends_its_job(host: Host, script: str
     assert list((host.directory / "tmp").iterdir()) == []
 
 
-async def test_a_script_says_what_was_not_started(host: Host) -> None:
+@pytest.mark.parametrize("example", ["run-job", "run-in-scratch", "start-runner", COMMAND_HOOK])
+async def test_a_job_that_ends_with_0_when_it_is_canceled_is_no_success(
+    host: Host, example: str
+) -> None:
     await host.system.add_run(1)
+    ends_well = "trap 'exit 0' TERM; sleep 1000 & echo ready; wait"
+    host.write("run.sh", f"#!/bin/sh\n{ends_well}\n")
+    arguments = ("c0nfig",) if example == "start-runner" else ("sh", "-c", ends_well)
+    command = (str(host.directory / example), "1", *arguments)
+    if example == COMMAND_HOOK:
+        command = ("bash", "-c", AGENT, "bash", str(host.directory / example))
+    env = {"RUN_ID": "1", "BUILDKITE_COMMAND": ends_well, "RUNNER_HOME": str(host.directory)}
+
+    process = await host.start(*command, **env)
+
+    assert await host.canceled(process) == 143
+
+
+async def test_a_script_says_what_was_not_started(host: Host) -> None:
+    for run_id in (1, 2):
+        await host.system.add_run(run_id)
     await host.system.outcome_of(await host.system.publish(1))
+    assert (await outcome(await host.script("run-job", "2", "true")))[0] == 0
 
     canceled = await outcome(await host.script("run-in-scratch", "1", "true"))
-    unknown = await outcome(await host.script("run-in-scratch", "2", "true"))
+    finished = await outcome(await host.script("run-in-scratch", "2", "true"))
 
     assert (canceled[0], canceled[2][-1]) == (123, "run 1 was canceled before it started")
-    assert (unknown[0], unknown[2][-1]) == (125, "run 2 was not started")
+    assert (finished[0], finished[2][-1]) == (125, "run 2 did not start, or is not on record")
 
 
 async def test_an_ephemeral_runner_is_canceled_with_its_job(host: Host) -> None:
@@ -190,10 +212,6 @@ async def test_a_job_whose_runner_no_cancel_would_reach_does_not_start(host: Hos
 
     assert (code, out) == (1, "")
     assert errors == ["this runner was not started by cancel-exec: its jobs could not be canceled"]
-
-
-# As the agent does it: it sources the hook, and looks at how that ended.
-AGENT = '. "$1"; code=$?; echo "hook ended: $code"; exit "$code"'
 
 
 async def test_the_command_hook_hands_the_exit_code_on(host: Host) -> None:

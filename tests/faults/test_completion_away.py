@@ -158,6 +158,19 @@ async def test_a_worker_that_stays_away_costs_the_report_but_not_the_exit_code(
     assert "launcher" in (await system.status_becomes(1, "error"))["error"]
 
 
+async def test_a_success_that_nobody_could_record_is_none(system: System, command: Command) -> None:
+    worker = await system.worker()
+    launched = await command.start("--report-timeout", "0.3")
+    await worker.kill()
+    command.end_with(0)
+
+    assert await launched.exit_code() == 125
+    line = (await launched.errors()).splitlines()[-1]
+    assert line.startswith("cancel-exec: could not report exit code 0, and so ends with 125: ")
+    await system.worker()
+    assert (await system.status_becomes(1, "error"))["exit_code"] is None
+
+
 async def test_launcher_killed_while_the_command_runs(system: System, command: Command) -> None:
     worker = await system.worker()
     launched = await command.start()

@@ -191,5 +191,5 @@ async def test_canceled_before_the_barrier_was_open_the_command_never_runs(
 
     launch.launched.process.send_signal(signal.SIGCONT)
 
-    assert await launch.launched.exit_code() != 0
+    assert await launch.launched.exit_code() == 123
     await launch.never_ran("canceled")

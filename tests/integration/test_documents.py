@@ -12,7 +12,7 @@ from gateway.cli import app as gateway_app
 from tests.support.published import README, documents
 from tests.support.system import System
 from worker.cli import app as worker_app
-from worker.launcher import cancel_exec
+from worker.launcher import options
 
 ROOT = README.parent
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -87,7 +87,7 @@ def _commands(document: Path) -> list[list[str]]:
 def _parse(words: list[str]) -> None:
     program, *arguments = words
     if program == "cancel-exec":
-        cancel_exec._parse(arguments)
+        options.parse(arguments)
         return
     command = typer.main.get_command(worker_app if program == "cancel-worker" else gateway_app)
     context = command.make_context(program, arguments)

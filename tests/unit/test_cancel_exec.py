@@ -1,37 +1,17 @@
 """`cancel-exec` alone: what it refuses, and what it does while no worker answers."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.fake_worker import GRANTED, RECORDED, fake_worker, http, only_line, run
 from tests.support.launched import CANCEL_EXEC
 
 MARK = 'touch "$0"'
-
-
-def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [CANCEL_EXEC, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **env},
-        timeout=30,
-        check=False,
-    )
-
-
-def only_line(stderr: str) -> str:
-    (line,) = stderr.splitlines()
-    assert line.startswith("cancel-exec: ")
-    return line
 
 
 @pytest.mark.parametrize(
@@ -52,6 +32,11 @@ def only_line(stderr: str) -> str:
         (("--run-id", "1", "--start-timeout", "soon", "--", "true"), "'soon'"),
         (("--run-id", "1", "--start-timeout", "nan", "--", "true"), "'nan'"),
         (("--run-id", "1", "--report-timeout", "-1", "--", "true"), "--report-timeout"),
+        (("--run-id", "1", "--wait-for-run", "-1", "--", "true"), "--wait-for-run"),
+        (("--run-id", "1", "--wait-for-run", "soon", "--", "true"), "'soon'"),
+        (("--run-id", "1", "--canceled-exit-code", "0", "--", "true"), "'0'"),
+        (("--run-id", "1", "--canceled-exit-code", "256", "--", "true"), "'256'"),
+        (("--run-id", "1", "--canceled-exit-code", "no\n\x1b[2J", "--", "true"), "no"),
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(
@@ -68,7 +53,7 @@ def test_help_names_every_exit_code_of_its_own() -> None:
     ended = run("--help")
 
     assert ended.returncode == 0
-    assert all(code in ended.stdout for code in ("123", "125", "126", "127", "128"))
+    assert all(code in ended.stdout for code in ("123", "125", "126", "127", "128", "143"))
 
 
 def test_without_a_worker_it_gives_up_and_runs_nothing(tmp_path: Path) -> None:
@@ -104,35 +89,6 @@ def test_a_signal_while_it_waits_for_a_worker_ends_it_at_once(
         # End of file: the child at the barrier has gone too.
         assert launcher.stderr.read() == ""
     assert not mark.exists()
-
-
-@contextmanager
-def fake_worker(path: Path, *answers: bytes) -> Iterator[list[bytes]]:
-    """Gives one of `answers` to each connection, in their order, and then hangs up for good."""
-    requests: list[bytes] = []
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(path))
-        listening.listen()
-
-        def serve() -> None:
-            for answer in answers:
-                connection, _ = listening.accept()
-                with connection:
-                    requests.append(connection.recv(65536))
-                    connection.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield requests
-        thread.join(10)
-
-
-def http(status: str, body: str) -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\r\n{body}".encode()
-
-
-GRANTED = http("200 OK", '{"launch_id": "x-1", "containment": "cgroup"}')
-RECORDED = http("200 OK", '{"status": "pass", "stopping": false}')
 
 
 @pytest.mark.parametrize(
@@ -181,7 +137,8 @@ def test_a_worker_that_never_answers_is_given_up_in_time(tmp_path: Path) -> None
 def test_it_asks_again_while_a_stop_is_under_way(tmp_path: Path) -> None:
     path = tmp_path / "fake.sock"
     stopping = http("200 OK", '{"status": "canceling", "stopping": true}')
-    with fake_worker(path, GRANTED, stopping, stopping, RECORDED) as requests:
+    stopped = http("200 OK", '{"status": "canceled", "stopping": false}')
+    with fake_worker(path, GRANTED, stopping, stopping, stopped) as requests:
         ended = run("--run-id", "1", "--socket", str(path), "--", "/bin/sh", "-c", "exit 3")
 
     assert ended.returncode == 3

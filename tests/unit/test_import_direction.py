@@ -60,6 +60,9 @@ def test_what_a_launcher_imports_is_the_standard_library(module: str) -> None:
         "worker",
         "worker.launcher",
         "worker.launcher.wire",
+        "worker.launcher.job_log",
+        "worker.launcher.options",
+        "worker.launcher.child",
         "worker.launcher.cancel_exec",
     }
     loaded = subprocess.run(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.commands import RunId
 from shared.errors import ServiceUnavailable
+from shared.states import RunStatus
 from worker.cancel import Canceler
 from worker.launcher import wire
 from worker.launcher.peer import NotAllowed, child_of, launcher_of
@@ -59,7 +60,10 @@ class LauncherApi:
         child = child_of(launcher, launch.pid)
         answer = await self._launches.claim(launch.run_id, launcher, child)
         if isinstance(answer, Refusal):
-            return web.json_response({"refused": answer}, status=409)
+            refusal: dict[str, object] = {"refused": answer}
+            if answer is Refusal.CANCELED:
+                refusal |= await self._cancellation(launch.run_id)
+            return web.json_response(refusal, status=409)
         return web.json_response(
             {"launch_id": str(answer.launch_id), "containment": answer.containment}
         )
@@ -75,7 +79,15 @@ class LauncherApi:
             completed = await self._launches.complete(run_id, launcher, exit_code)
         if completed is None:
             raise NotAllowed(f"run {run_id} is not the caller's")
-        return web.json_response({"status": completed.status, "stopping": completed.stopping})
+        told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
+        if completed.status in (RunStatus.CANCELING, RunStatus.CANCELED):
+            told |= await self._cancellation(run_id)
+        return web.json_response(told)
+
+    async def _cancellation(self, run_id: int) -> dict[str, object]:
+        """What the job's log is to say of a run that was canceled."""
+        cancellation = await self._launches.cancellation_of(run_id)
+        return {"cancellation": cancellation.as_json()} if cancellation else {}
 
     async def _until_stopped(self, run_id: int, most: float) -> None:
         with suppress(TimeoutError):

@@ -30,6 +30,8 @@ def _check_launcher(checked: Checked, run: Row, code: int, result: int | None) -
         checked.hold(code == result, text, _times(run))
     elif run["status"] == "queued":
         checked.hold(code == 125, f"{_name(run)}, its launcher said {code}", _times(run))
+    else:
+        checked.hold(code != 0, f"{_name(run)}, its launcher said {code}", _times(run))
 
 
 def _result(facts: Facts, run_id: int) -> int | None:

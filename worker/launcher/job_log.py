@@ -1,0 +1,92 @@
+"""What `cancel-exec` says on stderr, and so in the job's log. Standard library only, as it is."""
+
+import os
+import select
+import sys
+from contextlib import suppress
+
+# Seconds. Whoever should read stderr may have stopped reading: that must not cost an exit code.
+_MOST_WAIT = 2.0
+
+
+def say(message: str) -> None:
+    """Write `message` as one line of which a terminal obeys nothing, whatever it quotes."""
+    if sys.stderr is None:  # it was never open
+        return
+    line = f"cancel-exec: {_shown(message)}".encode()[: select.PIPE_BUF - 1]
+    with suppress(OSError, ValueError):
+        stderr = sys.stderr.fileno()
+        has_room = select.poll()  # for PIPE_BUF bytes, if it is a pipe
+        has_room.register(stderr, select.POLLOUT)
+        if has_room.poll(_MOST_WAIT * 1000):
+            os.write(stderr, line.decode(errors="ignore").encode() + b"\n")
+
+
+def canceled(run_id: int, answer: dict[str, object]) -> str:
+    """How a started run was canceled, from the worker's answer to its completion."""
+    cancellation = _cancellation(answer)
+    if answer.get("status") == "canceled":
+        return f"run {run_id} was canceled{_asked(cancellation)}{_ended(cancellation)}"
+    told = f"run {run_id} is being canceled{_asked(cancellation)}"
+    if answer.get("stopping"):
+        return f"{told}; its stop is not over yet, and not waited for any longer"
+    return f"{told}; its stop failed, and what it started may still run"
+
+
+def canceled_before_start(run_id: int, answer: dict[str, object]) -> str:
+    asked = _asked(_cancellation(answer))
+    comma = "," if asked else ""
+    return f"run {run_id} was canceled before it started{comma}{asked}; the command was not run"
+
+
+def refused_as_canceled(run_id: int, answer: dict[str, object]) -> str:
+    cancellation = _cancellation(answer)
+    if not cancellation or cancellation.get("ended") == "never_started":
+        return canceled_before_start(run_id, answer)
+    # Another launcher has started it, and this one comes after the cancel.
+    asked = f"its cancel was asked for{_asked(cancellation)}"
+    return f"run {run_id} was started already, and {asked}; the command was not run"
+
+
+def _cancellation(answer: dict[str, object]) -> dict[str, object]:
+    """Empty from a worker of the version before, which says nothing of it."""
+    cancellation = answer.get("cancellation")
+    return cancellation if isinstance(cancellation, dict) else {}
+
+
+def _asked(cancellation: dict[str, object]) -> str:
+    if not cancellation:
+        return ""
+    who = cancellation.get("requested_by") or "somebody unnamed"
+    reason = cancellation.get("reason")
+    return f" by {who} (via {cancellation.get('via')})" + (f": {reason}" if reason else "")
+
+
+def _ended(cancellation: dict[str, object]) -> str:
+    match cancellation.get("ended"):
+        case "obeyed":
+            return f"; it obeyed {cancellation.get('signal')}{_after(cancellation)}"
+        case "killed":
+            return f"; it was killed{_after(cancellation)}"
+        case "already_gone":
+            return "; nothing of it was left to stop"
+        case _:
+            return ""
+
+
+def _after(cancellation: dict[str, object]) -> str:
+    match cancellation.get("duration_ms"):
+        case float() | int() as ms if ms < 1000:
+            return f" after {ms:.0f} ms"
+        case float() | int() as ms:
+            return f" after {ms / 1000:.1f} s"
+        case _:
+            return ""
+
+
+def _shown(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,98 @@
+"""The options of `cancel-exec`. Standard library only, as it is."""
+
+import argparse
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from shared.socket_path import SOCKET_VARIABLE, launcher_socket
+from worker.launcher import wire
+from worker.launcher.job_log import say
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options and the command behind `--`. Exits with one line for what is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="cancel-exec",
+        # A width of its own saves each start the 4 ms that looking for a terminal's takes.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+        usage="cancel-exec --run-id N [OPTION…] -- CMD [ARG…]",
+        description="Run CMD as CI run N, so that canceling the run stops it with all it started.",
+        epilog="Exit code: CMD's own (128 + n if signal n ended it), but 0 only for a run that is "
+        f"on record as passed: {wire.EXIT_STOPPED} if CMD ended with 0 and its run was canceled; "
+        f"{wire.EXIT_CANCELED} the run was canceled before it started, and CMD was not run; "
+        f"{wire.EXIT_LAUNCHER_FAILED} cancel-exec itself failed: CMD was not run, or ended with 0 "
+        "and that is not on record; "
+        f"{wire.EXIT_CANNOT_RUN} or {wire.EXIT_NOT_FOUND} CMD cannot be run or was not found.",
+    )
+    parser.error = _usage_error  # type: ignore[method-assign]  # one line, without the usage text
+    parser.add_argument("--run-id", type=_run_id, required=True, metavar="N")
+    parser.add_argument(
+        "--socket",
+        default=os.environ.get(SOCKET_VARIABLE) or str(launcher_socket()),
+        metavar="PATH",
+        help=f"the worker's socket (or {SOCKET_VARIABLE}; default %(default)s)",
+    )
+    parser.add_argument(
+        "--wait-for-run",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for a run that is not registered yet (default %(default)g; 0: fail "
+        "at once)",
+    )
+    parser.add_argument(
+        "--canceled-exit-code",
+        type=_exit_code,
+        metavar="C",
+        help="the exit code for each run that was canceled after it started, however CMD ended "
+        f"(default: CMD's own, {wire.EXIT_STOPPED} for 0)",
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to try to reach the worker before giving up (default %(default)g)",
+    )
+    parser.add_argument(
+        "--report-timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long to try to report the exit code (default %(default)g)",
+    )
+    if "--" not in arguments:
+        options = parser.parse_args(arguments)  # --help, or a mistake worth naming first
+        parser.error("put the command behind --")
+    split = arguments.index("--")
+    options = parser.parse_args(arguments[:split])
+    options.command = arguments[split + 1 :]
+    if not options.command:
+        parser.error("no command behind --")
+    return options
+
+
+def _run_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a run id (a whole number from 1)")
+    return int(text)
+
+
+def _exit_code(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 255):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an exit code from 1 to 255")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0:  # which NaN is not
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+
+
+def _usage_error(message: str) -> NoReturn:
+    say(f"{message} (see cancel-exec --help)")
+    sys.exit(wire.EXIT_USAGE)
