@@ -19,7 +19,6 @@ def network_reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such socket"
     # asyncio's text names the address, which the URL does already, and joins that of several.
-    numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
-    if len(numbers) == 1:
-        return os.strerror(numbers.pop()).lower()
+    if numbers := {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}:
+        return ", ".join(sorted(os.strerror(number).lower() for number in numbers))
     return str(error) or type(error).__name__
