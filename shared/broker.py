@@ -13,11 +13,10 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-from tenacity.stop import stop_after_delay, stop_never
-from tenacity.wait import wait_exponential_jitter
 from yarl import URL
 
+from shared import local_files
+from shared.broker_errors import reason
 from shared.channels import (
     AWAY,
     DECLARE_TIMEOUT,
@@ -27,7 +26,8 @@ from shared.channels import (
 )
 from shared.confirms import Confirms
 from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
-from shared.settings import ServiceSettings
+from shared.settings import InvalidSettings, ServiceSettings
+from shared.startup import until_connected
 from shared.tasks import first_of
 from shared.urls import without_password
 
@@ -56,7 +56,7 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
             with lost_is_an_error():
                 await session(connection)
         except AWAY as error:
-            log.warning("rabbitmq_session_failed", connection=name, error=_reason(error))
+            log.warning("rabbitmq_session_failed", connection=name, error=reason(error))
             await asyncio.sleep(_PAUSE)
         finally:
             await _close(connection)
@@ -64,37 +64,39 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
 
 
 async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> AbstractConnection:
-    url = settings.amqp_url.get_secret_value()
-    shown = without_password(url)
+    url = URL(settings.amqp_url.get_secret_value())
+    shown = without_password(settings.amqp_url.get_secret_value())
+    if bounded and url.scheme == "amqps":
+        try:
+            local_files.check_for_rabbitmq(url.query)
+        except ValueError as error:
+            raise InvalidSettings(f"AMQP_URL: {error}") from None
 
-    def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("rabbitmq_unreachable", url=shown, error=_reason(error), retrying=True)
+    def say(error: BaseException | None) -> None:
+        log.warning("rabbitmq_unreachable", url=shown, error=reason(error, url), retrying=True)
 
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(AWAY),
-        wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
-        stop=stop_after_delay(settings.startup_timeout) if bounded else stop_never,
-        before_sleep=say,
-        reraise=True,
-    )
-
-    async def connect() -> AbstractConnection:
+    async def connect(seconds: float) -> AbstractConnection:
         try:
             with lost_is_an_error():
                 return await aio_pika.connect(
-                    URL(url).update_query(heartbeat=settings.heartbeat),
-                    timeout=_CONNECT_TIMEOUT,
+                    url.update_query(heartbeat=settings.heartbeat),
+                    timeout=seconds,
                     client_properties={"connection_name": name},
                 )
         except StopAsyncIteration:
             # What aiormq 7.2 raises when the peer hangs up during the handshake.
-            raise ConnectionError("the connection was closed during the handshake") from None
+            raise ConnectionResetError("the connection was closed during the handshake") from None
 
     try:
-        return await retrying(connect)
+        return await until_connected(
+            connect,
+            attempt=_CONNECT_TIMEOUT,
+            within=settings.startup_timeout if bounded else None,
+            is_outage=lambda error: isinstance(error, AWAY),
+            say=say,
+        )
     except AWAY as error:
-        raise ServiceUnavailable(f"cannot use RabbitMQ at {shown}: {_reason(error)}") from None
+        raise ServiceUnavailable(f"cannot use RabbitMQ at {shown}: {reason(error, url)}") from None
 
 
 async def _close(connection: AbstractConnection) -> None:
@@ -179,7 +181,7 @@ class Publisher:
                 async with asyncio.timeout(self._settings.confirm_timeout):
                     await what(await asyncio.shield(self._channel))
         except AWAY as error:
-            raise ServiceUnavailable(f"RabbitMQ: {_reason(error)}") from error
+            raise ServiceUnavailable(f"RabbitMQ: {reason(error)}") from error
 
     async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
         """Return when the broker has confirmed that `message` is safe in a queue.
@@ -208,8 +210,4 @@ class Publisher:
             self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
         except AWAY as error:
-            raise PublishUnknown(f"RabbitMQ did not confirm: {_reason(error)}") from error
-
-
-def _reason(error: BaseException | None) -> str:
-    return str(error) or type(error).__name__
+            raise PublishUnknown(f"RabbitMQ did not confirm: {reason(error)}") from error

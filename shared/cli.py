@@ -17,7 +17,7 @@ from shared import logs, settings
 from shared.database import Database, connected
 from shared.errors import ServiceUnavailable
 from shared.migrate import SchemaError, require_current
-from shared.settings import InvalidSettings
+from shared.settings import CommandSettings, DatabaseSettings, InvalidSettings
 
 T = TypeVar("T")
 
@@ -48,17 +48,18 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     sys.exit(code or 0)
 
 
-def with_database(work: Callable[[Database], Awaitable[T]], *, current: bool = True) -> T:
-    """Do `work` on the configured database; `current` demands that its schema is up to date.
+def with_database(work: Callable[[Database], Awaitable[T]], *, deploying: bool = False) -> T:
+    """Do `work` on the configured database, whose schema must be up to date.
 
-    Raises InvalidSettings, SchemaError and ServiceUnavailable.
+    `deploying`, it may not be, and Postgres may need a while to come up. Raises InvalidSettings,
+    SchemaError and ServiceUnavailable.
     """
-    configured = settings.load(settings.DatabaseSettings)
+    configured = settings.load(DatabaseSettings if deploying else CommandSettings)
     logs.configure(configured.log_format, configured.log_level)
 
     async def on_database() -> T:
         async with connected(configured) as database:
-            if current:
+            if not deploying:
                 await require_current(database)
             return await work(database)
 

@@ -2,40 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-from tenacity.stop import stop_after_delay
-from tenacity.wait import wait_exponential_jitter
 
+from shared import local_files, postgres_url, queries
 from shared.errors import ServiceUnavailable
-from shared.settings import DatabaseSettings
+from shared.postgres_errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
+from shared.postgres_servers import Servers
+from shared.settings import DatabaseSettings, InvalidSettings
+from shared.startup import until_connected
 from shared.tasks import cancellation_noticed
 from shared.urls import without_password
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 log = structlog.get_logger(__name__)
-
-_AWAY = (
-    OSError,  # TimeoutError too
-    asyncpg.InterfaceError,
-    # Raised on a connection whose last word, sent while it was idle, was that it is being ended:
-    # asyncpg 0.32 has read that, but not yet that the connection is closed.
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,  # no connection left, disk full, …
-    asyncpg.OperatorInterventionError,  # shutting down, starting up, canceled by hand, …
-    asyncpg.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InvalidCachedStatementError,  # the schema was upgraded under us; asyncpg forgets it
-    asyncpg.TransactionRollbackError,  # deadlock, serialization
-)
 
 
 class _Connection(asyncpg.Connection):
@@ -53,6 +38,8 @@ class Database:
         self._timeout = timeout
         self._may_keep = pool.get_max_size() > 1
         self._kept: Connection | None = None
+        self._departures = 0
+        """How often all connections were given up: one from before is not used again."""
 
     @property
     def timeout(self) -> float:
@@ -67,24 +54,31 @@ class Database:
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """One statement, with `timeout` seconds for each of a connection and an answer."""
         with self._outages():
+            since = self._departures
             connection = await self._take()
             try:
                 return await connection.fetch(query, *arguments, timeout=self._timeout)
+            except asyncpg.ReadOnlySQLTransactionError:
+                await self._depart(since)
+                raise
             except asyncpg.PostgresError:
                 raise
             except BaseException:
                 # To put it back into the pool would mean to wait for an answer once more.
-                if _is_open(connection):
-                    connection.terminate()
+                _terminate(connection)
                 raise
             finally:
-                await self._give_back(connection)
+                await self._give_back(connection, since)
 
     async def answers(self) -> bool:
-        """Whether Postgres answers now."""
+        """Whether Postgres answers now, and takes writes."""
+        since = self._departures
         try:
-            await self.fetch("SELECT 1")
+            row = await self.fetchrow(queries.IS_READ_ONLY)
         except ServiceUnavailable:
+            return False
+        if row is not None and row["read_only"]:
+            await self._depart(since)
             return False
         return True
 
@@ -92,42 +86,79 @@ class Database:
         connection, self._kept = self._kept, None
         if connection is not None and _is_open(connection):
             return connection
-        async with asyncio.timeout(self._timeout):
-            return await self._pool.acquire()
+        return await self._acquire()
 
-    async def _give_back(self, connection: Connection) -> None:
+    async def _acquire(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._pool.acquire()
+        except asyncpg.PostgresError as error:
+            # Whatever it is, a password that was changed or a role that is missing on a new
+            # primary, it is not the fault of what was to be asked.
+            raise ServiceUnavailable(f"Postgres: {reason(error)}") from error
+
+    async def _give_back(self, connection: Connection, since: int) -> None:
+        if since != self._departures:
+            _terminate(connection)
         # One stays out of the pool, which takes two tasks to give it and to get it back: as much
         # as the rest of a short statement.
         if self._may_keep and self._kept is None and _is_open(connection):
             self._kept = connection
         else:
-            await self._pool.release(connection)
+            await self._pool.release(connection, timeout=self._timeout)
+
+    async def _depart(self, since: int) -> None:
+        """Give up all connections there are, unless that was done: one takes no writes.
+
+        After a switchover the address leads to what is a standby by now for a while. What was
+        connected meanwhile stays there: nothing closes it, and all that only reads succeeds.
+        """
+        if since != self._departures:
+            return
+        self._departures += 1
+        connection, self._kept = self._kept, None
+        if connection is not None:
+            _terminate(connection)
+        # Those in use are closed when they are given back. asyncpg's own `expire_connections`
+        # takes leave of each, and asyncio reports with a traceback where nobody answers to that.
+        with suppress(asyncpg.InterfaceError):  # the pool is being closed
+            for _ in range(self._pool.get_idle_size()):
+                _terminate(await self._pool.acquire())
 
     async def close(self) -> None:
         """Give up all connections; raises TimeoutError when some are not given back in time."""
         connection, self._kept = self._kept, None
-        if connection is not None and _is_open(connection):
-            connection.terminate()
+        if connection is not None:
+            _terminate(connection)
         async with asyncio.timeout(self._timeout):
             await self._pool.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         with self._outages():
-            async with self._pool.acquire(timeout=self._timeout) as connection:
+            since = self._departures
+            connection = await self._acquire()
+            try:
                 yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                await self._depart(since)
+                raise
+            finally:
+                if since != self._departures:
+                    _terminate(connection)
+                await self._pool.release(connection, timeout=self._timeout)
 
     @contextmanager
     def _outages(self) -> Iterator[None]:
         was_canceled = cancellation_noticed()
         try:
             yield
-        except _AWAY as error:
+        except AWAY as error:
             # A connection whose statement was cut off waits for Postgres when it is put back; if
             # that takes too long, asyncpg's error is raised in the place of our cancellation.
             if was_canceled():
                 raise asyncio.CancelledError from error
-            raise ServiceUnavailable(f"Postgres: {_reason(error)}") from error
+            raise ServiceUnavailable(f"Postgres: {reason(error)}") from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -142,42 +173,11 @@ class Database:
 
 @asynccontextmanager
 async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
-    """Open the pool, retrying for `startup_timeout` seconds; raises ServiceUnavailable after."""
-    url = settings.database_url.get_secret_value()
-    shown = without_password(url)
+    """Open the pool, retrying for `startup_timeout` seconds.
 
-    def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("postgres_unreachable", url=shown, error=_reason(error), retrying=True)
-
-    pool: asyncpg.Pool[asyncpg.Record] | None = None
-    try:
-        async for attempt in AsyncRetrying(
-            # Also a role or a database that is missing: it may be on its way.
-            retry=retry_if_exception_type((*_AWAY, asyncpg.PostgresError)),
-            wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
-            stop=stop_after_delay(settings.startup_timeout),
-            before_sleep=say,
-            reraise=True,
-        ):
-            with attempt:
-                pool = await asyncpg.create_pool(
-                    url,
-                    min_size=1,
-                    max_size=settings.database_pool_size,
-                    timeout=settings.database_timeout,
-                    command_timeout=settings.database_timeout,
-                    connection_class=_Connection,
-                    server_settings={
-                        "application_name": "run-cancel",
-                        # A machine that died in the middle of a transaction must not keep its
-                        # locks until Postgres' TCP keepalive notices, two hours later.
-                        "idle_in_transaction_session_timeout": "30s",
-                    },
-                )
-    except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
-        raise ServiceUnavailable(f"cannot use Postgres at {shown}: {_reason(error)}") from None
-    assert pool is not None  # noqa: S101 - the loop above returns or raises
+    Raises ServiceUnavailable after that, and InvalidSettings for what waiting would not mend.
+    """
+    pool = await _connected_pool(settings)
     database = Database(pool, settings.database_timeout)
     try:
         yield database
@@ -188,6 +188,54 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
             pool.terminate()
 
 
+async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.Record]":
+    url = settings.database_url.get_secret_value()
+    shown = without_password(url)
+    parsed = postgres_url.parse(url)
+    servers = Servers(parsed, settings.database_timeout)
+
+    def say(error: BaseException | None) -> None:
+        log.warning(
+            "postgres_unreachable", url=shown, error=why_not_connected(error), retrying=True
+        )
+
+    async def open_pool(seconds: float) -> "asyncpg.Pool[asyncpg.Record]":
+        servers.timeout = seconds
+        pool = await asyncpg.create_pool(
+            connect=servers.connect,
+            min_size=1,
+            max_size=settings.database_pool_size,
+            command_timeout=settings.database_timeout,
+            connection_class=_Connection,
+            server_settings={
+                "application_name": "run-cancel",
+                # A machine that died in the middle of a transaction must not keep its
+                # locks until Postgres' TCP keepalive notices, two hours later.
+                "idle_in_transaction_session_timeout": "30s",
+            },
+        )
+        servers.timeout = settings.database_timeout
+        return pool
+
+    try:
+        local_files.check_for_postgres(parsed)
+        return await until_connected(
+            open_pool,
+            attempt=settings.database_timeout,
+            within=settings.startup_timeout,
+            is_outage=is_outage,
+            say=say,
+        )
+    except MISTAKES as error:
+        raise InvalidSettings(f"DATABASE_URL: {why_not_connected(error)}") from None
+    except (*AWAY, asyncpg.PostgresError) as error:
+        hint = ""
+        if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+            hint = local_files.no_password(parsed)
+        why = f"{why_not_connected(error)}{hint}"
+        raise ServiceUnavailable(f"cannot use Postgres at {shown}: {why}") from None
+
+
 def _is_open(connection: Connection) -> bool:
     try:
         return not connection.is_closed()
@@ -195,7 +243,6 @@ def _is_open(connection: Connection) -> bool:
         return False
 
 
-def _reason(error: BaseException | None) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error) or type(error).__name__
+def _terminate(connection: Connection) -> None:
+    if _is_open(connection):
+        connection.terminate()

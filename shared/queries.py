@@ -6,6 +6,8 @@ and nothing was changed.
 
 from typing import Final
 
+IS_READ_ONLY: Final = "SELECT current_setting('transaction_read_only')::bool AS read_only"
+
 ADD_RUN: Final = """
     INSERT INTO runs (run_id, grace_seconds, stop_signal) VALUES ($1, $2, $3)
     ON CONFLICT (run_id) DO NOTHING

@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from yarl import URL
 
+from shared.postgres_url import ENCODE, parse
+
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -24,26 +26,29 @@ def network(text: str) -> Network:
         raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
 
 
-def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
-    """`service_url`, for one that has to name a host."""
-    if not URL(service_url(url, *schemes).get_secret_value()).host:
-        raise ValueError("must name a host")
+def postgres_url(url: SecretStr) -> SecretStr:
+    """Raises ValueError."""
+    parse(url.get_secret_value())
     return url
 
 
-def service_url(url: SecretStr, *schemes: str) -> SecretStr:
-    """`url`, if it has one of `schemes` and its password where it is hidden. Raises ValueError."""
+def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
+    """`url`, if it has one of `schemes`, a host, and its password where it is hidden.
+
+    Raises ValueError.
+    """
     text = url.get_secret_value()
     if not text.startswith(schemes):
         raise ValueError(f"must start with {' or '.join(schemes)}")
     # A bare / ? # or @ in a password moves part of it to a place where nothing would hide it.
-    hint = "characters like / ? # @ in a password must be percent-encoded"
+    if re.search(r"://[^/?#]*[/?#].*@", text):
+        raise ValueError(f"has an @ after the host; {ENCODE}")
     try:
         parsed = URL(text)
     except ValueError:
-        raise ValueError(f"is not a URL; {hint}") from None
-    if re.search(r"://[^/?#]*[/?#].*@", text):
-        raise ValueError(f"has an @ after the host; {hint}")
+        raise ValueError("has a host or a port that cannot be one") from None
+    if not parsed.host:
+        raise ValueError("must name a host")
     if "password" in parsed.query:
         raise ValueError("must have its password before the host, not among the parameters")
     return url

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.commands import MAX_GRACE_SECONDS
-from shared.setting_values import Network, Seconds, network, parts, service_url, url_with_host
+from shared.setting_values import Network, Seconds, network, parts, postgres_url, url_with_host
 from shared.socket_path import default_socket
 from shared.tracing_settings import TracingSettings
 
@@ -36,12 +36,17 @@ class InvalidSettings(Exception):
     """A setting is missing or wrong; the message names it by its environment variable."""
 
 
+TYPED_PATIENCE = 5.0
+"""Seconds that somebody who has typed a command waits for a service that is away."""
+
+
 class DatabaseSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CANCEL_", frozen=True, extra="ignore")
 
     database_url: SecretStr = Field(
         validation_alias="DATABASE_URL",
-        description="Postgres, `postgresql://user:password@host/db`",
+        description="Postgres, `postgresql://user:password@host/db`; of several hosts, "
+        "`…@host1:5432,host2:5432/db`, the one that takes writes is used",
     )
     database_pool_size: int = Field(
         10, ge=1, le=1000, description="Most Postgres connections of one process"
@@ -50,7 +55,9 @@ class DatabaseSettings(BaseSettings):
         5.0, description="Longest wait for a connection or a statement, seconds"
     )
     startup_timeout: Seconds = Field(
-        60.0, description="How long a service that is away is retried at start, seconds"
+        60.0,
+        description="How long a service that is away is retried at start, seconds; unless it is "
+        f"set, {TYPED_PATIENCE:.0f} for commands other than `serve` and `migrate`",
     )
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="`console` or `json`")
     log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning`, `error`")
@@ -58,7 +65,7 @@ class DatabaseSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
-        return service_url(url, "postgresql://", "postgres://")
+        return postgres_url(url)
 
 
 class ServiceSettings(TracingSettings, DatabaseSettings):
@@ -87,6 +94,18 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
     @classmethod
     def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
         return url_with_host(url, "amqp://", "amqps://")
+
+
+class CommandSettings(DatabaseSettings):
+    """For a command that somebody types and waits for."""
+
+    startup_timeout: Seconds = TYPED_PATIENCE
+
+
+class PublishingCommandSettings(ServiceSettings):
+    """Likewise, for one that needs RabbitMQ too."""
+
+    startup_timeout: Seconds = TYPED_PATIENCE
 
 
 class GatewaySettings(ServiceSettings):

@@ -1,9 +1,13 @@
 """Service URLs as they may be shown to people."""
 
-from yarl import URL
+import re
+from typing import Final
+
+# Not by a parser of URLs: none takes the several hosts that one of Postgres may have.
+_USER_INFO: Final = re.compile(r"(://[^/?#:@]*):[^/?#]*@")
+_PARAMETER: Final = re.compile(r"([?&][a-z]*password=)[^&#]*")
 
 
 def without_password(url: str) -> str:
-    """Return `url` with its password hidden, for messages and logs."""
-    parsed = URL(url)
-    return str(parsed.with_password("***") if parsed.password else parsed)
+    """Return `url` with its passwords hidden, for messages and logs."""
+    return _PARAMETER.sub(r"\1***", _USER_INFO.sub(r"\1:***@", url))

@@ -61,7 +61,7 @@ def serve(
 def migrate() -> None:
     """Bring the database schema up to date; safe from several processes at once."""
 
-    applied = cli.with_database(bring_up_to_date, current=False)
+    applied = cli.with_database(bring_up_to_date, deploying=True)
     print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 

@@ -24,7 +24,7 @@ from shared.commands import CancelCommand
 from shared.database import Database, connected
 from shared.lifecycle import Shutdown, stop_requested
 from shared.migrate import require_current
-from shared.settings import LogLevel, ServiceSettings
+from shared.settings import LogLevel, PublishingCommandSettings
 from shared.topology import Topology
 from shared.traced_publisher import publisher_for
 from shared.tracing import tracing
@@ -87,7 +87,7 @@ def edit_one(letter_id: int, *, force: bool) -> UUID:
 
 
 def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
-    configured = settings.load(ServiceSettings)
+    configured = settings.load(PublishingCommandSettings)
     quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
     logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
     user = URL(configured.amqp_url.get_secret_value()).user or "guest"

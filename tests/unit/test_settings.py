@@ -3,9 +3,11 @@
 import pytest
 
 from shared.settings import (
+    CommandSettings,
     DatabaseSettings,
     GatewaySettings,
     InvalidSettings,
+    PublishingCommandSettings,
     WorkerSettings,
     load,
 )
@@ -140,12 +142,23 @@ def test_an_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) 
         "postgresql:///ci?host=/run/postgresql",
         "postgresql://ci:a%2Fb%23c%40d@db:5433/ci?sslmode=require",
         "postgresql://ci:a:b@db/ci",
+        "postgresql://ci:x@h1:5432,[fd00::2]:5433/ci?target_session_attrs=read-write",
+        "postgresql://ci:x@/ci?host=h1,h2&port=5432,5433",
     ],
 )
 def test_usual_database_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
 
     assert load(DatabaseSettings).database_url.get_secret_value() == url
+
+
+def test_what_somebody_types_and_waits_for_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = (CommandSettings, PublishingCommandSettings)
+
+    assert [load(cls).startup_timeout for cls in commands] == [5, 5]
+    assert [load(cls).startup_timeout for cls in (DatabaseSettings, WorkerSettings)] == [60, 60]
+    monkeypatch.setenv("CANCEL_STARTUP_TIMEOUT", "40")
+    assert [load(cls).startup_timeout for cls in commands] == [40, 40]
 
 
 @pytest.mark.parametrize(

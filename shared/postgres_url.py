@@ -1,0 +1,163 @@
+"""What DATABASE_URL says, as libpq takes it.
+
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+
+asyncpg 0.32 reads most of it by itself. Not so the hosts: Python's own parser of URLs refuses some
+lists of them, and asyncpg takes `host=::1` apart at its colons and prefers what is before the path.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final
+from urllib.parse import unquote
+
+_PARTS: Final = re.compile(
+    r"(?P<scheme>postgres(?:ql)?)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)"
+    r"(?:\?(?P<query>[^#]*))?(?P<fragment>#.*)?",
+    re.DOTALL,
+)
+_IN_BRACKETS: Final = re.compile(r"\[([^\]]+)\](?::(.*))?")
+
+WRITABLE: Final = "read-write"
+_SESSIONS: Final = (WRITABLE, "primary", "any")
+
+ENCODE: Final = "characters like / ? # @ [ ] must be percent-encoded, in a password above all"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A name, an address, or the directory of a Unix socket; without a port, the usual one."""
+
+    name: str
+    port: int | None
+
+    @property
+    def is_socket(self) -> bool:
+        return self.name.startswith("/")
+
+    def __str__(self) -> str:
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return name if self.port is None else f"{name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUrl:
+    """`dsn` is the rest, in asyncpg's terms. Without hosts it is asyncpg who knows where to look.
+
+    Both hold the password.
+    """
+
+    hosts: tuple[Host, ...]
+    dsn: str
+    user: str
+    has_password: bool
+    parameters: Mapping[str, str]
+
+    @property
+    def session(self) -> str:
+        """Which servers will do: one that takes writes, unless it says otherwise."""
+        return self.parameters.get("target_session_attrs", WRITABLE)
+
+
+def parse(url: str) -> PostgresUrl:
+    """Raises ValueError, with a message that quotes nothing: any part may be of a password."""
+    found = _PARTS.fullmatch(url)
+    if found is None:
+        raise ValueError("must start with postgresql:// or postgres://")
+    user_info, at, authority = found["authority"].rpartition("@")
+    rest = f"{found['path']}{found['query']}{found['fragment']}"
+    if "@" in user_info or set("[]") & set(user_info):
+        raise ValueError(ENCODE)
+    # A bare / ? or # in a password ends the host early, and nothing would hide what comes after.
+    if "@" in rest:
+        raise ValueError(f"has an @ after the host; {ENCODE}")
+    if found["fragment"]:
+        raise ValueError(f"has a #; {ENCODE}")
+    given = _parameters(found["query"] or "")
+    if "password" in given:
+        raise ValueError("must have its password before the host, not among the parameters")
+    session = given.get("target_session_attrs", WRITABLE)
+    if session not in _SESSIONS:
+        raise ValueError(
+            f"target_session_attrs must be one of {', '.join(_SESSIONS)}: what is done writes"
+        )
+    hosts = _hosts(authority, given)
+    ours = {"target_session_attrs", *(("host", "port") if hosts else ())}
+    query = "&".join(
+        piece for piece in (found["query"] or "").split("&") if piece.split("=")[0] not in ours
+    )
+    user, _, password = user_info.partition(":")
+    return PostgresUrl(
+        hosts,
+        f"{found['scheme']}://{user_info}{at}{found['path']}{'?' if query else ''}{query}",
+        unquote(user) or given.get("user", ""),
+        bool(password),
+        given,
+    )
+
+
+def _parameters(query: str) -> dict[str, str]:
+    given = {}
+    for piece in query.split("&") if query else ():
+        name, equals, value = piece.partition("=")
+        if not (name and equals):
+            raise ValueError("has parameters that are not like name=value")
+        if value:
+            given[name] = unquote(value)
+    return given
+
+
+def _hosts(authority: str, given: Mapping[str, str]) -> tuple[Host, ...]:
+    """As in libpq, a parameter goes before what is in the authority."""
+    names: list[str] = []
+    ports: list[str] = []
+    for place in authority.split(",") if authority else ():
+        name, port = _name_and_port(place)
+        names.append(unquote(name))
+        ports.append(port)
+    if "host" in given:
+        names = [name.removeprefix("[").removesuffix("]") for name in given["host"].split(",")]
+        ports = ports if len(ports) == len(names) else []
+    if not names:
+        return ()
+    if "port" in given:
+        ports = given["port"].split(",")
+    if len(ports) <= 1:
+        ports = (ports or [""]) * len(names)
+    if len(ports) != len(names):
+        raise ValueError(f"has {len(ports)} ports for {len(names)} hosts")
+    for name in names:
+        _check_name(name)
+    return tuple(Host(name, _port(port)) for name, port in zip(names, ports, strict=True))
+
+
+def _name_and_port(place: str) -> tuple[str, str]:
+    if place.startswith("["):
+        found = _IN_BRACKETS.fullmatch(place)
+        if found is None:
+            raise ValueError("has an IPv6 address that is not like [::1] or [::1]:5432")
+        return found[1], found[2] or ""
+    if place.count(":") > 1:
+        raise ValueError("must have an IPv6 address in brackets, like [::1]:5432")
+    name, _, port = place.partition(":")
+    return name, port
+
+
+def _check_name(name: str) -> None:
+    if not name:
+        raise ValueError("has a host without a name")
+    if ":" in name and not name.startswith("/"):
+        try:
+            IPv6Address(name)
+        except ValueError:
+            raise ValueError("has a host that is no name and no address") from None
+
+
+def _port(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ValueError("has a port that is no number from 1 to 65535")
+    return int(text)

@@ -1,0 +1,24 @@
+"""Why a service cannot be reached, in words for whoever has to mend it."""
+
+import os
+import re
+import socket
+import ssl
+
+
+def network_reason(error: OSError) -> str:
+    """One line about what the system said."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return f"its host name cannot be resolved: {error.strerror}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such socket"
+    # asyncio's text names the address, which the URL does already, and joins that of several.
+    if numbers := {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}:
+        return ", ".join(sorted(os.strerror(number).lower() for number in numbers))
+    return str(error) or type(error).__name__

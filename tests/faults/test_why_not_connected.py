@@ -1,0 +1,208 @@
+"""The line with which a program gives up says what is wrong with a service's address, and soon."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from yarl import URL
+
+from tests.support.broker_users import broker_with_users
+from tests.support.proxy import TcpProxy
+from tests.support.services import ServicesUnavailable
+from tests.support.strangers import self_signed, strangers
+from tests.support.system import System
+
+GATEWAY = ("gateway", "serve", "--port", "0")
+LIST = ("worker", "runs", "list")
+
+MISTAKE, AWAY = 2, 1
+"""Exit codes."""
+
+
+@pytest.fixture
+async def ports(tmp_path: Path) -> AsyncIterator[dict[str, int]]:
+    async with strangers(await self_signed(tmp_path)) as found:
+        yield found
+
+
+async def _last_line(
+    system: System, arguments: tuple[str, ...], env: Mapping[str, str], within: float = 0.1
+) -> tuple[int, str]:
+    """Exit code and last line, which is neither a traceback nor has anything secret in it."""
+    code, _, err = await system.cli(*arguments, env={"CANCEL_STARTUP_TIMEOUT": str(within), **env})
+    assert "Traceback" not in err
+    for url in (system.database_url, system.amqp_url):
+        assert str(URL(url).password) not in err
+    return code, err.splitlines()[-1]
+
+
+async def _lines(
+    system: System, arguments: tuple[str, ...], variable: str, urls: Mapping[str, str], **env: str
+) -> dict[str, tuple[int, str]]:
+    """Some at a time: each takes a processor for a while."""
+    places = asyncio.Semaphore(4)
+
+    async def one(url: str) -> tuple[int, str]:
+        async with places:
+            code, line = await _last_line(system, arguments, {**env, variable: url})
+        program = f"cancel-{arguments[0]}: "
+        assert line.startswith(program), line
+        return code, line.removeprefix(program)
+
+    found = await asyncio.gather(*map(one, urls.values()))
+    return dict(zip(urls, found, strict=True))
+
+
+async def test_rabbitmq(system: System, ports: dict[str, int]) -> None:
+    good = URL(system.amqp_url)
+    tls = good.with_scheme("amqps").with_host("localhost")
+    hung_up = "it hung up during the handshake: is it RabbitMQ, and does it want TLS there"
+    cases = {
+        "no such vhost": (good.with_path("/nowhere"), "NOT_ALLOWED - vhost nowhere not found"),
+        "wrong password": (good.with_password("hush"), "ACCESS_REFUSED - Login was refused"),
+        "wrong user": (good.with_user("nobody-here"), "ACCESS_REFUSED - Login was refused"),
+        "no such host": (good.with_host("nowhere.invalid"), "its host name cannot be resolved: "),
+        "nobody listens": (good.with_host("localhost").with_port(1), "connection refused"),
+        "amqps to a plain port": (good.with_scheme("amqps"), "it does not speak TLS on this port"),
+        "hangs up": (good.with_port(ports["hangs up"]), hung_up),
+        "http": (good.with_port(ports["http"]), hung_up),
+        "silent": (good.with_port(ports["silent"]), "no answer in time"),
+        "silent, amqps": (tls.with_port(ports["silent"]), "no answer in time"),
+    }
+    if "tls" in ports:
+        cases["amqp to a TLS port"] = (good.with_port(ports["tls"]), hung_up)
+        cases["not trusted"] = (tls.with_port(ports["tls"]), "its certificate is not trusted: ")
+
+    urls = {name: str(url) for name, (url, _) in cases.items()}
+    lines = await _lines(system, GATEWAY, "AMQP_URL", urls)
+
+    for name, (url, words) in cases.items():
+        code, line = lines[name]
+        assert code == AWAY, (name, line)
+        shown = str(url.with_password("***"))
+        assert line.startswith(f"cannot use RabbitMQ at {shown}: {words}"), name
+
+
+async def test_a_vhost_that_a_user_may_not_enter(system: System) -> None:
+    try:
+        with broker_with_users() as broker:
+            broker.ctl("add_vhost", "closed")
+            url = str(URL(broker.url_of("worker")).with_path("/closed"))
+            _, line = await _last_line(system, GATEWAY, {"AMQP_URL": url})
+    except ServicesUnavailable as error:
+        pytest.skip(f"users need a broker of their own: {error}")
+
+    assert ": NOT_ALLOWED - access to vhost 'closed' refused for user 'worker'" in line
+
+
+async def test_postgres(system: System, ports: dict[str, int]) -> None:
+    good = URL(system.database_url)
+    hung_up = "it hung up during the handshake; is it Postgres?"
+    stranger = "it is not Postgres, or takes no TLS and sslmode demands it"
+    cases = {
+        "wrong password": (good.with_password("hush"), "password authentication failed for user "),
+        "wrong user": (good.with_user("nobody-here"), "password authentication failed for user "),
+        "no such database": (good.with_path("/nowhere"), 'database "nowhere" does not exist'),
+        "no such host": (good.with_host("nowhere.invalid"), "its host name cannot be resolved: "),
+        "nobody listens": (good.with_host("localhost").with_port(1), "connection refused"),
+        "hangs up": (good.with_port(ports["hangs up"]), hung_up),
+        "http": (good.with_port(ports["http"]), stranger),
+        "http without TLS": (good.with_port(ports["http"]) % {"sslmode": "disable"}, hung_up),
+        "silent": (good.with_port(ports["silent"]), "no answer in time"),
+        "no TLS there": (good % {"sslmode": "require"}, stranger),
+    }
+
+    urls = {name: str(url) for name, (url, _) in cases.items()}
+    lines = await _lines(system, LIST, "DATABASE_URL", urls)
+
+    for name, (url, words) in cases.items():
+        code, line = lines[name]
+        assert code == AWAY, (name, line)
+        shown = str(url.with_password("***"))
+        assert line.startswith(f"cannot use Postgres at {shown}: {words}"), name
+
+
+async def test_without_a_password_that_is_said(system: System) -> None:
+    url = str(URL(system.database_url).with_password(None))
+
+    _, line = await _last_line(system, LIST, {"DATABASE_URL": url})
+
+    assert line.endswith("; DATABASE_URL has no password")
+
+
+async def test_what_waiting_would_not_mend_is_said_at_once(system: System, tmp_path: Path) -> None:
+    good, amqps = URL(system.database_url), URL(system.amqp_url).with_scheme("amqps")
+    own = tmp_path / ".postgresql" / "postgresql.crt"
+    own.mkdir(parents=True)
+    missing = "/nowhere/f: No such file or directory"
+    postgres: dict[str, object] = {
+        f"sslrootcert={missing}": good % {"sslmode": "verify-ca", "sslrootcert": "/nowhere/f"},
+        f"sslcert={missing}": good % {"sslcert": "/nowhere/f"},
+        'unrecognized configuration parameter "connect_timeout": take it out': (
+            good % {"connect_timeout": "10", "sslmode": "disable"}
+        ),
+        f"cannot use what is beside {own}: Is a directory; set HOME to ": good,
+        "service ci: cannot read ": "postgresql:///?service=ci",
+    }
+    rabbitmq: dict[str, object] = {f"cafile={missing}": amqps % {"cafile": "/nowhere/f"}}
+    patient = {"CANCEL_STARTUP_TIMEOUT": "600", "HOME": str(tmp_path)}
+
+    for arguments, variable, cases in (
+        (LIST, "DATABASE_URL", postgres),
+        (("gateway", "serve"), "AMQP_URL", rabbitmq),
+    ):
+        home = patient if arguments == LIST else {"CANCEL_STARTUP_TIMEOUT": "600"}
+        urls = {words: str(url) for words, url in cases.items()}
+        for words, (code, line) in (
+            await _lines(system, arguments, variable, urls, **home)
+        ).items():
+            assert code == MISTAKE, line
+            assert line.startswith(f"{variable}: {words}")
+
+
+@pytest.mark.parametrize("where", ["silent", "closed"])
+async def test_a_command_that_is_typed_gives_up_after_5_seconds(
+    system: System, ports: dict[str, int], where: str
+) -> None:
+    port = ports["silent"] if where == "silent" else 1
+    postgres, rabbitmq = (
+        str(URL(url).with_port(port)) for url in (system.database_url, system.amqp_url)
+    )
+    commands = {
+        "worker hosts list": {"DATABASE_URL": postgres},
+        "gateway tokens list": {"DATABASE_URL": postgres},
+        "worker dead-letters replay --all": {"AMQP_URL": rabbitmq},
+    }
+
+    async def one(line: str, env: Mapping[str, str]) -> tuple[int, float]:
+        began = monotonic()
+        environment = {**os.environ, **system.environment, **env}
+        environment.pop("CANCEL_STARTUP_TIMEOUT", None)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *line.split()),
+            env=environment,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, err = await process.communicate()
+        assert b": cannot use " in err.splitlines()[-1]
+        return process.returncode or 0, monotonic() - began
+
+    for code, took in await asyncio.gather(*(one(*each) for each in commands.items())):
+        assert code == AWAY
+        assert 4.5 < took < 12  # the interpreters' start included, on a busy machine
+
+
+async def test_a_migration_waits_longer(system: System) -> None:
+    postgres = TcpProxy(system.database_url)  # bound, and not listening
+    migration = await system.program("worker", "migrate", DATABASE_URL=postgres.proxied)
+    # The pauses before that many are 6.3 s.
+    await migration.event("postgres_unreachable", count=7)
+
+    await postgres.listen()
+
+    assert await migration.process.wait() == 0
+    await postgres.close()

@@ -1,0 +1,60 @@
+"""What may listen where a service is expected, and is not that service."""
+
+import asyncio
+import shutil
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nno"
+
+
+async def _hangs_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def _says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65536):
+        pass
+    writer.close()
+
+
+async def _speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(_HTTP)
+    await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def strangers(certificate: ssl.SSLContext | None = None) -> AsyncIterator[dict[str, int]]:
+    """Their ports on 127.0.0.1, by what they do; `tls` where there is a certificate."""
+    kinds = {"hangs up": _hangs_up, "silent": _says_nothing, "http": _speaks_http}
+    async with AsyncExitStack() as stack:
+        ports = {}
+        for name, answer in kinds.items():
+            server = await asyncio.start_server(answer, "127.0.0.1", 0)
+            ports[name] = server.sockets[0].getsockname()[1]
+            stack.callback(server.close)
+        if certificate is not None:
+            server = await asyncio.start_server(_says_nothing, "127.0.0.1", 0, ssl=certificate)
+            ports["tls"] = server.sockets[0].getsockname()[1]
+            stack.callback(server.close)
+        yield ports
+
+
+async def self_signed(directory: Path) -> ssl.SSLContext | None:
+    """A certificate for localhost that nobody trusts; None without openssl on this machine."""
+    if shutil.which("openssl") is None:
+        return None
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"),
+        *("-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await process.wait() == 0
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context

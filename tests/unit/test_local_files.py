@@ -1,0 +1,143 @@
+"""What a connection needs from this machine is looked at first, and named when it will not do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shared import local_files
+from shared.postgres_url import parse
+
+NOBODY = 65534
+URL = "postgresql://ci:x@db/ci"
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for name in list(os.environ):
+        if name.startswith("PG"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def junk(tmp_path: Path) -> Path:
+    file = tmp_path / "junk"
+    file.write_text("junk\n")
+    return file
+
+
+def _problem(url: str) -> str:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as refused:
+        local_files.check_for_postgres(parse(url))
+    return str(refused.value)
+
+
+@contextmanager
+def _as_somebody_else() -> Iterator[None]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    "url", [URL, f"{URL}?sslmode=disable", f"{URL}?sslmode=require", "postgresql://ci@%2Frun/ci"]
+)
+def test_where_nothing_is_named_nothing_is_needed(url: str) -> None:
+    local_files.check_for_postgres(parse(url))
+
+
+@pytest.mark.parametrize("name", ["sslcert", "sslrootcert", "sslcrl"])
+def test_a_file_that_is_missing_or_no_certificate_is_named(
+    monkeypatch: pytest.MonkeyPatch, junk: Path, name: str
+) -> None:
+    url = f"{URL}?sslmode=require&{name}="
+
+    assert _problem(f"{url}/nowhere/f") == f"{name}=/nowhere/f: No such file or directory"
+    assert _problem(f"{url}{junk}") == f"{name}={junk}: not PEM, or a key that does not fit"
+    monkeypatch.setenv(f"PG{name.upper()}", "/nowhere/g")
+    assert _problem(f"{URL}?sslmode=require") == f"{name}=/nowhere/g: No such file or directory"
+    # Nobody would read it.
+    local_files.check_for_postgres(parse(f"{URL}?sslmode=disable"))
+    local_files.check_for_postgres(parse("postgresql://ci@%2Frun/ci"))
+
+
+def test_a_check_of_the_server_needs_a_certificate(home: Path) -> None:
+    needed = "sslmode=verify-full needs a CA's certificate: name it by sslrootcert, or put it at "
+
+    assert _problem(f"{URL}?sslmode=verify-full") == f"{needed}{home}/.postgresql/root.crt"
+
+
+def test_the_home_of_another_user_is_named(home: Path) -> None:
+    own = home / ".postgresql"
+    own.mkdir(mode=0o700)
+
+    with _as_somebody_else():
+        said = _problem(URL)
+
+    assert said.startswith(f"cannot look into {own}: Permission denied; set HOME to ")
+
+
+def test_a_service_must_be_in_its_file(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    # asyncpg would go to whatever listens on the default port of this machine.
+    url, file = "postgresql:///?service=ci", home / "services"
+
+    missing = f"service ci: cannot read {home}/.pg_service.conf: No such file or directory"
+    assert _problem(url) == missing
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    file.write_text("host=db\n")
+    assert _problem(url) == f"service ci: {file} is not a service file"
+    file.write_text("[other]\nhost=db\n")
+    assert _problem(url) == f"service ci is not in {file}"
+    file.write_text("[ci]\nhost=db\npassword=50%off\n")
+    assert _problem(url) == f"service ci: {file} is not a service file"
+    file.write_text("[ci]\nhost=db\n")
+    local_files.check_for_postgres(parse(url))
+
+
+def test_a_user_without_a_name_must_be_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+
+    assert _problem("postgresql://db/ci").startswith("must name a user: uid ")
+    for url in (URL, "postgresql://db/ci?user=ci"):
+        local_files.check_for_postgres(parse(url))
+    monkeypatch.setenv("PGUSER", "ci")
+    local_files.check_for_postgres(parse("postgresql://db/ci"))
+
+
+def test_why_there_was_no_password_is_added(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without = parse("postgresql://ci@db/ci")
+    file = tmp_path / "pgpass"
+
+    assert local_files.no_password(parse(URL)) == ""
+    assert local_files.no_password(without) == "; DATABASE_URL has no password"
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    assert "cannot read" in local_files.no_password(without)
+    file.touch(mode=0o644)
+    file.chmod(0o644)
+    assert "readable by its owner alone" in local_files.no_password(without)
+    file.chmod(0o600)
+    assert f"{file} none for it" in local_files.no_password(without)
+    monkeypatch.setenv("PGPASSWORD", "x")
+    assert local_files.no_password(without) == ""
+
+
+def test_the_files_of_an_amqps_url_are_named(junk: Path) -> None:
+    for name in ("cafile", "certfile"):
+        with pytest.raises(ValueError, match=f"^{name}=/nowhere/f: No such file or directory$"):
+            local_files.check_for_rabbitmq({name: "/nowhere/f"})
+        with pytest.raises(ValueError, match=f"^{name}={junk}: not PEM"):
+            local_files.check_for_rabbitmq({name: str(junk)})
+    local_files.check_for_rabbitmq({"heartbeat": "10"})
