@@ -123,7 +123,7 @@ GET_RUN: Final = Operation(
     "get",
     f"{API}/runs/{{run_id}}",
     "getRun",
-    "Get a run and its latest cancellation",
+    "Get a run and its cancellation",
     "Where the Location of a 202 leads.",
     Scope.RUNS_READ,
     {

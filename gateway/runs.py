@@ -102,11 +102,11 @@ def _view(row: Record) -> schemas.RunView:
         finished_at=row["finished_at"],
         exit_code=row["exit_code"],
         error=row["error"],
-        cancellation=_latest_cancellation(row),
+        cancellation=_cancellation(row),
     )
 
 
-def _latest_cancellation(row: Record) -> schemas.Cancellation | None:
+def _cancellation(row: Record) -> schemas.Cancellation | None:
     if row["command_id"] is None:
         return None
     return schemas.Cancellation(
