@@ -122,7 +122,10 @@ class AnyError(ErrorBody):
 
 
 class FieldProblems(_Model):
-    fields: dict[str, str] = Field(description="What is wrong, by the place where it is.")
+    fields: dict[str, str] = Field(
+        description="What is wrong, by the place where it is. Of more than 20, the first ones, and "
+        "by `…` how many more."
+    )
 
 
 class ValidationProblem(ErrorBody):
