@@ -122,7 +122,7 @@ async def test_a_very_long_name_is_cut(api: Api) -> None:
     assert _fields(answer.body) == {f"{'x' * 99}…": UNKNOWN}
 
 
-async def test_so_are_very_many_unknown_keys_of_a_body(api: Api) -> None:
+async def test_very_many_unknown_keys_of_a_body_are_told_likewise(api: Api) -> None:
     body = {f"k{number}": 1 for number in range(1000)} | {"x" * 5000: 1}
 
     answer = await api.cancel(1, body)
