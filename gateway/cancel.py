@@ -14,6 +14,7 @@ from gateway.admission import API, Budget, Gate, OfRun
 from gateway.commanded import note
 from gateway.errors import in_words, invalid, json_response, unavailable
 from gateway.publisher import CommandPublisher
+from gateway.query import refuse_unknown
 from gateway.request_id import request_id
 from gateway.runs import found_status, possible_run_id, run_id_of
 from gateway.schemas import Answer, CancelRequest, PlainCancelAnswer
@@ -42,6 +43,7 @@ class CancelHandler:
         require_role(admission.caller, MAY_CANCEL)
         require_scope(admission.caller, Scope.RUNS_WRITE)
         run_id = run_id_of(request)
+        refuse_unknown(request)
         body = _parse(request, await self._read(request))
         status = found_status(admission.row, run_id)
 

@@ -101,9 +101,10 @@ class Connection(web.RequestHandler):
     def pause_writing(self) -> None:
         """The client does not take what was just written; most take all of it at once."""
         super().pause_writing()
-        begun_at = self._loop.time() if self._answering is None else self._response_begun_at
+        loop = asyncio.get_running_loop()
+        begun_at = loop.time() if self._answering is None else self._response_begun_at
         late = begun_at + self._limits.response
-        self._response_timer = self._loop.call_at(late, self._response_late)
+        self._response_timer = loop.call_at(late, self._response_late)
 
     def resume_writing(self) -> None:
         self._response_taken()
@@ -134,7 +135,8 @@ class Connection(web.RequestHandler):
         if self._answered is not None:
             resp.force_close()
         complete(request, resp)
-        self._answering, self._response_begun_at = request, self._loop.time()
+        self._answering = request
+        self._response_begun_at = asyncio.get_running_loop().time()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.admission import API
 from gateway.openapi import document
+from gateway.query import without_query
 
 _ASSETS: Final = {
     "swagger-ui.css": "text/css",
@@ -76,11 +77,14 @@ def add_docs(app: web.Application) -> None:
             headers={**_CACHED, "Content-Length": str(len(assets[name]))},
         )
 
-    app.router.add_get(f"{API}/openapi.json", openapi)
-    app.router.add_get(f"{API}/docs", page)
-    app.router.add_get(f"{API}/docs/page.js", script)
     names = "|".join(map(re.escape, assets))
-    app.router.add_get(f"{API}/docs/{{name:{names}}}", asset)
+    for path, handler in (
+        ("openapi.json", openapi),
+        ("docs", page),
+        ("docs/page.js", script),
+        (f"docs/{{name:{names}}}", asset),
+    ):
+        app.router.add_get(f"{API}/{path}", without_query(handler))
 
 
 async def _in_pieces(content: bytes) -> AsyncIterator[memoryview]:

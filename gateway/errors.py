@@ -1,6 +1,7 @@
 """Every answer other than success has the envelope `code`, `message`, `details`."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 import orjson
@@ -17,6 +18,8 @@ from shared.errors import PublishRefused, ServiceUnavailable
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER: Final = 5
+_MOST_TOLD: Final = 20
+_MAX_NAME: Final = 100
 
 
 def json_response(
@@ -47,15 +50,24 @@ class ApiError(Exception):
 
 
 def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
-    """The request does not say what it must; `fields` names what is wrong."""
-    shown = "; ".join(f"{name}: {problem}" for name, problem in fields.items())
+    """The request does not say what it must; `fields` names what is wrong.
+
+    Callers choose names and their number: of very many, the first are told.
+    """
+    told = {_cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
+    if len(fields) > _MOST_TOLD:
+        told["…"] = f"{len(fields) - _MOST_TOLD} more"
+    shown = "; ".join(f"{name}: {problem}" for name, problem in told.items())
     return ApiError(
         status,
         schemas.ValidationProblem(
-            message=f"Invalid request: {shown}.",
-            details=schemas.FieldProblems(fields=dict(fields)),
+            message=f"Invalid request: {shown}.", details=schemas.FieldProblems(fields=told)
         ),
     )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def in_words(message: str) -> str:

@@ -34,7 +34,8 @@ def document() -> Json:
             "title": "Run cancellation",
             "version": version("run-cancel"),
             "description": "Cancel CI runs, and see that they were. Every error has `code`, "
-            "`message` and `details`.",
+            "`message` and `details`. A query parameter that a call does not have is refused with "
+            "400.",
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": "Runs"}],

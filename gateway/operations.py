@@ -20,6 +20,7 @@ from gateway.access import (
 from gateway.admission import API, rate_limited
 from gateway.cancel import answer_of
 from gateway.errors import ApiError, internal, invalid, unavailable
+from gateway.query import UNKNOWN
 from gateway.runs import MAX_WAIT, run_not_found
 from shared.states import Outcome, RunStatus
 
@@ -123,7 +124,7 @@ GET_RUN: Final = Operation(
     "get",
     f"{API}/runs/{{run_id}}",
     "getRun",
-    "Get a run and its latest cancellation",
+    "Get a run and its cancellation",
     "Where the Location of a 202 leads.",
     Scope.RUNS_READ,
     {
@@ -170,8 +171,11 @@ CANCEL_RUN: Final = Operation(
             },
         ),
         400: Response(
-            "The path or the body is not as it must be.",
-            _shown(path=invalid({"run_id": "must be an integer, 1 or greater"})),
+            "The path, the query or the body is not as it must be.",
+            _shown(
+                path=invalid({"run_id": "must be an integer, 1 or greater"}),
+                query=invalid({"force": UNKNOWN}),
+            ),
         ),
         401: _UNAUTHORIZED,
         403: Response(

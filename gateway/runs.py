@@ -1,6 +1,7 @@
 """GET /api/v1/runs/{run_id}: where the Location of a 202 leads."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from gateway import schemas
 from gateway.access import Scope, require_scope
 from gateway.admission import Budget, Gate, OfRun
 from gateway.errors import ApiError, invalid, json_response
+from gateway.query import unknown
 from gateway.waiting import TerminalWatch
 from shared import request_queries
 from shared.commands import BIGINT_MAX
@@ -82,14 +84,20 @@ def run_not_found(run_id: int) -> ApiError:
 
 
 def _wait_of(request: web.Request) -> float:
-    given = request.query.getall("wait", [])
-    if not given:
-        return 0.0
-    if len(given) == 1 and _NUMBER.fullmatch(given[0]):
-        wait = float(given[0])
-        if 0 <= wait <= MAX_WAIT:
-            return wait
-    raise invalid({"wait": f"must be given once, as seconds from 0 to {MAX_WAIT:g}"})
+    problems = unknown(request, "wait")
+    wait = _seconds(request.query.getall("wait", ["0"]))
+    if wait is None:
+        problems["wait"] = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
+    if wait is None or problems:
+        raise invalid(problems)
+    return wait
+
+
+def _seconds(given: Sequence[str]) -> float | None:
+    if len(given) != 1 or not _NUMBER.fullmatch(given[0]):
+        return None
+    seconds = float(given[0])
+    return seconds if 0 <= seconds <= MAX_WAIT else None
 
 
 def _view(row: Record) -> schemas.RunView:
@@ -102,11 +110,11 @@ def _view(row: Record) -> schemas.RunView:
         finished_at=row["finished_at"],
         exit_code=row["exit_code"],
         error=row["error"],
-        cancellation=_latest_cancellation(row),
+        cancellation=_cancellation(row),
     )
 
 
-def _latest_cancellation(row: Record) -> schemas.Cancellation | None:
+def _cancellation(row: Record) -> schemas.Cancellation | None:
     if row["command_id"] is None:
         return None
     return schemas.Cancellation(

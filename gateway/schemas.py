@@ -87,7 +87,7 @@ class Cancellation(_Model):
 
 
 class RunView(_Model):
-    """A run, and the latest cancellation of it."""
+    """A run, and what ended it if that was a cancellation."""
 
     run_id: int = Field(ge=1)
     status: RunStatus
@@ -97,7 +97,10 @@ class RunView(_Model):
     finished_at: datetime | None
     exit_code: int | None
     error: str | None
-    cancellation: Cancellation | None
+    cancellation: Cancellation | None = Field(
+        description="The one that ended the run or is to end it, never a later repeat. Null where "
+        "nobody asked for one before the run was over."
+    )
 
 
 class NoDetails(_Model):
@@ -119,7 +122,10 @@ class AnyError(ErrorBody):
 
 
 class FieldProblems(_Model):
-    fields: dict[str, str] = Field(description="What is wrong, by the place where it is.")
+    fields: dict[str, str] = Field(
+        description="What is wrong, by the place where it is. Of more than 20, the first ones, and "
+        "by `…` how many more."
+    )
 
 
 class ValidationProblem(ErrorBody):

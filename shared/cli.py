@@ -11,7 +11,6 @@ from typing import NoReturn, TypeVar
 
 import asyncpg
 import typer
-from typer._click.exceptions import ClickException
 
 from shared import logs, settings
 from shared.database import Database, connected
@@ -84,7 +83,7 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
     match error:
         case BaseExceptionGroup(exceptions=inner):
             return _first_expected(inner)
-        case ClickException():
+        case typer.TyperException():
             return f"{error.format_message()} (see --help)", EXIT_USAGE
         case UserError() | InvalidSettings() | SchemaError():
             return str(error), EXIT_USAGE

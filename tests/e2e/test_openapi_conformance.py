@@ -15,19 +15,12 @@ import jsonschema_rs
 import pytest
 import pytest_asyncio
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from prometheus_client import CollectorRegistry
 
 from gateway.admission import API
-from gateway.app import build
-from gateway.metrics import GatewayMetrics
-from gateway.waiting import TerminalWatch
-from shared.broker import Publisher
 from shared.commands import BIGINT_MAX
-from shared.database import connected
-from shared.settings import GatewaySettings
-from shared.tracing import NO_TRACER
 from tests.support.api import Api
 from tests.support.records import Json
+from tests.support.routes import routes
 from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, STOPPED, insert_run
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
@@ -169,23 +162,15 @@ async def test_the_document_is_valid_openapi(document: Json) -> None:
 
 
 async def test_the_document_names_exactly_the_routes(system: System, document: Json) -> None:
-    settings = GatewaySettings.model_validate(system.environment)
-    async with connected(settings) as database, asyncio.TaskGroup() as tasks:
-        publisher, watch = Publisher(settings, "test"), TerminalWatch(database)
-        metrics = GatewayMetrics(CollectorRegistry())
-        app = build(settings, database, publisher, watch, tasks, metrics, NO_TRACER)
-    routes = {
-        (route.method.lower(), route.resource.canonical)
-        for route in app.router.routes()
-        if route.resource is not None and route.method != "HEAD"  # goes with every GET
-    }
     # Made for people, or describes the others.
     apart = re.compile(rf"{API}/(openapi\.json|docs|docs/.*)")
 
     assert {(method, path) for path, item in document["paths"].items() for method in item} == {
-        (method, path)
-        for method, path in routes
-        if path.startswith(API) and not apart.fullmatch(path)
+        (method.lower(), path)
+        for method, path in await routes(system)
+        if method != "HEAD"  # goes with every GET
+        and path.startswith(API)
+        and not apart.fullmatch(path)
     }
 
 

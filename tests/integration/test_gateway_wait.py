@@ -131,7 +131,7 @@ async def test_these_are_no_long_waits(system: System, api: Api, seconds: str) -
     [
         *("wait=31", "wait=30.001", "wait=-1", "wait=1e9", "wait=1e400", "wait=nan", "wait=inf"),
         *("wait=abc", "wait=1_0", "wait=%201", "wait=0x1", "wait=%D9%A1", "wait=1&wait=1"),
-        *("wait=", "wait", "wait[]=1&wait=null"),
+        *("wait=", "wait", "wait=null"),
     ],
 )
 async def test_a_wait_that_is_no_such_number_is_refused(api: Api, query: str) -> None:

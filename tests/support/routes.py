@@ -1,0 +1,28 @@
+"""What the gateway answers to, as its router has it."""
+
+import asyncio
+
+from prometheus_client import CollectorRegistry
+
+from gateway.app import build
+from gateway.metrics import GatewayMetrics
+from gateway.waiting import TerminalWatch
+from shared.broker import Publisher
+from shared.database import connected
+from shared.settings import GatewaySettings
+from shared.tracing import NO_TRACER
+from tests.support.system import System
+
+
+async def routes(system: System) -> set[tuple[str, str]]:
+    """Method and path of each route, as in `("GET", "/api/v1/runs/{run_id}")`."""
+    settings = GatewaySettings.model_validate(system.environment)
+    async with connected(settings) as database, asyncio.TaskGroup() as tasks:
+        publisher, watch = Publisher(settings, "test"), TerminalWatch(database)
+        metrics = GatewayMetrics(CollectorRegistry())
+        app = build(settings, database, publisher, watch, tasks, metrics, NO_TRACER)
+    return {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None
+    }
