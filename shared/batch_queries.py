@@ -6,6 +6,8 @@ waits for another one, and no two of these statements for each other.
 
 from typing import Final
 
+from shared.queries import ENDS_RUN
+
 # CANCEL_QUEUED, BEGIN_STOP on host $11 and RECORD_COMMAND, and what is a no_op. The record comes
 # first here, so that a command that turns out to be on record, for this run or another, changes no
 # run.
@@ -125,14 +127,9 @@ COMPLETE: Final = _COMPLETE.format(locked="SKIP LOCKED")
 # For one: whoever has it in hand decides first.
 COMPLETE_WAITING: Final = _COMPLETE.format(locked="")
 
-# The one that ended each run: the first that is answered by `canceled`; where there is none, the
-# first that asked for its stop.
-FIND_ENDING_CANCELLATIONS: Final = """
-    SELECT DISTINCT ON (run_id)
-           run_id, requested_by, via, reason, outcome, evidence ->> 'ended' AS ended,
-           evidence ->> 'proof' AS proof, evidence #>> '{signals,0,signal}' AS signal,
+FIND_ENDING_CANCELLATIONS: Final = f"""
+    SELECT r.run_id, requested_by, via, reason, outcome, evidence ->> 'ended' AS ended,
+           evidence ->> 'proof' AS proof, evidence #>> '{{signals,0,signal}}' AS signal,
            (evidence ->> 'duration_ms')::float8 AS duration_ms
-      FROM cancellations
-     WHERE run_id = ANY ($1::bigint[]) AND outcome IS DISTINCT FROM 'no_op'
-     ORDER BY run_id, coalesce(outcome = 'canceled', false) DESC, received_at, command_id
-"""
+      FROM unnest($1::bigint[]) AS r (run_id), LATERAL ({ENDS_RUN}) AS c
+"""  # noqa: S608 - put together from constants

@@ -27,6 +27,24 @@ LIST_CANCELLATIONS: Final = """
     SELECT * FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
 """
 
+# Of the commands of the run `r` the one that ended it or is to end it: what came later and changed
+# nothing would hide who asked, why, and the proof. The first of these kinds, and of a kind the
+# first:
+#   canceled            the run's end is proved; where one stop answered several, it was asked first
+#   leftovers_stopped   the run was lost before; this proved that nothing of it is left
+#   open                is being carried out, and so says more than a failure before it
+#   stop_failed         goes on when it is replayed
+#   any other           closed without an end that anybody could prove: abandoned, not_proved
+#   no_op, forced       never: repeats, and those that hurried a stop in progress
+ENDS_RUN: Final = """
+    SELECT * FROM cancellations
+     WHERE run_id = r.run_id AND (outcome IS NULL OR outcome NOT IN ('no_op', 'forced'))
+     ORDER BY array_position(ARRAY['canceled', 'leftovers_stopped', 'open', 'stop_failed'],
+                             coalesce(outcome, 'open')),
+              received_at, command_id
+     LIMIT 1
+"""
+
 # The run is locked, so that deciding and writing are one step; the command's own row, if there is
 # one, tells a repeat from a first delivery.
 LOCK_RUN: Final = """

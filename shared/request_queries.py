@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from shared.queries import ENDS_RUN
+
 # One round trip admits all requests that wait for it, in their order: for each, who asks, what that
 # leaves of the budget, and the run. The count is exact under concurrency, because requests of one
 # spender take turns on its row; of several spenders, the rows are taken in one order, so that no
@@ -43,23 +45,6 @@ _ADMIT: Final = """
      ORDER BY number
 """
 
-# Of a run's commands the one that ended it or is to end it: what came later and changed nothing
-# would hide who asked, why, and the proof. The first of these kinds, and of a kind the first:
-#   canceled            the run's end is proved; where one stop answered several, it was asked first
-#   leftovers_stopped   the run was lost before; this proved that nothing of it is left
-#   open                is being carried out, and so says more than a failure before it
-#   stop_failed         goes on when it is replayed
-#   any other           closed without an end that anybody could prove: abandoned, not_proved
-#   no_op, forced       never: repeats, and those that hurried a stop in progress
-_ENDS_RUN: Final = """
-    SELECT * FROM cancellations
-     WHERE run_id = r.run_id AND (outcome IS NULL OR outcome NOT IN ('no_op', 'forced'))
-     ORDER BY array_position(ARRAY['canceled', 'leftovers_stopped', 'open', 'stop_failed'],
-                             coalesce(outcome, 'open')),
-              received_at, command_id
-     LIMIT 1
-"""
-
 _SUMMARY: Final = """
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
            r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
@@ -76,10 +61,10 @@ ADMIT_WITH_STATUS: Final = _ADMIT.format(
     run="SELECT r.status FROM runs r WHERE r.run_id = request.run_id"
 )
 ADMIT_WITH_SUMMARY: Final = _ADMIT.format(
-    run=_SUMMARY.format(ends_run=_ENDS_RUN, run_id="request.run_id")
+    run=_SUMMARY.format(ends_run=ENDS_RUN, run_id="request.run_id")
 )
 
-FIND_RUN_SUMMARY: Final = _SUMMARY.format(ends_run=_ENDS_RUN, run_id="$1")
+FIND_RUN_SUMMARY: Final = _SUMMARY.format(ends_run=ENDS_RUN, run_id="$1")
 
 LIST_TERMINAL: Final = """
     SELECT run_id
