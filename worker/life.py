@@ -107,9 +107,9 @@ def answered(command: Json) -> str:
 
 def remains(evidence: Json) -> str:
     """What a stop that failed has left, or may have."""
-    if doubt := evidence.get("unreadable"):
-        return f"the worker cannot read what may be of it: {processes(doubt)}"
-    left = evidence.get("survivors")
+    left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
+    if doubt and not left:
+        return f"nothing tells whether these are of it: {processes(doubt)}"
     return f"{processes(left) if left else 'nothing'} survived SIGKILL"
 
 
@@ -131,7 +131,7 @@ def loss(run: Json) -> str | None:
         return f"{cause}; nothing is left of it ({proof})"
     if proof is not None:
         return f"{cause}; nobody can find out any more whether something is left ({proof})"
-    if lost.get("survivors") or lost.get("unreadable"):
+    if lost.get("survivors") or lost.get("in_doubt"):
         return f"{cause}; {remains(lost)}"
     return f"{cause}; something of it may be left"
 

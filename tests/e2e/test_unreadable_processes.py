@@ -1,4 +1,4 @@
-"""What a worker may not read, it says nothing of: no proof, and no run that would have none."""
+"""What a worker cannot tell is no proof, and it takes no run of which it would have none."""
 
 import asyncio
 import json
@@ -38,10 +38,14 @@ async def hidden_process(rootless: Rootless) -> str:
     return mark
 
 
-async def test_a_hidden_daemon_of_a_killed_launcher_is_not_called_gone(rootless: Rootless) -> None:
+@pytest.mark.parametrize("kind", ["hidden_daemon", "daemon"])
+async def test_a_daemon_of_a_killed_launcher_is_not_called_gone(
+    rootless: Rootless, kind: str
+) -> None:
+    """It cannot be read, or it was started with a cleared environment."""
     system = rootless.system
     await rootless.worker(kill_wait=0.5)
-    launched, mark = await rootless.launch(1, "hidden_daemon")
+    launched, mark = await rootless.launch(1, kind)
     (daemon,) = set(alive(mark)) - {(await system.run(1))["pid"]}
 
     launched.kill()
@@ -49,11 +53,11 @@ async def test_a_hidden_daemon_of_a_killed_launcher_is_not_called_gone(rootless:
 
     assert row["outcome"] == "stop_failed"
     assert (row["evidence"]["ended"], row["evidence"]["proof"]) == ("not_proved", None)
-    assert daemon in [each["pid"] for each in row["evidence"]["unreadable"]]
+    assert daemon in [each["pid"] for each in row["evidence"]["in_doubt"]]
     assert (await system.run(1))["status"] in ("canceling", "error")
     assert alive(mark) == [daemon]
     letter = await system.dead_letter()
-    assert "cannot read what may be of the run" in str(letter.headers["x-error"])
+    assert "nothing tells whether these are of the run" in str(letter.headers["x-error"])
     assert (await described(system, system.host))["unkillable"] == []
 
 
@@ -69,7 +73,7 @@ async def test_nor_is_it_when_the_run_was_lost_first(rootless: Rootless) -> None
     run = await system.run(1)
     loss = json.loads(run["loss"])
     assert (run["status"], loss["proof"], loss["ended"]) == ("error", None, "not_proved")
-    assert daemon in [each["pid"] for each in loss["unreadable"]]
+    assert daemon in [each["pid"] for each in loss["in_doubt"]]
     assert alive(mark) == [daemon]
 
 

@@ -107,8 +107,8 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "cancel 2 answered: forced: it ended the grace period of the stop in progress",
     ),
     "not proved": (
-        "alive     the worker cannot read what may be of it: pid 4243 ssh-agent (S); a new cancel",
-        "stop_failed: the worker cannot read what may be of it: pid 4243 ssh-agent (S)",
+        "alive     nothing tells whether these are of it: pid 4243 ssh-agent (S); a new cancel",
+        "stop_failed: nothing tells whether these are of it: pid 4243 ssh-agent (S)",
     ),
     "container lost": (
         "lost      its worker's container was replaced; nobody can find out any more whether "

@@ -87,6 +87,7 @@ def setsid_child() -> None:
 
 def daemon() -> None:
     spawn("becomes_orphan", session=True, clear_environment=True)
+    os.wait()
     ready_and_sleep()
 
 

@@ -47,7 +47,7 @@ IN_DOUBT: Final = _stopped(
     "not_proved",
     proof=None,
     proved_at=None,
-    unreadable=[{"pid": 4243, "name": "ssh-agent", "state": "S"}],
+    in_doubt=[{"pid": 4243, "name": "ssh-agent", "state": "S"}],
 )
 ADDED: Final = {"created_at": _at(0)}
 STARTED: Final = {**ADDED, **IDENTITY, "started_at": _at(2), "host": "runner-7"}

@@ -48,7 +48,7 @@ class ObedientTree:
     async def survivors(self) -> tuple[Survivor, ...]:
         return () if self.gone.is_set() else (STUCK,)
 
-    def unreadable(self) -> tuple[Survivor, ...]:
+    def in_doubt(self) -> tuple[Survivor, ...]:
         return ()
 
     def escaped(self) -> tuple[Survivor, ...]:

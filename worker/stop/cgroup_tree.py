@@ -34,14 +34,14 @@ class CgroupTree:
         self._kin = kin
         self._may_escape = may_escape
         self._escaped: dict[Identity, ProcessStat] = {}
-        self._unreadable: list[ProcessStat] = []
+        self._in_doubt: list[ProcessStat] = []
         self._watch = EndWatch()
         self._watch.add_cgroup(cgroup)
 
     async def is_gone(self) -> bool:
         if self._cgroup.is_populated():
             return False
-        return not await self._find_escaped() and not self._unreadable
+        return not await self._find_escaped() and not self._in_doubt
 
     async def send(self, *signals: signal.Signals) -> int:
         reached: set[Identity] = set()
@@ -73,8 +73,8 @@ class CgroupTree:
     async def survivors(self) -> tuple[Survivor, ...]:
         return named([*self._members(), *await self._find_escaped()])
 
-    def unreadable(self) -> tuple[Survivor, ...]:
-        return named(self._unreadable)
+    def in_doubt(self) -> tuple[Survivor, ...]:
+        return named(self._in_doubt)
 
     def escaped(self) -> tuple[Survivor, ...]:
         return named(self._escaped.values())
@@ -90,8 +90,8 @@ class CgroupTree:
     async def _find_escaped(self) -> list[ProcessStat]:
         if not self._may_escape:
             return []
-        marked, unreadable = await asyncio.to_thread(scan.find_marked, self._kin)
-        self._unreadable = [stat for stat in unreadable if self._may_be_escaped(stat)]
+        marked, in_doubt = await asyncio.to_thread(scan.find_marked, self._kin)
+        self._in_doubt = [stat for stat in in_doubt if self._may_be_escaped(stat)]
         escaped = [stat for stat in marked if self._is_outside(stat)]
         self._escaped.update((stat.identity, stat) for stat in escaped)
         return escaped

@@ -19,7 +19,7 @@ class Ended(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     NOT_PROVED = "not_proved"
-    """Nothing of it was found, but not all that may be of it could be looked at."""
+    """Nothing of it was found, but something that may be of it lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Evidence:
     signals: tuple[SignalSent, ...] = ()
     escaped: tuple[Survivor, ...] = ()
     survivors: tuple[Survivor, ...] = field(default=())
-    unreadable: tuple[Survivor, ...] = ()
-    """May be of the run; that we could not read them is why there is no proof."""
+    in_doubt: tuple[Survivor, ...] = ()
+    """May be of the run, which is why there is no proof."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

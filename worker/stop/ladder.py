@@ -38,8 +38,8 @@ class StopFailed(Exception):
 def _why(evidence: Evidence) -> str:
     if evidence.ended is Ended.SURVIVED:
         return f"{len(evidence.survivors)} process(es) survived SIGKILL"
-    left = ", ".join(f"pid {each.pid} {each.name}" for each in evidence.unreadable)
-    return f"not proved: this worker cannot read what may be of the run: {left}"
+    left = ", ".join(f"pid {each.pid} {each.name}" for each in evidence.in_doubt)
+    return f"not proved: nothing tells whether these are of the run: {left}"
 
 
 async def stop(tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
@@ -116,17 +116,17 @@ class _Stop:
 
     async def _survived(self) -> Evidence:
         survivors = await self._tree.survivors()
-        unreadable = self._tree.unreadable()
+        in_doubt = self._tree.in_doubt()
         return Evidence(
             # Where nothing is left to doubt now, it ended a moment too late.
-            ended=Ended.NOT_PROVED if unreadable and not survivors else Ended.SURVIVED,
+            ended=Ended.NOT_PROVED if in_doubt and not survivors else Ended.SURVIVED,
             proof=None,
             containment=self._tree.containment,
             duration_ms=self._elapsed_ms(),
             signals=tuple(self._signals),
             escaped=self._tree.escaped(),
             survivors=survivors,
-            unreadable=unreadable,
+            in_doubt=in_doubt,
         )
 
     def _elapsed_ms(self) -> float:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
 from worker.stop.identity import Identity, ProcessStat, read_stat, read_uids
 
 LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
+_MARK = f"{LAUNCH_VARIABLE}=".encode()
 # On a busy host, each listing may show somebody new.
 _MAX_LISTINGS = 10
 
@@ -38,23 +40,37 @@ class Scan(NamedTuple):
 
     live: list[ProcessStat]
     """Of the run, the launcher excepted."""
-    unreadable: list[ProcessStat]
+    in_doubt: list[ProcessStat]
     """Live ones that may be of the run: with one of these, an empty `live` proves nothing."""
+
+
+class Mark(Enum):
+    """What a process's environment, as it was at exec, says of where it comes from."""
+
+    OURS = auto()
+    ANOTHERS = auto()
+    """It carries the launch id of another run."""
+    NONE = auto()
+    """It says nothing: of no run, or started with a cleared environment."""
+    UNREADABLE = auto()
+    """Another user's, or of a process that is not dumpable (prctl(2))."""
+    GONE = auto()
 
 
 def find(kin: Kinship) -> Scan:
     """Every live process of the run. Remembers them in `kin`."""
     processes: dict[int, ProcessStat] = {}
     marked: set[int] = set()
-    unreadable: list[ProcessStat] = []
+    in_doubt: list[ProcessStat] = []
     for stat in _all_processes():
         processes[stat.identity.pid] = stat
         # At once: a moment later it may have handed over to another and be gone.
-        match _is_marked(stat.identity.pid, kin.launch_id):
-            case True:
-                marked.add(stat.identity.pid)
-            case None:
-                unreadable.append(stat)
+        mark = read_mark(stat.identity.pid, kin.launch_id)
+        if mark is Mark.OURS:
+            marked.add(stat.identity.pid)
+        # Of root's there are always some that came from nowhere: services, other containers.
+        elif mark is Mark.UNREADABLE or (mark is Mark.NONE and kin.uid and _is_orphan(stat)):
+            in_doubt.append(stat)
     roots = _roots(kin, processes) | marked
     members = _with_descendants(roots, processes)
     # By identity: once the launcher is gone, one of the run's own processes may get its pid.
@@ -64,29 +80,51 @@ def find(kin: Kinship) -> Scan:
     kin.found.update(stat.identity for stat in live)
     if kin.adopts and _lives(kin.launcher):  # still, and so all the time: nothing is left to doubt
         return Scan(live, [])
-    strangers = [stat for stat in unreadable if stat.identity.pid not in members]
+    strangers = [stat for stat in in_doubt if stat.identity.pid not in members]
     return Scan(live, _possible(strangers, kin))
 
 
 def find_marked(kin: Kinship) -> Scan:
     """Every live process whose environment carries the launch id, wherever it is now."""
     marked: list[ProcessStat] = []
-    unreadable: list[ProcessStat] = []
+    in_doubt: list[ProcessStat] = []
     for stat in _all_processes():
         if not stat.is_dead:
-            match _is_marked(stat.identity.pid, kin.launch_id):
-                case True:
-                    marked.append(stat)
-                case None:
-                    unreadable.append(stat)
-    return Scan(marked, _possible(unreadable, kin))
+            mark = read_mark(stat.identity.pid, kin.launch_id)
+            if mark is Mark.OURS:
+                marked.append(stat)
+            elif mark is Mark.UNREADABLE:
+                in_doubt.append(stat)
+    return Scan(marked, _possible(in_doubt, kin))
 
 
-def _possible(unreadable: Iterable[ProcessStat], kin: Kinship) -> list[ProcessStat]:
+def read_mark(pid: int, launch_id: UUID) -> Mark:
+    """Whether the environment of `pid` carries a launch id, and whose."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
+            environment = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return Mark.GONE
+    except PermissionError:
+        return Mark.UNREADABLE
+    if _MARK not in environment:
+        return Mark.NONE
+    found = [entry for entry in environment.split(b"\0") if entry.startswith(_MARK)]
+    if _MARK + str(launch_id).encode() in found:
+        return Mark.OURS
+    return Mark.ANOTHERS if found else Mark.NONE
+
+
+def _is_orphan(stat: ProcessStat) -> bool:
+    """Adopted by init, as what a run leaves without its launcher is."""
+    return stat.parent in (0, 1)
+
+
+def _possible(strangers: Iterable[ProcessStat], kin: Kinship) -> list[ProcessStat]:
     """Those that the run may have started: what is not known to be older or somebody else's."""
     return [
         stat
-        for stat in unreadable
+        for stat in strangers
         if not stat.is_dead
         and stat.identity.start_ticks >= kin.leader.start_ticks
         and _is_users(stat, kin.uid)
@@ -98,9 +136,9 @@ def _is_users(stat: ProcessStat, uid: int) -> bool:
     uids = read_uids(stat.identity.pid)
     if uids is None:
         return False  # gone
-    # Root may become anybody. What it leaves behind is adopted by init, while what is somebody
-    # else's has its own parent: without that, each new connection of a database would be a doubt.
-    return uid in uids or (uid == 0 and stat.parent in (0, 1))
+    # Root may become anybody. What is somebody else's has its own parent, as a rule: without that,
+    # each new connection of a database would be a doubt.
+    return uid in uids or (uid == 0 and _is_orphan(stat))
 
 
 def _is_in_older_session(stat: ProcessStat, leader: Identity) -> bool:
@@ -162,16 +200,3 @@ def _all_processes() -> Iterable[ProcessStat]:
             return
         seen.update(new)
         yield from (stat for name in new if (stat := read_stat(int(name))) is not None)
-
-
-def _is_marked(pid: int, launch_id: UUID) -> bool | None:
-    """None if we may not know: another user's, or one that is not dumpable (prctl(2))."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
-            environment = file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return False  # gone
-    except PermissionError:
-        return None
-    mark = f"{LAUNCH_VARIABLE}={launch_id}".encode()
-    return mark in environment and mark in environment.split(b"\0")

@@ -29,11 +29,11 @@ class SessionTree:
     def __init__(self, kin: Kinship) -> None:
         self._kin = kin
         self._watch = EndWatch()
-        self._unreadable: list[ProcessStat] = []
+        self._in_doubt: list[ProcessStat] = []
 
     async def is_gone(self) -> bool:
         for remaining in reversed(range(_EMPTY_SCANS)):
-            if await self._scan() or self._unreadable:
+            if await self._scan() or self._in_doubt:
                 return False
             if remaining:
                 await asyncio.sleep(_SCAN_PAUSE)
@@ -56,8 +56,8 @@ class SessionTree:
     async def survivors(self) -> tuple[Survivor, ...]:
         return named(await self._scan())
 
-    def unreadable(self) -> tuple[Survivor, ...]:
-        return named(self._unreadable)
+    def in_doubt(self) -> tuple[Survivor, ...]:
+        return named(self._in_doubt)
 
     def escaped(self) -> tuple[Survivor, ...]:
         return ()  # nothing holds these processes, so there is nothing to escape from
@@ -66,7 +66,7 @@ class SessionTree:
         self._watch.close()
 
     async def _scan(self) -> list[ProcessStat]:
-        live, self._unreadable = await asyncio.to_thread(scan.find, self._kin)
+        live, self._in_doubt = await asyncio.to_thread(scan.find, self._kin)
         return live
 
     async def _reach_all(self, signals: tuple[signal.Signals, ...]) -> set[Identity]:

@@ -30,8 +30,8 @@ class Tree(Protocol):
     async def survivors(self) -> tuple[Survivor, ...]:
         """What is left now."""
 
-    def unreadable(self) -> tuple[Survivor, ...]:
-        """What may be of the tree, but could not be read when it was last looked for."""
+    def in_doubt(self) -> tuple[Survivor, ...]:
+        """What lived when it was last looked for, and may be of the tree or may not."""
 
     def escaped(self) -> tuple[Survivor, ...]:
         """What was found outside of its containment so far."""
