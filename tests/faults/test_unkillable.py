@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared import request_queries
 from tests.support.freezer import frozen, why_no_freezer
 from tests.support.powerless import WHILE
 from tests.support.processes import alive, until_gone
@@ -59,6 +60,13 @@ async def _stop_fails(system: System, mark: str, **fields: Any) -> str:
     assert 500 <= outcome["evidence"]["duration_ms"] < 3000
     assert (await system.run(1))["status"] == "canceling"
     return command_id
+
+
+async def _shown(system: System) -> str:
+    """The command that the status of run 1 shows."""
+    run = await system.database.fetchrow(request_queries.FIND_RUN_SUMMARY, 1)
+    assert run is not None
+    return str(run["command_id"])
 
 
 async def _letter(system: System, command_id: str) -> Json:
@@ -121,6 +129,7 @@ async def test_a_new_command_takes_up_the_stop_that_failed(
     with _powerless(system):
         first = await _stop_fails(system, mark)
         second = await _stop_fails(system, mark)
+        assert await _shown(system) == first
 
     third = await system.publish(1)
 
@@ -128,6 +137,7 @@ async def test_a_new_command_takes_up_the_stop_that_failed(
     await until_gone(mark, deadline=0)
     outcomes = {str(row["command_id"]): row["outcome"] for row in await system.cancellations(1)}
     assert outcomes == dict.fromkeys((first, second, third), "canceled")
+    assert await _shown(system) == first
 
 
 @pytest.mark.parametrize("containment", CONTAINMENTS)
@@ -143,7 +153,8 @@ async def test_what_a_lost_run_leaves_and_cannot_be_killed_is_left_to_a_cancel(
         assert (await _host(system))["unkillable"] == [1]
         assert alive(mark)
 
-    outcome = await system.outcome_of(await system.publish(1))
+    command_id = await system.publish(1)
+    outcome = await system.outcome_of(command_id)
 
     await until_gone(mark, deadline=0)
     assert outcome["outcome"] == "leftovers_stopped"
@@ -153,3 +164,4 @@ async def test_what_a_lost_run_leaves_and_cannot_be_killed_is_left_to_a_cancel(
     assert (await _host(system))["unkillable"] == []
     again = await system.outcome_of(await system.publish(1))
     assert (again["outcome"], again["evidence"]) == ("no_op", {"run_status": "error"})
+    assert await _shown(system) == command_id
