@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 from tests.demo import scene_build, scene_container, scenes
@@ -13,7 +13,7 @@ from tests.demo.stage import Stage
 from tests.support.services import Sandbox
 from tests.support.services.signals import terminated_as_exit
 
-Scene = Callable[[Stage, Screen, Facts], Awaitable[None]]
+Scene = Callable[[Stage, Screen, Facts], Coroutine[None, None, None]]
 
 SCENES: tuple[Scene, ...] = (
     scene_build.play,
@@ -44,7 +44,8 @@ async def _play_all(stage: Stage, screen: Screen) -> int:
         async with stage.connected():
             await _start(stage, screen)
             for scene in SCENES:
-                await _play(scene, stage, screen, facts)
+                if not await _play(scene, stage, screen, facts):
+                    break
             seconds = time.monotonic() - began
         if facts.failed:
             screen.section("Logs")
@@ -52,12 +53,33 @@ async def _play_all(stage: Stage, screen: Screen) -> int:
     return sum_up(screen, facts, seconds)
 
 
-async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> None:
-    """A scene that breaks off is a failed fact; the next ones are played all the same."""
+async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> bool:
+    """A scene that breaks off is a failed fact; the next ones are played all the same.
+
+    Not so once a server is gone: then each of them would only wait for it.
+    """
     try:
-        await scene(stage, screen, facts)
+        playing = asyncio.create_task(scene(stage, screen, facts))
+        if ended := await _server_ended_before(playing, stage):
+            facts.missed(f"{ended} ended unasked, after {facts.last!r}")
+            return False
+        await playing
     except Exception as error:  # whatever it is, it must not keep us from clearing up
         facts.missed(f"the scene broke off after {facts.last!r}: {type(error).__name__}: {error}")
+    return True
+
+
+async def _server_ended_before(playing: "asyncio.Task[None]", stage: Stage) -> str | None:
+    """The server that ended while the scene was played, which is over then."""
+    ended = asyncio.create_task(stage.programs.any_ended())
+    try:
+        await asyncio.wait((playing, ended), return_when=asyncio.FIRST_COMPLETED)
+        return ended.result() if ended.done() else None
+    finally:
+        ended.cancel()
+        if not playing.done():
+            playing.cancel()
+        await asyncio.wait((playing, ended))
 
 
 async def _install(stage: Stage, screen: Screen) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -93,6 +93,23 @@ async def test_interrupted_in_the_grace_period_it_leaves_nothing(
 
     assert code == 130, output + errors
     assert "Traceback" not in errors
+    assert_nothing_left(directory)
+
+
+@pytest.mark.parametrize("server", ["cancel-worker", "cancel-gateway"])
+async def test_a_server_that_dies_is_named_and_nobody_waits_for_it(
+    environment: dict[str, str], directory: Path, server: str
+) -> None:
+    if server == "cancel-gateway" and has_engine():
+        pytest.skip("with Docker, the gateway is a container of compose.yaml")
+    async with demo(environment) as process:
+        await printed(process, "building")
+        os.kill(pid_of_server(server, directory), signal.SIGKILL)
+        code, output, errors = await ended(process, deadline=15)
+
+    assert code == 1, output + errors
+    assert f"✗ {server} ended unasked, after " in output
+    assert "Traceback" not in output + errors
     assert_nothing_left(directory)
 
 
@@ -183,6 +200,17 @@ async def both_running(database_url: str) -> None:
         while await connection.fetchval("SELECT count(*) FROM runs WHERE status = 'running'") < 2:
             await asyncio.sleep(0.01)
     await connection.close()
+
+
+def pid_of_server(name: str, directory: Path) -> int:
+    """The program `name serve` of the demo that was given `directory`."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            ours = str(directory).encode() in (entry / "environ").read_bytes()
+            if ours and b"serve" in words and any(word.endswith(name.encode()) for word in words):
+                return int(entry.name)
+    raise AssertionError(f"{name} does not run")
 
 
 async def ended(
