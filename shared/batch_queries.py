@@ -15,9 +15,9 @@ DECIDE: Final = """
     WITH asked AS (
         SELECT *
           FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-                      $7::boolean[], $8::float8[], $9::timestamptz[])
+                      $7::boolean[], $8::float8[], $9::timestamptz[], $13::jsonb[])
             AS a (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                  requested_at)
+                  requested_at, faults)
     ), held AS (
         SELECT run_id, status
           FROM runs
@@ -29,9 +29,9 @@ DECIDE: Final = """
     ), recorded AS (
         INSERT INTO cancellations
                (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                requested_at, outcome, finished_at, evidence)
+                requested_at, faults, outcome, finished_at, evidence)
         SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-               requested_at,
+               requested_at, faults,
                CASE status WHEN 'queued' THEN 'canceled' WHEN 'running' THEN NULL
                            ELSE 'no_op' END,
                CASE WHEN status <> 'running' THEN clock_timestamp() END,

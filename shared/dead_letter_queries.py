@@ -25,11 +25,16 @@ KEEP: Final = """
     ON CONFLICT (letter_key) DO NOTHING
 """
 
+UNKNOWN_PUBLISHER: Final = "unknown"
+"""As which letters are found whose publisher nobody knows, and those of a broker user so called."""
+
+_PUBLISHER: Final = f"coalesce(publisher, '{UNKNOWN_PUBLISHER}')"
+
 # $1 state, $2 reason, $3 publisher, $4 run, $5 and $6 least and most age; null does not matter.
-_FILTER: Final = """
+_FILTER: Final = f"""
          ($1::text IS NULL OR state = $1)
      AND ($2::text IS NULL OR reason = $2)
-     AND ($3::text IS NULL OR publisher = $3)
+     AND ($3::text IS NULL OR {_PUBLISHER} = $3)
      AND ($4::bigint IS NULL OR run_id = $4)
      AND ($5::interval IS NULL OR arrived_at <= now() - $5)
      AND ($6::interval IS NULL OR arrived_at >= now() - $6)
@@ -52,6 +57,10 @@ COUNT: Final = f"""
      WHERE {_FILTER}
      GROUP BY 1
      ORDER BY 2 DESC, 1
+"""  # noqa: S608 - put together from constants
+
+HAS_PUBLISHER: Final = f"""
+    SELECT EXISTS (SELECT FROM dead_letters WHERE {_PUBLISHER} = $1)
 """  # noqa: S608 - put together from constants
 
 FIND: Final = "SELECT * FROM dead_letters WHERE letter_id = $1"
@@ -84,6 +93,44 @@ NEXT: Final = f"""
 
 FIND_SOME: Final = """
     SELECT * FROM dead_letters WHERE letter_id = ANY ($1::bigint[]) ORDER BY letter_id
+"""
+
+# Before a replay, for what comes after it.
+LATEST: Final = """
+    SELECT coalesce(max(letter_id), 0) AS letter_id, clock_timestamp() AS now FROM dead_letters
+"""
+
+LATER: Final = """
+    SELECT letter_id, replay_of, sha256(body) AS digest, reason, error
+      FROM dead_letters
+     WHERE letter_id > $1
+     ORDER BY letter_id
+     LIMIT $2
+"""
+
+OUTCOMES: Final = """
+    SELECT command_id, run_id, outcome
+      FROM cancellations
+     WHERE command_id = ANY ($1::uuid[]) AND outcome IS NOT NULL
+"""
+
+# What the letters $1, sent out as the commands $2 on the runs $3, wait for.
+WAITS_FOR: Final = """
+    SELECT a.letter_id, a.run_id, r.status, r.host, h.seen_at,
+           c.command_id IS NOT NULL AS taken, c.outcome, c.finished_at,
+           w.letter_id AS waits_as, w.reason AS waits_because
+      FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS a (letter_id, command_id, run_id)
+      LEFT JOIN runs r ON r.run_id = a.run_id
+      LEFT JOIN hosts h ON h.host = r.host
+      LEFT JOIN cancellations c ON c.command_id = a.command_id AND c.run_id = a.run_id
+      LEFT JOIN LATERAL (
+          SELECT letter_id, reason
+            FROM dead_letters d
+           WHERE d.state = 'waiting' AND d.command_id = a.command_id
+             AND d.letter_id <> a.letter_id
+           ORDER BY letter_id DESC
+           LIMIT 1
+      ) w ON true
 """
 
 MARK_REPLAYED: Final = """

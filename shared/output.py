@@ -49,6 +49,13 @@ def _print_lines(lines: Sequence[Sequence[str]]) -> None:
         print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
+def printable(line: str) -> str:
+    """`line` without what a terminal would obey: people and jobs choose some of its words."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
+    )
+
+
 def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:
     """`row` with values that JSON knows."""
     return {name: _plain_value(value) for name, value in row.items()}

@@ -99,9 +99,9 @@ RECORD_CANCELED: Final = """
 RECORD_COMMAND: Final = """
     INSERT INTO cancellations AS c
            (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-            requested_at, outcome, finished_at, evidence)
+            requested_at, outcome, finished_at, evidence, faults)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-            CASE WHEN $10::text IS NOT NULL THEN clock_timestamp() END, $11::jsonb)
+            CASE WHEN $10::text IS NOT NULL THEN clock_timestamp() END, $11::jsonb, $12::jsonb)
     ON CONFLICT (command_id) DO UPDATE
        SET outcome = excluded.outcome,
            finished_at = excluded.finished_at,

@@ -3,13 +3,14 @@
 It is for services that publish commands, and so does not name what is behind the exchange.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
 from shared.commands import CANCEL_TYPE, MAX_TEXT, CancelCommand
 from shared.states import DeadReason
 from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
+from worker.reading import INFORMATION
 
 Json = dict[str, Any]
 
@@ -26,8 +27,8 @@ _JSON: Final = "application/json"
 _PERSISTENT: Final = 2
 
 REASONS: Final[Mapping[DeadReason, str]] = {
-    DeadReason.MALFORMED: "The body is no command: no JSON, a field is missing or of the wrong "
-    "kind, or the `message_id` is not the `command_id`.",
+    DeadReason.MALFORMED: "The body is no command: no JSON, or one of the fields that decide is "
+    "missing or not as it must be.",
     DeadReason.UNKNOWN_TYPE: "The message's type is none of ours, or it has none.",
     DeadReason.UNKNOWN_VERSION: "The type is a cancel command of a major version that the worker "
     "does not know.",
@@ -131,6 +132,9 @@ def _message() -> Json:
         "title": "Cancel a run",
         "summary": "Names one run, and no process, host or path.",
         "description": "Unknown fields are ignored, so that publishers may be newer than workers. "
+        f"What is only information ({_names(INFORMATION)}) and not as it must be keeps no command "
+        "from being carried out: a text that is too long is cut, what cannot be read is left out, "
+        "and the fault is noted with the cancellation. "
         "Everything else that is not as it must be makes it a dead letter at once: a body that is "
         f"no command (`{DeadReason.MALFORMED}`), another type (`{DeadReason.UNKNOWN_TYPE}`), "
         f"another major version of this type (`{DeadReason.UNKNOWN_VERSION}`). A run that is "
@@ -150,6 +154,10 @@ def _message() -> Json:
         "x-amqp-properties": _properties(),
         "x-dead-letter-reasons": {reason.value: REASONS[reason] for reason in DeadReason},
     }
+
+
+def _names(fields: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in fields)
 
 
 def _payload() -> Json:
@@ -173,8 +181,9 @@ def _properties() -> Json:
             },
             "content_type": {"const": _JSON, "description": "For tools; the worker ignores it."},
             "message_id": {
-                **_UUID,
-                "description": "The `command_id` of the body.",
+                **text,
+                "description": "For tools, by custom the `command_id`; the worker goes by the "
+                "body.",
             },
             "correlation_id": {**text, "description": "Stands in the worker's log."},
             "user_id": {

@@ -53,6 +53,7 @@ async def decide(
         json.dumps(never_started().as_json()),
         host,
         default_grace,
+        [json.dumps(dict(origin.faults)) for _, origin in asked],
     )
     return {
         row["command_id"]: Outcome(row["outcome"])

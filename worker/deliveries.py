@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import HeadersType
 from pamqp import encode
 from pydantic import ValidationError
 
-from shared.commands import CANCEL_TYPE, CancelCommand
+from shared.commands import CANCEL_TYPE
 from shared.states import DeadReason
 from worker.delivered import Delivered
 from worker.notes import Header, Notes
+from worker.reading import Reading, first_problem, read
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
 # RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
@@ -42,22 +43,24 @@ class Failure:
     error: str
 
 
-def parse(message: Delivered) -> CancelCommand:
+def parse(message: Delivered) -> Reading:
     """Read the command in `message`. Raises Undeliverable."""
-    if message.type != CANCEL_TYPE:
-        family = (message.type or "").rpartition(".v")[0]
+    return read_as(message.type, message.body)
+
+
+def read_as(kind: str | None, body: bytes) -> Reading:
+    """Read `body`, which came in a message of the type `kind`. Raises Undeliverable."""
+    if kind != CANCEL_TYPE:
+        family = (kind or "").rpartition(".v")[0]
         known = family == CANCEL_TYPE.rpartition(".v")[0]
         raise Undeliverable(
             DeadReason.UNKNOWN_VERSION if known else DeadReason.UNKNOWN_TYPE,
-            f"type is {message.type!r}, expected {CANCEL_TYPE!r}",
+            f"type is {kind!r}, expected {CANCEL_TYPE!r}",
         )
     try:
-        command = CancelCommand.model_validate_json(message.body)
+        return read(body)
     except ValidationError as error:
         raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
-    if message.message_id is not None and _uuid(message.message_id) != command.command_id:
-        raise Undeliverable(DeadReason.MALFORMED, "message_id is not the command_id of the body")
-    return command
 
 
 def unchanged(message: Delivered, notes: Notes, user: str) -> Message:
@@ -123,7 +126,7 @@ def _command_id(body: bytes) -> str | None:
     """The id of a command that came without one: aiormq 7.2 would make up another, and then the
     copy would not be its command's."""
     try:
-        return str(CancelCommand.model_validate_json(body).command_id)
+        return str(read(body).command.command_id)
     except ValidationError:
         return None
 
@@ -131,17 +134,3 @@ def _command_id(body: bytes) -> str | None:
 def _short(text: str | None) -> str | None:
     # Bytes that are no UTF-8 come in as replacement characters, which are longer.
     return None if text is None else text.encode()[:255].decode(errors="ignore")
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def first_problem(error: ValidationError) -> str:
-    """What is wrong, in one line and without the input."""
-    problem = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place}: {problem['msg']}" if place else problem["msg"]

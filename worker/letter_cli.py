@@ -1,19 +1,25 @@
 """`cancel-worker dead-letters`: parses and delegates."""
 
+import sys
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from shared import cli
 from shared.commands import BIGINT_MAX
+from shared.dead_letter_queries import UNKNOWN_PUBLISHER
 from shared.errors import ServiceUnavailable
+from shared.states import DeadReason
 from worker import letter_reports, letter_store, replays
 from worker.audit import operator
 from worker.letter_store import Filter, GroupBy, LetterState
 from worker.replay import Options, Summary
+from worker.replay_results import Became
+
+_EXIT_UNDECIDED: Final = 3
 
 dead_letters = typer.Typer(
     help="Commands that could not be carried out: look at them, send them out again."
@@ -32,8 +38,16 @@ LetterIds = Annotated[
     list[int] | None, typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="As listed.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
-Reason = Annotated[str | None, typer.Option(help="Only letters that are dead for this reason.")]
-Publisher = Annotated[str | None, typer.Option(help="Only letters of this broker user.")]
+Reason = Annotated[
+    DeadReason | None, typer.Option(help="Only letters that are dead for this reason.")
+]
+Publisher = Annotated[
+    str | None,
+    typer.Option(
+        metavar="USER",
+        help=f"Only letters of this broker user; {UNKNOWN_PUBLISHER}: of one that is not known.",
+    ),
+]
 Run = Annotated[
     int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="N", help="Only letters of this run.")
 ]
@@ -74,6 +88,7 @@ def list_letters(
         older_than,
         newer_than,
     )
+    _warn_of(publisher)
     if count_by is not None:
         counts = cli.with_database(partial(letter_store.count, wanted=wanted, by=count_by))
         letter_reports.print_counts(counts, count_by, as_json=json)
@@ -120,25 +135,39 @@ def replay(
     edit: Annotated[
         bool, typer.Option("--edit", help="Correct one body first; it becomes a new command.")
     ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=86_400,
+            metavar="SECONDS",
+            help="Wait up to so long, and say what became of each.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Publish dead letters again, with a confirm for each. Safe to interrupt and to repeat."""
+    """Publish dead letters again, with a confirm for each. Safe to interrupt and to repeat.
+
+    With --wait the exit code is 1 if one died again, and 3 if one was not decided in time.
+    """
     wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
     some = wanted != Filter()
     if bool(ids) == (all_letters or some):
         raise cli.UserError("name the letters by their IDs, or by --all and filters")
+    if dry_run and wait is not None:
+        raise cli.UserError("--dry-run sends nothing that --wait could wait for")
+    options = Options(by=operator(), rate=rate, force=force, wait=wait)
     if edit:
         if len(ids or ()) != 1 or dry_run or rate:
             raise cli.UserError("--edit takes one ID, and neither --dry-run nor --rate")
-        command_id = replays.edit_one((ids or [0])[0], force=force)
-        print(f"replayed as command {command_id}")
+        _finish(replays.edit_one((ids or [0])[0], options), json)
         return
+    _warn_of(publisher)
     chosen = ids or wanted
     if dry_run:
         letters = cli.with_database(partial(replays.would_go, chosen=chosen, force=force))
         letter_reports.print_letters(letters, as_json=json)
         return
-    options = Options(by=operator(), rate=rate, force=force)
     _finish(replays.replay(chosen, options), json)
 
 
@@ -156,11 +185,26 @@ def discard(
         raise cli.UserError(f"not waiting: {', '.join(map(str, missing))}")
 
 
+def _warn_of(publisher: str | None) -> None:
+    """A name that is misspelled finds nothing, like one whose letters are all dealt with."""
+    if publisher is None:
+        return
+    if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
+        print(
+            f"cancel-worker: no dead letter was ever of the broker user {publisher!r}, "
+            "see list --state all --count-by publisher",
+            file=sys.stderr,
+        )
+
+
 def _finish(summary: Summary, json: bool) -> None:
     letter_reports.print_summary(summary, as_json=json)
     if summary.failed is not None:
         raise ServiceUnavailable(summary.failed)
     if summary.interrupted:
         raise KeyboardInterrupt
-    if summary.missing or summary.too_often or summary.discarded:
-        raise typer.Exit(1)
+    became = {result.became for result in summary.results or ()}
+    if summary.missing or summary.too_often or summary.discarded or Became.DEAD_AGAIN in became:
+        raise typer.Exit(cli.EXIT_FAILED)
+    if Became.UNDECIDED in became:
+        raise typer.Exit(_EXIT_UNDECIDED)

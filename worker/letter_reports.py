@@ -1,15 +1,19 @@
 """Dead letters as people and programs want to read them."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from asyncpg import Record
 from rich.table import Table
 
-from shared.output import plain, print_columns, print_json, print_table
+from shared.dead_letter_queries import UNKNOWN_PUBLISHER
+from shared.output import plain, print_columns, print_json, print_table, printable
 from worker.letter_store import GroupBy
 from worker.replay import MAX_REPLAYS, Summary
+from worker.replay_results import Became, Result
 
 _COLUMNS = {
     "id": "letter_id",
@@ -31,7 +35,8 @@ def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
     if as_json:
         print_json([_without_bytes(row) for row in rows])
     else:
-        print_columns(_COLUMNS, rows)
+        known = [{**row, "publisher": row["publisher"] or UNKNOWN_PUBLISHER} for row in rows]
+        print_columns(_COLUMNS, known)
 
 
 def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> None:
@@ -39,6 +44,8 @@ def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> Non
     if as_json:
         print_json(rows)
     else:
+        if by is GroupBy.PUBLISHER:
+            rows = [{**row, "value": row["value"] or UNKNOWN_PUBLISHER} for row in rows]
         headings = {by.value: "value", "letters": "letters", "oldest": "oldest", "newest": "newest"}
         print_columns(headings, rows)
 
@@ -74,18 +81,12 @@ def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {
-                "replayed": summary.replayed,
-                "too_often": summary.too_often,
-                "discarded": summary.discarded,
-                "missing": summary.missing,
-                "interrupted": summary.interrupted,
-                "error": summary.failed,
-            }
-        )
+        print_json(_summary_as_json(summary))
         return
-    print(f"replayed {summary.replayed}")
+    if summary.edited_as is None:
+        print(f"replayed {summary.replayed}")
+    else:
+        print(f"replayed as command {summary.edited_as}")
     for letters, why in (
         (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
         (summary.discarded, "discarded, see --force"),
@@ -93,6 +94,47 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     ):
         if letters:
             print(f"not replayed: {_some(letters)}: {why}")
+    if summary.results is not None:
+        _print_results(summary.results)
+    elif summary.replayed:
+        print("sent, and no more is known: --wait 60 says what becomes of them")
+
+
+def _summary_as_json(summary: Summary) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "replayed": summary.replayed,
+        "too_often": summary.too_often,
+        "discarded": summary.discarded,
+        "missing": summary.missing,
+        "interrupted": summary.interrupted,
+        "error": summary.failed,
+    }
+    if summary.edited_as is not None:
+        described["command_id"] = str(summary.edited_as)
+    if summary.results is not None:
+        described["letters"] = [plain(asdict(result)) for result in summary.results]
+    return described
+
+
+def _print_results(results: Sequence[Result]) -> None:
+    for result in results:
+        print(printable(f"letter {result.letter_id}: {_in_words(result)}"))
+    became = Counter(result.became for result in results)
+    print(
+        f"settled {became[Became.SETTLED]}, dead again {became[Became.DEAD_AGAIN]}, "
+        f"not decided in time {became[Became.UNDECIDED]}"
+    )
+
+
+def _in_words(result: Result) -> str:
+    match result.became:
+        case Became.SETTLED:
+            return f"{result.outcome}, run {result.run_id}"
+        case Became.DEAD_AGAIN:
+            again = f" as letter {result.again}" if result.again is not None else ""
+            return f"dead again{again} ({result.reason}): {result.error}"
+        case Became.UNDECIDED:
+            return f"not decided in time: {result.why}"
 
 
 def body_as_text(body: bytes) -> str | None:

@@ -11,6 +11,7 @@ from asyncpg import Record
 
 from shared import dead_letter_queries as queries
 from shared.database import Database
+from shared.states import DeadReason
 
 
 class LetterState(StrEnum):
@@ -36,10 +37,13 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which letters; None does not matter. Ages count from a letter's arrival in Postgres."""
+    """Which letters; None does not matter. Ages count from a letter's arrival in Postgres.
+
+    The publisher `UNKNOWN_PUBLISHER` stands for one that nobody knows.
+    """
 
     state: LetterState | None = LetterState.WAITING
-    reason: str | None = None
+    reason: DeadReason | None = None
     publisher: str | None = None
     run_id: int | None = None
     older_than: timedelta | None = None
@@ -70,6 +74,13 @@ async def count(database: Database, wanted: Filter, by: GroupBy) -> list[Record]
     async with database.connection() as connection:
         rows: list[Record] = await connection.fetch(query, *wanted.arguments)
     return rows
+
+
+async def has_publisher(database: Database, publisher: str) -> bool:
+    """Whether there is any letter of `publisher`, whatever became of it."""
+    async with database.connection() as connection:
+        found: bool = await connection.fetchval(queries.HAS_PUBLISHER, publisher)
+    return found
 
 
 async def find_one(database: Database, letter_id: int) -> tuple[Record, list[Record]] | None:

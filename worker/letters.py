@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
 
 from shared.commands import BIGINT_MAX
@@ -16,6 +15,7 @@ from shared.states import DeadReason, Via
 from worker.delivered import Delivered
 from worker.deliveries import theirs
 from worker.notes import NoteReader, Notes
+from worker.reading import object_in, storable
 
 _MAX_TEXT: Final = 1000
 # Reasons of messages that were read as commands.
@@ -64,20 +64,10 @@ class Letter:
     is_command: bool
 
 
-class _Readable(BaseModel):
-    """What a body says, as far as it makes sense; the rest of it may be anything."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    command_id: Any = None
-    run_id: Any = None
-    requested_by: Any = None
-
-
 def letter_of(message: Delivered, reader: NoteReader) -> Letter:
     """Make a letter of whatever was found in the queue of the dead."""
     notes = reader.read(message)
-    said = _said(message.body)
+    said = object_in(message.body) or {}
     reason, error, exchange, routing_key = _why(message, notes)
     return Letter(
         letter_key=notes.letter or uuid4().hex,
@@ -91,9 +81,9 @@ def letter_of(message: Delivered, reader: NoteReader) -> Letter:
         routing_key=_text(routing_key),
         via=notes.via,
         publisher=_maybe(notes.publisher),
-        command_id=_uuid(said.command_id),
-        run_id=_run_id(said.run_id),
-        requested_by=_maybe(said.requested_by),
+        command_id=_uuid(said.get("command_id")),
+        run_id=_run_id(said.get("run_id")),
+        requested_by=_maybe(said.get("requested_by")),
         body=message.body,
         message_id=_maybe(message.message_id),
         correlation_id=_maybe(message.correlation_id),
@@ -128,13 +118,6 @@ def _why(message: Delivered, notes: Notes) -> tuple[str, str, str, str]:
     return DeadReason.FOREIGN, "put here by somebody else", notes.exchange, notes.routing_key
 
 
-def _said(body: bytes) -> _Readable:
-    try:
-        return _Readable.model_validate_json(body)
-    except ValidationError:
-        return _Readable()
-
-
 def _digest(message: Delivered) -> bytes:
     properties = (message.message_id, message.correlation_id, message.type, message.app_id)
     headers = {name: value for name, value in message.headers.items() if name not in _COUNTS}
@@ -147,7 +130,7 @@ def _as_json(headers: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    return str(value).replace("\x00", "\ufffd")[:_MAX_TEXT]
+    return storable(str(value)[:_MAX_TEXT])
 
 
 def _maybe(value: object) -> str | None:

@@ -40,8 +40,8 @@ class Header(StrEnum):
 class Notes:
     """Where a message came from at first, and what has become of it since.
 
-    `publisher` is the broker user, where the broker checked it. `letter` names the dead letter
-    that this is; `replays` counts how often it, or the letter before, went out again.
+    `publisher` is the broker user, where the broker checked it, and else None. `letter` names the
+    dead letter that this is; `replays` counts how often it, or the letter before, went out again.
     """
 
     via: Via
@@ -125,10 +125,13 @@ def moved_back(notes: Notes) -> Notes:
 
 def _noted(headers: Mapping[str, object], fresh: Notes) -> Notes:
     # Our own user's, but perhaps not our program's: what cannot be a note is none.
-    via = _of(headers, Header.VIA, str, fresh.via.value)
+    via = _of(headers, Header.VIA, str, "")
+    # We note each message's path. Where we noted no publisher beside it, nobody knew one, and the
+    # message's own user is whoever sent the copy.
+    is_copy = via in set(Via)
     return Notes(
-        via=Via(via) if via in set(Via) else fresh.via,
-        publisher=_of(headers, Header.PUBLISHER, str, fresh.publisher),
+        via=Via(via) if is_copy else fresh.via,
+        publisher=_of(headers, Header.PUBLISHER, str, None if is_copy else fresh.publisher),
         exchange=_of(headers, Header.ORIGINAL_EXCHANGE, str, fresh.exchange),
         routing_key=_of(headers, Header.ORIGINAL_ROUTING_KEY, str, fresh.routing_key),
         attempt=_count(headers, Header.ATTEMPT, 1),

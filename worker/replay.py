@@ -29,6 +29,7 @@ from worker import letter_store
 from worker.deliveries import carried
 from worker.letter_store import Filter, LetterState
 from worker.notes import Notes
+from worker.replay_results import Result
 
 MAX_REPLAYS: Final = 3
 """Replays of one letter, its earlier lives included, before `--force` is asked for."""
@@ -52,17 +53,24 @@ class Summary:
     too_often: list[int] = field(default_factory=list)
     discarded: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
+    edited_as: UUID | None = None
+    results: list[Result] | None = None
+    """What became of those that went out, where that was waited for."""
     interrupted: bool = False
     failed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rate` is letters per second; `force` goes on where a letter was replayed too often."""
+    """`rate` is letters per second; `force` goes on where a letter was replayed too often.
+
+    `wait` is how many seconds what becomes of them is waited for.
+    """
 
     by: str
     rate: float | None = None
     force: bool = False
+    wait: float | None = None
 
 
 class Replayer:
@@ -80,9 +88,12 @@ class Replayer:
         letters: AsyncIterator[Record],
         options: Options,
         stop: asyncio.Event,
-        done: Callable[[], None] = lambda: None,
+        done: Callable[[Record], None],
     ) -> Summary:
-        """Send `letters` out until they end or `stop` is set; what was begun is finished."""
+        """Send `letters` out until they end or `stop` is set; what was begun is finished.
+
+        `done` is told of each that went out.
+        """
         summary = Summary()
         places = asyncio.Semaphore(_IN_FLIGHT)
         pace = _Pace(options.rate)
@@ -91,7 +102,7 @@ class Replayer:
             try:
                 await self._replay(letter, marks)
                 summary.replayed += 1
-                done()
+                done(letter)
             except (ServiceUnavailable, PublishRefused) as error:
                 summary.failed = str(error)
                 stop.set()  # the letter is still there, and so are those after it

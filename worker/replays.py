@@ -29,11 +29,11 @@ from shared.topology import Topology
 from shared.traced_publisher import publisher_for
 from shared.tracing import tracing
 from worker import letter_store
-from worker.audit import operator
-from worker.deliveries import first_problem
 from worker.letter_reports import body_as_text
 from worker.letter_store import Filter, GroupBy
+from worker.reading import first_problem, read
 from worker.replay import Options, Replayer, Summary, all_of, these, why_not
+from worker.replay_results import Result, Watch, sent, sent_as
 
 T = TypeVar("T")
 Chosen = list[int] | Filter
@@ -47,11 +47,21 @@ def replay(chosen: Chosen, options: Options) -> Summary:
 
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
+        watch = None if options.wait is None else await Watch.begin(database)
         letters, total, missing = await _choose(database, chosen)
-        with Progress(console=Console(stderr=True), disable=not _watched(), transient=True) as bar:
+
+        with _progress() as bar:
             task = bar.add_task("replaying", total=total)
-            summary = await replayer.replay(letters, options, stop, done=lambda: bar.advance(task))
+
+            def done(letter: Record) -> None:
+                bar.advance(task)
+                if watch is not None:
+                    watch.add(sent(letter))
+
+            summary = await replayer.replay(letters, options, stop, done)
         summary.missing = missing
+        if watch is not None and options.wait is not None:
+            summary.results = await _results(watch, options.wait, stop, summary.replayed)
         summary.interrupted = stop.is_set() and summary.failed is None
         return summary
 
@@ -64,7 +74,7 @@ async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[R
     return [letter async for letter in letters if force or why_not(letter) is None]
 
 
-def edit_one(letter_id: int, *, force: bool) -> UUID:
+def edit_one(letter_id: int, options: Options) -> Summary:
     """Have the operator correct a letter's body, and send it out as a new command.
 
     Raises UserError when nothing comes of it.
@@ -73,17 +83,33 @@ def edit_one(letter_id: int, *, force: bool) -> UUID:
     if not found:
         raise UserError(f"dead letter {letter_id} not found")
     (letter,) = found
-    if not force and (why := why_not(letter)):
+    if not options.force and (why := why_not(letter)):
         raise UserError(f"dead letter {letter_id} was {why}; --force replays it all the same")
-    body = _edited(letter["body"])
-    command_id = uuid4()
-    corrected = _as_command(body, command_id)
+    body, command = _as_command(_edited(letter["body"]), uuid4())
 
-    async def work(_: Database, replayer: Replayer) -> None:
-        await replayer.replay_edited(letter, corrected, command_id, operator())
+    async def work(database: Database, replayer: Replayer) -> Summary:
+        stop = stop_requested()
+        watch = None if options.wait is None else await Watch.begin(database)
+        await replayer.replay_edited(letter, body, command.command_id, options.by)
+        summary = Summary(replayed=1, edited_as=command.command_id)
+        if watch is not None and options.wait is not None:
+            watch.add(sent_as(letter_id, command, body))
+            summary.results = await _results(watch, options.wait, stop, total=1)
+        summary.interrupted = stop.is_set()
+        return summary
 
-    _with_replayer(work)
-    return command_id
+    return _with_replayer(work)
+
+
+async def _results(watch: Watch, wait: float, stop: asyncio.Event, total: int) -> list[Result]:
+    with _progress() as bar:
+        task = bar.add_task("waiting", total=total)
+        return await watch.wait(wait, stop, lambda decided: bar.update(task, completed=decided))
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(console=console, disable=not console.is_terminal, transient=True)
 
 
 def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
@@ -131,10 +157,6 @@ async def _choose(
     return these(found), len(found), missing
 
 
-def _watched() -> bool:
-    return Console(stderr=True).is_terminal
-
-
 def _edited(body: bytes) -> str:
     text = body_as_text(body)
     if text is None:
@@ -153,12 +175,13 @@ def _edited(body: bytes) -> str:
     return edited
 
 
-def _as_command(text: str, command_id: UUID) -> bytes:
+def _as_command(text: str, command_id: UUID) -> tuple[bytes, CancelCommand]:
+    """What is sent out: what was written, with an id of its own."""
+    body = _with_id(text, command_id).encode()
     try:
-        command = CancelCommand.model_validate_json(_with_id(text, command_id))
+        return body, read(body).command
     except ValidationError as error:
         raise UserError(f"that is no cancel command: {first_problem(error)}") from None
-    return command.model_dump_json(exclude_none=True).encode()
 
 
 def _with_id(text: str, command_id: UUID) -> str:

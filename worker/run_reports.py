@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from shared import dead_letter_queries, queries
 from shared.database import Database
-from shared.output import plain, print_json
+from shared.output import plain, print_json, printable
 from shared.states import Outcome, RunStatus
 from worker import life
+from worker.letter_advice import advice
 from worker.letter_store import LetterState
 from worker.reports import described
 
@@ -29,7 +30,8 @@ async def find_run(database: Database, run_id: int) -> Json | None:
         actions = await connection.fetch(dead_letter_queries.LIST_ACTIONS_OF_RUN, run_id)
     return described(run) | {
         "cancellations": [
-            plain(row) | {"evidence": json.loads(row["evidence"])} for row in cancellations
+            plain(row) | {name: json.loads(row[name]) for name in ("evidence", "faults")}
+            for row in cancellations
         ],
         "dead_letters": [
             plain(letter)
@@ -50,7 +52,7 @@ def print_run(run: Json, *, as_json: bool) -> None:
         print_json(run)
         return
     for line in _lines(run, datetime.now(UTC)):
-        print(_shown(line))
+        print(printable(line))
 
 
 def _lines(run: Json, now: datetime) -> Iterator[str]:
@@ -115,8 +117,8 @@ def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
         yield "alive", f"{left}; a new cancel or a replay takes the stop up again"
     for letter in run["dead_letters"]:
         if letter["state"] == LetterState.WAITING:
-            again = f"cancel-worker dead-letters replay {letter['letter_id']}"
-            yield "waiting", f"dead letter {letter['letter_id']} ({letter['reason']}): {again}"
+            what = advice(letter, run)
+            yield "waiting", f"dead letter {letter['letter_id']} ({letter['reason']}): {what}"
 
 
 def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
@@ -128,6 +130,8 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
         if waited.total_seconds() >= 0:
             by_its_clock += f", {life.length(waited)} before a worker had it"
         yield "asked at", by_its_clock
+    for field, fault in command["faults"].items():
+        yield "fault", f"{field}: {fault}"
     outcome = life.answered(command)
     if command["finished_at"] is not None:
         received = datetime.fromisoformat(command["received_at"])
@@ -139,10 +143,3 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
         yield "escaped", f"{life.processes(left)}: left the cgroup, and was found"
     if earlier := evidence.get("earlier"):
         yield "earlier", f"{life.remains(earlier)}, in a stop before"
-
-
-def _shown(line: str) -> str:
-    """`line` without what a terminal would obey: people and jobs choose some of its words."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
-    )

@@ -10,7 +10,7 @@ ServiceUnavailable               never seen here: below us, work waits until it 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -52,11 +52,12 @@ class _Read:
     message: Delivered
     notes: Notes
     command: CancelCommand
+    faults: Mapping[str, str]
     span: Span
 
     @property
     def origin(self) -> Origin:
-        return Origin(self.notes.via, self.notes.publisher)
+        return Origin(self.notes.via, self.notes.publisher, self.faults)
 
     @property
     def log_fields(self) -> dict[str, object]:
@@ -65,6 +66,8 @@ class _Read:
             "command_id": str(self.command.command_id),
             "correlation_id": self.message.correlation_id,
         }
+        if self.faults:
+            fields["faults"] = dict(self.faults)
         if self.span is not NO_SPAN:
             fields["trace_id"] = self.span.trace_id
         return fields
@@ -112,13 +115,13 @@ class Settler:
         if notes.letter is not None:
             notes = moved_back(notes)
         try:
-            command = deliveries.parse(message)
+            reading = deliveries.parse(message)
         except Undeliverable as error:
             return partial(self._refuse, message, notes, Failure(error.reason, str(error)))
         if not self._tracer.on:
-            return _Read(message, notes, command, NO_SPAN)
-        span = delivery_span(self._tracer, self._topology, message, notes, command)
-        return _Read(message, notes, command, span)
+            return _Read(message, notes, reading.command, reading.faults, NO_SPAN)
+        span = delivery_span(self._tracer, self._topology, message, notes, reading.command)
+        return _Read(message, notes, reading.command, reading.faults, span)
 
     async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Outcome | Stopping]:
         try:

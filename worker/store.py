@@ -1,7 +1,8 @@
 """The worker's statements, with types. Each runs in the caller's transaction."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -20,10 +21,14 @@ _UNDECIDED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a command came in. `publisher` is the broker user, where the broker checked it."""
+    """How a command came in. `publisher` is the broker user, where the broker checked it.
+
+    `faults` is what was wrong with its information, by field.
+    """
 
     via: Via
     publisher: str | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
@@ -86,6 +91,7 @@ async def record_command(
         command.requested_at,
         outcome,
         json.dumps(evidence),
+        json.dumps(dict(origin.faults)),
     )
     # A finished row is never written again, so it is another run's, decided at the same time.
     if recorded is None:

@@ -39,7 +39,7 @@ def _asked(host: str) -> tuple[Any, ...]:
     """Arguments of a command on run 1."""
     return (
         *([UUID(int=1)], [1], ["rest"], [None], [None], [None], [False], [None], [None]),
-        *(_GONE, host, 10.0),
+        *(_GONE, host, 10.0, ["{}"]),
     )
 
 
@@ -202,7 +202,7 @@ async def test_an_outcome_on_record_is_not_overwritten(database: Connection) -> 
     async def record(outcome: str, reason: str) -> Row:
         await database.execute(
             queries.RECORD_COMMAND,
-            command, 1, "rest", None, None, reason, False, None, None, outcome, "{}",
+            command, 1, "rest", None, None, reason, False, None, None, outcome, "{}", "{}",
         )  # fmt: skip
         (row,) = await database.fetch(queries.LIST_CANCELLATIONS, 1)
         return dict(row)

@@ -1,0 +1,97 @@
+"""Reading commands, those included of which only information is not as it must be.
+
+Such a field decides nothing, and a run must not go on for its sake: what can be kept of it is kept,
+and what is wrong with it is noted.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from shared.commands import MAX_TEXT, CancelCommand
+
+INFORMATION: Final = ("reason", "requested_by", "requested_at")
+
+# UTF-8 has no surrogates, and Postgres stores no NUL.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+_REPLACED: Final = "has characters that cannot be stored, and were replaced"
+# Python makes no integer of more than 4300; that many are beyond every number of ours.
+_MOST_DIGITS: Final = 4300
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A command, and by field what is wrong with its information."""
+
+    command: CancelCommand
+    faults: Mapping[str, str]
+
+
+def read(body: bytes) -> Reading:
+    """Read a command. Raises ValidationError where what decides is wrong, or is not to be found."""
+    try:
+        return Reading(CancelCommand.model_validate_json(body), {})
+    except ValidationError:
+        said = object_in(body)
+        if said is None:
+            raise
+        return _mended({name: said[name] for name in CancelCommand.model_fields if name in said})
+
+
+def object_in(body: bytes) -> dict[str, Any] | None:
+    """The JSON object that `body` is, its texts with whatever they have escaped."""
+    try:
+        said = json.loads(body.decode(), parse_int=_number)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def storable(text: str) -> str:
+    """`text` as Postgres can store it."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong, in one line and without the input."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else problem["msg"]
+
+
+def _mended(fields: dict[str, Any]) -> Reading:
+    faults: dict[str, str] = {}
+    for name in INFORMATION:
+        match fields.get(name):
+            case str(text) if (stored := storable(text)) != text:
+                fields[name], faults[name] = stored, _REPLACED
+            case list() | dict() as value:
+                fields[name] = type(value)()  # what is in it could be nested too deeply
+    try:
+        return Reading(_validated(fields), faults)
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            name = str(next(iter(problem["loc"]), ""))
+            if name in INFORMATION:
+                fault = problem["msg"]
+                if problem["type"] == "string_too_long":
+                    fields[name] = fields[name][:MAX_TEXT]
+                    fault += ", and was cut"
+                else:
+                    fields[name] = None
+                faults[name] = f"{faults[name]}; {fault}" if name in faults else fault
+    return Reading(_validated(fields), faults)
+
+
+def _validated(fields: Mapping[str, Any]) -> CancelCommand:
+    # As JSON: that is what the model is strict about. A surrogate elsewhere is none of a command's.
+    said = json.dumps(fields, ensure_ascii=False).encode(errors="replace")
+    return CancelCommand.model_validate_json(said)
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
