@@ -131,5 +131,5 @@ FIND_ENDING_CANCELLATIONS: Final = f"""
     SELECT r.run_id, requested_by, via, reason, outcome, evidence ->> 'ended' AS ended,
            evidence ->> 'proof' AS proof, evidence #>> '{{signals,0,signal}}' AS signal,
            (evidence ->> 'duration_ms')::float8 AS duration_ms
-      FROM unnest($1::bigint[]) AS r (run_id), LATERAL ({ENDS_RUN}) AS c
+      FROM unnest($1::bigint[]) AS r (run_id), LATERAL {ENDS_RUN} AS c
 """  # noqa: S608 - put together from constants

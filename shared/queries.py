@@ -36,14 +36,14 @@ LIST_CANCELLATIONS: Final = """
 #   stop_failed         goes on when it is replayed
 #   any other           closed without an end that anybody could prove: abandoned, not_proved
 #   no_op, forced       never: repeats, and those that hurried a stop in progress
-ENDS_RUN: Final = """
+ENDS_RUN: Final = """(
     SELECT * FROM cancellations
      WHERE run_id = r.run_id AND (outcome IS NULL OR outcome NOT IN ('no_op', 'forced'))
      ORDER BY array_position(ARRAY['canceled', 'leftovers_stopped', 'open', 'stop_failed'],
                              coalesce(outcome, 'open')),
               received_at, command_id
      LIMIT 1
-"""
+)"""
 
 # The run is locked, so that deciding and writing are one step; the command's own row, if there is
 # one, tells a repeat from a first delivery.

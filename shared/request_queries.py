@@ -51,7 +51,7 @@ _SUMMARY: Final = """
            c.outcome, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
            c.evidence ->> 'proof' AS proof, (c.evidence -> 'duration_ms')::float8 AS duration_ms
       FROM runs r
-      LEFT JOIN LATERAL ({ends_run}) c ON true
+      LEFT JOIN LATERAL {ends_run} c ON true
      WHERE r.run_id = {run_id}
 """
 

@@ -76,7 +76,7 @@ def bystanders_are_untouched(stage: Stage) -> Iterator[None]:
         ("daemon", 143),
         ("leaves_children", 143),
         ("fork_storm", 137),
-        ("relay", 0),
+        ("relay", 143),  # its own is 0, but a canceled run is no success
         ("tree", 143),
     ],
 )

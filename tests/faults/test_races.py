@@ -41,7 +41,9 @@ async def test_claim_raced_with_cancel_never_runs_after_canceled(system: System)
                 results["cancel first"] += 1
             else:
                 assert outcome["evidence"]["proof"] in PROOFS_OF_END
-                assert code in (137, 143)
+                assert code in (123, 137, 143)
+                # 123: killed at the barrier.
+                assert code != 123 or not started.exists(), "it says that nothing was run"
                 results["claim first"] += 1
 
     async with asyncio.TaskGroup() as tasks:
@@ -91,8 +93,8 @@ async def test_exit_raced_with_cancel_ends_in_one_legal_state(system: System) ->
                 assert run["status"] == "canceled"
                 assert outcome["outcome"] == "canceled"
                 assert evidence["proof"] in PROOFS_OF_END
-                assert code in (0, 143)
-                assert run["exit_code"] in (None, code)
+                assert code == 143
+                assert run["exit_code"] in (None, 0, 143)
                 if evidence["ended"] == "already_gone":
                     assert evidence["signals"] == []
             results[run["status"]] += 1
