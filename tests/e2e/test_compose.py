@@ -92,6 +92,12 @@ async def _terminal(api: aiohttp.ClientSession, run_id: int) -> Json:
     return answer
 
 
+async def _run(api: aiohttp.ClientSession, run_id: int) -> Json:
+    async with api.get(f"runs/{run_id}") as response:
+        answer: Json = await response.json()
+    return answer
+
+
 async def test_a_run_in_the_workers_container_is_canceled_as_a_tree(
     stack: Stack, api: aiohttp.ClientSession
 ) -> None:
@@ -187,6 +193,52 @@ async def test_an_operator_sees_and_replays_dead_letters(stack: Stack) -> None:
 
     assert json.loads(listed) == []
     assert "runner-1" in await stack.ops("cancel-worker", "hosts", "list")
+
+
+async def test_a_second_worker_of_one_name_displaces_nobody(
+    stack: Stack, api: aiohttp.ClientSession
+) -> None:
+    try:
+        await stack.run("up", "--detach", "--no-recreate", "--scale", "worker=2", "worker")
+        async with asyncio.timeout(DEADLINE):
+            while "in another container; give each worker" not in await stack.run("logs", "worker"):
+                await asyncio.sleep(1)
+        run_id, launched = await _start(stack, "sleep", "1000")
+        async with asyncio.timeout(DEADLINE):
+            while (await _run(api, run_id))["status"] != "running":
+                await asyncio.sleep(0.1)
+        async with api.post(f"runs/{run_id}/cancel") as response:
+            assert response.status == 202
+
+        assert (await _terminal(api, run_id))["status"] == "canceled"
+        assert (await _ended(launched))[0] == 143
+    finally:
+        await stack.run("up", "--detach", "--no-recreate", "--scale", "worker=1", "worker")
+
+
+async def test_a_workers_container_made_anew_loses_its_runs_and_cancels_none(
+    stack: Stack, api: aiohttp.ClientSession
+) -> None:
+    running, _ = await _start(stack, "sleep", "1000")
+    deaf = "trap '' TERM; echo up; while :; do sleep 1; done"
+    stopping, launched = await _start(stack, "sh", "-c", deaf)
+    assert await _line(launched) == "up"
+    async with api.post(f"runs/{stopping}/cancel") as response:
+        assert response.status == 202
+    async with asyncio.timeout(DEADLINE):
+        while (await _run(api, stopping))["status"] != "canceling":
+            await asyncio.sleep(0.1)
+
+    # As after a change: its worker has no time to see the stop through.
+    await stack.run("kill", "worker")
+    await stack.run("up", "--detach", "--wait", "--no-deps", "--force-recreate", "worker")
+
+    assert (await _run(api, running))["status"] == "error"
+    run = await _run(api, stopping)
+    assert (run["status"], run["cancellation"]["outcome"]) == ("error", "not_proved")
+    assert run["cancellation"]["evidence"]["proof"] is None
+    shown = await stack.ops("cancel-worker", "runs", "show", str(running))
+    assert "its worker's container was replaced" in shown
 
 
 async def test_all_made_anew_keeps_runs_and_takes_over_new_passwords(stack: Stack) -> None:
