@@ -154,7 +154,8 @@ def test_the_properties_are_a_json_schema() -> None:
     assert properties.is_valid({"type": CANCEL_TYPE, "delivery_mode": 2, "message_id": ID})
     assert not properties.is_valid({"message_id": ID})
     assert not properties.is_valid({"type": CANCEL_TYPE, "delivery_mode": 1})
-    assert not properties.is_valid({"type": CANCEL_TYPE, "message_id": "1"})
+    assert properties.is_valid({"type": CANCEL_TYPE, "message_id": "1"})
+    assert not properties.is_valid({"type": CANCEL_TYPE, "message_id": 1})
 
 
 def test_the_examples_are_commands() -> None:
