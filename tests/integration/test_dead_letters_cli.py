@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -14,6 +14,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
+from shared.states import DeadReason
 from tests.support.records import Json
 from tests.support.rows import NEVER_STARTED, PASS, insert_run
 from tests.support.services import Services
@@ -23,6 +24,7 @@ from tests.support.system import System
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 run_ids = count(1)
+SENT: Final = "replayed 1\nsent, and no more is known: --wait 60 says what becomes of them\n"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -86,12 +88,35 @@ async def test_letters_are_listed_by_reason_run_publisher_age_and_state(system: 
     assert await found("--reason", "unknown_run") == {letter}
     assert await found("--run", str(run_id)) == {letter}
     assert await found("--publisher", user) == {letter, other}
-    assert await found("--publisher", "nobody") == set()
     assert await found("--older-than", "2h") == {letter}
     assert await found("--newer-than", "2h") == {other}
     assert await found("--state", "discarded") == set()
     assert await found("--state", "all", "--reason", "malformed") == {other}
     assert len(await _listed(system, "--limit", "1")) == 1
+
+
+@pytest.mark.parametrize("command", [("list",), ("replay", "--all")])
+async def test_a_reason_that_there_is_not_is_named_with_those_that_there_are(
+    system: System, command: tuple[str, ...]
+) -> None:
+    code, out, err = await _dead_letters(system, *command, "--reason", "malfromed")
+
+    assert (code, out) == (2, "")
+    assert "malfromed" in err
+    for reason in DeadReason:
+        assert f"'{reason}'" in err
+
+
+async def test_a_publisher_who_never_had_a_letter_is_no_empty_list_without_a_word(
+    system: System,
+) -> None:
+    code, out, err = await _dead_letters(system, "list", "--publisher", "nobody", "--json")
+
+    assert (code, json.loads(out)) == (0, [])
+    assert err == (
+        "cancel-worker: no dead letter was ever of the broker user 'nobody', see list --state all "
+        "--count-by publisher\n"
+    )
 
 
 async def test_letters_are_counted_by_kind(system: System) -> None:
@@ -133,7 +158,7 @@ async def test_a_replayed_command_is_carried_out_and_who_did_it_is_recorded(
 
     code, out, err = await _dead_letters(system, "replay", str(letter), SUDO_USER="olga")
 
-    assert (code, out, err) == (0, "replayed 1\n", "")
+    assert (code, out, err) == (0, SENT, "")
     row = await system.outcome_of(command_id)
     assert (row["outcome"], row["via"]) == ("canceled", "replay")
     assert (row["publisher"], row["requested_by"]) == (URL(system.amqp_url).user, "queue")
@@ -186,7 +211,7 @@ async def test_what_dies_again_and_again_is_not_replayed_for_ever(system: System
     assert f"not replayed: {last['letter_id']}: replayed 3 times" in out
 
     code, out, _ = await _dead_letters(system, "replay", str(last["letter_id"]), "--force")
-    assert (code, out) == (0, "replayed 1\n")
+    assert (code, out) == (0, SENT)
 
 
 async def test_a_discarded_letter_stays_and_is_not_replayed(system: System) -> None:
@@ -223,7 +248,7 @@ async def test_a_corrected_body_is_a_new_command_linked_to_the_letter(
     )
 
     assert (code, err) == (0, "")
-    new_id = out.split()[-1]
+    new_id = out.splitlines()[0].split()[-1]
     assert new_id != command_id
     row = await system.outcome_of(new_id)
     assert (row["outcome"], row["via"], row["grace_seconds"]) == ("canceled", "replay", 5)
