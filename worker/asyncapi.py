@@ -34,7 +34,8 @@ REASONS: Final[Mapping[DeadReason, str]] = {
     "does not know.",
     DeadReason.COMMAND_REUSED: "The `command_id` is on record for another run.",
     DeadReason.UNKNOWN_RUN: "There is no such run, also after the last retry.",
-    DeadReason.STOP_FAILED: "Processes of the run survived SIGKILL; it stays `canceling`.",
+    DeadReason.STOP_FAILED: "Processes of the run survived SIGKILL, or may have; it stays "
+    "`canceling`.",
     DeadReason.HOST_ABANDONED: "The run was claimed on its host while that was being abandoned.",
     DeadReason.INTERNAL_ERROR: "It failed for another reason, also after the last retry.",
     DeadReason.DELIVERY_LIMIT: "It was delivered too often without being settled, as one that "
