@@ -31,8 +31,9 @@ async def play(stage: Stage, screen: Screen, facts: Facts) -> None:
         answer = await stage.cancel(job.run_id, "the other host as well")
         facts.equal("202 Accepted", answer.status, 202)
         await stage.canceled(job.run_id)
-        left = await _is_seen(stack, job.mark)
+        # First, since the launcher has the mark among its own arguments.
         exit_code = await job.launched.exit_code(DEADLINE)
+        left = await _is_seen(stack, job.mark)
     finally:
         await job.launched.end()
     run = await stage.run(job.run_id)

@@ -172,8 +172,8 @@ def _messages(draw: st.DrawFn, known: Sequence[int], user: str) -> AnyMessage:
         case "type":
             properties["message_type"] = draw(WRONG_TYPES)
         case "id":
-            # Few have the same one: the worker sends those on one after the other.
             properties["message_id"] = draw(WRONG_IDS) or str(uuid4())
+            fate = Fate.RECORDED  # the body counts
         case "unknown":
             body = json.dumps({**command, "run_id": max(known) + draw(st.integers(1))}).encode()
         case "field":

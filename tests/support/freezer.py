@@ -3,9 +3,11 @@
 SIGKILL stays pending there until the group is thawed (kernel, "Cgroup Freezer", cgroup v1).
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from uuid import uuid4
 
 from tests.support.processes import alive
@@ -42,7 +44,7 @@ def frozen(mark: str) -> Iterator[None]:
         (group / "freezer.state").write_text("THAWED")
         for pid in pids:
             _put_back(mount, pid)
-        group.rmdir()
+        _remove(group)
 
 
 def _put_back(mount: Path, pid: int) -> None:
@@ -50,6 +52,20 @@ def _put_back(mount: Path, pid: int) -> None:
         (mount / "cgroup.procs").write_text(str(pid))
     except ProcessLookupError:
         return  # what was pending has come through
+
+
+def _remove(group: Path) -> None:
+    """As soon as those that died of what was pending have left it."""
+    end = monotonic() + 5
+    while True:
+        try:
+            group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY or monotonic() > end:
+                raise
+        else:
+            return
+        sleep(0.01)
 
 
 def _mount() -> Path | None:
