@@ -141,16 +141,20 @@ class Watch:
                 before = self._undecided.get(row["replay_of"])
                 # Without that note, the workers do not trust the user that it was sent by.
                 unnoted = same_body.get(row["digest"], []) if row["replay_of"] is None else []
-                for each in [before] if before else unnoted:
-                    if each.letter_id in self._undecided:
-                        self._decide(
-                            each,
-                            Became.DEAD_AGAIN,
-                            again=row["letter_id"],
-                            reason=row["reason"],
-                            error=row["error"],
-                        )
+                for each in [before] if before else self._known_by_body(unnoted):
+                    self._decide(
+                        each,
+                        Became.DEAD_AGAIN,
+                        again=row["letter_id"],
+                        reason=row["reason"],
+                        error=row["error"],
+                    )
             self._latest = rows[-1]["letter_id"]
+
+    def _known_by_body(self, same: Sequence[Sent]) -> Sequence[Sent]:
+        """For which of `same` one letter stands: a command waits once, anything else each time."""
+        open_still = [each for each in same if each.letter_id in self._undecided]
+        return [each for each in open_still if each.command is not None] or open_still[:1]
 
     async def _explain(self) -> None:
         """Say of those that are left what they wait for."""
@@ -206,7 +210,7 @@ class Watch:
 def _why(row: Record) -> str:
     run_id, status, host = row["run_id"], row["status"], row["host"]
     if run_id is None:
-        return "no worker has had it yet"
+        return "it is no command, and not among the dead letters again yet"
     if row["waits_as"] is not None:
         return f"its command waits as dead letter {row['waits_as']} ({row['waits_because']})"
     if status is None:

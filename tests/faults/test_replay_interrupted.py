@@ -91,5 +91,8 @@ async def test_killed_it_may_send_some_again_and_to_no_effect(system: System) ->
     code, out, err = await system.cli("worker", "dead-letters", "replay", "--all")
 
     assert (code, err) == (0, "")
-    assert out == f"replayed {states['waiting']}\n"
+    # What the killed one had asked of Postgres last may have been done after that look.
+    assert 0 < int(out.split()[1]) <= states["waiting"]
+    marks = await system.database.fetchval("SELECT count(*) FROM dead_letter_actions")
+    assert (await _states(system), marks) == ({"replayed": LETTERS}, LETTERS)
     await _all_canceled_once(system)
