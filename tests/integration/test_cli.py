@@ -69,8 +69,8 @@ MISTAKES = {
     "worker dead-letters list --reason unknown": "'unknown' is not one of 'malformed', "
     "'unknown_type', 'unknown_version', 'command_reused', 'unknown_run', 'stop_failed', "
     "'host_abandoned', 'internal_error', 'delivery_limit', 'foreign'",
-    "worker dead-letters list --count-by reason --reason Malformed": "'Malformed' is not one of 'mal",
-    "worker dead-letters list --publisher \udcff": "--publisher",
+    "worker dead-letters list --count-by reason --reason Malformed": "'Malformed' is not one of",
+    "worker dead-letters list --publisher \udcff": "'--publisher': is no UTF-8",
     "worker dead-letters list --count-by body": "'body' is not one of 'reason'",
     "worker dead-letters show": "Missing argument 'ID'",
     "worker dead-letters show 404": "dead letter 404 not found",

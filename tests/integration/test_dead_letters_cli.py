@@ -150,9 +150,7 @@ async def test_a_dry_run_sends_nothing(system: System) -> None:
     letter, _ = await buried(system, run_id=run_id)
     await system.add_run(run_id)
 
-    code, out, _ = await _dead_letters(
-        system, "replay", "--run", str(run_id), "--dry-run", "--json"
-    )
+    code, out, _ = await dead_letters(system, "replay", "--run", str(run_id), "--dry-run", "--json")
 
     assert code == 0
     assert [row["letter_id"] for row in json.loads(out)] == [letter]
@@ -208,7 +206,7 @@ async def test_a_corrected_body_is_a_new_command_linked_to_the_letter(
         "path.write_text(path.read_text().replace('\"soon\"', '5'))\n"
     )
 
-    code, out, err = await _dead_letters(
+    code, out, err = await dead_letters(
         system, "replay", "--edit", str(letter), EDITOR=f"{sys.executable} {editor}"
     )
 

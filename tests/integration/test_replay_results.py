@@ -1,9 +1,6 @@
 """`dead-letters replay --wait`: what became of each letter, told in words and by the exit code."""
 
-import asyncio
 import json
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from itertools import count
@@ -14,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from tests.support.letters import buried, dead_letters, kept, latest
-from tests.support.program import DEADLINE
 from tests.support.records import Json
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
@@ -200,40 +196,6 @@ async def test_a_command_that_waits_as_another_letter_is_found_there(system: Sys
     assert lines[1].endswith(
         f"not decided in time: its command waits as dead letter {second.letter_id} (unknown_run)"
     )
-
-
-async def test_interrupted_it_tells_what_is_known_by_then(system: System) -> None:
-    run_id = next(run_ids)
-    open_still = (await kept(system, run_id)).letter_id
-    dead = (await kept(system, None, "malformed")).letter_id
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker", "dead-letters", "replay"),
-        *(str(open_still), str(dead), "--wait", "600"),
-        env={**os.environ, **system.environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    again = await latest(system, "replay_of", dead)
-    await _marked(system, open_still)
-
-    process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(DEADLINE):
-        out, err = await process.communicate()
-
-    assert (process.returncode, err) == (130, b"")
-    assert out.decode().splitlines() == [
-        "replayed 2",
-        f"letter {open_still}: not decided in time: run {run_id} is unknown so far",
-        f"letter {dead}: dead again as letter {again['letter_id']} (malformed): {again['error']}",
-        "settled 0, dead again 1, not decided in time 1",
-    ]
-
-
-async def _marked(system: System, letter_id: int) -> None:
-    query = "SELECT true FROM dead_letters WHERE letter_id = $1 AND state = 'replayed'"
-    async with asyncio.timeout(DEADLINE):
-        while not await system.database.fetchval(query, letter_id):
-            await asyncio.sleep(0.01)
 
 
 async def test_what_jobs_and_publishers_chose_is_no_command_to_a_terminal(system: System) -> None:

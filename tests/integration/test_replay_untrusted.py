@@ -1,4 +1,4 @@
-"""A replay by a broker user whose notes no worker believes: what became of letters is told still."""
+"""A replay by a broker user whose notes no worker believes tells all the same what became of it."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack

@@ -4,9 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import asyncpg
 
+from shared import dead_letter_queries as queries
 from shared.commands import CANCEL_TYPE
 from shared.database import Database
 from tests.support.letters import dead_letters, kept
@@ -15,6 +17,8 @@ from tests.support.system import System
 from worker import letter_store
 from worker.letter_store import Filter
 from worker.replay_results import Became, Watch, sent
+
+D = TypeVar("D", bound=Database)
 
 MANY = 2_500
 
@@ -66,7 +70,7 @@ class _Counted(Database):
 async def test_thousands_of_letters_are_asked_for_in_bounded_queries(system: System) -> None:
     """Of five letters in a row two are settled, two are dead again, and one is open."""
     await system.database.execute(_MANY, MANY, CANCEL_TYPE)
-    async with _counted(system) as database:
+    async with _database(system, _Counted) as database:
         watch = await Watch.begin(database)
         for letter in await letter_store.next_of(database, Filter(), 0, MANY):
             watch.add(sent(letter))
@@ -83,7 +87,8 @@ async def test_thousands_of_letters_are_asked_for_in_bounded_queries(system: Sys
     }
     assert told == [MANY * 4 // 5]
     assert [each.letter_id for each in results] == sorted(each.letter_id for each in results)
-    assert {each.run_id % 5 for each in results if each.became is Became.SETTLED} == {0, 1}
+    settled = [each for each in results if each.became is Became.SETTLED]
+    assert {(each.run_id or 0) % 5 for each in settled} == {0, 1}
     again = {each.letter_id: each.again for each in results if each.became is Became.DEAD_AGAIN}
     rows = await system.database.fetch(
         "SELECT replay_of, letter_id FROM dead_letters WHERE replay_of IS NOT NULL"
@@ -93,10 +98,57 @@ async def test_thousands_of_letters_are_asked_for_in_bounded_queries(system: Sys
     assert database.queries < 20
 
 
+class _Interrupting(Database):
+    """Ends the wait in the middle of the first look, whose answers come just after it."""
+
+    stop: asyncio.Event
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        rows = await super().fetch(query, *arguments)
+        if query == queries.OUTCOMES and not self.stop.is_set():
+            await super().fetch(_ANSWERS)
+            self.stop.set()
+        return rows
+
+
+async def test_the_last_look_is_after_the_interruption(system: System) -> None:
+    await kept(system, 2)
+    async with _database(system, _Interrupting) as database:
+        database.stop = asyncio.Event()
+        watch = await Watch.begin(database)
+        for letter in await letter_store.next_of(database, Filter(), 0, 1):
+            watch.add(sent(letter))
+
+        (result,) = await watch.wait(600, database.stop, lambda _: None)
+
+    assert result.became is Became.DEAD_AGAIN
+
+
+class _Settling(Database):
+    """Has the command of the only letter settled just before it is asked what that waits for."""
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        if query == queries.WAITS_FOR:
+            await super().fetch(_ANSWERS)
+        return await super().fetch(query, *arguments)
+
+
+async def test_what_is_settled_after_the_last_look_is_not_said_to_be_open(system: System) -> None:
+    await kept(system, 5)
+    async with _database(system, _Settling) as database:
+        watch = await Watch.begin(database)
+        for letter in await letter_store.next_of(database, Filter(), 0, 1):
+            watch.add(sent(letter))
+
+        (result,) = await watch.wait(0, asyncio.Event(), lambda _: None)
+
+    assert (result.became, result.outcome, result.why) == (Became.SETTLED, "no_op", None)
+
+
 @asynccontextmanager
-async def _counted(system: System) -> AsyncIterator[_Counted]:
+async def _database(system: System, kind: type[D]) -> AsyncIterator[D]:
     pool = await asyncpg.create_pool(system.database_url, min_size=1, max_size=2)
-    database = _Counted(pool, timeout=5)
+    database = kind(pool, timeout=5)
     try:
         yield database
     finally:
@@ -120,7 +172,8 @@ _ANSWERS = """
           FROM dead_letters JOIN runs USING (run_id) WHERE run_id % 5 < 2
     )
     INSERT INTO dead_letters
-           (letter_key, digest, reason, error, attempts, exchange, routing_key, via, body, replay_of)
+           (letter_key, digest, reason, error, attempts, exchange, routing_key, via, body,
+            replay_of)
     SELECT 'again ' || letter_id, digest, reason, error, 1, exchange, routing_key, 'replay', body,
            letter_id
       FROM dead_letters WHERE run_id % 5 IN (2, 3)
