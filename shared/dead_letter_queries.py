@@ -117,7 +117,7 @@ OUTCOMES: Final = """
 # What the letters $1, sent out as the commands $2 on the runs $3, wait for.
 WAITS_FOR: Final = """
     SELECT a.letter_id, a.run_id, r.status, r.host, h.seen_at,
-           c.command_id IS NOT NULL AS taken, c.outcome, c.finished_at,
+           c.command_id IS NOT NULL AND c.outcome IS NULL AS is_open, c.outcome, c.finished_at,
            w.letter_id AS waits_as, w.reason AS waits_because
       FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS a (letter_id, command_id, run_id)
       LEFT JOIN runs r ON r.run_id = a.run_id

@@ -31,8 +31,11 @@ _NEVER: Final = frozenset(
 def advice(letter: Json, run: Json) -> str:
     """What to do with `letter`, which waits and names `run`, as far as that is known."""
     letter_id, reason = letter["letter_id"], letter["reason"]
+    discard = f"cancel-worker dead-letters discard {letter_id}"
     if _is_over(run):
-        return f"the run is over; cancel-worker dead-letters discard {letter_id}"
+        return f"the run is over; {discard}"
+    if _is_given_up(run):
+        return f"its host was given up, and nobody else can stop it; {discard}"
     if _is_in_hand(run, letter["command_id"]):
         return "the run is being stopped by another command"
     force = " --force" if letter["replays"] >= MAX_REPLAYS else ""
@@ -46,7 +49,9 @@ def advice(letter: Json, run: Json) -> str:
         case DeadReason.UNKNOWN_VERSION:
             return f"upgrade the workers, then {replay}; or cancel the run anew"
         case DeadReason.HOST_ABANDONED:
-            return f"abandon host {run['host']} once more, then {replay}"
+            host = run["host"]
+            # None: Postgres was set back to before the run was claimed.
+            return replay if host is None else f"abandon host {host} once more, then {replay}"
     return f"look at it first: cancel-worker dead-letters show {letter_id}"
 
 
@@ -55,6 +60,15 @@ def _is_over(run: Json) -> bool:
     if run["status"] == RunStatus.ERROR:
         return bool((run["loss"] or {}).get("proof"))
     return RunStatus(run["status"]).is_terminal
+
+
+def _is_given_up(run: Json) -> bool:
+    """Whether other workers answer `no_op`. Should its host come back, that stops it unasked.
+
+    Only what outlived that is there for a cancel.
+    """
+    loss = run["loss"] or {}
+    return loss.get("cause") == "host_abandoned" and "ended" not in loss
 
 
 def _is_in_hand(run: Json, command_id: str | None) -> bool:

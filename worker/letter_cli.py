@@ -33,6 +33,15 @@ class StateChoice(StrEnum):
     ALL = "all"
 
 
+def _broker_user(text: str) -> str:
+    """`text` if a broker user can be so called. Raises BadParameter."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("is no UTF-8") from None
+    return text
+
+
 LetterId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID")]
 LetterIds = Annotated[
     list[int] | None, typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="As listed.")
@@ -44,6 +53,7 @@ Reason = Annotated[
 Publisher = Annotated[
     str | None,
     typer.Option(
+        parser=_broker_user,
         metavar="USER",
         help=f"Only letters of this broker user; {UNKNOWN_PUBLISHER}: of one that is not known.",
     ),

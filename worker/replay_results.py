@@ -106,14 +106,15 @@ class Watch:
         """
         end = monotonic() + seconds
         while self._undecided:
+            # Told before the look, so that the last one tells what is known at the end.
+            is_last = stop.is_set() or monotonic() >= end
             with suppress(ServiceUnavailable):
                 await self._look()
             decided(len(self._results))
-            left = end - monotonic()
-            if not self._undecided or left <= 0 or stop.is_set():
+            if is_last or not self._undecided:
                 break
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(_EVERY, left)):
+                async with asyncio.timeout(min(_EVERY, end - monotonic())):
                     await stop.wait()
         await self._explain()
         return [self._results[letter_id] for letter_id in sorted(self._results)]
@@ -141,16 +142,20 @@ class Watch:
                 before = self._undecided.get(row["replay_of"])
                 # Without that note, the workers do not trust the user that it was sent by.
                 unnoted = same_body.get(row["digest"], []) if row["replay_of"] is None else []
-                for each in [before] if before else unnoted:
-                    if each.letter_id in self._undecided:
-                        self._decide(
-                            each,
-                            Became.DEAD_AGAIN,
-                            again=row["letter_id"],
-                            reason=row["reason"],
-                            error=row["error"],
-                        )
+                for each in [before] if before else self._known_by_body(unnoted):
+                    self._decide(
+                        each,
+                        Became.DEAD_AGAIN,
+                        again=row["letter_id"],
+                        reason=row["reason"],
+                        error=row["error"],
+                    )
             self._latest = rows[-1]["letter_id"]
+
+    def _known_by_body(self, same: Sequence[Sent]) -> Sequence[Sent]:
+        """For which of `same` one letter stands: a command waits once, anything else each time."""
+        open_still = [each for each in same if each.letter_id in self._undecided]
+        return [each for each in open_still if each.command is not None] or open_still[:1]
 
     async def _explain(self) -> None:
         """Say of those that are left what they wait for."""
@@ -170,13 +175,15 @@ class Watch:
                 self._explain_one(self._undecided[row["letter_id"]], row)
 
     def _explain_one(self, each: Sent, row: Record) -> None:
-        failed = row["outcome"] == Outcome.STOP_FAILED and row["finished_at"] > self._began
-        if failed:
-            # Its letter is not kept yet, or is left in its queue.
-            reason = DeadReason.STOP_FAILED
-            self._decide(each, Became.DEAD_AGAIN, reason=reason, error="the stop failed again")
-        else:
-            self._decide(each, Became.UNDECIDED, why=_why(row))
+        match row["outcome"]:
+            case Outcome.STOP_FAILED if row["finished_at"] > self._began:
+                # Its letter is not kept yet, or is left in its queue.
+                reason = DeadReason.STOP_FAILED
+                self._decide(each, Became.DEAD_AGAIN, reason=reason, error="the stop failed again")
+            case None | Outcome.STOP_FAILED:
+                self._decide(each, Became.UNDECIDED, why=_why(row))
+            case outcome:  # since the last look
+                self._decide(each, Became.SETTLED, outcome=outcome)
 
     def _decide(
         self,
@@ -206,7 +213,7 @@ class Watch:
 def _why(row: Record) -> str:
     run_id, status, host = row["run_id"], row["status"], row["host"]
     if run_id is None:
-        return "no worker has had it yet"
+        return "it is no command, and not among the dead letters again yet"
     if row["waits_as"] is not None:
         return f"its command waits as dead letter {row['waits_as']} ({row['waits_because']})"
     if status is None:
@@ -216,7 +223,7 @@ def _why(row: Record) -> str:
         where = f" on {host}"
         if row["seen_at"] is not None:
             where += f", last heard of at {row['seen_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    what = "its stop is not over" if row["taken"] else "no worker has carried it out yet"
+    what = "its stop is not over" if row["is_open"] else "no worker has carried it out yet"
     return f"{what}: run {run_id} is {status}{where}"
 
 

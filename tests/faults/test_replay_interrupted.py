@@ -1,14 +1,17 @@
 """A replay of thousands that is cut short: each letter went out, or is still there."""
 
 import asyncio
+import os
 import signal
+import sys
 from collections import Counter
 from time import monotonic
 
 import pytest
 
 from shared.commands import CANCEL_TYPE
-from tests.support.program import Program
+from tests.support.letters import kept, latest
+from tests.support.program import DEADLINE, Program
 from tests.support.system import System
 
 LETTERS = 3000
@@ -91,5 +94,44 @@ async def test_killed_it_may_send_some_again_and_to_no_effect(system: System) ->
     code, out, err = await system.cli("worker", "dead-letters", "replay", "--all")
 
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == f"replayed {states['waiting']}"
+    # What the killed one had asked of Postgres last may have been done after that look.
+    assert 0 < int(out.split()[1]) <= states["waiting"]
+    marks = await system.database.fetchval("SELECT count(*) FROM dead_letter_actions")
+    assert (await _states(system), marks) == ({"replayed": LETTERS}, LETTERS)
     await _all_canceled_once(system)
+
+
+async def test_interrupted_while_it_waits_it_tells_what_became_of_letters_by_then(
+    system: System,
+) -> None:
+    await system.worker(keep_dead_letters="true")
+    open_still = (await kept(system, 1)).letter_id
+    dead = (await kept(system, None, "malformed")).letter_id
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", "dead-letters", "replay"),
+        *(str(open_still), str(dead), "--wait", "600"),
+        env={**os.environ, **system.environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    again = await latest(system, "replay_of", dead)
+    await _marked(system, open_still)
+
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(DEADLINE):
+        out, err = await process.communicate()
+
+    assert (process.returncode, err) == (130, b"")
+    assert out.decode().splitlines() == [
+        "replayed 2",
+        f"letter {open_still}: not decided in time: run 1 is unknown so far",
+        f"letter {dead}: dead again as letter {again['letter_id']} (malformed): {again['error']}",
+        "settled 0, dead again 1, not decided in time 1",
+    ]
+
+
+async def _marked(system: System, letter_id: int) -> None:
+    query = "SELECT true FROM dead_letters WHERE letter_id = $1 AND state = 'replayed'"
+    async with asyncio.timeout(DEADLINE):
+        while not await system.database.fetchval(query, letter_id):
+            await asyncio.sleep(0.01)

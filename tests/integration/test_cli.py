@@ -66,6 +66,11 @@ MISTAKES = {
     "worker dead-letters": "Missing command",
     "worker dead-letters list --older-than soon": "'soon' is not a duration like",
     "worker dead-letters list --state lost": "'lost' is not one of 'waiting'",
+    "worker dead-letters list --reason unknown": "'unknown' is not one of 'malformed', "
+    "'unknown_type', 'unknown_version', 'command_reused', 'unknown_run', 'stop_failed', "
+    "'host_abandoned', 'internal_error', 'delivery_limit', 'foreign'",
+    "worker dead-letters list --count-by reason --reason Malformed": "'Malformed' is not one of",
+    "worker dead-letters list --publisher \udcff": "'--publisher': is no UTF-8",
     "worker dead-letters list --count-by body": "'body' is not one of 'reason'",
     "worker dead-letters show": "Missing argument 'ID'",
     "worker dead-letters show 404": "dead letter 404 not found",
@@ -75,6 +80,16 @@ MISTAKES = {
     "worker dead-letters replay 1 2 --edit": "--edit takes one ID",
     "worker dead-letters replay 404 --edit": "dead letter 404 not found",
     "worker dead-letters replay --all --rate 0": "'--rate'",
+    "worker dead-letters replay --reason unknown-run": "'unknown-run' is not one of 'malformed', ",
+    "worker dead-letters replay --all --reason= --wait 5": "'' is not one of 'malformed', ",
+    "worker dead-letters replay 1 --wait -1": "'--wait'",
+    "worker dead-letters replay 1 --wait soon": "'--wait'",
+    "worker dead-letters replay 1 --wait nan": "'--wait'",
+    "worker dead-letters replay 1 --wait inf": "'--wait'",
+    "worker dead-letters replay 1 --dry-run --wait 5": (
+        "--dry-run sends nothing that --wait could wait for"
+    ),
+    "worker dead-letters replay --all --dry-run --wait 0": "--dry-run sends nothing that --wait",
     "worker dead-letters discard": "Missing argument 'ID",
     "worker dead-letters discard 404": "not waiting: 404",
     "worker serve --host-name a/b": "CANCEL_HOST_NAME: ",

@@ -74,7 +74,8 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "run {id}: canceling",
         "alive     pid 4242 dd (D) survived SIGKILL; a new cancel or a replay takes the stop up "
         "again",
-        "waiting   dead letter {letter} (stop_failed): cancel-worker dead-letters replay {letter}",
+        "waiting   dead letter {letter} (stop_failed): cancel-worker dead-letters replay {letter} "
+        "--wait 60\n",
         "stop_failed: pid 4242 dd (D) survived SIGKILL",
         "100 ms  dead letter {letter}: stop_failed",
     ),

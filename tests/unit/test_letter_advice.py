@@ -1,60 +1,141 @@
-"""A replay is recommended only where one can help."""
+"""What operators are told to do with a dead letter: a replay only where one can help."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from shared.states import DeadReason, RunStatus
 from worker.letter_advice import advice
+from worker.replay import MAX_REPLAYS
 
-OPEN = ("queued", "running", "canceling")
-CAN_HELP = {
-    DeadReason.UNKNOWN_RUN,
-    DeadReason.STOP_FAILED,
-    DeadReason.INTERNAL_ERROR,
-    DeadReason.DELIVERY_LIMIT,
-    DeadReason.UNKNOWN_VERSION,
-    DeadReason.HOST_ABANDONED,
+Json = dict[str, Any]
+
+COMMAND: Final = "0b8ff6ab-0000-4000-8000-000000000001"
+ANOTHER: Final = "0b8ff6ab-0000-4000-8000-000000000002"
+
+REPLAY: Final = "cancel-worker dead-letters replay 7 --wait 60"
+CORRECT: Final = (
+    "as it is, it would die again; correct it: "
+    "cancel-worker dead-letters replay 7 --edit --wait 60, or cancel the run anew"
+)
+LOOK: Final = "look at it first: cancel-worker dead-letters show 7"
+DISCARD: Final = "the run is over; cancel-worker dead-letters discard 7"
+GIVEN_UP: Final = (
+    "its host was given up, and nobody else can stop it; cancel-worker dead-letters discard 7"
+)
+UPGRADE: Final = f"upgrade the workers, then {REPLAY}; or cancel the run anew"
+ABANDON: Final = f"abandon host runner-7 once more, then {REPLAY}"
+
+TO_BE_STOPPED: Final = {
+    DeadReason.MALFORMED: CORRECT,
+    DeadReason.UNKNOWN_TYPE: CORRECT,
+    DeadReason.UNKNOWN_VERSION: UPGRADE,
+    DeadReason.COMMAND_REUSED: CORRECT,
+    DeadReason.UNKNOWN_RUN: REPLAY,
+    DeadReason.STOP_FAILED: REPLAY,
+    DeadReason.HOST_ABANDONED: ABANDON,
+    DeadReason.INTERNAL_ERROR: REPLAY,
+    DeadReason.DELIVERY_LIMIT: REPLAY,
+    DeadReason.FOREIGN: LOOK,
+}
+"""What is said while there is something that a cancel could stop."""
+
+
+def _run(status: RunStatus, **fields: Any) -> Json:
+    host = None if status is RunStatus.QUEUED else "runner-7"
+    return {"status": status.value, "host": host, "loss": None, "cancellations": [], **fields}
+
+
+def _letter(reason: DeadReason, **fields: Any) -> Json:
+    return {
+        "letter_id": 7,
+        "reason": reason.value,
+        "command_id": COMMAND,
+        "replays": 0,
+        **fields,
+    }
+
+
+def _open(command_id: str, outcome: str | None = None) -> list[Json]:
+    return [{"command_id": command_id, "outcome": outcome}]
+
+
+STOPPABLE: Final = {
+    "running": _run(RunStatus.RUNNING),
+    "canceling": _run(RunStatus.CANCELING),
+    "canceling, and its own stop failed": _run(
+        RunStatus.CANCELING, cancellations=_open(COMMAND, "stop_failed")
+    ),
+    "canceling by the letter's own command": _run(
+        RunStatus.CANCELING, cancellations=_open(COMMAND)
+    ),
+    "lost, and something may live": _run(RunStatus.ERROR, loss={"cause": "launcher_died"}),
+    "lost before that was recorded": _run(RunStatus.ERROR),
+    "given up, and alive when its host came back": _run(
+        RunStatus.ERROR, loss={"cause": "host_abandoned", "ended": "survived"}
+    ),
+}
+OVER: Final = {
+    "pass": _run(RunStatus.PASS),
+    "fail": _run(RunStatus.FAIL),
+    "canceled": _run(RunStatus.CANCELED),
+    "lost, and nothing is left": _run(RunStatus.ERROR, loss={"proof": "cgroup_empty"}),
+    "lost, and nobody can find out": _run(RunStatus.ERROR, loss={"proof": "none_host_replaced"}),
+}
+IN_HAND: Final = {
+    "canceling": _run(RunStatus.CANCELING, cancellations=_open(ANOTHER)),
+    "lost, and cleared": _run(RunStatus.ERROR, loss={}, cancellations=_open(ANOTHER)),
 }
 
 
-def told(reason: DeadReason, status: str, replays: int = 0, **run: Any) -> str:
-    letter = {"letter_id": 12, "reason": reason, "replays": replays, "command_id": "c"}
-    return advice(
-        letter, {"status": status, "loss": None, "host": "h1", "cancellations": [], **run}
+@pytest.mark.parametrize("reason", DeadReason)
+@pytest.mark.parametrize("state", STOPPABLE)
+def test_where_a_cancel_can_stop_something_the_reason_decides(
+    state: str, reason: DeadReason
+) -> None:
+    assert advice(_letter(reason), STOPPABLE[state]) == TO_BE_STOPPED[reason]
+
+
+@pytest.mark.parametrize("reason", DeadReason)
+def test_a_queued_run_is_on_no_host_that_could_be_abandoned(reason: DeadReason) -> None:
+    said = TO_BE_STOPPED | {DeadReason.HOST_ABANDONED: REPLAY}
+
+    assert advice(_letter(reason), _run(RunStatus.QUEUED)) == said[reason]
+
+
+@pytest.mark.parametrize("reason", DeadReason)
+@pytest.mark.parametrize("state", OVER)
+def test_a_letter_of_a_run_that_is_over_may_be_discarded(state: str, reason: DeadReason) -> None:
+    assert advice(_letter(reason), OVER[state]) == DISCARD
+
+
+@pytest.mark.parametrize("reason", DeadReason)
+def test_no_replay_reaches_what_is_on_a_host_that_was_given_up(reason: DeadReason) -> None:
+    run = _run(RunStatus.ERROR, loss={"cause": "host_abandoned"})
+
+    assert advice(_letter(reason), run) == GIVEN_UP
+
+
+@pytest.mark.parametrize("reason", DeadReason)
+@pytest.mark.parametrize("state", IN_HAND)
+def test_what_another_command_stops_needs_no_replay(state: str, reason: DeadReason) -> None:
+    assert advice(_letter(reason), IN_HAND[state]) == (
+        "the run is being stopped by another command"
     )
 
 
-@pytest.mark.parametrize("status", OPEN)
 @pytest.mark.parametrize("reason", DeadReason)
-def test_for_a_run_that_is_not_over_it_goes_by_the_reason(reason: DeadReason, status: str) -> None:
-    said = told(reason, status)
+def test_a_replay_that_would_be_refused_is_said_with_its_force(reason: DeadReason) -> None:
+    letter = _letter(reason, replays=MAX_REPLAYS)
 
-    as_it_is = "dead-letters replay 12 --wait 60" in said
-    assert as_it_is == (reason in CAN_HELP), said
-    if reason in (DeadReason.MALFORMED, DeadReason.UNKNOWN_TYPE, DeadReason.COMMAND_REUSED):
-        assert "replay 12 --edit --wait 60" in said
+    said = advice(letter, STOPPABLE["running"])
 
-
-@pytest.mark.parametrize("status", ["pass", "fail", "canceled"])
-@pytest.mark.parametrize("reason", DeadReason)
-def test_for_a_run_that_is_over_none_helps(reason: DeadReason, status: str) -> None:
-    assert RunStatus(status).is_terminal
-    assert told(reason, status) == ("the run is over; cancel-worker dead-letters discard 12")
+    assert said == TO_BE_STOPPED[reason].replace(" --wait", " --force --wait")
+    assert "--force" not in advice({**letter, "replays": MAX_REPLAYS - 1}, STOPPABLE["running"])
 
 
-def test_a_lost_run_of_which_something_may_live_is_not_over() -> None:
-    assert "replay" in told(DeadReason.STOP_FAILED, "error", loss={"proof": None})
-    assert "replay" not in told(DeadReason.STOP_FAILED, "error", loss={"proof": "cgroup_empty"})
+def test_an_unread_command_does_not_pass_for_one_that_is_open() -> None:
+    letter = _letter(DeadReason.MALFORMED, command_id=None)
 
-
-def test_a_run_that_another_command_is_stopping_needs_none() -> None:
-    other = [{"outcome": None, "command_id": "other"}]
-    own = [{"outcome": None, "command_id": "c"}]
-
-    assert "by another command" in told(DeadReason.UNKNOWN_RUN, "canceling", cancellations=other)
-    assert "replay 12" in told(DeadReason.UNKNOWN_RUN, "canceling", cancellations=own)
-
-
-def test_what_was_replayed_too_often_needs_force() -> None:
-    assert "replay 12 --force --wait 60" in told(DeadReason.UNKNOWN_RUN, "queued", replays=3)
+    assert advice(letter, IN_HAND["canceling"]).startswith("the run is being stopped")
+    assert advice(letter, STOPPABLE["running"]) == CORRECT
