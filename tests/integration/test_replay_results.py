@@ -5,7 +5,6 @@ import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -196,21 +195,6 @@ async def test_a_command_that_waits_as_another_letter_is_found_there(system: Sys
     assert lines[1].endswith(
         f"not decided in time: its command waits as dead letter {second.letter_id} (unknown_run)"
     )
-
-
-async def test_what_jobs_and_publishers_chose_is_no_command_to_a_terminal(system: System) -> None:
-    letter = await kept(system, None)
-    kind = f"\x1b[31m{uuid4()}"
-    await system.database.execute(
-        "UPDATE dead_letters SET type = $1 WHERE letter_id = $2", kind, letter.letter_id
-    )
-
-    code, lines = await _replayed(system, str(letter.letter_id), *WAIT)
-
-    assert code == 1
-    assert len(lines) == 3
-    assert "unknown_type" in lines[1]
-    assert all(line.isprintable() for line in lines)
 
 
 async def test_without_wait_the_summary_says_that_there_is_more_to_know(system: System) -> None:
