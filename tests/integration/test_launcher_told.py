@@ -1,54 +1,46 @@
 """What a launcher is told of the cancellation that ended its run, and when that is looked up."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.support.scripted_launcher import ScriptedLauncher, scripted_launcher
 from tests.support.system import System
 from worker.launcher import wire
 
 
-async def ask(system: System, target: str, **body: object) -> wire.Answer:
-    return await asyncio.to_thread(wire.post, str(system.socket()), target, body, 20)
-
-
-async def complete(system: System) -> dict[str, Any]:
-    status, answer = await ask(system, wire.COMPLETIONS, run_id=1, exit_code=0)
+async def complete(launcher: ScriptedLauncher) -> dict[str, Any]:
+    status, answer = await launcher.ask(wire.COMPLETIONS, run_id=1, exit_code=0)
     assert status == 200, answer
     return answer
 
 
-async def requested_by(system: System) -> object:
-    return (await complete(system))["cancellation"]["requested_by"]
+async def requested_by(launcher: ScriptedLauncher) -> object:
+    return (await complete(launcher))["cancellation"]["requested_by"]
 
 
 @pytest.fixture
-async def child(system: System) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The claimed child of run 1, whose launcher is this test."""
+async def launcher(system: System) -> AsyncIterator[ScriptedLauncher]:
+    """That of run 1, which is running."""
     await system.worker()
     await system.add_run(1)
-    process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
-    assert (await ask(system, wire.LAUNCHES, run_id=1, pid=process.pid))[0] == 200
-    yield process
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    async with scripted_launcher(system.socket()) as launcher:
+        assert (await launcher.claim(1))[0] == 200
+        yield launcher
 
 
-async def canceled(system: System, child: asyncio.subprocess.Process) -> None:
+async def cancel(system: System) -> None:
     await system.outcome_of(await system.publish(1, requested_by="alice", reason="old"))
-    await child.wait()
 
 
 async def test_it_is_told_who_asked_why_and_how_it_ended(
-    system: System, child: asyncio.subprocess.Process
+    system: System, launcher: ScriptedLauncher
 ) -> None:
-    await canceled(system, child)
+    await cancel(system)
 
-    answer = await complete(system)
+    answer = await complete(launcher)
 
     (row,) = await system.cancellations(1)
     assert answer == {
@@ -76,9 +68,9 @@ _ANOTHER = """
 
 
 async def test_of_several_cancellations_it_is_told_of_the_first_that_ended_the_run(
-    system: System, child: asyncio.subprocess.Process
+    system: System, launcher: ScriptedLauncher
 ) -> None:
-    await canceled(system, child)
+    await cancel(system)
     for name, minutes, outcome in (
         ("earlier, no_op", -2, "no_op"),
         ("earlier, failed", -1, "stop_failed"),
@@ -86,30 +78,30 @@ async def test_of_several_cancellations_it_is_told_of_the_first_that_ended_the_r
     ):
         await system.database.execute(_ANOTHER, name, timedelta(minutes=minutes), outcome)
 
-    assert await requested_by(system) == "alice"
+    assert await requested_by(launcher) == "alice"
 
     # As a stop that failed leaves it.
     await system.database.execute(
         "UPDATE cancellations SET outcome = 'stop_failed' WHERE outcome = 'canceled'"
     )
     await system.database.execute("UPDATE runs SET status = 'canceling', finished_at = NULL")
-    assert (await complete(system))["stopping"] is False
-    assert await requested_by(system) == "earlier, failed"
+    assert (await complete(launcher))["stopping"] is False
+    assert await requested_by(launcher) == "earlier, failed"
 
 
 async def test_of_a_cancel_whose_record_is_gone_nothing_is_made_up(
-    system: System, child: asyncio.subprocess.Process
+    system: System, launcher: ScriptedLauncher
 ) -> None:
-    await canceled(system, child)
+    await cancel(system)
     await system.database.execute("DELETE FROM cancellations")
 
-    assert await complete(system) == {"status": "canceled", "stopping": False}
+    assert await complete(launcher) == {"status": "canceled", "stopping": False}
 
 
 async def test_a_completion_of_a_run_that_was_not_canceled_does_not_look_for_one(
-    system: System, child: asyncio.subprocess.Process
+    system: System, launcher: ScriptedLauncher
 ) -> None:
     async with system.database.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE cancellations IN ACCESS EXCLUSIVE MODE")
 
-        assert await complete(system) == {"status": "pass", "stopping": False}
+        assert await complete(launcher) == {"status": "pass", "stopping": False}
