@@ -78,6 +78,9 @@ def bystanders_are_untouched(stage: Stage) -> Iterator[None]:
         ("fork_storm", 137),
         ("relay", 143),  # its own is 0, but a canceled run is no success
         ("tree", 143),
+        ("outlives_main_thread", 137),
+        ("hops_threads", 137),
+        ("storm_without_main_threads", 137),
     ],
 )
 async def test_a_tree_that_does_not_obey_is_killed(stage: Stage, kind: str, exit_code: int) -> None:
@@ -191,6 +194,20 @@ async def test_a_root_job_that_left_its_cgroup_is_found_killed_and_reported(stag
     assert evidence["ended"] == "killed"
     assert [process["pid"] for process in evidence["escaped"]] == [pid]
     assert await running.launched.exit_code() == 137
+
+
+async def test_a_root_job_that_left_its_cgroup_without_its_main_thread_is_found(
+    stage: Stage,
+) -> None:
+    if stage.containment == "session":
+        pytest.skip("there is no cgroup to leave")
+    running = await stage.launch("leaves_cgroup_without_main_thread")
+    (pid,) = alive(running.mark)
+
+    evidence = await running.cancel(grace_seconds=GRACE)
+
+    assert evidence["ended"] == "killed"
+    assert [process["pid"] for process in evidence["escaped"]] == [pid]
 
 
 async def test_a_root_job_in_a_threaded_cgroup_of_its_own_is_killed(stage: Stage) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -178,6 +179,75 @@ def threads_cgroup() -> None:
     (below / "cgroup.procs").write_text("0")
     ignore_signals()
     ready_and_sleep()
+
+
+def outlives_main_thread() -> None:
+    """To the kernel's tables it is a zombie, while a thread of it goes on."""
+    ignore_signals()
+    threading.Thread(target=ready_and_sleep_on).start()
+    end_main_thread()
+
+
+def hops_threads() -> None:
+    """No thread of it lives longer than 2 ms, the first one included."""
+    ignore_signals()
+    print("ready", flush=True)
+    threading.Thread(target=hop).start()
+    end_main_thread()
+
+
+def hop() -> None:
+    time.sleep(0.002)
+    threading.Thread(target=hop).start()
+
+
+def leaves_cgroup_without_main_thread() -> None:
+    """What the kernel tells of it by its pid is where its first thread was when it ended."""
+    ignore_signals()
+    elsewhere = cgroup_mount() / "cgroup.procs"
+
+    def leave() -> None:
+        while state_of_main_thread() != "Z":
+            time.sleep(0.001)
+        elsewhere.write_text("0")
+        ready_and_sleep_on()
+
+    threading.Thread(target=leave).start()
+    end_main_thread()
+
+
+def storm_without_main_threads() -> None:
+    """Forks 200 processes, 10 ms apart, each of which goes on without its first thread."""
+    ignore_signals()
+    print("ready", flush=True)
+
+    def storm() -> None:
+        for _ in range(200):
+            if os.fork() == 0:
+                threading.Thread(target=time.sleep, args=(600,)).start()
+                end_main_thread()
+            time.sleep(0.01)
+        time.sleep(600)
+
+    threading.Thread(target=storm).start()
+    end_main_thread()
+
+
+def ready_and_sleep_on() -> NoReturn:
+    print("ready", flush=True)
+    time.sleep(600)
+    os._exit(1)
+
+
+def end_main_thread() -> NoReturn:
+    """End the calling thread alone, without a word to the others (exit(2) as the kernel has it)."""
+    sys_exit = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+    ctypes.CDLL(None).syscall(sys_exit, 0)
+    os._exit(1)
+
+
+def state_of_main_thread() -> str:
+    return Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def cgroup_mount() -> Path:

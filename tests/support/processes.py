@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -15,19 +16,25 @@ KILLED_BY = {"cgroup": ["SIGKILL"], "session": ["SIGSTOP", "SIGKILL"]}
 
 
 def alive(mark: str) -> list[int]:
-    """The pids of all live processes that have `mark` as a word of their command line."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            words = Path(entry.path, "cmdline").read_bytes().split(b"\0")
-            state = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[0]
-            # The launcher has the command, and so the mark, among its own arguments.
-            is_launcher = b"--run-id" in words
-            if mark.encode() in words and not is_launcher and state not in "ZX":
-                found.append(int(entry.name))
-    return found
+    """The pids of all live processes that have `mark` as a word of their command line.
+
+    A process lives as long as any thread of it, the first one or another.
+    """
+    # The launcher has the command, and so the mark, among its own arguments.
+    return [
+        pid
+        for pid in (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+        if any(mark.encode() in words and b"--run-id" not in words for words in _words_of_live(pid))
+    ]
+
+
+def _words_of_live(pid: int) -> Iterator[list[bytes]]:
+    """The command line, as each thread that lives tells it."""
+    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+            if state not in "ZX":
+                yield (thread / "cmdline").read_bytes().split(b"\0")
 
 
 async def until_gone(mark: str, deadline: float = 10.0) -> None:

@@ -44,13 +44,7 @@ class CgroupTree:
         return not await self._find_escaped() and not self._in_doubt
 
     async def send(self, *signals: signal.Signals) -> int:
-        reached: set[Identity] = set()
-        for _ in range(_MAX_PASSES):
-            new = [stat for stat in self._members() if stat.identity not in reached]
-            if not new:
-                break
-            reached.update(stat.identity for stat in new)
-            self._send_inside([stat.identity for stat in new], signals)
+        reached = self._signal_members(signals)
         for stat in await self._find_escaped():
             reached.add(stat.identity)
             if handle := ProcessHandle.open(stat.identity):
@@ -60,6 +54,9 @@ class CgroupTree:
     async def kill(self) -> int:
         count = len(self._members())
         self._cgroup.kill()
+        # It does nothing to a process whose first thread has ended (seen on Linux 6.18).
+        if any(stat.thread != stat.identity.pid for stat in self._members()):
+            self._signal_members((signal.SIGKILL,))
         escaped = await self._find_escaped()
         for stat in escaped:
             if handle := ProcessHandle.open(stat.identity):
@@ -97,15 +94,25 @@ class CgroupTree:
         return escaped
 
     def _is_outside(self, stat: ProcessStat) -> bool:
-        if self._cgroup.holds(stat.identity.pid):
+        if self._cgroup.holds(stat.thread):
             return False
         # What ended since the scan is in no cgroup any more, and escaped from none.
         now = read_stat(stat.identity.pid)
         return now is not None and now.identity == stat.identity and not now.is_dead
 
     def _may_be_escaped(self, stat: ProcessStat) -> bool:
-        where = path_of(stat.identity.pid)
+        where = path_of(stat.thread)
         return where is not None and self._cgroup.can_be_left_for(where) and self._is_outside(stat)
+
+    def _signal_members(self, signals: tuple[signal.Signals, ...]) -> set[Identity]:
+        reached: set[Identity] = set()
+        for _ in range(_MAX_PASSES):
+            new = [stat for stat in self._members() if stat.identity not in reached]
+            if not new:
+                break
+            reached.update(stat.identity for stat in new)
+            self._send_inside([stat.identity for stat in new], signals)
+        return reached
 
     def _send_inside(
         self, identities: Sequence[Identity], signals: tuple[signal.Signals, ...]

@@ -6,14 +6,17 @@ A pid alone names nothing: the kernel gives it to another process as soon as the
 import errno
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from uuid import UUID
 
 # PROC_PID_INIT_INO in the kernel's include/linux/proc_ns.h.
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+_DEAD = "ZXx"
+_MAX_LOOKS = 10
 # Opening a pidfd of a number that only a thread has now: ENOENT, or EINVAL on older kernels.
 _NO_SUCH_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
 
@@ -28,18 +31,24 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStat:
-    """What /proc/PID/stat says (proc(5))."""
+    """What /proc/PID/stat says (proc(5)), of a thread that lives if there is one."""
 
     identity: Identity
     name: str
     state: str
     parent: int
     session: int
+    thread: int
+    """The first one, or, if that has ended, one that goes on without it (pthread_exit(3)).
+
+    What the kernel tells of a thread that has ended is no longer true of its process: it has no
+    environment, and stays in the cgroup in which it ended.
+    """
 
     @property
     def is_dead(self) -> bool:
         """A zombie or a process being removed: it runs no code and can be signaled no more."""
-        return self.state in "ZXx"
+        return self.state in _DEAD
 
 
 @cache
@@ -84,21 +93,52 @@ def _inode() -> int:
 
 def read_stat(pid: int) -> ProcessStat | None:
     """The process that has `pid` now, or None."""
+    stat, threads = _read_stat(f"/proc/{pid}/stat", pid, pid)
+    # A process lives as long as any of its threads, though it looks like a zombie.
+    return _with_live_thread(stat) if stat and stat.is_dead and threads > 1 else stat
+
+
+def _with_live_thread(stat: ProcessStat) -> ProcessStat:
+    """`stat`, of a process whose first thread has ended, told of one that lives if there is one."""
+    pid = stat.identity.pid
+    for _ in range(_MAX_LOOKS):
+        found = list(_other_threads(pid))
+        live = next((thread for thread in found if thread and not thread.is_dead), None)
+        if live is not None:
+            return replace(stat, state=live.state, thread=live.thread)
+        if all(thread and thread.state == "Z" for thread in found):
+            return stat  # a tracer may hold on to threads that have ended
+    # Each ended while we looked, and perhaps after it had made the next one.
+    return replace(stat, state="R")
+
+
+def _other_threads(pid: int) -> Iterable[ProcessStat | None]:
+    """All threads but the first; None for one that is gone since they were listed."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot in a scan
+            if name != str(pid):
+                yield _read_stat(f"/proc/{pid}/task/{name}/stat", pid, int(name))[0]
+
+
+def _read_stat(path: str, pid: int, thread: int) -> tuple[ProcessStat | None, int]:
+    """What `path` says, and how many threads the process has."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - hot in a scan
+        with open(path, "rb") as file:  # noqa: PTH123 - hot in a scan
             text = file.read()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return None, 0
     # The name may hold spaces and parentheses: the fields start behind the last one.
     before, _, after = text.rpartition(b")")
     fields = after.split()
-    return ProcessStat(
+    stat = ProcessStat(
         identity=Identity(pid, int(fields[19])),
         name=before.partition(b"(")[2].decode(errors="replace"),
         state=fields[0].decode(),
         parent=int(fields[1]),
         session=int(fields[3]),
+        thread=thread,
     )
+    return stat, int(fields[17])
 
 
 def read_uids(pid: int) -> tuple[int, ...] | None:

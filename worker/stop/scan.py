@@ -65,7 +65,7 @@ def find(kin: Kinship) -> Scan:
     for stat in _all_processes():
         processes[stat.identity.pid] = stat
         # At once: a moment later it may have handed over to another and be gone.
-        mark = read_mark(stat.identity.pid, kin.launch_id)
+        mark = read_mark(stat.thread, kin.launch_id)
         if mark is Mark.OURS:
             marked.add(stat.identity.pid)
         # Of root's there are always some that came from nowhere: services, other containers.
@@ -90,7 +90,7 @@ def find_marked(kin: Kinship) -> Scan:
     in_doubt: list[ProcessStat] = []
     for stat in _all_processes():
         if not stat.is_dead:
-            mark = read_mark(stat.identity.pid, kin.launch_id)
+            mark = read_mark(stat.thread, kin.launch_id)
             if mark is Mark.OURS:
                 marked.append(stat)
             elif mark is Mark.UNREADABLE:
@@ -98,10 +98,10 @@ def find_marked(kin: Kinship) -> Scan:
     return Scan(marked, _possible(in_doubt, kin))
 
 
-def read_mark(pid: int, launch_id: UUID) -> Mark:
-    """Whether the environment of `pid` carries a launch id, and whose."""
+def read_mark(thread: int, launch_id: UUID) -> Mark:
+    """Whether the environment of a process with this `thread` carries a launch id, and whose."""
     try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
+        with open(f"/proc/{thread}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
             environment = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return Mark.GONE
@@ -133,7 +133,7 @@ def _possible(strangers: Iterable[ProcessStat], kin: Kinship) -> list[ProcessSta
 
 
 def _is_users(stat: ProcessStat, uid: int) -> bool:
-    uids = read_uids(stat.identity.pid)
+    uids = read_uids(stat.thread)
     if uids is None:
         return False  # gone
     # Root may become anybody. What is somebody else's has its own parent, as a rule: without that,
