@@ -189,9 +189,17 @@ CLOSE_LOSS_OUT_OF_SIGHT: Final = """
     RETURNING run_id
 """
 
-LIST_RUNNING_ON_HOST: Final = """
-    SELECT * FROM runs WHERE host = $1 AND status = 'running'
+LIST_LIVE_ON_HOST: Final = """
+    SELECT * FROM runs WHERE host = $1 AND status IN ('running', 'canceling')
 """
+
+RECORD_UNREPORTED: Final = """
+    UPDATE runs SET unreported_since = clock_timestamp()
+     WHERE run_id = $1 AND launch_id = $2 AND status = 'running' AND unreported_since IS NULL
+    RETURNING run_id
+"""
+
+IS_LAUNCH: Final = "SELECT EXISTS (SELECT FROM runs WHERE launch_id = $1)"
 
 LIST_OPEN_OF_OTHER_NAMESPACES: Final = """
     SELECT * FROM runs

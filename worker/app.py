@@ -26,6 +26,7 @@ from shared.tracing import Tracer, tracing
 from worker.cancel import Canceler
 from worker.consumer import Consumer
 from worker.keeper import Keeper
+from worker.known_launchers import KnownLaunchers
 from worker.launcher.api import LauncherApi, bind, listen
 from worker.launches import Launches
 from worker.lenient import read_any_property
@@ -36,6 +37,7 @@ from worker.notes import NoteReader
 from worker.outage import PostgresWatch
 from worker.precedence import take_precedence
 from worker.presence import Presence
+from worker.run_cgroups import RunCgroups
 from worker.settling import Settler
 from worker.stop import cgroup
 from worker.stop.identity import ForeignProc, pid_namespace
@@ -88,17 +90,17 @@ async def _serve(
         settings.host_heartbeat,
         {"containment": containment, **privileges.as_json()},
     )
-    stops = Stops(database, settings.kill_wait, tasks, tracer, metrics)
+    launchers = KnownLaunchers()
+    stops = Stops(database, settings.kill_wait, tasks, launchers, tracer, metrics)
     canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
-    losses = Losses(database, host, tasks, settings.kill_wait)
+    losses = Losses(database, host, tasks, settings.kill_wait, launchers)
     launches = Launches(
         database,
         host,
-        runs_root,
+        RunCgroups(runs_root, required=settings.containment is ContainmentPolicy.CGROUP),
         losses,
         tasks,
         privileges,
-        cgroup_required=settings.containment is ContainmentPolicy.CGROUP,
     )
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)

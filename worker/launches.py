@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import structlog
-from asyncpg import Record
+from asyncpg import Record, UniqueViolationError
 
 from shared import batch_queries, queries
 from shared.database import Database
@@ -19,16 +19,14 @@ from shared.together import Together
 from worker import cancellations, store
 from worker.cancellations import Cancellation
 from worker.losses import Losses
-from worker.stop.cgroup import Cgroup, path_of
-from worker.stop.identity import Identity, boot_id, pid_namespace, read_stat
+from worker.run_cgroups import InsideRun, RunCgroups, discard
+from worker.stop.cgroup import Cgroup
+from worker.stop.identity import Identity, boot_id, pid_namespace
 from worker.stop.privileges import Privileges, why_not_found
-from worker.stop.watch import EndWatch
+from worker.stop.scan import read_launch_id
 from worker.trees import may_escape
 
 log = structlog.get_logger(__name__)
-
-# Seconds.
-_DISCARD_WAIT = 1.0
 
 # After these nothing of the run is left to be cleared away; an `error` says nothing of that.
 _ENDED_WELL = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
@@ -71,37 +69,26 @@ class _Ended:
     exit_code: int
 
 
-class ContainmentFailed(Exception):
-    """The run's process cannot be put where it must be; the message says why."""
-
-
 class CannotProve(Exception):
     """Of this run nobody could say later that it is gone; the message says why."""
 
 
 class Launches:
-    """Claims runs for waiting children, and records how they ended.
-
-    `runs_root` is where runs get their cgroups, None to go without. With `cgroup_required`, a
-    process that cannot be put into one is not started.
-    """
+    """Claims runs for waiting children, and records how they ended."""
 
     def __init__(
         self,
         database: Database,
         host: str,
-        runs_root: Path | None,
+        cgroups: RunCgroups,
         losses: Losses,
         tasks: asyncio.TaskGroup,
         privileges: Privileges,
-        *,
-        cgroup_required: bool,
     ) -> None:
         self._database = database
         self._host = host
-        self._runs_root = runs_root
+        self._cgroups = cgroups
         self._privileges = privileges
-        self._cgroup_required = cgroup_required
         self._losses = losses
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
@@ -112,14 +99,15 @@ class Launches:
         """Contain `child` and then claim the run for it, in this order.
 
         The other way round a cancel could find the containment empty and call a child proved
-        gone that had yet to enter it. Raises CannotProve; also ContainmentFailed and
+        gone that had yet to enter it. Raises CannotProve and InsideRun; also ContainmentFailed and
         ServiceUnavailable, after which the same claim may be made again.
         """
-        cgroup = self._contain(run_id, child)
+        await self._require_outside(launcher)
+        cgroup = self._cgroups.contain(run_id, child)
         # What only a cgroup holds shows by itself. The rest must be found in /proc.
         must_find = cgroup is None or may_escape(launcher.uid)
         if must_find and (why := why_not_found(self._privileges, launcher.uid, child.pid)):
-            await self._discard(cgroup)
+            await discard(cgroup)
             raise CannotProve(why)
         process = RunProcess(
             host=self._host,
@@ -140,6 +128,9 @@ class Launches:
             async with self._database.transaction() as connection:
                 claimed = await store.claim(connection, run_id, process)
                 run = await store.find_run(connection, run_id)
+        except UniqueViolationError:
+            claimed = False
+            raise InsideRun(f"process {child.pid} is another run already") from None
         finally:
             # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
             # a run that is not claimed yet cannot be recorded as lost.
@@ -150,10 +141,22 @@ class Launches:
                 # Perhaps of a worker that died over it, and unknown to this one until now.
                 self._losses.watch(run_id, earlier)
                 return Claimed(earlier.launch_id, earlier.containment)
-            await self._discard(cgroup)
+            await discard(cgroup)
             return _refusal(run)
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
+
+    async def _require_outside(self, launcher: Launcher) -> None:
+        """Raise InsideRun for a launcher that was started by a run: it is to end with that run.
+
+        Without cgroups its environment, as it was at exec, is what tells.
+        """
+        launch_id = read_launch_id(launcher.identity.pid)
+        if launch_id is None:
+            return
+        row = await self._database.fetchrow(queries.IS_LAUNCH, launch_id)
+        if row is not None and row[0]:
+            raise InsideRun("a run's own processes may not start runs")
 
     async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> Completed | None:
         """Record how the command ended; how the run stands then, None if it is not theirs.
@@ -197,46 +200,6 @@ class Launches:
     async def _is_being_stopped(self, run_id: int) -> bool:
         row = await self._database.fetchrow(queries.IS_BEING_STOPPED, run_id)
         return row is not None and row[0]
-
-    def _contain(self, run_id: int, child: Identity) -> Cgroup | None:
-        if self._runs_root is None:
-            return None
-        # Named for the child as well: run ids come again in another installation's database.
-        cgroup = Cgroup(self._runs_root / f"run-{run_id}-{child.pid}-{child.start_ticks}")
-        try:
-            cgroup.create()
-            before = path_of(child.pid)
-            cgroup.add(child.pid)
-            _require_same(child, before)
-        except OSError as error:
-            cgroup.remove()
-            if self._cgroup_required:
-                raise ContainmentFailed(f"cannot use {cgroup.path}: {error.strerror}") from None
-            log.warning("run_without_cgroup", run_id=run_id, error=str(error))
-            return None
-        return cgroup
-
-    async def _discard(self, cgroup: Cgroup | None) -> None:
-        """End a child that may not start. It waits at its barrier and has run nothing."""
-        if cgroup is None:
-            return
-        watch = EndWatch()
-        watch.add_cgroup(cgroup)
-        cgroup.kill()
-        if cgroup.is_populated():
-            await watch.wait(_DISCARD_WAIT)
-        watch.close()
-        cgroup.remove()
-
-
-def _require_same(child: Identity, before: Path | None) -> None:
-    """Raise ContainmentFailed if the child died and its pid, now another's, was moved instead."""
-    stat = read_stat(child.pid)
-    if stat is not None and stat.identity == child:
-        return
-    if stat is not None and before is not None:
-        Cgroup(before).add(child.pid)
-    raise ContainmentFailed(f"process {child.pid} died while it was being contained")
 
 
 def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | None:

@@ -151,6 +151,9 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         )
         if run["first_stop_deadline"] is not None:
             yield run["stop_deadline"], f"forced: the grace period ends after {length(until - at)}"
+    if run["unreported_since"] is not None:
+        what = f"its command had ended; launcher {run['launcher_pid']} has not said how"
+        yield run["unreported_since"], what
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
         yield from _stopped(evidence)
     lost = run["loss"] or {}

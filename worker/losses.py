@@ -11,7 +11,9 @@ import structlog
 
 from shared.database import Database
 from shared.runs import Run, RunProcess
+from shared.states import RunStatus
 from worker import store
+from worker.known_launchers import KnownLaunchers
 from worker.patience import until_available
 from worker.stop.evidence import Evidence
 from worker.stop.identity import Identity, ProcessHandle, boot_id
@@ -23,6 +25,7 @@ from worker.trees import (
     stop_tree,
     visible_cgroup,
 )
+from worker.unreported import UnreportedRuns
 
 log = structlog.get_logger(__name__)
 
@@ -34,14 +37,21 @@ class Losses:
     """Watches the launchers of one host. `kill_wait` is in seconds."""
 
     def __init__(
-        self, database: Database, host: str, tasks: asyncio.TaskGroup, kill_wait: float
+        self,
+        database: Database,
+        host: str,
+        tasks: asyncio.TaskGroup,
+        kill_wait: float,
+        launchers: KnownLaunchers,
     ) -> None:
         self._database = database
         self._host = host
         self._tasks = tasks
         self._kill_wait = kill_wait
+        self._launchers = launchers
         self._boot_id = boot_id()
         self._watched: set[UUID] = set()
+        self._unreported = UnreportedRuns(database)
 
     def ended_well(self, launch_id: UUID) -> None:
         """The run is over and that is recorded: when its launcher goes, there is nothing to do."""
@@ -51,6 +61,7 @@ class Losses:
         """See to it that the run does not stay `running` once its launcher is gone."""
         if process.launch_id not in self._watched:
             self._watched.add(process.launch_id)
+            self._launchers.add(process)
             self._tasks.create_task(self._watch_launcher(run_id, process))
 
     async def take_up(self) -> None:
@@ -59,12 +70,12 @@ class Losses:
         async def find() -> tuple[list[Run], list[Run]]:
             async with self._database.connection() as connection:
                 return (
-                    await store.running_on(connection, self._host),
+                    await store.live_on(connection, self._host),
                     await store.unproved_on(connection, self._host, self._boot_id),
                 )
 
-        running, unproved = await until_available(find)
-        await self._watch_all(running)
+        live, unproved = await until_available(find)
+        await self._watch_all(live)
         for run in unproved:
             if run.process is not None:
                 self._tasks.create_task(self._clear_away(run.run_id, run.process))
@@ -77,20 +88,27 @@ class Losses:
 
         async def find() -> list[Run]:
             async with self._database.connection() as connection:
-                return await store.running_on(connection, self._host)
+                return await store.live_on(connection, self._host)
 
         while True:
             await asyncio.sleep(every)
-            await self._watch_all(await until_available(find))
+            live = await until_available(find)
+            await self._watch_all(live)
+            await self._unreported.look(run for run in live if self._is_watched(run))
 
     async def _watch_all(self, runs: list[Run]) -> None:
         for run in runs:
             if run.process is None:
                 continue
-            if run.process.boot_id != self._boot_id or pids_are_ours(run.process):
+            if run.status is not RunStatus.RUNNING:
+                self._launchers.add(run.process)
+            elif run.process.boot_id != self._boot_id or pids_are_ours(run.process):
                 self.watch(run.run_id, run.process)
             else:
                 await self._look_from_outside(run, run.process)
+
+    def _is_watched(self, run: Run) -> bool:
+        return run.process is not None and run.process.launch_id in self._watched
 
     async def _look_from_outside(self, run: Run, process: RunProcess) -> None:
         """A run in another pid namespace: not its launcher, but perhaps its cgroup can be seen."""
@@ -141,7 +159,7 @@ class Losses:
 
         async def stop() -> Evidence:
             plan = StopPlan(signal.SIGKILL, deadline=monotonic(), kill_wait=self._kill_wait)
-            return await stop_tree(process, plan, asyncio.Event())
+            return await stop_tree(process, plan, asyncio.Event(), self._launchers)
 
         try:
             evidence = await until_available(stop)

@@ -115,6 +115,12 @@ def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
     if run["status"] == RunStatus.CANCELING and failed and not is_open:
         left = life.remains(failed[-1]["evidence"])
         yield "alive", f"{left}; a new cancel or a replay takes the stop up again"
+    if run["status"] == RunStatus.RUNNING and run["unreported_since"] is not None:
+        yield (
+            "waiting",
+            f"for its launcher, pid {run['launcher_pid']}, to say how the command ended; if it is "
+            "stopped (state T in ps), continue it with kill -CONT, or cancel the run",
+        )
     for letter in run["dead_letters"]:
         if letter["state"] == LetterState.WAITING:
             what = advice(letter, run)

@@ -14,6 +14,7 @@ from shared.states import Outcome
 from shared.together import Together
 from shared.tracing import OUTCOME, Tracer
 from worker import batch, store
+from worker.known_launchers import KnownLaunchers
 from worker.metrics import WorkerMetrics
 from worker.patience import until_available
 from worker.stop.evidence import Ended, Evidence
@@ -44,11 +45,13 @@ class Stops:
         database: Database,
         kill_wait: float,
         tasks: asyncio.TaskGroup,
+        launchers: KnownLaunchers,
         tracer: Tracer,
         metrics: WorkerMetrics,
     ) -> None:
         self._database = database
         self._kill_wait = kill_wait
+        self._launchers = launchers
         self._tracer = tracer
         self._metrics = metrics
         self._under_way: dict[int, Stop] = {}
@@ -67,6 +70,7 @@ class Stops:
         self, run: Run, process: RunProcess, grace: float, *, leftovers: bool = False
     ) -> Stop:
         """A stop that has to be carried out now; in `grace` seconds the run is killed."""
+        self._launchers.add(process)
         stop = Stop(run, process, monotonic() + grace, leftovers)
         self._under_way[run.run_id] = stop
         return stop
@@ -96,7 +100,7 @@ class Stops:
 
     async def _stop(self, stop: Stop) -> Evidence:
         plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._kill_wait)
-        work = partial(stop_tree, stop.process, plan, stop.escalate)
+        work = partial(stop_tree, stop.process, plan, stop.escalate, self._launchers)
         return await stop_within_span(self._tracer, max(0.0, stop.deadline - monotonic()), work)
 
     async def _record(self, stop: Stop, evidence: Evidence) -> Outcome:

@@ -163,10 +163,14 @@ async def find_run(connection: Connection, run_id: int) -> Run | None:
     return Run.from_record(row) if row else None
 
 
-async def running_on(connection: Connection, host: str) -> list[Run]:
-    return [
-        Run.from_record(row) for row in await connection.fetch(queries.LIST_RUNNING_ON_HOST, host)
-    ]
+async def live_on(connection: Connection, host: str) -> list[Run]:
+    """Runs that are running or being canceled."""
+    return [Run.from_record(row) for row in await connection.fetch(queries.LIST_LIVE_ON_HOST, host)]
+
+
+async def record_unreported(connection: Connection, run_id: int, launch_id: UUID) -> bool:
+    """Whether that is news."""
+    return await connection.fetchval(queries.RECORD_UNREPORTED, run_id, launch_id) is not None
 
 
 async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:

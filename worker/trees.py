@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -31,19 +31,23 @@ class OutOfSight(Exception):
     """The run's processes are in another pid namespace: nothing can be proved from here."""
 
 
-def tree_of(process: RunProcess) -> Tree:
-    """The tree of a run of this host and this boot. Close it when done. Raises OutOfSight."""
+def tree_of(process: RunProcess, launchers: Container[Identity] = ()) -> Tree:
+    """The tree of a run of this host and this boot. Close it when done.
+
+    `launchers` are those of runs of this host, of which none is in doubt. Raises OutOfSight.
+    """
     kin = Kinship(
         leader=Identity(process.pid, process.start_ticks),
         launcher=Identity(process.launcher_pid, process.launcher_start_ticks),
         launch_id=process.launch_id,
         uid=process.uid,
         adopts=process.containment is Containment.SESSION,
+        launchers=launchers,
     )
     if not pids_are_ours(process):
         if (cgroup := visible_cgroup(process)) is None:
             raise OutOfSight
-        return CgroupTree(cgroup, kin, may_escape=False)
+        return CgroupTree(cgroup, None)
     cgroup = None if process.cgroup is None else Cgroup(Path(process.cgroup))
     if cgroup is not None and _is_seen(cgroup, process):
         return CgroupTree(cgroup, kin, may_escape=may_escape(process.uid))
@@ -71,15 +75,20 @@ def visible_cgroup(process: RunProcess) -> Cgroup | None:
     return cgroup if cgroup.inode() == process.cgroup_inode else None
 
 
-async def stop_tree(process: RunProcess, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
-    """Stop what is left of a run of this host.
+async def stop_tree(
+    process: RunProcess,
+    plan: StopPlan,
+    escalate: asyncio.Event,
+    launchers: Container[Identity] = (),
+) -> Evidence:
+    """Stop what is left of a run of this host; `launchers` as in `tree_of`.
 
     Raises StopFailed, OutOfSight, and ServiceUnavailable where this host lacks descriptors or
     memory.
     """
     if process.boot_id != boot_id():
         return host_rebooted()
-    with shortage_is_an_outage(), closing(tree_of(process)) as tree:
+    with shortage_is_an_outage(), closing(tree_of(process, launchers)) as tree:
         return await ladder.stop(tree, plan, escalate)
 
 

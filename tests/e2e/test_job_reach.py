@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from yarl import URL
 
 from tests.support.job_user import JobUser, outcome
@@ -52,6 +53,17 @@ status, answer = wire.post(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), 20
 print(status, answer.get("error"), flush=True)
 """
 
+TRACES = """
+import ctypes, errno, os
+attach, detach = 16, 17  # ptrace(2)
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+refused = ptrace(attach, os.getppid(), 0, 0) != 0
+print(errno.errorcode[ctypes.get_errno()] if refused else "traced it")
+if not refused:
+    os.waitpid(os.getppid(), 0)
+    ptrace(detach, os.getppid(), 0, 0)
+"""
+
 TRIES_TO_LEAVE = """
 read -r own
 for procs in "$own/cgroup.procs" "$own/../cgroup.procs" "$own/../../../cgroup.procs"; do
@@ -76,7 +88,7 @@ async def test_no_service_credential_is_in_the_reach_of_a_job(system: System) ->
     launched = await user.launch(1, user.python, "-S", "-c", SPIES, *whose)
 
     told = (" ".join(secrets) + "\n").encode()
-    assert await outcome(launched, told) == (0, "True []\n", [])
+    assert await outcome(launched, told) == (0, "False []\n", [])
 
 
 async def test_a_job_cannot_leave_its_cgroup_or_change_it(system: System) -> None:
@@ -95,8 +107,9 @@ async def test_a_job_cannot_leave_its_cgroup_or_change_it(system: System) -> Non
         assert "tried" in out.splitlines()
 
 
-async def test_a_job_may_not_claim_another_run(system: System) -> None:
-    await system.worker()
+@pytest.mark.parametrize("containment", ["auto", "session"])
+async def test_a_job_may_not_claim_another_run(system: System, containment: str) -> None:
+    await system.worker(containment=containment)
     await system.add_run(1)
     await system.add_run(2)
     user = JobUser(system)
@@ -108,14 +121,21 @@ async def test_a_job_may_not_claim_another_run(system: System) -> None:
         1, user.python, "-c", inner, "--run-id", "2", *socket, "--", "echo", "ran"
     )
 
-    code, out, errors = await outcome(launched)
-    if (await system.run(1))["containment"] == "cgroup":
-        assert (code, out) == (125, "")
-        (line,) = errors
-        assert line.startswith("cancel-exec: ") and "may not start runs" in line
-        assert (await system.run(2))["status"] == "queued"
-    else:  # without a cgroup nothing tells a job from a launcher
-        assert (code, out) == (0, "ran\n")
+    code, out, (line,) = await outcome(launched)
+    assert (code, out) == (125, "")
+    assert line == "cancel-exec: the worker refused: a run's own processes may not start runs"
+    assert (await system.run(2))["status"] == "queued"
+
+
+async def test_a_job_cannot_trace_its_launcher(system: System) -> None:
+    """What traces it can have it fork, outside of the run's cgroup."""
+    await system.worker()
+    await system.add_run(1)
+    user = JobUser(system)
+
+    launched = await user.launch(1, user.python, "-S", "-c", TRACES)
+
+    assert await outcome(launched) == (0, "EPERM\n", [])
 
 
 async def test_a_job_may_not_complete_its_own_run(system: System) -> None:

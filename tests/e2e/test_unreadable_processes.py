@@ -105,6 +105,39 @@ async def test_one_that_is_older_than_the_run_is_not_the_runs(rootless: Rootless
     assert alive(somebody_elses)
 
 
+async def test_another_runs_launcher_is_no_doubt(rootless: Rootless) -> None:
+    """It may not be read either, and is younger than the run."""
+    system = rootless.system
+    worker = await rootless.worker()
+    launched, mark = await rootless.launch(1, "ignores_term")
+    await rootless.launch(2, "sleeps", by=("setsid",))
+
+    launched.kill()
+    await worker.event("leftovers_cleared", run_id=1)
+
+    loss = json.loads((await system.run(1))["loss"])
+    assert (loss["ended"], loss["proof"]) == ("killed", "scans_empty")
+    await until_gone(mark, deadline=0)
+    assert (await system.run(2))["status"] == "running"
+
+
+async def test_nor_is_it_after_the_worker_was_restarted(rootless: Rootless) -> None:
+    system = rootless.system
+    worker = await rootless.worker()
+    launched, _ = await rootless.launch(1, "ignores_term")
+    await rootless.launch(2, "ignores_term", by=("setsid",))
+    await system.publish(2, grace_seconds=60)
+    await system.status_becomes(2, "canceling")
+    await worker.kill()
+
+    launched.kill()
+    worker = await rootless.worker()
+
+    await worker.event("leftovers_cleared", run_id=1)
+    loss = json.loads((await system.run(1))["loss"])
+    assert (loss["ended"], loss["proof"]) == ("killed", "scans_empty")
+
+
 async def test_root_without_ptrace_or_cgroups_refuses_another_users_job(system: System) -> None:
     worker = await system.worker(within=bounded(OF_A_PLAIN_CONTAINER), containment="session")
     said = await worker.event("worker_privileges")

@@ -60,6 +60,18 @@ async def test_without_root_a_delegated_cgroup_is_as_good(rootless: Rootless, cg
     assert (await rootless.system.run(1))["uid"] == NOBODY
 
 
+async def test_there_another_runs_launcher_is_no_doubt(rootless: Rootless, cgroup: Path) -> None:
+    """It could be a process that left the run's cgroup: it may not be read, and is younger."""
+    await rootless.worker(cgroup, containment="cgroup")
+    _, mark = await rootless.launch(1, "ignores_term", cgroup)
+    await rootless.launch(2, "sleeps", cgroup, by=("setsid",))
+
+    evidence = await _canceled(rootless.system, 1, mark)
+
+    assert (evidence["ended"], evidence["proof"]) == ("killed", "cgroup_empty")
+    assert (await rootless.system.run(2))["status"] == "running"
+
+
 async def test_without_root_and_cgroup_it_goes_by_scans(rootless: Rootless) -> None:
     worker = await rootless.worker()
     assert (await worker.event("no_cgroups"))["reason"]
@@ -132,7 +144,7 @@ async def test_what_its_job_became_root_for_is_stop_failed_and_not_canceled(
     rootless: Rootless, sudo: tuple[str, ...]
 ) -> None:
     await rootless.worker(kill_wait=0.5)
-    _, mark = await rootless.launch_by(1, sudo, "sleeps", None)
+    _, mark = await rootless.launch(1, "sleeps", through=sudo)
     (pid,) = alive(mark)
     try:
         row = await rootless.system.outcome_of(await rootless.system.publish(1, grace_seconds=0))
@@ -150,7 +162,7 @@ async def test_and_in_a_delegated_cgroup_it_is_killed(
     rootless: Rootless, cgroup: Path, sudo: tuple[str, ...]
 ) -> None:
     await rootless.worker(cgroup)
-    _, mark = await rootless.launch_by(1, sudo, "sleeps", cgroup)
+    _, mark = await rootless.launch(1, "sleeps", cgroup, through=sudo)
 
     evidence = await _canceled(rootless.system, 1, mark)
 

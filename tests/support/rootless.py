@@ -38,21 +38,24 @@ class Rootless:
         )
 
     async def launch(
-        self, run_id: int, kind: str, cgroup: Path | None = None
+        self,
+        run_id: int,
+        kind: str,
+        cgroup: Path | None = None,
+        by: tuple[str, ...] = (),
+        through: tuple[str, ...] = (),
     ) -> tuple[Launched, str]:
-        return await self.launch_by(run_id, (), kind, cgroup)
+        """Launch a bad child of nobody's.
 
-    async def launch_by(
-        self, run_id: int, through: tuple[str, ...], kind: str, cgroup: Path | None
-    ) -> tuple[Launched, str]:
-        """Launch a bad child of nobody's, by way of another command."""
+        `by` is a command that runs the launcher behind it, `through` one that runs the child.
+        """
         mark = self.system.new_mark()
         await self.system.add_run(run_id)
         launched = await self.system.launch(
             run_id,
             *(*through, self.python, "-S", str(BAD_CHILD), kind, mark),
             socket=self.socket,
-            within=as_user(NOBODY, cgroup),
+            within=(*by, *as_user(NOBODY, cgroup)),
         )
         await launched.ready()
         return launched, mark

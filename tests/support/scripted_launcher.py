@@ -16,6 +16,7 @@ from pathlib import Path
 from worker.launcher import wire
 
 _TIMEOUT = 20.0
+_START = "start another child"
 
 
 class ScriptedLauncher:
@@ -35,6 +36,11 @@ class ScriptedLauncher:
     async def claim(self, run_id: int) -> wire.Answer:
         return await self.ask(wire.LAUNCHES, run_id=run_id, pid=self.child)
 
+    async def start_another(self) -> int:
+        """Have it start one more child, as what traces it could; its pid."""
+        _, answer = await self.ask(_START)
+        return int(str(answer["pid"]))
+
 
 @asynccontextmanager
 async def scripted_launcher(socket: Path) -> AsyncIterator[ScriptedLauncher]:
@@ -52,12 +58,23 @@ async def scripted_launcher(socket: Path) -> AsyncIterator[ScriptedLauncher]:
 
 
 def _main() -> None:
-    with subprocess.Popen(("/bin/sleep", "600"), start_new_session=True) as child:
-        print(child.pid, flush=True)
-        for line in sys.stdin:
-            target, body = json.loads(line)
-            print(json.dumps(wire.post(sys.argv[1], target, body, _TIMEOUT)), flush=True)
+    children = [_sleeper()]
+    print(children[0].pid, flush=True)
+    for line in sys.stdin:
+        target, body = json.loads(line)
+        if target == _START:
+            children.append(_sleeper())
+            answer: wire.Answer = 200, {"pid": children[-1].pid}
+        else:
+            answer = wire.post(sys.argv[1], target, body, _TIMEOUT)
+        print(json.dumps(answer), flush=True)
+    for child in children:
         child.kill()
+        child.wait()
+
+
+def _sleeper() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(("/bin/sleep", "600"), start_new_session=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from shared.states import RunStatus
 from worker.cancel import Canceler
 from worker.launcher import wire
 from worker.launcher.peer import NotAllowed, child_of, launcher_of
-from worker.launches import CannotProve, ContainmentFailed, Launches, Refusal
+from worker.launches import CannotProve, Launches, Refusal
+from worker.run_cgroups import ContainmentFailed, InsideRun
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +146,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ValidationError as error:
         return _error(400, error.errors(include_url=False)[0]["msg"])
-    except (NotAllowed, CannotProve) as error:
+    except (NotAllowed, CannotProve, InsideRun) as error:
         return _error(403, str(error))
     except ConnectionResetError:
         return _error(400, "the caller hung up")  # and so will never read this

@@ -27,8 +27,6 @@ _LONGEST_PAUSE = 2.0
 _FIRST_RUN_PAUSE = 0.1
 _LONGEST_RUN_PAUSE = 1.0
 
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-
 
 class LauncherFailed(Exception):
     """The command was not started, or its result could not be reported."""
@@ -70,8 +68,7 @@ def _start(options: argparse.Namespace) -> tuple[int, bool]:
         child, barrier = fork_waiting(options.command, options.run_id)
         try:
             if permit := _claim(options, child):
-                if permit["containment"] == "session":
-                    _adopt_orphans()
+                _guard(permit["containment"])
                 pass_signals_on(child)
                 return child, let_go(barrier, str(permit["launch_id"]))
         except ChildKilled:
@@ -129,12 +126,17 @@ def _claim(options: argparse.Namespace, child: int) -> dict[str, object] | None:
             raise LauncherFailed(f"the worker refused: {answer.get('error')}")
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of what the command's processes leave behind, so that it can be found."""
-    import ctypes  # only here: 1 MB and 5 ms that most launches need not spend
+def _guard(containment: object) -> None:
+    """See to it that the command cannot get around what holds it. Raises LauncherFailed."""
+    # Only now: ctypes takes 1 MB and 5 ms, which a refused launch need not spend.
+    from worker.launcher import prctl
 
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise LauncherFailed(f"prctl: {os.strerror(ctypes.get_errno())}; the command was not run")
+    try:
+        prctl.deny_tracing()
+        if containment == "session":
+            prctl.adopt_orphans()
+    except OSError as error:
+        raise LauncherFailed(f"prctl: {error.strerror}; the command was not run") from None
 
 
 def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:

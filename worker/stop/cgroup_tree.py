@@ -19,22 +19,25 @@ _ESCAPED_POLL = 0.05
 
 
 class CgroupTree:
-    """The processes in `cgroup`, and, if `may_escape`, those that left it but kept the launch id.
+    """The processes in `cgroup`, and those of the run that are found outside.
 
-    Only a job that runs as root or as the worker's own user can leave its cgroup, so only for
-    such a job is /proc looked through at all.
+    These are what the launcher has started besides, and, if `may_escape`, what left the cgroup
+    but kept the launch id. Only a job that runs as root or as the worker's own user can leave it,
+    so only for such a job is all of /proc looked through. Without `kin`, nothing outside is
+    looked for: of a run in another pid namespace no pid means here what it means there.
     """
 
     containment = Containment.CGROUP
     proof = Proof.CGROUP_EMPTY
     kill_signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
 
-    def __init__(self, cgroup: Cgroup, kin: Kinship, *, may_escape: bool) -> None:
+    def __init__(self, cgroup: Cgroup, kin: Kinship | None, *, may_escape: bool = False) -> None:
         self._cgroup = cgroup
         self._kin = kin
         self._may_escape = may_escape
         self._escaped: dict[Identity, ProcessStat] = {}
         self._in_doubt: list[ProcessStat] = []
+        self._lives_outside = False
         self._watch = EndWatch()
         self._watch.add_cgroup(cgroup)
 
@@ -64,8 +67,8 @@ class CgroupTree:
         return count + len(escaped)
 
     async def changed(self, timeout: float) -> None:
-        waiting_for_escaped = self._may_escape and not self._cgroup.is_populated()
-        await self._watch.wait(min(timeout, _ESCAPED_POLL) if waiting_for_escaped else timeout)
+        # No cgroup of ours changes when these end.
+        await self._watch.wait(min(timeout, _ESCAPED_POLL) if self._lives_outside else timeout)
 
     async def survivors(self) -> tuple[Survivor, ...]:
         return named([*self._members(), *await self._find_escaped()])
@@ -85,11 +88,15 @@ class CgroupTree:
         return [stat for stat in stats if stat is not None and not stat.is_dead]
 
     async def _find_escaped(self) -> list[ProcessStat]:
-        if not self._may_escape:
+        if self._kin is None:
             return []
-        marked, in_doubt = await asyncio.to_thread(scan.find_marked, self._kin)
-        self._in_doubt = [stat for stat in in_doubt if self._may_be_escaped(stat)]
-        escaped = [stat for stat in marked if self._is_outside(stat)]
+        found = scan.find_beside(self._kin)
+        if self._may_escape:
+            marked, in_doubt = await asyncio.to_thread(scan.find_marked, self._kin)
+            self._in_doubt = [stat for stat in in_doubt if self._may_be_escaped(stat)]
+            found |= {stat.identity: stat for stat in marked}
+        escaped = [stat for stat in found.values() if self._is_outside(stat)]
+        self._lives_outside = bool(escaped or self._in_doubt)
         self._escaped.update((stat.identity, stat) for stat in escaped)
         return escaped
 

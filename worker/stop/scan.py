@@ -1,7 +1,8 @@
 """Looking through /proc for processes of a run that no cgroup holds."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
@@ -32,6 +33,8 @@ class Kinship:
     """The user as whom it was started."""
     adopts: bool
     """Whether the launcher adopts orphans: as long as it lives, all of the run descend from it."""
+    launchers: Container[Identity] = ()
+    """Launchers of other runs: they are not dumpable, and still no doubt."""
     found: set[Identity] = field(default_factory=set)
 
 
@@ -98,21 +101,64 @@ def find_marked(kin: Kinship) -> Scan:
     return Scan(marked, _possible(in_doubt, kin))
 
 
+def find_beside(kin: Kinship) -> dict[Identity, ProcessStat]:
+    """Every live descendant that the launcher has besides the leader, since that was made.
+
+    It starts nothing but the leader; so these came of somebody who traced it, or of the run.
+    """
+    found: dict[Identity, ProcessStat] = {}
+    if not _lives(kin.launcher):
+        return found
+    waiting = _children(kin.launcher.pid)
+    while waiting:
+        stat = read_stat(waiting.pop())
+        if stat is not None and stat.identity.start_ticks >= kin.leader.start_ticks:
+            waiting += _children(stat.identity.pid)
+            if not stat.is_dead:
+                found[stat.identity] = stat
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """The children of all its threads; none where the kernel does not tell (proc(5))."""
+    children: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
+            with suppress(FileNotFoundError, ProcessLookupError):
+                path = f"/proc/{pid}/task/{thread}/children"
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot
+                    children += map(int, file.read().split())
+    return children
+
+
 def read_mark(thread: int, launch_id: UUID) -> Mark:
     """Whether the environment of a process with this `thread` carries a launch id, and whose."""
     try:
-        with open(f"/proc/{thread}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
-            environment = file.read()
+        found = _launch_ids(thread)
     except (FileNotFoundError, ProcessLookupError):
         return Mark.GONE
     except PermissionError:
         return Mark.UNREADABLE
-    if _MARK not in environment:
-        return Mark.NONE
-    found = [entry for entry in environment.split(b"\0") if entry.startswith(_MARK)]
-    if _MARK + str(launch_id).encode() in found:
+    if str(launch_id).encode() in found:
         return Mark.OURS
     return Mark.ANOTHERS if found else Mark.NONE
+
+
+def read_launch_id(pid: int) -> UUID | None:
+    """The launch id in the environment of `pid`; None if there is none or it cannot be read."""
+    try:
+        return UUID(_launch_ids(pid)[0].decode())
+    except (IndexError, OSError, ValueError):
+        return None
+
+
+def _launch_ids(thread: int) -> list[bytes]:
+    with open(f"/proc/{thread}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - hot in a scan
+        environment = file.read()
+    if _MARK not in environment:
+        return []
+    entries = environment.split(b"\0")
+    return [entry.removeprefix(_MARK) for entry in entries if entry.startswith(_MARK)]
 
 
 def _is_orphan(stat: ProcessStat) -> bool:
@@ -127,6 +173,7 @@ def _possible(strangers: Iterable[ProcessStat], kin: Kinship) -> list[ProcessSta
         for stat in strangers
         if not stat.is_dead
         and stat.identity.start_ticks >= kin.leader.start_ticks
+        and stat.identity not in kin.launchers
         and _is_users(stat, kin.uid)
         and not _is_in_older_session(stat, kin.leader)
     ]

@@ -1,0 +1,57 @@
+"""What a launcher may start as a run, and what it has started besides."""
+
+import pytest
+
+from tests.support.processes import state_of, why_no_cgroups
+from tests.support.scripted_launcher import scripted_launcher
+from tests.support.system import System
+
+
+@pytest.fixture(params=["cgroup", "session"])
+async def containment(request: pytest.FixtureRequest, system: System) -> str:
+    if request.param == "cgroup" and (reason := why_no_cgroups()):
+        pytest.skip(reason)
+    await system.worker(containment=request.param)
+    return str(request.param)
+
+
+async def test_a_child_is_claimed_for_one_run_and_no_other(
+    system: System, containment: str
+) -> None:
+    await system.add_run(5)
+    await system.add_run(6)
+    async with scripted_launcher(system.socket()) as launcher:
+        assert (await launcher.claim(5))[0] == 200
+
+        status, answer = await launcher.claim(6)
+
+        assert status == 403
+        assert f"process {launcher.child} is " in str(answer["error"])
+        assert (await system.run(6))["status"] == "queued"
+        row = await system.outcome_of(await system.publish(5))
+        assert (row["outcome"], row["evidence"]["containment"]) == ("canceled", containment)
+        assert row["evidence"]["escaped"] == []
+        assert state_of(launcher.child) == "Z"
+
+
+async def test_a_claim_that_is_repeated_is_the_same_claim(system: System, containment: str) -> None:
+    await system.add_run(5)
+    async with scripted_launcher(system.socket()) as launcher:
+        assert await launcher.claim(5) == await launcher.claim(5)
+        assert (await system.run(5))["containment"] == containment
+
+
+async def test_what_a_launcher_started_besides_the_run_is_found_and_ended(
+    system: System, containment: str
+) -> None:
+    await system.add_run(5)
+    async with scripted_launcher(system.socket()) as launcher:
+        assert (await launcher.claim(5))[0] == 200
+        besides = await launcher.start_another()
+
+        row = await system.outcome_of(await system.publish(5))
+
+        assert row["outcome"] == "canceled"
+        assert state_of(besides) == "Z"
+        escaped = [each["pid"] for each in row["evidence"]["escaped"]]
+        assert escaped == ([besides] if containment == "cgroup" else [])
