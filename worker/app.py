@@ -43,6 +43,7 @@ from worker.stop import cgroup
 from worker.stop.identity import ForeignProc, pid_namespace
 from worker.stop.privileges import own_privileges
 from worker.stops import Stops
+from worker.threads import start_threads
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ async def serve(settings: WorkerSettings) -> None:
     # A pidfd per launcher and up to a few hundred per stop.
     allow_many_files()
     take_precedence()
+    start_threads()
     read_any_property()
     _require_own_proc()
     runs_root = _runs_root(settings)

@@ -105,6 +105,24 @@ async def test_one_that_is_older_than_the_run_is_not_the_runs(rootless: Rootless
     assert alive(somebody_elses)
 
 
+async def test_a_job_that_leaves_its_user_no_process_to_make_is_stopped(
+    rootless: Rootless,
+) -> None:
+    """The worker is that user's too, and can start no thread then."""
+    system = rootless.system
+    limit = ("prlimit", "--nproc=100")
+    await rootless.worker(through=limit)
+    _, mark = await rootless.launch(1, "forks_to_the_limit", by=limit)
+    async with asyncio.timeout(DEADLINE):
+        while len(alive(mark)) < 50:
+            await asyncio.sleep(0.05)
+
+    row = await system.outcome_of(await system.publish(1, grace_seconds=0.3))
+
+    assert (row["outcome"], row["evidence"]["ended"]) == ("canceled", "killed")
+    await until_gone(mark, deadline=0)
+
+
 async def test_another_runs_launcher_is_no_doubt(rootless: Rootless) -> None:
     """It may not be read either, and is younger than the run."""
     system = rootless.system

@@ -6,6 +6,7 @@ it stays in every process's command line, also where the environment is cleared.
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -136,6 +137,20 @@ def storm() -> NoReturn:
                 break
     while True:
         signal.pause()
+
+
+def forks_to_the_limit() -> None:
+    """Fork until nobody of this user can, and again as soon as somebody has ended."""
+    ignore_signals()
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    assert 0 < most < 1000, "would take all processes of the machine"
+    print("ready", flush=True)
+    while True:
+        try:
+            if os.fork() == 0:
+                continue
+        except BlockingIOError:
+            time.sleep(0.02)
 
 
 def relay() -> None:
