@@ -42,7 +42,8 @@ DECIDE: Final = """
         RETURNING command_id, run_id, outcome, force, grace_seconds
     ), canceled AS (
         UPDATE runs r
-           SET status = 'canceled', finished_at = clock_timestamp()
+           SET status = 'canceled', finished_at = clock_timestamp(),
+               proof = $10::jsonb ->> 'proof'
           FROM recorded
          WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled'
            AND r.status = 'queued'
@@ -73,8 +74,9 @@ RECORD_CANCELED: Final = """
            FOR UPDATE SKIP LOCKED
     ), canceled AS (
         UPDATE runs r
-           SET status = 'canceled', finished_at = clock_timestamp()
-          FROM held
+           SET status = 'canceled', finished_at = clock_timestamp(),
+               proof = stopped.evidence ->> 'proof'
+          FROM held JOIN stopped USING (run_id)
          WHERE r.run_id = held.run_id AND r.status = 'canceling'
         RETURNING r.run_id
     ), closed AS (

@@ -3,7 +3,7 @@
 from typing import Final
 
 # Keepers take turns, so that each sees what the others kept.
-TAKE_TURN: Final = "SELECT pg_advisory_xact_lock(7081404)"
+TAKE_TURN: Final = "SELECT FROM turns WHERE name = 'keeper' FOR UPDATE"
 
 # A letter that we buried has a key of its own. A command that failed twice, since it was published
 # or delivered twice, is one letter for as long as that one waits. Any other message may look like

@@ -62,7 +62,7 @@ LOCK_RUN: Final = """
 
 CANCEL_QUEUED: Final = """
     UPDATE runs
-       SET status = 'canceled', finished_at = clock_timestamp()
+       SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started'
      WHERE run_id = $1 AND status = 'queued'
     RETURNING run_id
 """
@@ -88,7 +88,7 @@ ESCALATE_STOP: Final = """
 
 RECORD_CANCELED: Final = """
     UPDATE runs
-       SET status = 'canceled', finished_at = clock_timestamp()
+       SET status = 'canceled', finished_at = clock_timestamp(), proof = $2
      WHERE run_id = $1 AND status = 'canceling'
     RETURNING run_id
 """

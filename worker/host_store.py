@@ -223,8 +223,9 @@ async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
     ]
     for row in await connection.fetch(queries.FIND_STOPPING_OF_REBOOTED, *on_host):
         run_id: int = row["run_id"]
-        await store.record_canceled(connection, run_id)
-        await store.close_commands(connection, run_id, Outcome.CANCELED, host_rebooted())
+        evidence = host_rebooted()
+        await store.record_canceled(connection, run_id, evidence)
+        await store.close_commands(connection, run_id, Outcome.CANCELED, evidence)
         run_ids.append(run_id)
     run_ids += [
         row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)

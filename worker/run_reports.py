@@ -88,7 +88,7 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
     if run["exit_code"] is not None:
         yield "exit code", life.exit_code(run["exit_code"])
     if run["status"] == RunStatus.CANCELED:
-        yield "proof", _proof(run)
+        yield "proof", run["proof"]
     if run["error"] is not None:
         yield "error", run["error"]
     if (lost := life.loss(run)) is not None:
@@ -98,15 +98,6 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
         grace = "the usual grace period" if own is None else f"a grace period of {own:g} s"
         yield "stop by", f"{run['stop_signal']}, {grace}"
     yield from _what_to_do(run)
-
-
-def _proof(run: Json) -> str:
-    proofs = [
-        command["evidence"]["proof"]
-        for command in run["cancellations"]
-        if command["outcome"] == Outcome.CANCELED
-    ]
-    return str(proofs[0]) if proofs else "not recorded"
 
 
 def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:

@@ -110,7 +110,9 @@ class Stops:
             return Outcome.CANCELED
         outcome = _outcome(stop, evidence)
         async with self._database.transaction() as connection:
-            canceled = not stop.leftovers and await store.record_canceled(connection, run_id)
+            canceled = not stop.leftovers and await store.record_canceled(
+                connection, run_id, evidence
+            )
             # Not there to be canceled: lost, or its host was abandoned during the stop. Or it is
             # canceled already, by an earlier attempt whose answer was lost.
             lost = not canceled and await store.record_leftovers(connection, run_id, evidence)

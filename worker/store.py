@@ -66,8 +66,9 @@ async def escalate_stop(connection: Connection, run_id: int) -> bool:
     return await connection.fetchval(queries.ESCALATE_STOP, run_id) is not None
 
 
-async def record_canceled(connection: Connection, run_id: int) -> bool:
-    return await connection.fetchval(queries.RECORD_CANCELED, run_id) is not None
+async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
+    canceled = await connection.fetchval(queries.RECORD_CANCELED, run_id, evidence.proof)
+    return canceled is not None
 
 
 async def record_command(
@@ -123,7 +124,7 @@ async def record_gone(
     connection: Connection, run: Run, launch_id: UUID, evidence: Evidence
 ) -> None:
     """Record a run that was found to be gone: canceled if it was being canceled, else lost."""
-    if await record_canceled(connection, run.run_id):
+    if await record_canceled(connection, run.run_id, evidence):
         await close_commands(connection, run.run_id, Outcome.CANCELED, evidence)
     else:
         await record_launcher_died(connection, run.run_id, launch_id)

@@ -1,9 +1,17 @@
 -- The services' own roles: what each needs, and no more. Applied by psql as the owner of the
--- schema after each migration, so that changed passwords and new tables are taken over. Passwords
--- come from the environment and so appear in no argument list.
+-- schema after each migration, so that changed passwords, limits and new columns are taken over.
+-- Passwords come from the environment and so appear in no argument list.
 \getenv gateway_password GATEWAY_PASSWORD
 \getenv worker_password WORKER_PASSWORD
 \getenv ops_password OPS_PASSWORD
+-- Most connections of each: for every process of it that may run at once, CANCEL_DATABASE_POOL_SIZE.
+-- Together they must stay below max_connections, so that none of them can keep the owner out.
+\set gateway_connections 30
+\set worker_connections 40
+\set ops_connections 15
+\getenv gateway_connections GATEWAY_CONNECTIONS
+\getenv worker_connections WORKER_CONNECTIONS
+\getenv ops_connections OPS_CONNECTIONS
 
 SELECT format('CREATE ROLE %I LOGIN', name)
   FROM unnest(ARRAY['gateway', 'worker', 'ops']) AS name
@@ -13,35 +21,71 @@ SELECT format('CREATE ROLE %I LOGIN', name)
 SELECT 'CREATE ROLE platform NOLOGIN'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'platform')
 \gexec
-ALTER ROLE gateway PASSWORD :'gateway_password';
-ALTER ROLE worker PASSWORD :'worker_password';
-ALTER ROLE ops PASSWORD :'ops_password';
+ALTER ROLE gateway PASSWORD :'gateway_password' CONNECTION LIMIT :gateway_connections;
+ALTER ROLE worker PASSWORD :'worker_password' CONNECTION LIMIT :worker_connections;
+ALTER ROLE ops PASSWORD :'ops_password' CONNECTION LIMIT :ops_connections;
 
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO gateway, worker, ops, platform;
 GRANT USAGE ON SCHEMA public TO gateway, worker, ops, platform;
 
--- What an earlier version allowed and this one does not.
+-- What an earlier version allowed and this one does not; of the columns too.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM gateway, worker, ops, platform;
 GRANT SELECT ON schema_migrations TO gateway, worker, ops, platform;
 
 -- The gateway looks and counts. It changes no run and makes no token.
 GRANT SELECT ON runs, cancellations, tokens TO gateway;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rate_windows TO gateway;
+GRANT SELECT, INSERT, DELETE, UPDATE (used, resets_at) ON rate_windows TO gateway;
 -- For its metrics; what is in a letter is none of its business.
 GRANT SELECT ON hosts TO gateway;
 GRANT SELECT (letter_id, state, reason, arrived_at) ON dead_letters TO gateway;
 
--- A worker changes runs, but adds none; it keeps letters, but settles none, and sees no token.
-GRANT SELECT, UPDATE ON runs TO worker;
-GRANT SELECT, INSERT, UPDATE ON cancellations, hosts TO worker;
-GRANT SELECT, INSERT ON dead_letters, host_actions TO worker;
+-- A worker writes what becomes of runs, but adds none and changes nothing that was asked of one; it
+-- keeps letters, but settles none, and sees no token.
+GRANT SELECT, UPDATE (
+    status, started_at, canceling_at, finished_at, stop_deadline, first_stop_deadline,
+    host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id,
+    containment, cgroup, cgroup_inode, pid_namespace, unreported_since, exit_code, error, loss, proof
+) ON runs TO worker;
+GRANT SELECT, INSERT (
+    command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds, requested_at,
+    faults, outcome, finished_at, evidence
+), UPDATE (outcome, finished_at, evidence) ON cancellations TO worker;
+GRANT SELECT, INSERT (
+    host, worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds
+), UPDATE (
+    worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds, seen_at, left_at,
+    abandoned_at
+) ON hosts TO worker;
+GRANT SELECT, INSERT (
+    letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at, exchange,
+    routing_key, via, publisher, command_id, run_id, requested_by, body, message_id, correlation_id,
+    type, app_id, content_type, content_encoding, headers, replays, replay_of
+) ON dead_letters TO worker;
+GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO worker;
+-- To lock a row takes the right to change it.
+GRANT SELECT, UPDATE ON turns TO worker;
 
 -- Who queues runs: queued ones, and nothing else.
 GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal) ON runs TO platform;
 
 -- Operators add runs, give out tokens, replay letters and give up hosts.
-GRANT SELECT, INSERT, UPDATE ON runs, tokens TO ops;
-GRANT SELECT, UPDATE ON cancellations, dead_letters, hosts TO ops;
-GRANT SELECT, INSERT ON dead_letter_actions, host_actions TO ops;
+GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal),
+      UPDATE (status, finished_at, error, loss) ON runs TO ops;
+GRANT SELECT, INSERT (token_hash, subject, role, scopes, write_limit, read_limit, expires_at),
+      UPDATE (revoked_at) ON tokens TO ops;
+GRANT SELECT, UPDATE (outcome, finished_at, evidence) ON cancellations TO ops;
+GRANT SELECT, UPDATE (state, replays) ON dead_letters TO ops;
+GRANT SELECT, UPDATE (worker_id, left_at, abandoned_at) ON hosts TO ops;
+GRANT SELECT, INSERT (letter_id, action, done_by, command_id, body) ON dead_letter_actions TO ops;
+GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO ops;
+
+-- Everybody may take any advisory lock, which holds up a migration, and make large objects until the
+-- disk is full. Only a superuser can take that away, in each database.
+SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
+  FROM pg_proc
+ WHERE pronamespace = 'pg_catalog'::regnamespace
+   AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea'))
+   AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+\gexec

@@ -27,7 +27,7 @@ _BEGIN = """
      WHERE run_id = $1 AND status = 'running'
 """
 _END = """
-    UPDATE runs SET status = 'canceled', finished_at = now()
+    UPDATE runs SET status = 'canceled', finished_at = now(), proof = 'scans_empty'
      WHERE run_id = $1 AND status = 'canceling'
 """
 

@@ -42,11 +42,12 @@ async def test_a_replay_that_meets_the_end_of_its_stop_is_answered_by_it(system:
         await system.publish(1, command_id=failed)
         await blocked_in_database(system)
         await connection.execute(
-            "UPDATE runs SET status = 'canceled', finished_at = clock_timestamp()"
+            "UPDATE runs SET status = 'canceled', finished_at = clock_timestamp(), "
+            "proof = 'scans_empty'"
         )
         await connection.execute(
             "UPDATE cancellations SET outcome = 'canceled', evidence = $1",
-            json.dumps({"proof": "cgroup_empty"}),
+            json.dumps({"proof": "scans_empty"}),
         )
         await transaction.commit()
 

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LOGINS: Final = ("gateway", "worker", "ops")
 ROLES: Final = (*LOGINS, "platform")
+PASSWORDS: Final = {role: f"it's {role}" for role in LOGINS}
 MODULES: Final = (
     queries,
     batch_queries,
@@ -66,9 +67,9 @@ async def url_of(postgres: PrivatePostgres) -> UrlOf:
     settings = DatabaseSettings.model_validate({"DATABASE_URL": postgres.url})
     async with connected(settings) as database:
         await migrate(database)
-    await apply_roles(postgres.url, **dict.fromkeys(LOGINS, "first"))
+    await apply_roles(postgres.url, dict.fromkeys(LOGINS, "first"))
     # Again, as each start does: another password, nothing else.
-    await apply_roles(postgres.url, **{role: f"it's {role}" for role in LOGINS})
+    await apply_roles(postgres.url, PASSWORDS)
     owner = await asyncpg.connect(postgres.url)
     await owner.execute("ALTER ROLE platform LOGIN PASSWORD 'it''s platform'")
     await owner.close()
@@ -156,7 +157,18 @@ REFUSED: Final = {
         "MARK_EDITED",
         "MARK_REPLAYED",
     },
-    "ops": {"KEEP", "RECORD_COMMAND", "REGISTER_HOST", "SWEEP_RATE_WINDOWS"},
+    "ops": {
+        "BEGIN_STOP",
+        "CANCEL_QUEUED",
+        "CLAIM_RUN",
+        "DECIDE",
+        "KEEP",
+        "RECORD_CANCELED",
+        "RECORD_COMMAND",
+        "REGISTER_HOST",
+        "SWEEP_RATE_WINDOWS",
+        "TAKE_TURN",
+    },
     "platform": {"ADD_TOKEN", "CANCEL_QUEUED", "CLAIM_RUN", "RECORD_COMMAND", "LIST_CANCELLATIONS"},
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
@@ -164,6 +176,24 @@ OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "worker": (queries, batch_queries, host_queries, dead_letter_queries),
     "ops": (),
     "platform": (),
+}
+
+# Of operators' commands, which no module has for itself.
+NOT_REFUSED: Final = {
+    "ops": {
+        "ABANDON",
+        "ADD_ACTION",
+        "ADD_RUN",
+        "ADD_TOKEN",
+        "ANSWER_COMMANDS_OF_ABANDONED",
+        "DISCARD",
+        "LOCK_HOST",
+        "LOSE_RUNS_OF_ABANDONED",
+        "MARK_EDITED",
+        "MARK_REPLAYED",
+        "REVOKE_TOKEN",
+    },
+    "platform": {"ADD_RUN", "FIND_RUN"},
 }
 
 # Statements of nobody's, with which a thief would begin.
@@ -177,6 +207,10 @@ FORBIDDEN: Final = {
         "UPDATE cancellations SET outcome = outcome",
         "UPDATE dead_letters SET state = state",
         "SELECT body FROM dead_letters",
+        "SELECT FROM runs FOR UPDATE",
+        "SELECT FROM turns",
+        "DO $$ BEGIN LOCK TABLE runs IN ROW SHARE MODE; END $$",
+        "UPDATE rate_windows SET spender = 'somebody else'",
     ),
     "worker": (
         "INSERT INTO runs (run_id) VALUES (9)",
@@ -187,8 +221,29 @@ FORBIDDEN: Final = {
         "UPDATE dead_letters SET state = state",
         "DELETE FROM host_actions",
         "UPDATE schema_migrations SET number = number",
+        "UPDATE runs SET run_id = 9",
+        "UPDATE runs SET stop_signal = 'SIGHUP'",
+        "UPDATE runs SET created_at = now()",
+        "UPDATE cancellations SET run_id = 9",
+        "UPDATE cancellations SET requested_by = 'somebody else'",
+        "UPDATE cancellations SET received_at = now()",
+        "UPDATE hosts SET host = 'another'",
+        "INSERT INTO host_actions (host, action, done_by, run_ids, done_at) "
+        "VALUES ('h', 'returned', 'w', '{}', now())",
     ),
-    "ops": ("DELETE FROM runs", "DELETE FROM host_actions", "DELETE FROM dead_letter_actions"),
+    "ops": (
+        "DELETE FROM runs",
+        "DELETE FROM host_actions",
+        "DELETE FROM dead_letter_actions",
+        "UPDATE runs SET run_id = 9",
+        "UPDATE runs SET proof = 'never_started'",
+        "UPDATE runs SET pid = 1",
+        "INSERT INTO runs (run_id, status, exit_code) VALUES (9, 'pass', 0)",
+        "UPDATE tokens SET role = 'admin'",
+        "UPDATE cancellations SET requested_by = 'somebody else'",
+        "UPDATE dead_letters SET body = ''",
+        "UPDATE hosts SET boot_id = gen_random_uuid()",
+    ),
     "platform": (
         "UPDATE runs SET status = status",
         "INSERT INTO runs (run_id, status) VALUES (9, 'running')",
@@ -214,6 +269,7 @@ async def test_a_role_may_run_its_own_queries_and_not_those_of_others(
 
     own = {name for module in OWN[role] for name in _named(module)}
     assert refused >= REFUSED[role]
+    assert not refused & NOT_REFUSED.get(role, set())
     assert refused & own == REFUSED[role] & own
 
 
@@ -224,6 +280,93 @@ async def test_a_thief_can_do_no_more_than_the_role_may(url_of: UrlOf, role: str
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)
     await connection.close()
+
+
+async def test_nobody_who_writes_runs_can_make_one_canceled_without_a_proof(
+    postgres: PrivatePostgres, url_of: UrlOf
+) -> None:
+    owner = await asyncpg.connect(postgres.url)
+    await owner.execute("INSERT INTO runs (run_id) VALUES (71)")
+    for role in ("worker", "ops"):
+        connection = await asyncpg.connect(url_of(role))
+        with pytest.raises(asyncpg.CheckViolationError, match="canceled_exactly_with_proof"):
+            await connection.execute(
+                "UPDATE runs SET status = 'canceled', finished_at = now() WHERE run_id = 71"
+            )
+        await connection.close()
+    await owner.execute("DELETE FROM runs WHERE run_id = 71")
+    await owner.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_no_role_can_take_an_advisory_lock_or_fill_the_disk_with_large_objects(
+    url_of: UrlOf, role: str
+) -> None:
+    connection = await asyncpg.connect(url_of(role))
+    await connection.execute("SET lock_timeout = '2s'")  # of one that a failure has left behind
+    for call in (
+        "pg_advisory_lock(1)",
+        "pg_advisory_lock(1, 2)",
+        "pg_advisory_lock_shared(1)",
+        "pg_advisory_xact_lock(1)",
+        "pg_try_advisory_lock(1)",
+        "pg_try_advisory_xact_lock_shared(1, 2)",
+        "lo_create(0)",
+        "lo_from_bytea(0, '')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(f"SELECT {call}")
+    await connection.execute("SELECT pg_advisory_unlock_all()")  # as clients do when they reset
+    await connection.close()
+
+
+@pytest.mark.parametrize("role", LOGINS)
+async def test_a_role_cannot_take_every_connection(
+    postgres: PrivatePostgres, url_of: UrlOf, role: str
+) -> None:
+    await apply_roles(postgres.url, PASSWORDS, connections=3)
+    taken: list[asyncpg.Connection[asyncpg.Record]] = []
+    try:
+        with pytest.raises(asyncpg.TooManyConnectionsError, match=f'role "{role}"'):
+            while len(taken) < 20:
+                taken.append(await asyncpg.connect(url_of(role)))
+        assert 0 < len(taken) <= 3  # who was there before may not have gone yet
+        await (await asyncpg.connect(postgres.url)).close()
+    finally:
+        for connection in taken:
+            await connection.close()
+        await apply_roles(postgres.url, PASSWORDS)
+
+
+async def test_limits_leave_the_owner_some_of_the_usual_connections(
+    postgres: PrivatePostgres, url_of: UrlOf
+) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    limits = await connection.fetch(
+        "SELECT rolconnlimit FROM pg_roles WHERE rolname = ANY ($1)", LOGINS
+    )
+    await connection.close()
+
+    assert all(row["rolconnlimit"] > 0 for row in limits)
+    # Of Postgres' 100, without the three that it keeps for superusers.
+    assert sum(row["rolconnlimit"] for row in limits) < 100 - 3
+
+
+async def test_an_owner_who_is_no_superuser_can_apply_the_roles(
+    postgres: PrivatePostgres, url_of: UrlOf
+) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute("CREATE ROLE landlord LOGIN CREATEROLE CREATEDB PASSWORD 'landlord'")
+    await connection.execute("GRANT gateway, worker, ops TO landlord WITH ADMIN OPTION")
+    await connection.execute("CREATE DATABASE rented OWNER landlord")
+    await connection.close()
+    url = str(
+        URL(postgres.url).with_user("landlord").with_password("landlord").with_path("/rented")
+    )
+    async with connected(DatabaseSettings.model_validate({"DATABASE_URL": url})) as database:
+        await migrate(database)
+
+    await apply_roles(url, PASSWORDS)
 
 
 @pytest.mark.parametrize("role", ROLES)

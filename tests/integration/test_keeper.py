@@ -12,7 +12,9 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
+from shared import dead_letter_queries as queries
 from shared.commands import CANCEL_TYPE
+from tests.support.launching import blocked_in_database
 from tests.support.records import Json
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
@@ -131,3 +133,14 @@ async def test_two_letters_that_look_the_same_are_two(system: System) -> None:
     end = monotonic() + 20
     while len(await _with_body(system, body)) < 2:
         assert monotonic() < end
+
+
+async def test_keepers_take_turns_on_a_row_that_only_they_may_lock(system: System) -> None:
+    body = uuid4().bytes
+    async with system.database.acquire() as other, other.transaction():
+        await other.execute(queries.TAKE_TURN)
+        await system.publish_raw(body, type=CANCEL_TYPE)
+        await blocked_in_database(system)
+        assert await _with_body(system, body) == []
+
+    await _kept(system, body)

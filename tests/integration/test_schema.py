@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from shared.states import Proof
 from tests.support.rows import (
     CANCELING,
     ERROR,
@@ -113,6 +114,22 @@ async def database(
         ("exit_code_fits_status", {**FAIL, "exit_code": None}),
         ("exit_code_fits_status", {**QUEUED, "exit_code": 0}),
         ("exit_code_fits_status", {**RUNNING, "exit_code": 0}),
+        *(
+            ("canceled_exactly_with_proof", {**row, "proof": None})
+            for row in (NEVER_STARTED, STOPPED)
+        ),
+        *(
+            ("canceled_exactly_with_proof", {**row, "proof": "host_rebooted"})
+            for row in (RUNNING, CANCELING, PASS, FAIL, ERROR)
+        ),
+        ("canceled_exactly_with_proof", {**QUEUED, "proof": "never_started"}),
+        ("never_started_without_process", {**STOPPED, "proof": "never_started"}),
+        ("never_started_without_process", {**NEVER_STARTED, "proof": "host_rebooted"}),
+        (
+            "cgroup_was_there_to_be_empty",
+            {**STOPPED, "containment": "session", "cgroup": None},
+        ),
+        ("runs_proof_check", {**STOPPED, "proof": "hope"}),
         ("error_is_explained", {**ERROR, "error": None}),
         ("error_is_explained", {**PASS, "error": "e"}),
     ],
@@ -140,6 +157,15 @@ async def test_each_state_has_a_possible_row(database: Connection, row: dict[str
     await insert(database, "runs", {"run_id": 2, **row})
 
     assert await database.fetchval("SELECT status FROM runs WHERE run_id = 2") == row["status"]
+
+
+@pytest.mark.parametrize("proof", Proof)
+async def test_each_proof_has_a_place(database: Connection, proof: Proof) -> None:
+    row = NEVER_STARTED if proof is Proof.NEVER_STARTED else {**STOPPED, "proof": proof}
+
+    await insert(database, "runs", {"run_id": 2, **row})
+
+    assert await database.fetchval("SELECT proof FROM runs WHERE run_id = 2") == proof
 
 
 @pytest.mark.parametrize(

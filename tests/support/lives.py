@@ -52,6 +52,7 @@ IN_DOUBT: Final = _stopped(
 ADDED: Final = {"created_at": _at(0)}
 STARTED: Final = {**ADDED, **IDENTITY, "started_at": _at(2), "host": "runner-7"}
 STOPPING: Final = {**STARTED, "canceling_at": _at(61.01), "stop_deadline": _at(63.01)}
+STOPPED: Final = {**STOPPING, "status": "canceled", "proof": "cgroup_empty"}
 
 
 def _command(outcome: str | None, at: float, evidence: Row, **fields: Any) -> Row:
@@ -72,11 +73,16 @@ RUNS: Final[dict[str, Row]] = {
     "running": {"status": "running", **STARTED, "containment": "session", "cgroup": None},
     "passed": {"status": "pass", **STARTED, "exit_code": 0, "finished_at": _at(62)},
     "failed": {"status": "fail", **STARTED, "exit_code": 137, "finished_at": _at(3662)},
-    "killed": {"status": "canceled", **STOPPING, "exit_code": 143, "finished_at": _at(63.04)},
-    "several": {"status": "canceled", **STOPPING, "finished_at": _at(63.04)},
-    "never started": {"status": "canceled", **ADDED, "finished_at": _at(61.01)},
+    "killed": {**STOPPED, "exit_code": 143, "finished_at": _at(63.04)},
+    "several": {**STOPPED, "finished_at": _at(63.04)},
+    "never started": {
+        "status": "canceled",
+        "proof": "never_started",
+        **ADDED,
+        "finished_at": _at(61.01),
+    },
     "stop failed": {"status": "canceling", **STOPPING},
-    "stopped later": {"status": "canceled", **STOPPING, "finished_at": _at(120)},
+    "stopped later": {**STOPPED, "finished_at": _at(120)},
     "being stopped": {"status": "canceling", **STOPPING},
     "lost": {
         "status": "error",
@@ -105,8 +111,7 @@ RUNS: Final[dict[str, Row]] = {
         "loss": {"cause": "launcher_died", "proof": "none_host_replaced"},
     },
     "forced": {
-        "status": "canceled",
-        **STOPPING,
+        **STOPPED,
         "first_stop_deadline": _at(121.01),
         "finished_at": _at(63.04),
     },

@@ -38,8 +38,14 @@ ERROR = {
     "finished_at": NOW,
     **IDENTITY,
 }
-NEVER_STARTED = {"status": "canceled", "finished_at": NOW}
-STOPPED = {"status": "canceled", "finished_at": NOW, **IDENTITY, **STOPPING}
+NEVER_STARTED = {"status": "canceled", "finished_at": NOW, "proof": "never_started"}
+STOPPED = {
+    "status": "canceled",
+    "finished_at": NOW,
+    "proof": "cgroup_empty",
+    **IDENTITY,
+    **STOPPING,
+}
 
 IN_EACH_STATE: Final = (QUEUED, RUNNING, CANCELING, PASS, FAIL, ERROR, NEVER_STARTED, STOPPED)
 

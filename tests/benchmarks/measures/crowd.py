@@ -20,7 +20,7 @@ _CONNECTIONS = 64
 _AT_ONCE = 10  # commits, in the second floor
 
 _COMMIT = """
-    UPDATE runs SET status = 'canceled', finished_at = now()
+    UPDATE runs SET status = 'canceled', finished_at = now(), proof = 'scans_empty'
      WHERE run_id = $1 AND status = 'canceling'
 """
 _IS_OVER = "SELECT NOT EXISTS (SELECT FROM runs WHERE status IN ('running', 'canceling'))"

@@ -13,7 +13,8 @@ _EACH = 50
 # All runs but the last few are over, each with a command of its own.
 _FILL = """
     WITH finished AS (
-        UPDATE runs SET status = 'canceled', finished_at = now() WHERE run_id <= $1
+        UPDATE runs SET status = 'canceled', finished_at = now(), proof = 'never_started'
+         WHERE run_id <= $1
         RETURNING run_id
     )
     INSERT INTO cancellations (command_id, run_id, via, force, outcome, finished_at, evidence)

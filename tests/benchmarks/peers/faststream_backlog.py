@@ -22,7 +22,8 @@ _POOL = 10
 _LEAVE = 10.0
 
 _CANCEL = """
-    UPDATE runs SET status = 'canceled', finished_at = clock_timestamp()
+    UPDATE runs
+       SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started'
      WHERE run_id = $1 AND status = 'queued'
 """
 _RECORD = """

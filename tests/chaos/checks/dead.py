@@ -32,6 +32,8 @@ def _check_canceled(checked: Checked, facts: Facts, run: Row, mark: str, proofs:
     name = f"run {run['run_id']}"
     started = run["host"] is not None
     checked.hold(bool(proofs), f"{name} is canceled and nobody proved it", _times(run))
+    text = f"{name} says {run['proof']}, and its commands {proofs}"
+    checked.hold(run["proof"] in proofs, text, _times(run))
     text = f"{name}, started: {started}, was proved dead by {proofs}"
     checked.hold(("never_started" in proofs) != started, text, _times(run))
     _check_gone(checked, facts, run, mark)
