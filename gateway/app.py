@@ -25,6 +25,7 @@ from gateway.waiting import TerminalWatch
 from shared.broker import Publisher
 from shared.database import Database, connected
 from shared.dependencies import Dependencies, Service
+from shared.errors import ServiceUnavailable
 from shared.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
@@ -49,7 +50,7 @@ async def serve(settings: GatewaySettings) -> None:
         metrics = GatewayMetrics(registry)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(publisher.run(topology.declare_exchange))
+                tasks.create_task(publisher.run(look=topology.look))
                 tasks.create_task(watch.run())
                 tasks.create_task(sweep(database, every=settings.rate_window))
                 await publisher.wait_ready()
@@ -112,6 +113,8 @@ def _observe(
     """Add what monitoring asks for, and start what finds it out."""
 
     async def publishes() -> bool:
+        if publisher.problem is not None:
+            raise ServiceUnavailable(publisher.problem)
         return publisher.is_ready
 
     dependencies = Dependencies(

@@ -11,7 +11,7 @@ from gateway.metrics import PublishResult
 from shared.broker import Publisher
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
 from shared.errors import PublishRefused
-from shared.topology import CANCEL_KEY, Topology
+from shared.topology import REST_KEY, Topology
 
 
 class CommandPublisher:
@@ -50,7 +50,7 @@ class CommandPublisher:
         began = monotonic()
         result = PublishResult.UNKNOWN
         try:
-            await self._publisher.send(self._topology.commands, CANCEL_KEY, body, properties)
+            await self._publisher.send(self._topology.commands, REST_KEY, body, properties)
             result = PublishResult.CONFIRMED
         except PublishRefused:
             result = PublishResult.REFUSED

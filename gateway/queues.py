@@ -10,7 +10,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from prometheus_client import CollectorRegistry, Gauge
 
 from shared.broker import keep_connected
-from shared.channels import DECLARE_TIMEOUT, open_channel
+from shared.channels import DECLARE_TIMEOUT, open_channel_to_look
 from shared.errors import ServiceUnavailable
 from shared.settings import ServiceSettings
 from shared.tasks import end, first_of
@@ -26,7 +26,11 @@ class QueueWatch:
     def __init__(self, topology: Topology, registry: CollectorRegistry) -> None:
         # Without the prefix, so that one alert fits every installation.
         plain = Topology()
-        self._queues = {plain.cancel: topology.cancel, plain.dead: topology.dead}
+        self._queues = {
+            plain.cancel: topology.cancel,
+            plain.rest: topology.rest,
+            plain.dead: topology.dead,
+        }
         self._ready = Gauge(
             "cancel_queue_messages_ready",
             "Messages that wait in a queue; nothing while RabbitMQ is away or the queue missing.",
@@ -61,7 +65,7 @@ class QueueWatch:
                 for label, name in self._queues.items():
                     async with asyncio.timeout(DECLARE_TIMEOUT):
                         if channel is None or channel.is_closed:
-                            channel = await open_channel(connection)
+                            channel = await open_channel_to_look(connection)
                         await self._look(channel, label, name)
                 await first_of(connection.closed(), asyncio.sleep(every))
         finally:

@@ -25,7 +25,7 @@ from shared.channels import (
     underlay,
 )
 from shared.confirms import Confirms
-from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
+from shared.errors import NotDeclared, PublishRefused, PublishUnknown, ServiceUnavailable
 from shared.settings import InvalidSettings, ServiceSettings
 from shared.startup import until_connected
 from shared.tasks import first_of
@@ -37,7 +37,10 @@ log = structlog.get_logger(__name__)
 _CONNECT_TIMEOUT = 10.0
 _PAUSE = 0.2
 """A broker that accepts and then fails, or declines, must not be hammered."""
+_LOOK_AGAIN = 1.0
+"""For names that are missing."""
 
+Declare = Callable[[AbstractChannel], Awaitable[None]]
 Session = Callable[[AbstractConnection], Awaitable[None]]
 
 
@@ -118,21 +121,42 @@ class Publisher:
         self._settings = settings
         self._name = name
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
+        self._known = asyncio.Event()
         self._confirms: Confirms | None = None  # while there is a channel
         self._declined = asyncio.Event()
+        self.problem: str | None = None
+        """What is missing in a broker that can be reached, and how to mend that."""
 
-    async def run(self, declare: Callable[[AbstractChannel], Awaitable[None]]) -> NoReturn:
-        """Keep a confirming channel open; `declare` prepares the names before it is used."""
+    async def run(self, declare: Declare | None = None, look: Session | None = None) -> NoReturn:
+        """Keep a confirming channel open.
+
+        `declare` prepares the names before it is used. Whoever may declare nothing has `look` raise
+        NotDeclared while they are missing, and waits for them.
+        """
 
         async def session(connection: AbstractConnection) -> None:
             while not connection.is_closed:
-                async with asyncio.timeout(DECLARE_TIMEOUT):
-                    channel = await open_channel(connection)
-                    await declare(channel)
-                    confirms = Confirms(await underlay(channel))
+                try:
+                    async with asyncio.timeout(DECLARE_TIMEOUT):
+                        if look is not None:
+                            await look(connection)
+                        channel = await open_channel(connection)
+                        if declare is not None:
+                            await declare(channel)
+                        confirms = Confirms(await underlay(channel))
+                except NotDeclared as error:
+                    self._lacks(str(error))
+                    await first_of(connection.closed(), asyncio.sleep(_LOOK_AGAIN))
+                    if connection.is_closed:
+                        self.problem = None
+                    continue
+                if self.problem is not None:
+                    log.info("names_declared", connection=self._name)
+                self.problem = None
                 self._declined.clear()
                 self._confirms = confirms
                 self._channel.set_result(channel)
+                self._known.set()
                 try:
                     await first_of(connection.closed(), channel.closed(), self._declined.wait())
                 finally:
@@ -142,6 +166,12 @@ class Publisher:
                     await self._give_up(channel)
 
         await keep_connected(self._settings, self._name, session)
+
+    def _lacks(self, problem: str) -> None:
+        if self.problem != problem:
+            log.warning("names_not_declared", connection=self._name, error=problem, retrying=True)
+        self.problem = problem
+        self._known.set()
 
     async def _give_up(self, channel: AbstractChannel) -> None:
         """Close a channel on which the broker declined a message.
@@ -160,14 +190,14 @@ class Publisher:
         return self._channel.done()
 
     async def wait_ready(self) -> None:
-        """Return once a channel is open and its names are declared.
+        """Return once a channel is open and its names are declared, or `problem` says why not.
 
         Raises ServiceUnavailable if that takes longer than a service may be away at start: the
         broker can be reached then, but does not let us declare what we need.
         """
         try:
             async with asyncio.timeout(self._settings.startup_timeout + _CONNECT_TIMEOUT):
-                await asyncio.shield(self._channel)
+                await self._known.wait()
         except TimeoutError:
             shown = without_password(self._settings.amqp_url.get_secret_value())
             raise ServiceUnavailable(
@@ -186,8 +216,8 @@ class Publisher:
     async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
         """Return when the broker has confirmed that `message` is safe in a queue.
 
-        Raises PublishRefused when the broker declined it, PublishUnknown when the confirm did
-        not come within `confirm_timeout` seconds, a reconnect included.
+        Raises PublishRefused when the broker declined it or has no place for it, PublishUnknown
+        when the confirm did not come within `confirm_timeout` seconds, a reconnect included.
         """
         await self.send(exchange, routing_key, message.body, message.properties)
 
@@ -200,6 +230,8 @@ class Publisher:
             with lost_is_an_error():
                 confirms = self._confirms
                 while confirms is None:
+                    if self.problem is not None:
+                        raise PublishRefused(self.problem)
                     async with asyncio.timeout_at(until):
                         await asyncio.shield(self._channel)
                     confirms = self._confirms

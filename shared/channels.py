@@ -1,13 +1,19 @@
 """What aiormq leaves to its users: channels that say when they, or a consumer on them, are lost."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
 
 import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError
+from aio_pika.exceptions import (
+    AMQPError,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+)
 
 from shared.tasks import cancellation_noticed
 
@@ -61,6 +67,33 @@ async def open_channel(connection: AbstractConnection) -> AbstractChannel:
         # What aiormq 7.2 raises on a connection that is closed but not yet reported so.
         raise ConnectionError(str(error)) from error
     return channel
+
+
+async def open_channel_to_look(connection: AbstractConnection) -> AbstractChannel:
+    """Open a channel on which names are looked for: one that is missing costs it, and says nothing.
+
+    Raises OSError when the connection is lost meanwhile.
+    """
+    try:
+        return await connection.channel(publisher_confirms=False)
+    except RuntimeError as error:
+        raise ConnectionError(str(error)) from error
+
+
+async def is_there(
+    connection: AbstractConnection, ask: Callable[[AbstractChannel], Awaitable[object]]
+) -> bool:
+    """Whether the broker has what `ask` declares passively.
+
+    Raises OSError when the connection is lost meanwhile.
+    """
+    channel = await open_channel_to_look(connection)
+    try:
+        await ask(channel)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
 
 
 def _say_why(_channel: object, error: BaseException | None) -> None:

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractConnection
 from prometheus_client import CollectorRegistry, Gauge
 
 from shared.broker import Session
+from shared.errors import ServiceUnavailable
 
 # Seconds.
 _PATIENCE: Final = 2.0
@@ -20,6 +21,7 @@ _FRESH: Final = 1.0
 """Who asks again within this gets the same answer, so that nobody can make us ask all the time."""
 
 Probe = Callable[[], Awaitable[bool]]
+"""Raises ServiceUnavailable where there is more to say than that there is no answer."""
 
 
 class Service(StrEnum):
@@ -32,6 +34,7 @@ class Missing:
     service: Service
     since: datetime
     seconds: float
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,20 @@ class _Noticed:
     by_the_clock: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    came: bool
+    reason: str | None = None
+    """Why it did not come, where that is known."""
+
+
 class Dependencies:
     """Asks each service by its probe, and remembers since when one has not answered."""
 
     def __init__(self, probes: Mapping[Service, Probe], registry: CollectorRegistry) -> None:
         self._probes = probes
         self._missing: dict[Service, _Noticed] = {}
+        self._reasons: dict[Service, str | None] = {}
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
         up = Gauge(
@@ -69,28 +80,31 @@ class Dependencies:
                 await self._look()
         now = monotonic()
         return [
-            Missing(service, noticed.at, now - noticed.by_the_clock)
+            Missing(service, noticed.at, now - noticed.by_the_clock, self._reasons[service])
             for service, noticed in self._missing.items()
         ]
 
     async def _look(self) -> None:
         began = _Noticed(datetime.now(UTC), monotonic())
         answers = await asyncio.gather(*map(_answers, self._probes.values()))
-        for service, answered in zip(self._probes, answers, strict=True):
-            self._up[service].set(answered)
-            if answered:
+        for service, answer in zip(self._probes, answers, strict=True):
+            self._up[service].set(answer.came)
+            self._reasons[service] = answer.reason
+            if answer.came:
                 self._missing.pop(service, None)
             else:
                 self._missing.setdefault(service, began)
         self._looked_at = monotonic()
 
 
-async def _answers(probe: Probe) -> bool:
+async def _answers(probe: Probe) -> _Answer:
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await probe()
+            return _Answer(await probe())
     except TimeoutError:
-        return False
+        return _Answer(False)
+    except ServiceUnavailable as error:
+        return _Answer(False, str(error))
 
 
 class Link:

@@ -67,4 +67,5 @@ def _as_json(missing: Missing) -> dict[str, Any]:
         "service": missing.service,
         "since": missing.since.isoformat(timespec="milliseconds"),
         "seconds": round(missing.seconds, 1),
+        **({} if missing.reason is None else {"reason": missing.reason}),
     }

@@ -212,7 +212,10 @@ class WorkerSettings(ServiceSettings):
         "leaves them in their queue",
     )
     prefetch: int = Field(
-        1000, ge=1, le=65535, description="Commands held at once; a stop holds one until it ends"
+        1000,
+        ge=1,
+        le=65535,
+        description="Commands of each queue that are held at once; a stop holds one until it ends",
     )
     worker_shutdown_timeout: Seconds = Field(
         15.0, description="How long stops in progress may take after SIGTERM, seconds"

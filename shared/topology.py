@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 from typing import Final
 
-from aio_pika.abc import AbstractChannel, AbstractQueue, ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue, ExchangeType
+
+from shared.channels import is_there
+from shared.errors import NotDeclared
 
 CANCEL_KEY: Final = "run.cancel"
+"""Of services that publish, and of replays."""
+REST_KEY: Final = "run.cancel.rest"
+"""Of the gateway. Its commands have queues of their own all the way, retries included, so that a
+flood of a publisher's never stands before them."""
 RETRY_DELAYS: Final = (1, 5, 30)
 """Seconds before attempt 2, 3 and 4. One queue each: a TTL only expires at a queue's head."""
+_KEYS: Final = (CANCEL_KEY, REST_KEY)
 
 # Against commands that kill their worker, nothing else: RabbitMQ 3.10 counts every lost channel
 # as a delivery, so this must stay above what a bad day of restarts can add up to.
@@ -33,27 +41,58 @@ class Topology:
         return f"{self.prefix}runs.cancel"
 
     @property
+    def rest(self) -> str:
+        return f"{self.prefix}runs.cancel.rest"
+
+    @property
     def dead(self) -> str:
         return f"{self.prefix}runs.cancel.dead"
 
     def host(self, name: str) -> str:
         return f"{self.prefix}runs.cancel.host.{name}"
 
-    def retry(self, delay: int) -> str:
-        return f"{self.prefix}runs.cancel.retry.{delay}s"
+    def retry(self, delay: int, key: str = CANCEL_KEY) -> str:
+        """Where a command waits for `delay` seconds, to come back by `key`."""
+        queue = self.rest if key == REST_KEY else self.cancel
+        return f"{queue}.retry.{delay}s"
 
-    async def declare_exchange(self, channel: AbstractChannel) -> None:
-        """What a publisher needs: the exchange, and the queue that makes it routable."""
+    def queues(self) -> list[str]:
+        """All that are not a host's."""
+        retries = [self.retry(delay, key) for key in _KEYS for delay in RETRY_DELAYS]
+        return [self.cancel, self.rest, self.dead, *retries]
+
+    async def look(self, connection: AbstractConnection) -> None:
+        """Look whether there is what a command over REST needs, which takes no permission.
+
+        Raises NotDeclared.
+        """
+        for kind, name, ask in (
+            (
+                "exchange",
+                self.commands,
+                lambda it: it.declare_exchange(self.commands, passive=True),
+            ),
+            ("queue", self.rest, lambda it: it.declare_queue(self.rest, passive=True)),
+        ):
+            if not await is_there(connection, ask):
+                raise NotDeclared(
+                    f"no worker has declared the {kind} {name} yet: start one "
+                    "(cancel-worker serve), or restart one if it was deleted"
+                )
+
+    async def declare(self, channel: AbstractChannel) -> None:
+        """All that is not a host's."""
         await self._declare_dead(channel)
         exchange = await channel.declare_exchange(self.commands, ExchangeType.TOPIC, durable=True)
-        queue = await self._declare_work_queue(channel, self.cancel)
-        await queue.bind(exchange, CANCEL_KEY)
+        for key, name in zip(_KEYS, (self.cancel, self.rest), strict=True):
+            queue = await self._declare_work_queue(channel, name)
+            await queue.bind(exchange, key)
+            for delay in RETRY_DELAYS:
+                await self._declare_retry(channel, delay, key)
 
     async def declare_worker(self, channel: AbstractChannel, host: str) -> None:
-        await self.declare_exchange(channel)
+        await self.declare(channel)
         await self.declare_host(channel, host)
-        for delay in RETRY_DELAYS:
-            await self._declare_retry(channel, delay)
 
     async def declare_host(self, channel: AbstractChannel, host: str) -> AbstractQueue:
         """A host's queue outlives its worker, so that commands wait there while it is away."""
@@ -78,12 +117,12 @@ class Topology:
             },
         )
 
-    async def _declare_retry(self, channel: AbstractChannel, delay: int) -> None:
+    async def _declare_retry(self, channel: AbstractChannel, delay: int, key: str) -> None:
         await channel.declare_queue(
-            self.retry(delay),
+            self.retry(delay, key),
             durable=True,
             arguments={
-                **_at_least_once(self.commands, routing_key=CANCEL_KEY),
+                **_at_least_once(self.commands, routing_key=key),
                 "x-message-ttl": delay * 1000,
             },
         )

@@ -108,7 +108,7 @@ def _channel(topology: Topology) -> Json:
     return {
         "address": CANCEL_KEY,
         "title": "Commands",
-        "description": "The exchange is declared by gateway and worker; publishers declare "
+        "description": "The exchange is declared by workers; publishers declare "
         "nothing. Its name has the prefix `CANCEL_TOPOLOGY_PREFIX`, where that is set.",
         "messages": {"cancel": {"$ref": "#/components/messages/cancel"}},
         "bindings": {

@@ -18,6 +18,7 @@ from shared.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.tasks import first_of
 from shared.topology import Topology
 from worker.acks import Unacknowledged
+from worker.arrivals import Arrivals
 from worker.delivered import Delivered, consume
 from worker.metrics import WorkerMetrics
 from worker.outage import PostgresWatch
@@ -38,7 +39,7 @@ class _Delivery:
 
 
 class Consumer:
-    """Takes commands from the shared queue, this host's own, and those of abandoned hosts."""
+    """Takes commands from the shared queues, this host's own, and those of abandoned hosts."""
 
     def __init__(
         self,
@@ -59,15 +60,17 @@ class Consumer:
         self._postgres = postgres
         self._presence = presence
         self._metrics = metrics
-        self._arrived: list[_Delivery] = []
+        self._arrived: Arrivals[_Delivery] = Arrivals()
+        self._beginning: Sequence[_Delivery] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
         """Deliveries that are being settled."""
-        # While some have arrived, one of the tasks is the one that begins them.
-        return len(self._arrived) + len(self._in_flight) - bool(self._arrived)
+        # While there are some, one of the tasks is the one that begins them.
+        to_begin = len(self._arrived) + len(self._beginning)
+        return to_begin + len(self._in_flight) - bool(to_begin)
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes; once `stop` was called, until canceled.
@@ -98,11 +101,14 @@ class Consumer:
         """Consume until Postgres is away, or other hosts are abandoned than before."""
         given_up, changed = self._presence.given_up()
         async with asyncio.timeout(DECLARE_TIMEOUT):
-            queues = [await channel.get_queue(self._topology.cancel, ensure=False)]
+            # The prefetch is each consumer's own.
+            queues = [self._topology.rest, self._topology.cancel]
             for host in (self._host, *sorted(given_up)):
-                queues.append(await self._topology.declare_host(channel, host))
-            raw, take = await underlay(channel), partial(self._take, in_hand)
-            tags = [await consume(raw, queue.name, take) for queue in queues]
+                queues.append((await self._topology.declare_host(channel, host)).name)
+            raw = await underlay(channel)
+            tags = [
+                await consume(raw, queue, partial(self._take, in_hand, queue)) for queue in queues
+            ]
         log.info("consuming", host=self._host, abandoned=sorted(given_up))
         over = first_of(self._postgres.is_away(), changed.wait())
         await self._unless_over(channel, connection, over)
@@ -131,14 +137,14 @@ class Consumer:
         for task in self._in_flight:
             task.cancel()
 
-    async def _take(self, in_hand: Unacknowledged, message: Delivered) -> None:
+    async def _take(self, in_hand: Unacknowledged, queue: str, message: Delivered) -> None:
         if self._stopping.is_set():
             return  # not acknowledged, so it goes back when the channel closes
         in_hand.add(message.delivery_tag)
         if message.redelivered:
             self._metrics.redelivered()
-        self._arrived.append(_Delivery(message, in_hand))
-        if len(self._arrived) == 1:
+        self._arrived.add(queue, _Delivery(message, in_hand))
+        if not self._beginning and len(self._arrived) == 1:
             self._start(self._begin_arrived())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -150,16 +156,15 @@ class Consumer:
 
     async def _begin_arrived(self) -> None:
         """Settle together what arrived together, as far as that goes; begin on the others."""
-        while self._arrived:
-            batch = self._arrived[:_MOST]
+        while batch := self._arrived.take(_MOST):
+            self._beginning = batch  # what comes meanwhile is begun by this task too
             works = await self._settler.begin([delivery.message for delivery in batch])
             pairs = list(zip(batch, works, strict=True))
             await self._acknowledge_all([delivery for delivery, work in pairs if work is None])
             for delivery, work in pairs:
                 if work is not None:
                     self._start(self._handle(delivery, work))
-            # Only now: what is still there is begun by this task.
-            del self._arrived[: len(batch)]
+            self._beginning = ()
 
     async def _handle(self, delivery: _Delivery, work: Work) -> None:
         await work()

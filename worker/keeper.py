@@ -50,7 +50,7 @@ class Keeper:
         async with asyncio.timeout(DECLARE_TIMEOUT):
             channel = await open_channel(connection)
             await channel.set_qos(prefetch_count=_BATCH)
-            await self._topology.declare_exchange(channel)
+            await self._topology.declare(channel)
             await consume(await underlay(channel), self._topology.dead, arrived.put)
         log.info("keeping_dead_letters")
         await first_of(self._keep_all(arrived), connection.closed(), channel.closed())

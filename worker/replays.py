@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from aio_pika.abc import AbstractChannel
 from asyncpg import Record
 from pydantic import ValidationError
 from rich.console import Console
@@ -128,7 +127,7 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     # Nothing is declared: an operator's user needs no right to do that.
-                    tasks.create_task(publisher.run(_declare_nothing))
+                    tasks.create_task(publisher.run())
                     await publisher.wait_ready()
                     results.append(
                         await work(database, Replayer(database, publisher, topology, user))
@@ -139,10 +138,6 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
         return results[0]
 
     return lifecycle.run(run())
-
-
-async def _declare_nothing(_: AbstractChannel) -> None:
-    pass
 
 
 async def _choose(

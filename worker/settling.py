@@ -21,8 +21,8 @@ from aio_pika import Message
 from shared.broker import Publisher
 from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
-from shared.states import DeadReason, Outcome
-from shared.topology import RETRY_DELAYS, Topology
+from shared.states import DeadReason, Outcome, Via
+from shared.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS, Topology
 from shared.tracing import NO_SPAN, OUTCOME, Span, Tracer
 from worker import deliveries
 from worker.cancel import Canceler, Stopping, UnknownRun
@@ -210,7 +210,7 @@ class Settler:
             await self._bury(message, notes, failure)
             return
         self._tracer.current().fail(failure.reason.value)
-        queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1])
+        queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1], _way_back(notes))
         log.info("command_retried", reason=failure.reason, attempt=notes.attempt, queue=queue)
         copy = deliveries.for_retry(message, notes, failure, self._notes.own_user)
         await until_available(partial(self._publish, "", queue, copy))
@@ -231,3 +231,9 @@ class Settler:
         except PublishRefused as error:
             # The queue is ours and declared: that it refuses is an outage, not an answer.
             raise ServiceUnavailable(str(error)) from error
+
+
+def _way_back(notes: Notes) -> str:
+    """The key of a retry. It stays the gateway's, which nobody else may use, but for a replay."""
+    came_over_rest = notes.routing_key == REST_KEY and notes.via is not Via.REPLAY
+    return REST_KEY if came_over_rest else CANCEL_KEY

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Final
 
 from shared.commands import CancelCommand
-from shared.topology import Topology
+from shared.topology import REST_KEY, Topology
 from shared.traced_publisher import about
 from shared.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Attributes, Kind, Span, Tracer, Value
 from worker.delivered import Delivered
@@ -70,7 +70,8 @@ async def stop_within_span(
 def _destination(message: Delivered, topology: Topology) -> str:
     exchange, key = message.exchange or "", message.routing_key or ""
     # By the default exchange, a key is the name of a queue.
-    return ":".join(filter(None, (exchange, key, topology.cancel if exchange else None)))
+    queue = topology.rest if key == REST_KEY else topology.cancel
+    return ":".join(filter(None, (exchange, key, queue if exchange else None)))
 
 
 def _tell(span: Span, evidence: Evidence) -> None:

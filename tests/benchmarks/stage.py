@@ -149,7 +149,8 @@ class Stage:
         await self.database.execute("VACUUM ANALYZE runs, cancellations")
 
     async def purge(self) -> None:
-        for name in (self.topology.cancel, self.topology.host(self.host), self.topology.dead):
+        names = self.topology
+        for name in (names.cancel, names.rest, names.host(self.host), names.dead):
             await (await self.channel.get_queue(name, ensure=False)).purge()
 
     async def publish(self, run_ids: Sequence[int], **fields: object) -> None:

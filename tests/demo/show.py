@@ -98,10 +98,10 @@ async def _install(stage: Stage, screen: Screen) -> None:
 
 
 async def _start(stage: Stage, screen: Screen) -> None:
-    steps = [_step(screen, "cancel-worker serve", stage.serve_worker)]
+    # The worker declares what the gateway publishes to.
+    await _step(screen, "cancel-worker serve", stage.serve_worker)
     if stage.stack is None:
-        steps.append(_step(screen, "cancel-gateway serve --port 0", stage.serve_gateway))
-    await asyncio.gather(*steps)
+        await _step(screen, "cancel-gateway serve --port 0", stage.serve_gateway)
 
 
 async def _step(screen: Screen, command: str, step: Callable[[], Awaitable[object]]) -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 
 from shared import queries
-from shared.topology import RETRY_DELAYS, Topology
+from shared.topology import Topology
 from tests.demo import http
 from tests.demo.account import PUBLIC_PATH, Account, choose
 from tests.demo.deployment import Deployment
@@ -215,12 +215,7 @@ class Stage:
     async def _delete_names(self) -> None:
         async with await aio_pika.connect(self.services.amqp_url) as connection:
             channel = await connection.channel()
-            for name in (
-                self.topology.cancel,
-                self.topology.dead,
-                self.topology.host(self.host),
-                *(self.topology.retry(delay) for delay in RETRY_DELAYS),
-            ):
+            for name in (*self.topology.queues(), self.topology.host(self.host)):
                 await channel.queue_delete(name)
             for name in (self.topology.commands, self.topology.dead_exchange):
                 await channel.exchange_delete(name)

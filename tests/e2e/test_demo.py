@@ -15,7 +15,7 @@ import aio_pika
 import asyncpg
 import pytest
 
-from shared.topology import RETRY_DELAYS, Topology
+from shared.topology import Topology
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
 from tests.demo.show import sum_up
@@ -266,8 +266,7 @@ def assert_nothing_left(directory: Path) -> None:
 async def _delete_names(amqp_url: str, topology: Topology, host: str) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        retries = (topology.retry(delay) for delay in RETRY_DELAYS)
-        for name in (topology.cancel, topology.dead, topology.host(host), *retries):
+        for name in (*topology.queues(), topology.host(host)):
             await channel.queue_delete(name)
         for name in (topology.commands, topology.dead_exchange):
             await channel.exchange_delete(name)

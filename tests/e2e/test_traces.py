@@ -52,12 +52,14 @@ async def test_a_trace_goes_from_the_request_to_the_record(
     assert request.attributes["cicd.pipeline.run.id"] == "1"
     assert request.attributes["run_cancel.command.id"] == command_id
     assert send.kind == "producer"
-    assert send.name == f"send {system.topology.commands}:run.cancel"
+    assert send.name == f"send {system.topology.commands}:run.cancel.rest"
     assert send.attributes["messaging.system"] == "rabbitmq"
     assert send.attributes["messaging.message.id"] == command_id
     assert send.attributes["messaging.message.conversation_id"] == "deploy-42"
     assert (process.kind, process.parent) == ("consumer", send.span_id)
     assert process.service == "cancel-worker"
+    names = system.topology
+    assert process.name == f"process {names.commands}:run.cancel.rest:{names.rest}"
     assert process.attributes["messaging.operation.type"] == "process"
     assert process.attributes["run_cancel.outcome"] == outcome["outcome"] == "canceled"
     decide, stop, record = collector.children(process)

@@ -11,7 +11,7 @@ import aiormq
 from aiormq import spec
 from yarl import URL
 
-from shared.topology import CANCEL_KEY, RETRY_DELAYS
+from shared.topology import CANCEL_KEY
 from tests.support.any_message import AnyMessage, Fate, some_messages
 from tests.support.program import Event, Program
 from tests.support.rows import NEVER_STARTED, PASS, Row, insert_run
@@ -106,8 +106,7 @@ async def _until_settled(system: System, worker: Program, messages: list[AnyMess
 
 async def _left(system: System) -> int:
     topology = system.topology
-    queues = [topology.cancel, topology.dead, topology.host(system.host)]
-    queues += [topology.retry(delay) for delay in RETRY_DELAYS]
+    queues = [*topology.queues(), topology.host(system.host)]
     return sum([await system.depth(queue) for queue in queues])
 
 

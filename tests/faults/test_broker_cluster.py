@@ -10,7 +10,6 @@ from time import monotonic
 import aio_pika
 import pytest
 
-from shared.topology import RETRY_DELAYS
 from tests.support.api import Api
 from tests.support.processes import until_gone
 from tests.support.program import Program
@@ -65,7 +64,7 @@ class Stage:
     @property
     def queues(self) -> list[str]:
         names = self.system.topology
-        return [names.cancel, names.dead, *map(names.host, HOSTS), *map(names.retry, RETRY_DELAYS)]
+        return [*names.queues(), *map(names.host, HOSTS)]
 
 
 @pytest.fixture
@@ -148,7 +147,7 @@ class Scene:
 
 @pytest.mark.parametrize("connected", ["to it", "elsewhere"])
 async def test_the_leader_of_the_shared_queue_is_killed(stage: Stage, connected: str) -> None:
-    queue = stage.system.topology.cancel
+    queue = stage.system.topology.rest
     leader = await stage.leader_of(queue)
     assert stage.cluster.members_of(queue) == [0, 1, 2]
     stage.connect_to(leader if connected == "to it" else (leader + 1) % 3)

@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from shared.topology import REST_KEY
 from tests.support.api import Answer, Api
 from tests.support.proxy import TcpProxy
 from tests.support.system import System
@@ -42,13 +43,13 @@ def _is_503(answer: Answer) -> bool:
 async def test_202_means_the_command_is_in_the_queue(system: System, api: Api) -> None:
     for expected in range(1, 11):
         assert (await api.cancel(1)).status == 202
-        queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
+        queue = await system.channel.get_queue(system.topology.rest, ensure=False)
         message = await queue.get(no_ack=True)
         assert message is not None, expected
 
 
 async def test_a_command_that_no_queue_takes_is_never_accepted(system: System, api: Api) -> None:
-    await system.channel.queue_delete(system.topology.cancel)
+    await system.channel.queue_delete(system.topology.rest)
 
     answers = await asyncio.gather(*(api.cancel(1) for _ in range(10)))
 
@@ -60,14 +61,16 @@ async def test_a_command_that_no_queue_takes_is_never_accepted(system: System, a
 async def test_a_missing_exchange_is_503_until_it_is_there_again(system: System, api: Api) -> None:
     await system.channel.exchange_delete(system.topology.commands)
 
-    # The broker closes the channel; the next one declares the exchange anew.
+    # The broker closes the channel; the next one is not opened before there is an exchange.
     assert _is_503(await api.cancel(1))
+    assert _is_503(await api.cancel(1))
+    await system.topology.declare(system.channel)
     await _until_202(api)
 
 
 async def test_a_queue_that_is_full_is_503(system: System, api: Api) -> None:
     # The broker answers with a negative confirm.
-    queue = system.topology.cancel
+    queue = system.topology.rest
     await system.channel.queue_delete(queue)
     await system.channel.declare_queue(
         queue,
@@ -75,7 +78,7 @@ async def test_a_queue_that_is_full_is_503(system: System, api: Api) -> None:
         arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
     )
     declared = await system.channel.get_queue(queue, ensure=False)
-    await declared.bind(system.topology.commands, "run.cancel")
+    await declared.bind(system.topology.commands, REST_KEY)
     await api.cancel(1)
 
     assert _is_503(await api.cancel(1))
@@ -107,7 +110,7 @@ async def test_only_the_confirm_is_lost_and_still_it_is_not_202(
     assert _is_503(await api.cancel(1))
 
     # The outcome was unknown to the gateway, and in truth it was success: a retry is safe.
-    queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
+    queue = await system.channel.get_queue(system.topology.rest, ensure=False)
     assert await queue.get(no_ack=True) is not None
 
 
@@ -129,7 +132,7 @@ async def test_postgres_away_is_503_and_back_again_202(system: System, postgres:
     await postgres.cut()
 
     assert _is_503(await api.cancel(1))
-    assert await system.depth(system.topology.cancel) == 0
+    assert await system.depth(system.topology.rest) == 0
     postgres.accept()
     await _until_202(api)
 

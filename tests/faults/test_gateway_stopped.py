@@ -30,7 +30,7 @@ async def _in_flight(
     """A request whose command is in the queue, and whose confirm is held back."""
     broker.stall_answers()
     asked = asyncio.create_task(_status(api))
-    while await system.depth(system.topology.cancel) == 0:
+    while await system.depth(system.topology.rest) == 0:
         await asyncio.sleep(0.01)
     try:
         yield asked

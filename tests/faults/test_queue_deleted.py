@@ -1,16 +1,22 @@
 """Somebody deletes a queue under its consumer, and it is declared anew."""
 
+from shared.topology import CANCEL_KEY, REST_KEY
 from tests.support.system import System
 
 
 async def test_a_deleted_queue_is_declared_and_consumed_again(system: System) -> None:
     worker = await system.worker()
-    for count, queue in enumerate((system.topology.cancel, system.topology.host(system.host)), 2):
+    deleted = (
+        (system.topology.cancel, CANCEL_KEY),
+        (system.topology.rest, REST_KEY),
+        (system.topology.host(system.host), CANCEL_KEY),
+    )
+    for count, (queue, key) in enumerate(deleted, 2):
         await system.channel.queue_delete(queue)
         await worker.event("consuming", count=count)
 
         await system.add_run(count)
-        command_id = await system.publish(count)
+        command_id = await system.publish(count, key=key)
         assert (await system.outcome_of(command_id))["outcome"] == "canceled"
 
 

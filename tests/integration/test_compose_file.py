@@ -106,11 +106,14 @@ def test_only_the_worker_may_touch_a_cgroup_and_nobody_sees_its_credentials(
 
 def test_broker_users_are_those_of_the_readme(configuration: Json) -> None:
     users = json.loads(configuration["configs"]["rabbitmq-users"]["content"].replace("$$", "$"))
+    keys = {it["user"]: (it["write"], it["read"]) for it in users["topic_permissions"]}
     allowed = {
-        it["user"]: (it["configure"], it["write"], it["read"]) for it in users["permissions"]
+        it["user"]: (it["configure"], it["write"], it["read"], *keys[it["user"]])
+        for it in users["permissions"]
     }
 
     documented = permissions()
+    assert {it["exchange"] for it in users["topic_permissions"]} == {"runs.commands"}
     assert allowed == {**documented, "ops": documented["publisher"]}
     assert {user["name"] for user in users["users"]} == set(allowed)
     # Whoever has `administrator` may give himself every permission.

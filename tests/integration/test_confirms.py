@@ -26,7 +26,7 @@ async def publishing(system: System) -> AsyncIterator[Publisher]:
     publisher = Publisher(ServiceSettings.model_validate(system.environment), "test")
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(publisher.run(system.topology.declare_exchange))
+            tasks.create_task(publisher.run(system.topology.declare))
             await publisher.wait_ready()
             yield publisher
             raise Shutdown

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from gateway.access import Role, Scope, new_token
 from shared.commands import BIGINT_MAX
+from shared.topology import REST_KEY
 from tests.support.api import Api
 from tests.support.program import Program
 from tests.support.services import Services
@@ -232,12 +233,12 @@ async def test_no_token_gets_into_the_log(system: System, gateway: Program, api:
     await stranger.cancel(1)
     malformed = {"Authorization": f"Bearer {api.token}", "Expect": "nonsense"}
     await api.cancel(1, headers=malformed)
-    queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
-    await queue.unbind(system.topology.commands, "run.cancel")
+    queue = await system.channel.get_queue(system.topology.rest, ensure=False)
+    await queue.unbind(system.topology.commands, REST_KEY)
     assert (await api.cancel(1)).status == 503
 
     # Logged by the time that the answer is here.
     await gateway.event("request_unavailable")
     assert api.token not in gateway.log()
     assert stranger.token not in gateway.log()
-    await queue.bind(system.topology.commands, "run.cancel")
+    await queue.bind(system.topology.commands, REST_KEY)

@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
+from shared.topology import REST_KEY
 from tests.support.api import Api
 from tests.support.program import DEADLINE
 from tests.support.rows import (
@@ -54,7 +55,7 @@ async def api(system: System) -> Api:
 
 async def _published(system: System) -> AbstractIncomingMessage | None:
     """The one command in the queue, if there is one; it is taken out."""
-    queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
+    queue = await system.channel.get_queue(system.topology.rest, ensure=False)
     message = await queue.get(fail=False, no_ack=True)
     assert await queue.get(fail=False, no_ack=True) is None
     return message
@@ -120,13 +121,13 @@ async def test_the_command_is_as_documented(system: System, api: Api) -> None:
     assert message.app_id == "cancel-gateway"
     assert message.user_id == URL(system.amqp_url).user
     assert message.timestamp is not None
-    assert (message.exchange, message.routing_key) == (system.topology.commands, "run.cancel")
+    assert (message.exchange, message.routing_key) == (system.topology.commands, REST_KEY)
 
 
 async def test_two_requests_are_two_commands(system: System, api: Api) -> None:
     run_id = next(run_ids)
     await system.add_run(run_id)
-    queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
+    queue = await system.channel.get_queue(system.topology.rest, ensure=False)
 
     assert [(await api.cancel(run_id)).status for _ in range(2)] == [202, 202]
 

@@ -25,7 +25,6 @@ async def test_cancel_requests_are_counted_by_their_answer(system: System) -> No
     api = Api(url, system.http, await system.token())
     user = Api(url, system.http, await system.token(role=Role.USER))
     spent = Api(url, system.http, await system.token(limit=1))
-    await system.channel.get_queue(system.topology.cancel, ensure=False)
 
     await api.cancel(1)
     await api.cancel(13)  # pass
@@ -61,7 +60,7 @@ async def test_a_publish_that_the_broker_refuses_is_counted_as_such(system: Syst
     url = await system.gateway()
     await system.add_run(1)
     api = Api(url, system.http, await system.token())
-    await system.channel.queue_delete(system.topology.cancel)
+    await system.channel.queue_delete(system.topology.rest)
 
     assert (await api.cancel(1)).status == 503
 

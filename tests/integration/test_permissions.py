@@ -13,10 +13,11 @@ import aio_pika
 import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
-from shared.topology import CANCEL_KEY, Topology
+from shared.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.support.api import Api
 from tests.support.broker_users import WORK, Broker, broker_with_users, get, narrower, send
 from tests.support.program import Program
@@ -70,7 +71,10 @@ class Programs:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def programs(system: System, broker: Broker) -> Programs:
-    """Gateway and worker, as their own users, on a broker where nothing is declared yet."""
+    """Gateway and worker, as their own users, on a broker where nothing is declared yet.
+
+    The gateway comes first, and declares nothing.
+    """
     gateway = await system.program(
         "gateway", "serve", "--port", "0", AMQP_URL=broker.url_of("gateway")
     )
@@ -79,6 +83,7 @@ async def programs(system: System, broker: Broker) -> Programs:
         env={"AMQP_URL": broker.url_of("worker")}, gateway_user="gateway", keep_dead_letters=True
     )
     await worker.event("keeping_dead_letters")
+    await gateway.event("names_declared")
     return Programs(Api(url, system.http, await system.token()), worker)
 
 
@@ -193,6 +198,12 @@ async def _consume(channel: AbstractChannel, name: str) -> None:
     await (await channel.get_queue(name, ensure=False)).consume(taken.put, no_ack=True)
 
 
+async def _bind(
+    channel: AbstractChannel, queue: str, key: str = REST_KEY, exchange: str = NAMES.commands
+) -> None:
+    await (await channel.get_queue(queue, ensure=False)).bind(exchange, key)
+
+
 Attempt = Callable[[AbstractChannel, str], Awaitable[object]]
 
 # Each is given a channel and the name of the host's queue.
@@ -206,6 +217,9 @@ FORBIDDEN: Final[dict[str, Attempt]] = {
     "publish to a retry queue": lambda channel, _: send(channel, "", NAMES.retry(1)),
     "publish past the exchange": lambda channel, _: send(channel, "", NAMES.cancel),
     "publish to another exchange": lambda channel, _: send(channel, "amq.topic", CANCEL_KEY),
+    "publish by a key of its own": lambda channel, _: send(channel, NAMES.commands, "run.other"),
+    "have commands become dead letters": lambda channel, _: _bind(channel, NAMES.dead),
+    "have commands delivered twice": lambda channel, _: _bind(channel, NAMES.cancel),
     "declare a queue": lambda channel, _: channel.declare_queue("mine"),
     "declare a queue without a name": lambda channel, _: channel.declare_queue(exclusive=True),
     "declare the exchange": lambda channel, _: channel.declare_exchange(
@@ -216,12 +230,46 @@ FORBIDDEN: Final[dict[str, Attempt]] = {
 }
 
 
+@pytest.mark.parametrize("user", ["publisher", "gateway"])
 @pytest.mark.parametrize("attempt", FORBIDDEN.values(), ids=FORBIDDEN)
-async def test_a_publisher_can_do_nothing_else(
-    system: System, publisher: AbstractChannel, attempt: Attempt
+async def test_publishers_and_gateway_can_do_nothing_but_publish(
+    system: System, programs: Programs, broker: Broker, user: str, attempt: Attempt
 ) -> None:
-    with pytest.raises(ChannelAccessRefused):
-        await attempt(publisher, NAMES.host(system.host))
+    async with await aio_pika.connect(broker.url_of(user)) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        with pytest.raises(ChannelAccessRefused):
+            await attempt(channel, NAMES.host(system.host))
+
+
+@pytest.mark.parametrize(
+    ("user", "key"),
+    [("publisher", REST_KEY), ("gateway", CANCEL_KEY), ("worker", REST_KEY)],
+)
+async def test_the_gateways_key_is_its_own_and_its_only_one(
+    programs: Programs, broker: Broker, user: str, key: str
+) -> None:
+    async with await aio_pika.connect(broker.url_of(user)) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        with pytest.raises(ChannelAccessRefused):
+            await send(channel, NAMES.commands, key)
+
+
+WORKER_FORBIDDEN: Final[dict[str, Attempt]] = {
+    "have commands become dead letters": lambda channel, _: _bind(channel, NAMES.dead, "#"),
+    "have commands copied to a host": lambda channel, host: _bind(channel, host, CANCEL_KEY),
+    "read what others have": lambda channel, _: _bind(channel, NAMES.cancel, "#", "amq.topic"),
+    "declare a queue": lambda channel, _: channel.declare_queue("mine"),
+}
+
+
+@pytest.mark.parametrize("attempt", WORKER_FORBIDDEN.values(), ids=WORKER_FORBIDDEN)
+async def test_a_worker_can_neither_redirect_commands_nor_declare_other_names(
+    system: System, programs: Programs, broker: Broker, attempt: Attempt
+) -> None:
+    async with await aio_pika.connect(broker.url_of("worker")) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        with pytest.raises(ChannelAccessRefused):
+            await attempt(channel, NAMES.host(system.host))
 
 
 async def test_a_publisher_can_see_how_long_a_queue_is(publisher: AbstractChannel) -> None:
@@ -243,20 +291,42 @@ async def test_what_operators_are_told_to_ask_the_broker_is_understood(
         broker.ctl(*arguments)
 
 
+async def test_a_bound_on_direct_commands_refuses_publishers_and_not_the_gateway(
+    system: System, broker: Broker
+) -> None:
+    names = Topology("bounded.")
+    await names.declare(system.channel)
+    bound = next(words for words in broker_commands() if "set_policy" in words)
+    pattern, length = bound.index(r"^runs\.cancel$"), bound.index('{"max-length": 100000}')
+    bound[pattern], bound[length] = r"^bounded\.runs\.cancel$", '{"max-length": 10}'
+    broker.ctl(*bound[1:])
+
+    with pytest.raises(DeliveryError):
+        for _ in range(1000):
+            await send(system.channel, names.commands, CANCEL_KEY)
+    for _ in range(20):
+        await send(system.channel, names.commands, REST_KEY)
+
+    assert await system.depth(names.rest) == 20
+    await delete_names(system.channel, names)
+    broker.ctl("clear_policy", "run-cancel-bound")
+
+
 NARROW: Final = Topology("narrow.")
 
 
 @pytest.mark.parametrize("user", ["gateway", "worker"])
 async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: str) -> None:
     variants = narrower(user, NARROW, "h1")
-    broker.add_users({f"{user} {variant}": it for variant, it in variants.items()})
+    broker.add_users({f"{user} {variant}": it for variant, it in variants.items()}, NARROW)
     enough = []
 
     for variant in variants:
+        if user == "gateway":
+            await NARROW.declare(system.channel)
         async with await aio_pika.connect(broker.url_of(f"{user} {variant}")) as connection:
-            channel = await connection.channel(on_return_raises=True)
             with suppress(ChannelAccessRefused):
-                await WORK[user](channel, NARROW)
+                await WORK[user](connection, NARROW)
                 enough.append(variant)
         await delete_names(system.channel, NARROW, "h1")
 

@@ -71,7 +71,7 @@ async def test_a_parameter_that_a_cancel_does_not_have_is_named_and_nothing_is_p
     assert answer.error == (400, "validation_error")
     assert _fields(answer.body) == dict.fromkeys(names, UNKNOWN)
     assert f"{names[0]}: {UNKNOWN}" in answer.body["message"]
-    assert await system.depth(system.topology.cancel) == 0
+    assert await system.depth(system.topology.rest) == 0
 
 
 @pytest.mark.parametrize("query", ["=1", "=", "=&=", "&=1&"])
@@ -88,7 +88,7 @@ async def test_a_query_that_says_nothing_is_none(system: System, api: Api, query
     assert (await api.ask("GET", f"{RUN}?{query}")).status == 200
     assert (await api.ask("POST", f"{CANCEL}?{query}")).status == 202
 
-    await system.purge(system.topology.cancel)
+    await system.purge(system.topology.rest)
 
 
 async def test_all_that_is_wrong_with_a_query_is_said_at_once(api: Api) -> None:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Final
 
 import aio_pika
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
+from shared.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.support.published import Permissions, permissions
 from tests.support.services import PrivateRabbit, Sandbox
 
@@ -34,21 +34,29 @@ class Broker:
     def start(self) -> None:
         """Start it and follow the document."""
         self._rabbit.start()
-        for user, patterns in permissions().items():
-            self._rabbit.ctl("add_user", user, _PASSWORD)
-            self._rabbit.ctl("set_permissions", user, *patterns)
+        self.add_users(permissions())
 
     def ctl(self, *arguments: str) -> str:
         """Run `rabbitmqctl`; what it printed. Raises ServerFailed."""
         return self._rabbit.ctl(*arguments)
 
-    def add_users(self, users: Mapping[str, Permissions]) -> None:
+    def add_users(self, users: Mapping[str, Permissions], names: Topology = Topology()) -> None:  # noqa: B008 - it is frozen
         """Add many at once."""
         definitions = {
             "users": [{"name": user, "password": _PASSWORD, "tags": []} for user in users],
             "permissions": [
-                {"user": user, "vhost": "/", **patterns._asdict()}
-                for user, patterns in users.items()
+                {
+                    **{"user": user, "vhost": "/"},
+                    **{"configure": it.configure, "write": it.write, "read": it.read},
+                }
+                for user, it in users.items()
+            ],
+            "topic_permissions": [
+                {
+                    **{"user": user, "vhost": "/", "exchange": names.commands},
+                    **{"write": it.publish, "read": it.bind},
+                }
+                for user, it in users.items()
             ],
         }
         file = self._sandbox.path / "definitions.json"
@@ -70,9 +78,8 @@ def narrower(user: str, names: Topology, host: str) -> dict[str, Permissions]:
         *(it.replace("runs", f"{names.prefix}runs") for it in permissions()[user])
     )
     concerned = [
-        *(names.commands, names.dead_exchange, names.cancel, names.dead, names.host(host)),
-        *(names.retry(delay) for delay in RETRY_DELAYS),
-        "amq.default",
+        *(names.commands, names.dead_exchange, names.host(host), *names.queues(), "amq.default"),
+        *(CANCEL_KEY, REST_KEY),
     ]
     less = {
         f"without {operation} {name}": allowed._replace(
@@ -96,17 +103,20 @@ async def send(channel: AbstractChannel, exchange: str, key: str) -> None:
     await target.publish(aio_pika.Message(b"{}"), key, mandatory=True)
 
 
-async def _work_as_gateway(channel: AbstractChannel, names: Topology) -> None:
-    await names.declare_exchange(channel)
-    await send(channel, names.commands, CANCEL_KEY)
+async def _work_as_gateway(connection: AbstractConnection, names: Topology) -> None:
+    await names.look(connection)
+    channel = await connection.channel(on_return_raises=True)
+    await send(channel, names.commands, REST_KEY)
 
 
-async def _work_as_worker(channel: AbstractChannel, names: Topology) -> None:
+async def _work_as_worker(connection: AbstractConnection, names: Topology) -> None:
+    channel = await connection.channel(on_return_raises=True)
     await names.declare_worker(channel, "h1")
-    for queue in (names.cancel, names.host("h1"), names.dead):
+    for queue in (names.cancel, names.rest, names.host("h1"), names.dead):
         await get(channel, queue)
     await send(channel, names.dead_exchange, names.cancel)
     await send(channel, "", names.retry(1))
+    await send(channel, names.commands, CANCEL_KEY)  # a replay
 
 
 WORK: Final = {"gateway": _work_as_gateway, "worker": _work_as_worker}

@@ -11,11 +11,13 @@ MESSAGES: Final = DOCS / "messages.md"
 
 
 class Permissions(NamedTuple):
-    """Patterns of names."""
+    """Patterns of names, and of routing keys of the exchange for commands."""
 
     configure: str
     write: str
     read: str
+    publish: str
+    bind: str
 
 
 def documents() -> list[Path]:
@@ -39,10 +41,15 @@ def broker_commands() -> list[list[str]]:
 
 def permissions() -> dict[str, Permissions]:
     """What the document's commands allow each broker user."""
-    allowed = {}
+    names: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for line in code_block("sh permissions").splitlines():
-        if words := shlex.split(line, comments=True):
-            program, action, user, *patterns = words
-            assert (program, action) == ("rabbitmqctl", "set_permissions")
-            allowed[user] = Permissions(*patterns)
-    return allowed
+        match shlex.split(line, comments=True):
+            case ["rabbitmqctl", "set_permissions", user, *patterns]:
+                names[user] = patterns
+            case ["rabbitmqctl", "set_topic_permissions", user, "runs.commands", *patterns]:
+                keys[user] = patterns
+            case words:
+                assert not words
+    assert set(names) == set(keys)
+    return {user: Permissions(*names[user], *keys[user]) for user in names}

@@ -22,7 +22,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from gateway.access import Role, Scope, new_token, token_hash
 from shared import queries, request_queries
 from shared.commands import CANCEL_TYPE
-from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
+from shared.topology import CANCEL_KEY, Topology
 from tests.support.launched import Launched
 from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tests.support.program import DEADLINE, Program
@@ -194,20 +194,23 @@ class System(Records):
         )
         return token
 
-    async def publish(self, run_id: int, user_id: str | None = None, **fields: Any) -> str:
+    async def publish(
+        self, run_id: int, user_id: str | None = None, key: str = CANCEL_KEY, **fields: Any
+    ) -> str:
         """Publish a well-formed command straight to the broker; its command id."""
         command = {"command_id": str(uuid4()), "run_id": run_id, **fields}
         await self.publish_raw(
             json.dumps(command).encode(),
+            key,
             message_id=command["command_id"],
             type=CANCEL_TYPE,
             user_id=user_id,
         )
         return str(command["command_id"])
 
-    async def publish_raw(self, body: bytes, **properties: Any) -> None:
+    async def publish_raw(self, body: bytes, key: str = CANCEL_KEY, **properties: Any) -> None:
         exchange = await self.channel.get_exchange(self.topology.commands, ensure=False)
-        await exchange.publish(aio_pika.Message(body, **properties), CANCEL_KEY, mandatory=True)
+        await exchange.publish(aio_pika.Message(body, **properties), key, mandatory=True)
 
     async def dead_letter(self, deadline: float = DEADLINE) -> AbstractIncomingMessage:
         """Wait for the next dead letter and take it."""
@@ -262,10 +265,7 @@ class System(Records):
 
 async def delete_names(channel: AbstractChannel, topology: Topology, *hosts: str) -> None:
     """Delete every queue and exchange, as if nobody had declared them yet."""
-    names = [topology.cancel, topology.dead]
-    names += [topology.host(host) for host in hosts]
-    names += [topology.retry(delay) for delay in RETRY_DELAYS]
-    for name in names:
+    for name in (*topology.queues(), *map(topology.host, hosts)):
         await channel.queue_delete(name)
     for name in (topology.commands, topology.dead_exchange):
         await channel.exchange_delete(name)

@@ -5,7 +5,7 @@ from random import Random
 
 import aio_pika
 
-from shared.topology import CANCEL_KEY, Topology
+from shared.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.chaos.faults import NOT_NOW, Scene, fault
 from tests.chaos.servers import ThreeNodes
 
@@ -30,7 +30,7 @@ async def leader_killed(scene: Scene, random: Random) -> str:
     """The node that leads a queue; the others elect a new one and go on."""
     servers, topology = scene.stage.servers, Topology()
     hosts = [topology.host(host) for host in scene.stage.hosts]
-    queue = random.choice([topology.cancel, topology.cancel, topology.dead, *hosts])
+    queue = random.choice([topology.cancel, topology.rest, topology.dead, *hosts])
     pause = random.uniform(0, 6)
     if servers.rabbit_lock.locked() or not isinstance(servers.rabbit, ThreeNodes):
         return NOT_NOW
@@ -79,6 +79,7 @@ async def binding_removed(scene: Scene, random: Random) -> str:
     then, the broker offers again only after 180 s."""
     seconds = random.uniform(1, 3)
     topology = Topology()
+    name, key = random.choice([(topology.cancel, CANCEL_KEY), (topology.rest, REST_KEY)])
     servers = scene.stage.servers
     if servers.rabbit_lock.locked():
         return NOT_NOW
@@ -86,10 +87,10 @@ async def binding_removed(scene: Scene, random: Random) -> str:
         connection = await aio_pika.connect(scene.stage.network.publishers_url, timeout=10)
         async with connection:
             channel = await connection.channel()
-            queue = await channel.get_queue(topology.cancel, ensure=False)
-            await queue.unbind(topology.commands, CANCEL_KEY)
+            queue = await channel.get_queue(name, ensure=False)
+            await queue.unbind(topology.commands, key)
             try:
                 await asyncio.sleep(seconds)
             finally:
-                await queue.bind(topology.commands, CANCEL_KEY)
-    return f"for {seconds:.1f} s"
+                await queue.bind(topology.commands, key)
+    return f"of {name}, for {seconds:.1f} s"
