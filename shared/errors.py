@@ -9,5 +9,9 @@ class PublishRefused(Exception):
     """The broker said no: nothing was queued (negative confirm, or no queue for the message)."""
 
 
+class Unroutable(PublishRefused):
+    """No queue is bound for the message."""
+
+
 class PublishUnknown(ServiceUnavailable):
     """The confirm did not come in time: the message may or may not have been queued."""

@@ -42,8 +42,9 @@ REGISTER_HOST: Final = """
            left_at = NULL, abandoned_at = NULL
 """
 
-# What a worker wants to know with each beat: whether it still speaks for the host, and who was
-# given up lately. What was on its way to such a host has long arrived after some days.
+# What a worker wants to know with each beat: whether it still speaks for the host, whether an event
+# is left to be published, and who was given up lately. What was on its way to such a host has long
+# arrived after some days.
 BEAT: Final = """
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -52,6 +53,7 @@ BEAT: Final = """
     )
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
+           EXISTS (SELECT FROM outbox) AS has_events,
            ARRAY (SELECT host FROM hosts
                    WHERE abandoned_at > clock_timestamp() - interval '7 days' AND host <> $1
                    ORDER BY host) AS given_up

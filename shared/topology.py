@@ -36,6 +36,10 @@ class Topology:
     def dead(self) -> str:
         return f"{self.prefix}runs.cancel.dead"
 
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}runs.events"
+
     def host(self, name: str) -> str:
         return f"{self.prefix}runs.cancel.host.{name}"
 
@@ -51,6 +55,7 @@ class Topology:
 
     async def declare_worker(self, channel: AbstractChannel, host: str) -> None:
         await self.declare_exchange(channel)
+        await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
         await self.declare_host(channel, host)
         for delay in RETRY_DELAYS:
             await self._declare_retry(channel, delay)

@@ -35,6 +35,7 @@ from worker.losses import Losses
 from worker.metrics import WorkerMetrics
 from worker.notes import NoteReader
 from worker.outage import PostgresWatch
+from worker.outbox.relay import Relay
 from worker.precedence import take_precedence
 from worker.presence import Presence
 from worker.run_cgroups import RunCgroups
@@ -86,16 +87,20 @@ async def _serve(
     metrics = WorkerMetrics(registry)
     privileges = own_privileges()
     containment = Containment.CGROUP if runs_root else Containment.SESSION
+    # Publishing has a connection of its own: a broker alarm blocks connections that publish.
+    publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
+    relay = Relay(database, publisher, topology)
     presence = Presence(
         database,
         host,
         settings.host_heartbeat,
         {"containment": containment, **privileges.as_json()},
+        relay,
     )
     launchers = KnownLaunchers()
-    stops = Stops(database, settings.kill_wait, tasks, launchers, tracer, metrics)
+    stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
     canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
-    losses = Losses(database, host, tasks, settings.kill_wait, launchers)
+    losses = Losses(database, host, tasks, settings.kill_wait, launchers, relay)
     launches = Launches(
         database,
         host,
@@ -103,13 +108,12 @@ async def _serve(
         losses,
         tasks,
         privileges,
+        relay,
     )
-    # Publishing has a connection of its own: a broker alarm blocks connections that publish.
-    publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    settler = Settler(canceler, publisher, topology, notes, presence, tracer, metrics)
+    settler = Settler(canceler, publisher, topology, notes, presence, relay, tracer, metrics)
     consumer = Consumer(
         settler, topology, host, settings.prefetch, tasks, postgres, presence, metrics
     )
@@ -140,6 +144,7 @@ async def _serve(
     tasks.create_task(presence.keep_up(returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
+    tasks.create_task(relay.run())
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, notes, postgres)

@@ -42,6 +42,8 @@ class Heard:
 
     speaks: bool
     abandoned: bool
+    has_events: bool
+    """Whether something in the outbox is to be published."""
     given_up: frozenset[str]
     """Other hosts, whose commands any worker has to settle."""
 
@@ -120,8 +122,8 @@ async def beat(database: Database, speaker: Speaker) -> Heard:
         # (one snapshot for the whole statement): only a second look tells who speaks for it.
         row = await database.fetchrow(queries.BEAT, speaker.host, speaker.worker_id)
     if row is None:  # deleted by hand
-        return Heard(speaks=False, abandoned=True, given_up=frozenset())
-    return Heard(row["heard"], row["abandoned"], frozenset(row["given_up"]))
+        return Heard(speaks=False, abandoned=True, has_events=False, given_up=frozenset())
+    return Heard(row["heard"], row["abandoned"], row["has_events"], frozenset(row["given_up"]))
 
 
 async def leave(database: Database, speaker: Speaker) -> None:

@@ -13,6 +13,7 @@ from shared.database import Database
 from shared.errors import ServiceUnavailable
 from worker import host_store
 from worker.host_store import OtherMachine, RunsOutsideContainer, Speaker
+from worker.outbox.relay import Relay
 from worker.patience import until_available
 from worker.stop.identity import boot_id, machine_id, pid_namespace
 
@@ -23,9 +24,15 @@ class Presence:
     """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
 
     def __init__(
-        self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
+        self,
+        database: Database,
+        host: str,
+        beat_seconds: float,
+        privileges: Mapping[str, Any],
+        relay: Relay,
     ) -> None:
         self._database = database
+        self._relay = relay
         self._speaker = Speaker(
             host=host,
             worker_id=uuid4(),
@@ -116,6 +123,8 @@ class Presence:
         except ServiceUnavailable as error:
             log.warning("beat_missed", error=str(error))
             return False
+        if heard.has_events:
+            self._relay.wake()
         if heard.given_up != self._given_up:
             self._given_up = heard.given_up
             changed, self._changed = self._changed, asyncio.Event()

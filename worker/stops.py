@@ -16,6 +16,7 @@ from shared.tracing import OUTCOME, Tracer
 from worker import batch, store
 from worker.known_launchers import KnownLaunchers
 from worker.metrics import WorkerMetrics
+from worker.outbox.relay import Relay
 from worker.patience import until_available
 from worker.stop.evidence import Ended, Evidence
 from worker.stop.ladder import StopFailed, StopPlan
@@ -46,12 +47,14 @@ class Stops:
         kill_wait: float,
         tasks: asyncio.TaskGroup,
         launchers: KnownLaunchers,
+        relay: Relay,
         tracer: Tracer,
         metrics: WorkerMetrics,
     ) -> None:
         self._database = database
         self._kill_wait = kill_wait
         self._launchers = launchers
+        self._relay = relay
         self._tracer = tracer
         self._metrics = metrics
         self._under_way: dict[int, Stop] = {}
@@ -95,6 +98,7 @@ class Stops:
             await until_available(partial(self._record_out_of_sight, stop))
             return Outcome.NOT_PROVED
         finally:
+            self._relay.wake()
             del self._under_way[run_id]
             stop.done.set()
 

@@ -37,6 +37,9 @@ GRANT SELECT (letter_id, state, reason, arrived_at) ON dead_letters TO gateway;
 GRANT SELECT, UPDATE ON runs TO worker;
 GRANT SELECT, INSERT, UPDATE ON cancellations, hosts TO worker;
 GRANT SELECT, INSERT ON dead_letters, host_actions TO worker;
+-- It publishes events, but tells none of its own: triggers do.
+GRANT SELECT, DELETE ON outbox TO worker;
+GRANT SELECT, UPDATE ON outbox_turn TO worker;
 
 -- Who queues runs: queued ones, and nothing else.
 GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal) ON runs TO platform;
