@@ -110,7 +110,7 @@ def remains(evidence: Json) -> str:
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"nothing tells whether these are of it: {processes(doubt)}"
-    return f"{processes(left) if left else 'nothing'} survived SIGKILL"
+    return f"{processes(left) if left else 'something that could not be seen'} survived SIGKILL"
 
 
 def processes(some: Iterable[Json]) -> str:
