@@ -161,12 +161,15 @@ async def find_all(database: Database) -> list[Record]:
     return rows
 
 
-async def find_one(database: Database, host: str) -> tuple[Record, list[Record]] | None:
-    """One host and all that became of it."""
+async def find_one(
+    database: Database, host: str
+) -> tuple[Record, list[Record], list[Record]] | None:
+    """One host, the commands that its worker has yet to carry out, and all that became of it."""
     async with database.connection() as connection:
         found = await connection.fetchrow(queries.LIST_HOSTS, host)
+        commands = await connection.fetch(queries.LIST_OPEN_COMMANDS, host)
         actions = await connection.fetch(queries.LIST_ACTIONS, host)
-    return (found, actions) if found else None
+    return (found, commands, actions) if found else None
 
 
 def _is_same(host: Record, speaker: Speaker) -> bool:

@@ -5,6 +5,7 @@ import signal
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
+from uuid import UUID
 
 import structlog
 
@@ -32,6 +33,8 @@ class Stop:
 
     run: Run
     process: RunProcess
+    command_id: UUID
+    """The command that began it, or took it up again."""
     deadline: float
     leftovers: bool = False
     escalate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,11 +73,17 @@ class Stops:
         return self._under_way.get(run_id)
 
     def begin(
-        self, run: Run, process: RunProcess, grace: float, *, leftovers: bool = False
+        self,
+        run: Run,
+        process: RunProcess,
+        command_id: UUID,
+        grace: float,
+        *,
+        leftovers: bool = False,
     ) -> Stop:
         """A stop that has to be carried out now; in `grace` seconds the run is killed."""
         self._launchers.add(process)
-        stop = Stop(run, process, monotonic() + grace, leftovers)
+        stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
         self._under_way[run.run_id] = stop
         return stop
 
