@@ -45,9 +45,9 @@ REGISTER_HOST: Final = """
            left_at = NULL, abandoned_at = NULL
 """
 
-# What a worker wants to know with each beat: whether it still speaks for the host, whether an event
-# is left to be published, and who was given up lately. What was on its way to such a host has long
-# arrived after some days.
+# What a worker wants to know with each beat: whether it still speaks for the host, whether
+# something is to be done or to be published, and who was given up lately. What was on its way to
+# such a host has long arrived after some days.
 BEAT: Final = """
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -57,6 +57,9 @@ BEAT: Final = """
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
            EXISTS (SELECT FROM outbox) AS has_events,
+           ARRAY (SELECT run_id FROM cancellations c JOIN runs r USING (run_id)
+                   WHERE c.outcome IS NULL AND r.host = own.host
+                   GROUP BY run_id ORDER BY min(c.received_at) LIMIT $3) AS open_runs,
            ARRAY (SELECT host FROM hosts
                    WHERE abandoned_at > clock_timestamp() - interval '7 days' AND host <> $1
                    ORDER BY host) AS given_up

@@ -28,6 +28,23 @@ LIST_RUNS: Final = f"""
      LIMIT $2
 """  # noqa: S608 - put together from constants
 
+# The open commands' runs, by the oldest command on each.
+LIST_OPEN_RUNS_OF_HOST: Final = """
+    SELECT run_id
+      FROM cancellations c JOIN runs r USING (run_id)
+     WHERE c.outcome IS NULL AND r.host = $1
+     GROUP BY run_id
+     ORDER BY min(c.received_at)
+     LIMIT $2
+"""
+
+FIND_OLDEST_OPEN: Final = """
+    SELECT * FROM cancellations
+     WHERE run_id = $1 AND outcome IS NULL
+     ORDER BY received_at, command_id
+     LIMIT 1
+"""
+
 LIST_CANCELLATIONS: Final = """
     SELECT * FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
 """

@@ -25,6 +25,7 @@ from shared.traced_publisher import publisher_for
 from shared.tracing import Tracer, tracing
 from worker.cancel import Canceler
 from worker.consumer import Consumer
+from worker.host_store import Heard
 from worker.keeper import Keeper
 from worker.known_launchers import KnownLaunchers
 from worker.launcher.api import LauncherApi, bind, listen
@@ -34,6 +35,7 @@ from worker.listener import listen as listen_for_monitoring
 from worker.losses import Losses
 from worker.metrics import WorkerMetrics
 from worker.notes import NoteReader
+from worker.open_commands import OpenCommands
 from worker.outage import PostgresWatch
 from worker.outbox.relay import Relay
 from worker.precedence import take_precedence
@@ -95,7 +97,6 @@ async def _serve(
         host,
         settings.host_heartbeat,
         {"containment": containment, **privileges.as_json()},
-        relay,
     )
     launchers = KnownLaunchers()
     stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
@@ -121,6 +122,13 @@ async def _serve(
     consuming = Link(consumer.session)
     dependencies = _dependencies(database, publisher, consuming, registry)
 
+    open_commands = OpenCommands(database, host, canceler, tasks)
+
+    def told(heard: Heard) -> None:
+        open_commands.take_up(heard.open_runs)
+        if heard.has_events:
+            relay.wake()
+
     # Before another worker gives way to this one: it must be able to serve.
     with _listening_at(settings.worker_socket):
         bound = bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
@@ -139,9 +147,11 @@ async def _serve(
     )
     await presence.register()
     await losses.take_up()
+    await open_commands.look()
+    relay.wake()
     if runs_root is not None:
         cgroup.sweep(runs_root)  # only now: an empty one may be what proves a run to be gone
-    tasks.create_task(presence.keep_up(returned=losses.take_up))
+    tasks.create_task(presence.keep_up(told, returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
     tasks.create_task(relay.run())

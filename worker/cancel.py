@@ -57,7 +57,7 @@ class Canceler:
         Those that are missing from the answer take more than that: see `cancel`. Raises
         ServiceUnavailable, after which all of them do.
         """
-        chosen = [each for each in batch.one_per_run(asked) if self._is_free(each[0].run_id)]
+        chosen = [each for each in batch.one_per_run(asked) if self.is_free(each[0].run_id)]
         if not chosen:
             return {}
         async with self._deciding([command.run_id for command, _ in chosen]):
@@ -71,7 +71,8 @@ class Canceler:
                 command_id: self._start(command_id, each) for command_id, each in decided.items()
             }
 
-    def _is_free(self, run_id: int) -> bool:
+    def is_free(self, run_id: int) -> bool:
+        """Whether nobody here is at work on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
     @asynccontextmanager
