@@ -22,7 +22,7 @@ from gateway.cancel import answer_of
 from gateway.errors import ApiError, internal, invalid, unavailable
 from gateway.query import UNKNOWN
 from gateway.runs import MAX_WAIT, run_not_found
-from shared.states import Outcome, RunStatus
+from shared.states import CommandState, HostState, Outcome, RunStatus
 
 Json = dict[str, Any]
 
@@ -98,6 +98,18 @@ _UNAVAILABLE: Final = Response(
     ("Retry-After",),
     _SPENT,
 )
+_CANCELLATION: Final = schemas.Cancellation(
+    command_id=UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11"),
+    via="rest",
+    requested_by="alice",
+    reason="superseded by a newer commit",
+    received_at=_AT + timedelta(seconds=61),
+    outcome=Outcome.CANCELED,
+    state=None,
+    waiting_for=None,
+    finished_at=_AT + timedelta(seconds=61.04),
+    evidence=schemas.Evidence(ended="obeyed", proof="cgroup_empty", duration_ms=24.1),
+)
 _OVER: Final = schemas.RunView(
     run_id=4711,
     status=RunStatus.CANCELED,
@@ -107,16 +119,26 @@ _OVER: Final = schemas.RunView(
     finished_at=_AT + timedelta(seconds=61.04),
     exit_code=143,
     error=None,
-    cancellation=schemas.Cancellation(
-        command_id=UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11"),
-        via="rest",
-        requested_by="alice",
-        reason="superseded by a newer commit",
-        received_at=_AT + timedelta(seconds=61),
-        outcome=Outcome.CANCELED,
-        finished_at=_AT + timedelta(seconds=61.04),
-        evidence=schemas.Evidence(ended="obeyed", proof="cgroup_empty", duration_ms=24.1),
-    ),
+    cancellation=_CANCELLATION,
+)
+_WAITING: Final = _OVER.model_copy(
+    update={
+        "status": RunStatus.RUNNING,
+        "canceling_at": None,
+        "finished_at": None,
+        "exit_code": None,
+        "cancellation": _CANCELLATION.model_copy(
+            update={
+                "outcome": None,
+                "state": CommandState.PENDING,
+                "waiting_for": schemas.WaitingFor(
+                    host="runner-7", host_state=HostState.SILENT, since=_AT + timedelta(seconds=40)
+                ),
+                "finished_at": None,
+                "evidence": schemas.Evidence(ended=None, proof=None, duration_ms=None),
+            }
+        ),
+    }
 )
 
 
@@ -128,7 +150,7 @@ GET_RUN: Final = Operation(
     "Where the Location of a 202 leads.",
     Scope.RUNS_READ,
     {
-        200: Response("The run.", {"canceled": _OVER}),
+        200: Response("The run.", {"canceled": _OVER, "waiting": _WAITING}),
         400: Response(
             "The path or the query is not as it must be.",
             _shown(wait=invalid({"wait": "must be given once, as seconds from 0 to 30"})),

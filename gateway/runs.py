@@ -16,7 +16,7 @@ from gateway.waiting import TerminalWatch
 from shared import request_queries
 from shared.commands import BIGINT_MAX
 from shared.database import Database
-from shared.states import RunStatus
+from shared.states import CommandState, RunStatus, command_state
 
 MAX_WAIT: Final = 30.0
 """Seconds."""
@@ -117,6 +117,8 @@ def _view(row: Record) -> schemas.RunView:
 def _cancellation(row: Record) -> schemas.Cancellation | None:
     if row["command_id"] is None:
         return None
+    is_open = row["outcome"] is None
+    state = command_state(row["status"], row["host_state"]) if is_open else None
     return schemas.Cancellation(
         command_id=row["command_id"],
         via=row["via"],
@@ -124,6 +126,12 @@ def _cancellation(row: Record) -> schemas.Cancellation | None:
         reason=row["reason"],
         received_at=row["received_at"],
         outcome=row["outcome"],
+        state=state,
+        waiting_for=schemas.WaitingFor(
+            host=row["host"], host_state=row["host_state"], since=row["host_since"]
+        )
+        if state is CommandState.PENDING
+        else None,
         finished_at=row["answered_at"],
         evidence=schemas.Evidence(
             ended=row["ended"], proof=row["proof"], duration_ms=row["duration_ms"]

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.commands import Text
-from shared.states import Outcome, RunStatus
+from shared.states import CommandState, HostState, Outcome, RunStatus
 
 MAX_MESSAGE: Final = 500
 
@@ -73,6 +73,17 @@ class Evidence(_Model):
     duration_ms: float | None
 
 
+class WaitingFor(_Model):
+    """The host whose worker is to stop the run."""
+
+    host: str
+    host_state: HostState
+    since: datetime = Field(
+        description="Of a host that is `up`, when its worker was last heard from; else, since when "
+        "it is not."
+    )
+
+
 class Cancellation(_Model):
     """One cancel command and what became of it; `outcome` is null while it is carried out."""
 
@@ -82,6 +93,11 @@ class Cancellation(_Model):
     reason: str | None
     received_at: datetime
     outcome: Outcome | None
+    state: CommandState | None = Field(
+        description="Of a command without an outcome: it waits for the worker of the run's host "
+        "(`pending`), or the run is being stopped (`stopping`)."
+    )
+    waiting_for: WaitingFor | None = Field(description="What a `pending` command waits for.")
     finished_at: datetime | None
     evidence: Evidence
 

@@ -27,6 +27,7 @@ _FRESH: Final = 5.0
 """Who scrapes again within this gets what was read before."""
 
 _OTHER: Final = "other"
+_WAITS_FOR: Final = ("stop", *(f"host_{state}" for state in HostState))
 
 
 class _Gauge(NamedTuple):
@@ -55,6 +56,19 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "runs_unkillable": _Gauge(
         "cancel_runs_unkillable", "Runs of which something outlived SIGKILL and may still live."
+    ),
+    "commands_open": _Gauge(
+        "cancel_commands_open",
+        "Commands without an outcome, by what they wait for: the end of their stop, or the worker "
+        f"of a host in that state. Counting stops at {MOST}.",
+        "waits_for",
+        _WAITS_FOR,
+    ),
+    "commands_open_oldest": _Gauge(
+        "cancel_commands_open_oldest_age_seconds",
+        "How long the oldest command without an outcome has been on record.",
+        "waits_for",
+        _WAITS_FOR,
     ),
     "letters_waiting": _Gauge(
         "cancel_dead_letters_waiting",
@@ -96,7 +110,8 @@ class Statistics(Collector):
         yield GaugeMetricFamily(
             "cancel_statistics_up",
             "Whether Postgres could be read for this scrape; if not (0), all of cancel_runs*, "
-            "cancel_stop*, cancel_dead_letters* and cancel_hosts of the gateway is left out.",
+            "cancel_stop*, cancel_commands_open*, cancel_dead_letters* and cancel_hosts of the "
+            "gateway is left out.",
             value=self._found is not None,
         )
         if self._found is not None:

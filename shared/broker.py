@@ -25,7 +25,13 @@ from shared.channels import (
     underlay,
 )
 from shared.confirms import Confirms
-from shared.errors import NotDeclared, PublishRefused, PublishUnknown, ServiceUnavailable
+from shared.errors import (
+    NotDeclared,
+    PublishRefused,
+    PublishUnknown,
+    ServiceUnavailable,
+    Unroutable,
+)
 from shared.settings import InvalidSettings, ServiceSettings
 from shared.startup import until_connected
 from shared.tasks import first_of
@@ -216,8 +222,9 @@ class Publisher:
     async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
         """Return when the broker has confirmed that `message` is safe in a queue.
 
-        Raises PublishRefused when the broker declined it or has no place for it, PublishUnknown
-        when the confirm did not come within `confirm_timeout` seconds, a reconnect included.
+        Raises PublishRefused when the broker declined it or has no place for it, Unroutable when no
+        queue is bound for it, and PublishUnknown when the confirm did not come within
+        `confirm_timeout` seconds, a reconnect included.
         """
         await self.send(exchange, routing_key, message.body, message.properties)
 
@@ -237,7 +244,7 @@ class Publisher:
                     confirms = self._confirms
                 await confirms.publish(exchange, routing_key, body, properties, until)
         except PublishError as error:
-            raise PublishRefused(f"no queue takes messages for {routing_key}") from error
+            raise Unroutable(f"no queue takes messages for {routing_key}") from error
         except DeliveryError as error:
             self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error

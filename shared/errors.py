@@ -9,6 +9,10 @@ class PublishRefused(Exception):
     """The broker said no: nothing was queued (negative confirm, or no queue for the message)."""
 
 
+class Unroutable(PublishRefused):
+    """No queue is bound for the message."""
+
+
 class NotDeclared(Exception):
     """An exchange or a queue that workers declare is not there."""
 

@@ -5,7 +5,7 @@ from typing import Final
 SILENT_AFTER: Final = 3
 """Beats that a worker may miss."""
 
-_STATE: Final = f"""
+STATE: Final = f"""
     CASE WHEN abandoned_at IS NOT NULL THEN 'abandoned'
          WHEN left_at IS NOT NULL THEN 'left'
          WHEN worker_id IS NOT NULL
@@ -13,6 +13,9 @@ _STATE: Final = f"""
          THEN 'up'
          ELSE 'silent' END
 """
+
+SINCE: Final = "coalesce(abandoned_at, left_at, seen_at)"
+"""Of a host: since when it is not up; of one that is up, when its worker was heard of last."""
 
 UNKILLABLE: Final = """
     ((status = 'canceling' OR (status = 'error' AND loss ->> 'proof' IS NULL))
@@ -24,7 +27,7 @@ UNKILLABLE: Final = """
 """Of a run: something of it outlived SIGKILL, and no later stop has finished it."""
 
 LOCK_HOST: Final = f"""
-    SELECT *, {_STATE} AS state, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age
+    SELECT *, {STATE} AS state, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age
       FROM hosts
      WHERE host = $1
        FOR UPDATE
@@ -42,8 +45,9 @@ REGISTER_HOST: Final = """
            left_at = NULL, abandoned_at = NULL
 """
 
-# What a worker wants to know with each beat: whether it still speaks for the host, and who was
-# given up lately. What was on its way to such a host has long arrived after some days.
+# What a worker wants to know with each beat: whether it still speaks for the host, whether
+# something is to be done or to be published, and who was given up lately. What was on its way to
+# such a host has long arrived after some days.
 BEAT: Final = """
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -52,6 +56,10 @@ BEAT: Final = """
     )
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
+           EXISTS (SELECT FROM outbox) AS has_events,
+           ARRAY (SELECT run_id FROM cancellations c JOIN runs r USING (run_id)
+                   WHERE c.outcome IS NULL AND r.host = own.host
+                   GROUP BY run_id ORDER BY min(c.received_at) LIMIT $3) AS open_runs,
            ARRAY (SELECT host FROM hosts
                    WHERE abandoned_at > clock_timestamp() - interval '7 days' AND host <> $1
                    ORDER BY host) AS given_up
@@ -139,7 +147,7 @@ LIST_ACTIONS: Final = """
 
 # A host is flagged for as long as something on it outlives SIGKILL: it wants a person's look.
 LIST_HOSTS: Final = f"""
-    SELECT host, {_STATE} AS state, seen_at, boot_id, left_at, abandoned_at,
+    SELECT host, {STATE} AS state, seen_at, boot_id, left_at, abandoned_at,
            extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seconds_silent,
            pid_namespace, privileges,
            coalesce(r.running, 0) AS running, coalesce(r.canceling, 0) AS canceling,
@@ -158,6 +166,17 @@ LIST_HOSTS: Final = f"""
      ORDER BY host
 """  # noqa: S608 - put together from constants
 
+FIND_STATE: Final = f"SELECT {STATE} AS state, {SINCE} AS since FROM hosts WHERE host = $1"  # noqa: S608
+
+# What its worker has yet to do, oldest first: by open commands, whose number has a bound here.
+LIST_OPEN_COMMANDS: Final = """
+    SELECT c.command_id, c.run_id, r.status, c.received_at, c.requested_by, c.reason
+      FROM cancellations c JOIN runs r USING (run_id)
+     WHERE c.outcome IS NULL AND r.host = $1
+     ORDER BY c.received_at, c.command_id
+     LIMIT 1000
+"""
+
 COUNT_HOSTS: Final = f"""
-    SELECT 'hosts' AS what, {_STATE} AS label, count(*)::float8 AS value FROM hosts GROUP BY label
+    SELECT 'hosts' AS what, {STATE} AS label, count(*)::float8 AS value FROM hosts GROUP BY label
 """  # noqa: S608 - put together from constants

@@ -6,6 +6,8 @@ and nothing was changed.
 
 from typing import Final
 
+from shared.host_queries import STATE
+
 IS_READ_ONLY: Final = "SELECT current_setting('transaction_read_only')::bool AS read_only"
 
 ADD_RUN: Final = """
@@ -16,11 +18,31 @@ ADD_RUN: Final = """
 
 FIND_RUN: Final = "SELECT * FROM runs WHERE run_id = $1"
 
-LIST_RUNS: Final = """
-    SELECT * FROM runs
+LIST_RUNS: Final = f"""
+    SELECT r.*, {STATE} AS host_state,
+           EXISTS (SELECT FROM cancellations c
+                    WHERE c.run_id = r.run_id AND c.outcome IS NULL) AS has_open_command
+      FROM runs r LEFT JOIN hosts h ON h.host = r.host
      WHERE $1::text IS NULL OR status = $1
      ORDER BY run_id DESC
      LIMIT $2
+"""  # noqa: S608 - put together from constants
+
+# The open commands' runs, by the oldest command on each.
+LIST_OPEN_RUNS_OF_HOST: Final = """
+    SELECT run_id
+      FROM cancellations c JOIN runs r USING (run_id)
+     WHERE c.outcome IS NULL AND r.host = $1
+     GROUP BY run_id
+     ORDER BY min(c.received_at)
+     LIMIT $2
+"""
+
+FIND_OLDEST_OPEN: Final = """
+    SELECT * FROM cancellations
+     WHERE run_id = $1 AND outcome IS NULL
+     ORDER BY received_at, command_id
+     LIMIT 1
 """
 
 LIST_CANCELLATIONS: Final = """

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from shared.host_queries import SINCE, STATE
 from shared.queries import ENDS_RUN
 
 # One round trip admits all requests that wait for it, in their order: for each, who asks, what that
@@ -45,26 +46,26 @@ _ADMIT: Final = """
      ORDER BY number
 """
 
-_SUMMARY: Final = """
+_SUMMARY: Final = f"""
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
            r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
-           c.outcome, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
+           c.outcome, r.host, {STATE} AS host_state,
+           {SINCE} AS host_since, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
            c.evidence ->> 'proof' AS proof, (c.evidence -> 'duration_ms')::float8 AS duration_ms
       FROM runs r
-      LEFT JOIN LATERAL {ends_run} c ON true
-     WHERE r.run_id = {run_id}
-"""
+      LEFT JOIN LATERAL {ENDS_RUN} c ON true
+      LEFT JOIN hosts h ON h.host = r.host AND c.command_id IS NOT NULL AND c.outcome IS NULL
+     WHERE r.run_id = {{run_id}}
+"""  # noqa: S608 - put together from constants
 
 # $1 the tokens' hashes, $2 the budgets, $3 the clients' addresses, $4 the runs, $5 the window in
 # seconds
 ADMIT_WITH_STATUS: Final = _ADMIT.format(
     run="SELECT r.status FROM runs r WHERE r.run_id = request.run_id"
 )
-ADMIT_WITH_SUMMARY: Final = _ADMIT.format(
-    run=_SUMMARY.format(ends_run=ENDS_RUN, run_id="request.run_id")
-)
+ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="request.run_id"))
 
-FIND_RUN_SUMMARY: Final = _SUMMARY.format(ends_run=ENDS_RUN, run_id="$1")
+FIND_RUN_SUMMARY: Final = _SUMMARY.format(run_id="$1")
 
 LIST_TERMINAL: Final = """
     SELECT run_id

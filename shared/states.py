@@ -48,6 +48,15 @@ class Outcome(StrEnum):
     """The run was lost with its worker's container: nobody can see what became of it."""
 
 
+class CommandState(StrEnum):
+    """What becomes of a command that has no outcome yet."""
+
+    PENDING = "pending"
+    """It waits for the worker of the run's host."""
+    STOPPING = "stopping"
+    """The run is being stopped."""
+
+
 class DeadReason(StrEnum):
     """Why a message is in the dead letters, for programs."""
 
@@ -96,3 +105,9 @@ class HostState(StrEnum):
     LEFT = "left"
     """Its worker was stopped in good order; runs may live on there."""
     ABANDONED = "abandoned"
+
+
+def command_state(status: str, host_state: str) -> CommandState:
+    """What becomes of a command without an outcome, by its run's status and the host's state."""
+    is_stopping = status == RunStatus.CANCELING and host_state == HostState.UP
+    return CommandState.STOPPING if is_stopping else CommandState.PENDING

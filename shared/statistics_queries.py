@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.host_queries import COUNT_HOSTS, UNKILLABLE
+from shared.host_queries import COUNT_HOSTS, STATE, UNKILLABLE
 
 MOST: Final = 100_000
 """Rows of one kind that are counted: index entries, some 10 ms."""
@@ -46,7 +46,30 @@ _MEASURE_LETTERS: Final = f"""
                    ) AS s (what, value)
 """  # noqa: S608 - put together from constants
 
+# By what the command waits for: the end of its stop, or the worker of a host in this state.
+_MEASURE_OPEN: Final = f"""
+    SELECT s.what, waits_for, s.value
+      FROM (SELECT CASE WHEN status = 'canceling' AND state = 'up' THEN 'stop'
+                        ELSE 'host_' || state END AS waits_for,
+                   count(*)::float8 AS number,
+                   extract(epoch FROM clock_timestamp() - min(received_at))::float8 AS age
+              FROM (SELECT r.status, c.received_at, {STATE} AS state
+                      FROM (SELECT run_id, received_at FROM cancellations
+                             WHERE outcome IS NULL LIMIT {MOST}) c
+                      JOIN runs r USING (run_id) JOIN hosts h ON h.host = r.host) open
+             GROUP BY waits_for) found,
+           LATERAL (VALUES ('commands_open', number), ('commands_open_oldest', age)
+                   ) AS s (what, value)
+"""  # noqa: S608 - put together from constants
+
 # Rows of (what, label, value); $1 are the states of a run.
 READ_STATISTICS: Final = "UNION ALL".join(
-    (_COUNT_RUNS, _MEASURE_STOPS, _COUNT_UNKILLABLE, _MEASURE_LETTERS, COUNT_HOSTS)
+    (
+        _COUNT_RUNS,
+        _MEASURE_STOPS,
+        _COUNT_UNKILLABLE,
+        _MEASURE_OPEN,
+        _MEASURE_LETTERS,
+        COUNT_HOSTS,
+    )
 )

@@ -48,6 +48,10 @@ class Topology:
     def dead(self) -> str:
         return f"{self.prefix}runs.cancel.dead"
 
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}runs.events"
+
     def host(self, name: str) -> str:
         return f"{self.prefix}runs.cancel.host.{name}"
 
@@ -92,6 +96,7 @@ class Topology:
 
     async def declare_worker(self, channel: AbstractChannel, host: str) -> None:
         await self.declare(channel)
+        await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
         await self.declare_host(channel, host)
 
     async def declare_host(self, channel: AbstractChannel, host: str) -> AbstractQueue:

@@ -25,6 +25,7 @@ from shared.traced_publisher import publisher_for
 from shared.tracing import Tracer, tracing
 from worker.cancel import Canceler
 from worker.consumer import Consumer
+from worker.host_store import Heard
 from worker.keeper import Keeper
 from worker.known_launchers import KnownLaunchers
 from worker.launcher.api import LauncherApi, bind, listen
@@ -34,7 +35,9 @@ from worker.listener import listen as listen_for_monitoring
 from worker.losses import Losses
 from worker.metrics import WorkerMetrics
 from worker.notes import NoteReader
+from worker.open_commands import OpenCommands
 from worker.outage import PostgresWatch
+from worker.outbox.relay import Relay
 from worker.precedence import take_precedence
 from worker.presence import Presence
 from worker.run_cgroups import RunCgroups
@@ -86,6 +89,9 @@ async def _serve(
     metrics = WorkerMetrics(registry)
     privileges = own_privileges()
     containment = Containment.CGROUP if runs_root else Containment.SESSION
+    # Publishing has a connection of its own: a broker alarm blocks connections that publish.
+    publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
+    relay = Relay(database, publisher, topology)
     presence = Presence(
         database,
         host,
@@ -93,9 +99,9 @@ async def _serve(
         {"containment": containment, **privileges.as_json()},
     )
     launchers = KnownLaunchers()
-    stops = Stops(database, settings.kill_wait, tasks, launchers, tracer, metrics)
+    stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
     canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
-    losses = Losses(database, host, tasks, settings.kill_wait, launchers)
+    losses = Losses(database, host, tasks, settings.kill_wait, launchers, relay)
     launches = Launches(
         database,
         host,
@@ -103,19 +109,25 @@ async def _serve(
         losses,
         tasks,
         privileges,
+        relay,
     )
-    # Publishing has a connection of its own: a broker alarm blocks connections that publish.
-    publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    settler = Settler(canceler, publisher, topology, notes, presence, tracer, metrics)
+    settler = Settler(canceler, publisher, topology, notes, presence, relay, tracer, metrics)
     consumer = Consumer(
         settler, topology, host, settings.prefetch, tasks, postgres, presence, metrics
     )
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
     dependencies = _dependencies(database, publisher, consuming, registry)
+
+    open_commands = OpenCommands(database, host, canceler, tasks)
+
+    def told(heard: Heard) -> None:
+        open_commands.take_up(heard.open_runs)
+        if heard.has_events:
+            relay.wake()
 
     # Before another worker gives way to this one: it must be able to serve.
     with _listening_at(settings.worker_socket):
@@ -135,11 +147,14 @@ async def _serve(
     )
     await presence.register()
     await losses.take_up()
+    await open_commands.look()
+    relay.wake()
     if runs_root is not None:
         cgroup.sweep(runs_root)  # only now: an empty one may be what proves a run to be gone
-    tasks.create_task(presence.keep_up(returned=losses.take_up))
+    tasks.create_task(presence.keep_up(told, returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
+    tasks.create_task(relay.run())
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, notes, postgres)

@@ -19,7 +19,6 @@ from worker.decision import (
     NoOp,
     Repeat,
     ResumeStop,
-    Situation,
     StopLeftovers,
     Verdict,
     judge,
@@ -58,7 +57,7 @@ class Canceler:
         Those that are missing from the answer take more than that: see `cancel`. Raises
         ServiceUnavailable, after which all of them do.
         """
-        chosen = [each for each in batch.one_per_run(asked) if self._is_free(each[0].run_id)]
+        chosen = [each for each in batch.one_per_run(asked) if self.is_free(each[0].run_id)]
         if not chosen:
             return {}
         async with self._deciding([command.run_id for command, _ in chosen]):
@@ -68,9 +67,12 @@ class Canceler:
                 host=self._host,
                 default_grace=self._default_grace,
             )
-            return {command_id: self._start(each) for command_id, each in decided.items()}
+            return {
+                command_id: self._start(command_id, each) for command_id, each in decided.items()
+            }
 
-    def _is_free(self, run_id: int) -> bool:
+    def is_free(self, run_id: int) -> bool:
+        """Whether nobody here is at work on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
     @asynccontextmanager
@@ -91,12 +93,14 @@ class Canceler:
                 del self._in_decision[run_id]
             decided.set()
 
-    def _start(self, decided: Outcome | batch.Begun) -> Outcome | Stopping:
+    def _start(self, command_id: UUID, decided: Outcome | batch.Begun) -> Outcome | Stopping:
         if isinstance(decided, Outcome):
             return decided
         run = decided.run
         assert run.process is not None  # noqa: S101 - a CHECK holds it for running and canceling
-        return partial(self._stops.carry_out, self._stops.begin(run, run.process, decided.grace))
+        return partial(
+            self._stops.carry_out, self._stops.begin(run, run.process, command_id, decided.grace)
+        )
 
     async def cancel(self, command: CancelCommand, origin: Origin) -> Outcome | Forward:
         """Carry out `command` until its outcome is recorded, or say to which host it must go.
@@ -140,11 +144,11 @@ class Canceler:
                 if stop is None:
                     await self._write(connection, command, origin, verdict)
                 else:
-                    joined = await self._write_joined(connection, command, origin, situation)
+                    joined = await self._write_joined(connection, command, origin, stop)
             # What follows from it begins with the commit: a command that another run has taken in
             # this moment, or that Postgres has lost, does nothing.
             if stop is None:
-                return self._next(situation.run, verdict)
+                return self._next(situation.run, command.command_id, verdict)
             if command.force:
                 stop.escalate.set()
             return joined or stop.done
@@ -154,12 +158,12 @@ class Canceler:
         connection: Connection,
         command: CancelCommand,
         origin: Origin,
-        situation: Situation,
+        stop: Stop,
     ) -> Outcome | None:
         """A further command on a run whose stop is under way here: at most, it hurries it."""
         hurried = command.force and await store.escalate_stop(connection, command.run_id)
-        if situation.command_run_id is not None:
-            return None  # its row is open, and the stop will answer it
+        if stop.command_id == command.command_id:
+            return None  # the stop will answer it
         outcome = Outcome.FORCED if hurried else Outcome.NO_OP
         evidence: dict[str, object] = {"stop_in_progress": True}
         await store.record_command(connection, command, origin, outcome, evidence)
@@ -175,6 +179,9 @@ class Canceler:
                 await record(Outcome.CANCELED, never_started().as_json())
             case NoOp(status):
                 await record(Outcome.NO_OP, {"run_status": status})
+            case Forward():
+                # On record from now on: whoever looks sees what it waits for.
+                await record(None, {})
             case BeginStop(_, grace):
                 await store.begin_stop(connection, command.run_id, grace)
                 await record(None, {})
@@ -185,7 +192,7 @@ class Canceler:
             case StopLeftovers():
                 await record(None, {})
 
-    def _next(self, run: Run, verdict: Verdict) -> Outcome | Forward | Stop:
+    def _next(self, run: Run, command_id: UUID, verdict: Verdict) -> Outcome | Forward | Stop:
         match verdict:
             case Repeat(outcome):
                 stop = self._stops.of(run.run_id)
@@ -199,6 +206,6 @@ class Canceler:
             case Forward():
                 return verdict
             case BeginStop(process, grace) | ResumeStop(process, grace):
-                return self._stops.begin(run, process, grace)
+                return self._stops.begin(run, process, command_id, grace)
             case StopLeftovers(process):
-                return self._stops.begin(run, process, grace=0, leftovers=True)
+                return self._stops.begin(run, process, command_id, grace=0, leftovers=True)

@@ -30,16 +30,28 @@ def print_hosts(hosts: Iterable[Record], *, as_json: bool) -> None:
     print_columns(_COLUMNS, rows)
 
 
-def print_host(host: Record, actions: Sequence[Record], *, as_json: bool) -> None:
+def print_host(
+    host: Record, commands: Sequence[Record], actions: Sequence[Record], *, as_json: bool
+) -> None:
+    """A host with the commands that it has yet to carry out, and all that became of it."""
     described, history = _described(host), [plain(action) for action in actions]
+    todo = [plain(command) for command in commands]
     if as_json:
-        print_json({**described, "actions": history})
+        print_json({**described, "open_commands": todo, "actions": history})
         return
     table = Table("", "", show_header=False, box=None)
     privileges = described.pop("privileges") or {}
     for name, value in (described | _can(privileges)).items():
         if value is not None and value != []:
             table.add_row(name, str(value))
+    for command in todo:
+        who = command["requested_by"] or "somebody unnamed"
+        because = f": {command['reason']}" if command["reason"] else ""
+        table.add_row(
+            "to cancel",
+            f"run {command['run_id']} ({command['status']}), asked for by {who} at "
+            f"{command['received_at']}{because}",
+        )
     for action in history:
         why = f": {action['reason']}" if action["reason"] else ""
         runs = ", ".join(map(str, action["run_ids"])) or "none"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
@@ -17,6 +17,9 @@ from worker import store
 from worker.stop.evidence import found_empty, host_rebooted
 from worker.stop.identity import is_machines_own
 from worker.trees import pids_are_ours, visible_cgroup
+
+MOST_OPEN: Final = 1000
+"""Runs with open commands that a worker is told of at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Heard:
 
     speaks: bool
     abandoned: bool
+    has_events: bool
+    """Whether something in the outbox is to be published."""
+    open_runs: list[int]
+    """Runs of the host with a command that has no outcome yet, those of the oldest ones first."""
     given_up: frozenset[str]
     """Other hosts, whose commands any worker has to settle."""
 
@@ -114,14 +121,21 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
 
 
 async def beat(database: Database, speaker: Speaker) -> Heard:
-    row = await database.fetchrow(queries.BEAT, speaker.host, speaker.worker_id)
+    arguments = (speaker.host, speaker.worker_id, MOST_OPEN)
+    row = await database.fetchrow(queries.BEAT, *arguments)
     if row is not None and not (row["heard"] or row["abandoned"]):
         # Where the UPDATE had to wait for an abandon, the rest shows the host as it was before
         # (one snapshot for the whole statement): only a second look tells who speaks for it.
-        row = await database.fetchrow(queries.BEAT, speaker.host, speaker.worker_id)
+        row = await database.fetchrow(queries.BEAT, *arguments)
     if row is None:  # deleted by hand
-        return Heard(speaks=False, abandoned=True, given_up=frozenset())
-    return Heard(row["heard"], row["abandoned"], frozenset(row["given_up"]))
+        return Heard(False, True, False, [], frozenset())
+    return Heard(
+        row["heard"],
+        row["abandoned"],
+        row["has_events"],
+        row["open_runs"],
+        frozenset(row["given_up"]),
+    )
 
 
 async def leave(database: Database, speaker: Speaker) -> None:
@@ -159,12 +173,15 @@ async def find_all(database: Database) -> list[Record]:
     return rows
 
 
-async def find_one(database: Database, host: str) -> tuple[Record, list[Record]] | None:
-    """One host and all that became of it."""
+async def find_one(
+    database: Database, host: str
+) -> tuple[Record, list[Record], list[Record]] | None:
+    """One host, the commands that its worker has yet to carry out, and all that became of it."""
     async with database.connection() as connection:
         found = await connection.fetchrow(queries.LIST_HOSTS, host)
+        commands = await connection.fetch(queries.LIST_OPEN_COMMANDS, host)
         actions = await connection.fetch(queries.LIST_ACTIONS, host)
-    return (found, actions) if found else None
+    return (found, commands, actions) if found else None
 
 
 def _is_same(host: Record, speaker: Speaker) -> bool:

@@ -19,6 +19,7 @@ from shared.together import Together
 from worker import cancellations, store
 from worker.cancellations import Cancellation
 from worker.losses import Losses
+from worker.outbox.relay import Relay
 from worker.run_cgroups import InsideRun, RunCgroups, discard
 from worker.stop.cgroup import Cgroup
 from worker.stop.identity import Identity, boot_id, pid_namespace
@@ -84,12 +85,14 @@ class Launches:
         losses: Losses,
         tasks: asyncio.TaskGroup,
         privileges: Privileges,
+        relay: Relay,
     ) -> None:
         self._database = database
         self._host = host
         self._cgroups = cgroups
         self._privileges = privileges
         self._losses = losses
+        self._relay = relay
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
         self._completions = Together(partial(self._complete, batch_queries.COMPLETE), tasks)
@@ -175,6 +178,7 @@ class Launches:
         if status in _ENDED_WELL:
             self._losses.ended_well(row["launch_id"])
         if row["is_news"]:  # a launcher whose run is being stopped asks several times a second
+            self._relay.wake()
             log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
         return Completed(
             status, stopping=status is RunStatus.CANCELING and await self._is_being_stopped(run_id)

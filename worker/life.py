@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, Final
 
-from shared.states import Outcome, Proof, RunStatus
+from shared.states import HostState, Outcome, Proof, RunStatus
 from worker.stop.evidence import Ended
 
 Json = Mapping[str, Any]
@@ -89,7 +89,7 @@ def answered(command: Json) -> str:
     evidence = command["evidence"]
     match command["outcome"]:
         case None:
-            return "open: it is being carried out"
+            return f"open: {_waits(command.get('waiting_for'))}"
         case Outcome.NO_OP:
             return f"no_op: {_why_no_op(evidence)}"
         case Outcome.FORCED:
@@ -105,12 +105,22 @@ def answered(command: Json) -> str:
             return f"{outcome}: {_ended(evidence)}"
 
 
+def _waits(waiting_for: Json | None) -> str:
+    if waiting_for is None:
+        return "the run is being stopped"
+    host, state = waiting_for["host"], waiting_for["host_state"]
+    if state == HostState.UP:
+        return f"it waits for the worker of host {host}"
+    since = _time(waiting_for["since"]).astimezone(UTC)
+    return f"it waits for the worker of host {host}, {state} since {since:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def remains(evidence: Json) -> str:
     """What a stop that failed has left, or may have."""
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"nothing tells whether these are of it: {processes(doubt)}"
-    return f"{processes(left) if left else 'nothing'} survived SIGKILL"
+    return f"{processes(left) if left else 'something that could not be seen'} survived SIGKILL"
 
 
 def processes(some: Iterable[Json]) -> str:

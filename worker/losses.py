@@ -14,6 +14,7 @@ from shared.runs import Run, RunProcess
 from shared.states import RunStatus
 from worker import store
 from worker.known_launchers import KnownLaunchers
+from worker.outbox.relay import Relay
 from worker.patience import until_available
 from worker.stop.evidence import Evidence
 from worker.stop.identity import Identity, ProcessHandle, boot_id
@@ -43,12 +44,14 @@ class Losses:
         tasks: asyncio.TaskGroup,
         kill_wait: float,
         launchers: KnownLaunchers,
+        relay: Relay,
     ) -> None:
         self._database = database
         self._host = host
         self._tasks = tasks
         self._kill_wait = kill_wait
         self._launchers = launchers
+        self._relay = relay
         self._boot_id = boot_id()
         self._watched: set[UUID] = set()
         self._unreported = UnreportedRuns(database)
@@ -121,6 +124,7 @@ class Losses:
     async def _lose_out_of_sight(self, run: Run) -> None:
         async with self._database.transaction() as connection:
             lost = await store.lose_out_of_sight(connection, run)
+        self._relay.wake()
         if lost:
             log.warning("run_out_of_sight", run_id=run.run_id)
 
@@ -147,6 +151,7 @@ class Losses:
 
         lost = await until_available(record)
         self._watched.discard(process.launch_id)
+        self._relay.wake()
         if lost:
             log.warning("run_lost", run_id=run_id)
             await self._clear_away(run_id, process)

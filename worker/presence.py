@@ -12,7 +12,7 @@ from shared.cli import UserError
 from shared.database import Database
 from shared.errors import ServiceUnavailable
 from worker import host_store
-from worker.host_store import OtherMachine, RunsOutsideContainer, Speaker
+from worker.host_store import Heard, OtherMachine, RunsOutsideContainer, Speaker
 from worker.patience import until_available
 from worker.stop.identity import boot_id, machine_id, pid_namespace
 
@@ -23,7 +23,11 @@ class Presence:
     """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
 
     def __init__(
-        self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
+        self,
+        database: Database,
+        host: str,
+        beat_seconds: float,
+        privileges: Mapping[str, Any],
     ) -> None:
         self._database = database
         self._speaker = Speaker(
@@ -73,14 +77,21 @@ class Presence:
             await asyncio.sleep(self._speaker.beat_seconds)
         await self._beat()
 
-    async def keep_up(self, returned: Callable[[], Awaitable[None]]) -> None:
-        """Beat for ever. Calls `returned` when the host had been abandoned meanwhile.
+    async def keep_up(
+        self, told: Callable[[Heard], None], returned: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Beat for ever. Calls `told` with what each beat is answered.
 
-        Raises UserError once another worker speaks for the host.
+        Calls `returned` when the host had been abandoned meanwhile. Raises UserError once another
+        worker speaks for the host.
         """
         while True:
             await asyncio.sleep(self._speaker.beat_seconds)
-            if await self._beat():
+            heard = await self._beat()
+            if heard is None:
+                continue
+            told(heard)
+            if heard.abandoned:
                 log.warning("host_returned", host=self._speaker.host)
                 await self.register()
                 await returned()
@@ -109,17 +120,17 @@ class Presence:
                 f"cancel-worker hosts abandon {self._speaker.host}"
             ) from None
 
-    async def _beat(self) -> bool:
-        """Whether the host was abandoned."""
+    async def _beat(self) -> Heard | None:
+        """The answer, None if there was none."""
         try:
             heard = await host_store.beat(self._database, self._speaker)
         except ServiceUnavailable as error:
             log.warning("beat_missed", error=str(error))
-            return False
+            return None
         if heard.given_up != self._given_up:
             self._given_up = heard.given_up
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
         if not (heard.speaks or heard.abandoned):
             raise UserError(f"another worker speaks for the host {self._speaker.host} now")
-        return heard.abandoned
+        return heard

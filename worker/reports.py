@@ -8,7 +8,7 @@ from asyncpg import Record
 from shared import queries
 from shared.database import Database
 from shared.output import plain, print_columns, print_json
-from shared.states import RunStatus
+from shared.states import RunStatus, command_state
 
 
 async def add_run(database: Database, run_id: int, grace: float | None, stop_signal: str) -> bool:
@@ -22,7 +22,14 @@ async def list_runs(
 ) -> list[dict[str, Any]]:
     async with database.connection() as connection:
         rows = await connection.fetch(queries.LIST_RUNS, status, limit)
-    return [described(row) for row in rows]
+    return [_listed(row) for row in rows]
+
+
+def _listed(row: Record) -> dict[str, Any]:
+    """A run, and `cancel`: how it is with a command on it that has no outcome yet."""
+    run = described(row)
+    state = command_state(run["status"], run.pop("host_state"))
+    return run | {"cancel": state.value if run.pop("has_open_command") else None}
 
 
 def described(run: Record) -> dict[str, Any]:
@@ -37,6 +44,7 @@ def print_runs(runs: list[dict[str, Any]], *, as_json: bool) -> None:
     columns = {
         "run": "run_id",
         "status": "status",
+        "cancel": "cancel",
         "host": "host",
         "exit": "exit_code",
         "created": "created_at",

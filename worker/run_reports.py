@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared import dead_letter_queries, queries
+from asyncpg import Record
+
+from shared import dead_letter_queries, host_queries, queries
 from shared.database import Database
 from shared.output import plain, print_json, printable
-from shared.states import Outcome, RunStatus
+from shared.states import CommandState, Outcome, RunStatus, command_state
 from worker import life
 from worker.letter_advice import advice
 from worker.letter_store import LetterState
@@ -28,9 +30,12 @@ async def find_run(database: Database, run_id: int) -> Json | None:
         cancellations = await connection.fetch(queries.LIST_CANCELLATIONS, run_id)
         letters = await connection.fetch(dead_letter_queries.LIST_OF_RUN, run_id)
         actions = await connection.fetch(dead_letter_queries.LIST_ACTIONS_OF_RUN, run_id)
+        host = await connection.fetchrow(host_queries.FIND_STATE, run["host"])
     return described(run) | {
         "cancellations": [
-            plain(row) | {name: json.loads(row[name]) for name in ("evidence", "faults")}
+            plain(row)
+            | {name: json.loads(row[name]) for name in ("evidence", "faults")}
+            | _open(row, run, host)
             for row in cancellations
         ],
         "dead_letters": [
@@ -45,6 +50,17 @@ async def find_run(database: Database, run_id: int) -> Json | None:
             for letter in letters
         ],
     }
+
+
+def _open(command: Record, run: Record, host: Record | None) -> Json:
+    """How it is with a command that has no outcome yet, and what it waits for."""
+    if command["outcome"] is not None or host is None:
+        return {"state": None, "waiting_for": None}
+    state, waiting_for = command_state(run["status"], host["state"]), None
+    if state is CommandState.PENDING:
+        since = host["since"].isoformat()
+        waiting_for = {"host": run["host"], "host_state": host["state"], "since": since}
+    return {"state": state, "waiting_for": waiting_for}
 
 
 def print_run(run: Json, *, as_json: bool) -> None:

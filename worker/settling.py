@@ -31,6 +31,7 @@ from worker.delivered import Delivered
 from worker.deliveries import Failure, Undeliverable
 from worker.metrics import WorkerMetrics
 from worker.notes import NoteReader, Notes, moved_back
+from worker.outbox.relay import Relay
 from worker.patience import until_available
 from worker.presence import Presence
 from worker.stop.ladder import StopFailed
@@ -83,6 +84,7 @@ class Settler:
         topology: Topology,
         notes: NoteReader,
         presence: Presence,
+        relay: Relay,
         tracer: Tracer,
         metrics: WorkerMetrics,
     ) -> None:
@@ -91,6 +93,7 @@ class Settler:
         self._topology = topology
         self._notes = notes
         self._presence = presence
+        self._relay = relay
         self._tracer = tracer
         self._metrics = metrics
         self._publishing = asyncio.Semaphore(_PUBLISHING)
@@ -102,6 +105,7 @@ class Settler:
         """
         reads = [self._read(message) for message in messages]
         decided = await self._decide([read for read in reads if isinstance(read, _Read)])
+        self._relay.wake()
         # The first of several with one id is the one that was decided on.
         return [
             self._next(read, decided.pop(read.command.command_id, None))
@@ -174,6 +178,7 @@ class Settler:
     ) -> None:
         try:
             result = await work()
+            self._relay.wake()
             if self._tracer.on:
                 outcome = "forward" if isinstance(result, Forward) else result.value
                 self._tracer.current().set({OUTCOME: outcome})

@@ -5,6 +5,7 @@ import signal
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
+from uuid import UUID
 
 import structlog
 
@@ -16,6 +17,7 @@ from shared.tracing import OUTCOME, Tracer
 from worker import batch, store
 from worker.known_launchers import KnownLaunchers
 from worker.metrics import WorkerMetrics
+from worker.outbox.relay import Relay
 from worker.patience import until_available
 from worker.stop.evidence import Ended, Evidence
 from worker.stop.ladder import StopFailed, StopPlan
@@ -31,6 +33,8 @@ class Stop:
 
     run: Run
     process: RunProcess
+    command_id: UUID
+    """The command that began it, or took it up again."""
     deadline: float
     leftovers: bool = False
     escalate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,12 +50,14 @@ class Stops:
         kill_wait: float,
         tasks: asyncio.TaskGroup,
         launchers: KnownLaunchers,
+        relay: Relay,
         tracer: Tracer,
         metrics: WorkerMetrics,
     ) -> None:
         self._database = database
         self._kill_wait = kill_wait
         self._launchers = launchers
+        self._relay = relay
         self._tracer = tracer
         self._metrics = metrics
         self._under_way: dict[int, Stop] = {}
@@ -67,11 +73,17 @@ class Stops:
         return self._under_way.get(run_id)
 
     def begin(
-        self, run: Run, process: RunProcess, grace: float, *, leftovers: bool = False
+        self,
+        run: Run,
+        process: RunProcess,
+        command_id: UUID,
+        grace: float,
+        *,
+        leftovers: bool = False,
     ) -> Stop:
         """A stop that has to be carried out now; in `grace` seconds the run is killed."""
         self._launchers.add(process)
-        stop = Stop(run, process, monotonic() + grace, leftovers)
+        stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
         self._under_way[run.run_id] = stop
         return stop
 
@@ -95,6 +107,7 @@ class Stops:
             await until_available(partial(self._record_out_of_sight, stop))
             return Outcome.NOT_PROVED
         finally:
+            self._relay.wake()
             del self._under_way[run_id]
             stop.done.set()
 

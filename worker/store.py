@@ -31,6 +31,9 @@ class Origin:
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
+Recorded = tuple[CancelCommand, Origin]
+
+
 async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
     row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
     if (
@@ -162,6 +165,24 @@ async def claim(connection: Connection, run_id: int, process: RunProcess) -> boo
 async def find_run(connection: Connection, run_id: int) -> Run | None:
     row = await connection.fetchrow(queries.FIND_RUN, run_id)
     return Run.from_record(row) if row else None
+
+
+async def open_runs_of(connection: Connection, host: str, most: int) -> list[int]:
+    """Runs of `host` with a command that has no outcome yet, those of the oldest ones first."""
+    rows = await connection.fetch(queries.LIST_OPEN_RUNS_OF_HOST, host, most)
+    return [row["run_id"] for row in rows]
+
+
+async def oldest_open(connection: Connection, run_id: int) -> Recorded | None:
+    """The oldest command on the run that has no outcome yet."""
+    row = await connection.fetchrow(queries.FIND_OLDEST_OPEN, run_id)
+    if row is None:
+        return None
+    fields = ("run_id", "command_id", "reason", "requested_by", "requested_at", "force")
+    command = CancelCommand(
+        **{name: row[name] for name in fields}, grace_seconds=row["grace_seconds"]
+    )
+    return command, Origin(Via(row["via"]), row["publisher"], json.loads(row["faults"]))
 
 
 async def live_on(connection: Connection, host: str) -> list[Run]:

@@ -66,6 +66,8 @@ GRANT SELECT, INSERT (
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO worker;
 -- To lock a row takes the right to change it.
 GRANT SELECT, UPDATE ON turns TO worker;
+-- It publishes events, but tells none of its own: triggers do.
+GRANT SELECT, DELETE ON outbox TO worker;
 
 -- Who queues runs: queued ones, and nothing else.
 GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal) ON runs TO platform;

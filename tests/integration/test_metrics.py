@@ -214,7 +214,18 @@ async def test_what_alerts_and_dashboard_ask_for_is_exported(system: System) -> 
 
 async def test_names_follow_conventions_and_no_label_is_unbounded(system: System) -> None:
     gateway, worker = await system.gateway(), await monitoring_url(await system.worker())
-    bounded = {"outcome", "reason", "ended", "result", "status", "state", "service", "queue", "le"}
+    bounded = {
+        "outcome",
+        "reason",
+        "ended",
+        "result",
+        "status",
+        "state",
+        "service",
+        "queue",
+        "le",
+        "waits_for",
+    }
 
     for url in (gateway, worker):
         exposed = await scrape(system.http, url)

@@ -85,7 +85,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "SIGKILL to 1 process",
         "dead letter {letter} replayed by ops",
     ),
-    "being stopped": ("outcome   open: it is being carried out",),
+    "being stopped": ("outcome   open: the run is being stopped",),
     "lost": (
         "run {id}: error",
         "error     the launcher died without reporting an exit code",

@@ -78,7 +78,8 @@ def narrower(user: str, names: Topology, host: str) -> dict[str, Permissions]:
         *(it.replace("runs", f"{names.prefix}runs") for it in permissions()[user])
     )
     concerned = [
-        *(names.commands, names.dead_exchange, names.host(host), *names.queues(), "amq.default"),
+        *(names.commands, names.dead_exchange, names.events, names.host(host)),
+        *(*names.queues(), "amq.default"),
         *(CANCEL_KEY, REST_KEY),
     ]
     less = {
@@ -117,6 +118,8 @@ async def _work_as_worker(connection: AbstractConnection, names: Topology) -> No
     await send(channel, names.dead_exchange, names.cancel)
     await send(channel, "", names.retry(1))
     await send(channel, names.commands, CANCEL_KEY)  # a replay
+    events = await channel.get_exchange(names.events, ensure=False)
+    await events.publish(aio_pika.Message(b"{}"), "run.finished", mandatory=False)
 
 
 WORK: Final = {"gateway": _work_as_gateway, "worker": _work_as_worker}

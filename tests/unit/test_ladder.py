@@ -140,3 +140,17 @@ async def test_what_was_born_during_the_kill_is_killed_too() -> None:
 
     assert evidence.ended is Ended.KILLED
     assert tree.sent == [signal.SIGKILL] * 2
+
+
+class LateTree(ObedientTree):
+    """It ends when it is looked for."""
+
+    async def survivors(self) -> tuple[Survivor, ...]:
+        self.gone.set()
+        return ()
+
+
+async def test_what_ends_while_it_is_looked_for_has_not_survived() -> None:
+    evidence = await ladder.stop(LateTree(), plan(grace=0, kill_wait=0.01), asyncio.Event())
+
+    assert (evidence.ended, evidence.proof) == (Ended.KILLED, Proof.CGROUP_EMPTY)

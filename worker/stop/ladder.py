@@ -36,8 +36,10 @@ class StopFailed(Exception):
 
 
 def _why(evidence: Evidence) -> str:
-    if evidence.ended is Ended.SURVIVED:
+    if evidence.survivors:
         return f"{len(evidence.survivors)} process(es) survived SIGKILL"
+    if not evidence.in_doubt:
+        return "something survived SIGKILL that could not be seen"
     left = ", ".join(f"pid {each.pid} {each.name}" for each in evidence.in_doubt)
     return f"not proved: nothing tells whether these are of the run: {left}"
 
@@ -66,7 +68,11 @@ class _Stop:
             return self._gone(Ended.OBEYED)
         if await self._kill():
             return self._gone(Ended.KILLED)
-        raise StopFailed(await self._survived())
+        evidence = await self._survived()
+        # What ended while we looked for it has not survived.
+        if not evidence.survivors and await self._tree.is_gone():
+            return self._gone(Ended.KILLED)
+        raise StopFailed(evidence)
 
     async def _ask(self) -> bool:
         """Send the stop signal and give the tree until the deadline; True if it is gone."""
@@ -118,7 +124,6 @@ class _Stop:
         survivors = await self._tree.survivors()
         in_doubt = self._tree.in_doubt()
         return Evidence(
-            # Where nothing is left to doubt now, it ended a moment too late.
             ended=Ended.NOT_PROVED if in_doubt and not survivors else Ended.SURVIVED,
             proof=None,
             containment=self._tree.containment,

@@ -1,0 +1,107 @@
+"""What happened is told at least once, whatever ends between its record and the confirm."""
+
+import asyncio
+from collections.abc import Iterable
+
+from tests.support.commit_proxy import CommitProxy
+from tests.support.listener import Json, listening, until_told
+from tests.support.proxy import TcpProxy
+from tests.support.system import System
+
+RUNS = 500
+KILLS = 6
+
+
+def in_order(events: Iterable[Json]) -> dict[str, list[int]]:
+    """By run, the numbers of its events as they were heard of first."""
+    heard: dict[str, list[int]] = {}
+    for event in events:
+        numbers = heard.setdefault(event["subject"], [])
+        if (number := int(event["sequence"])) not in numbers:
+            numbers.append(number)
+    return heard
+
+
+async def cancel_all(system: System) -> None:
+    for run_id in range(1, RUNS + 1):
+        await system.add_run(run_id)
+    await asyncio.gather(*(system.publish(run_id) for run_id in range(1, RUNS + 1)))
+
+
+async def test_a_worker_that_is_killed_again_and_again_tells_of_each_run_in_order(
+    system: System,
+) -> None:
+    await (await system.worker()).stop()
+    async with listening(system) as listener:
+        await cancel_all(system)
+        heard: list[Json] = []
+        for _ in range(KILLS):
+            worker = await system.worker()
+            heard += await listener.take(50)
+            await worker.kill()
+        await system.worker(host_heartbeat=0.2)
+        await until_told(system)
+        heard += await listener.rest()
+
+    told = in_order(heard)
+    assert len(told) == RUNS
+    assert all(len(numbers) == 2 and numbers == sorted(numbers) for numbers in told.values())
+
+
+async def test_what_was_published_without_its_removal_is_published_again(
+    system: System, commits: CommitProxy
+) -> None:
+    await (await system.worker()).stop()
+    async with listening(system) as listener:
+        worker = await system.worker(env={"DATABASE_URL": commits.proxied})
+        await system.add_run(1)
+        async with system.database.acquire() as connection, connection.transaction():
+            # Whoever publishes has to wait here, after it was recorded and before it is told.
+            await connection.execute("SELECT FROM turns WHERE name = 'relay' FOR UPDATE")
+            await system.outcome_of(await system.publish(1))
+            commits.hold()
+        first = await listener.take(2)
+        await commits.held.wait()
+        await worker.kill()
+        await commits.cut()
+        assert await system.database.fetchval("SELECT count(*) FROM outbox") == 2
+
+        await system.worker(host_heartbeat=0.2)
+
+        again = await listener.take(2)
+    assert {event["id"] for event in again} == {event["id"] for event in first}
+
+
+async def test_what_happens_while_the_broker_is_away_is_told_later(
+    system: System, broker: TcpProxy
+) -> None:
+    await (await system.worker()).stop()
+    async with listening(system) as listener:
+        worker = await system.worker(env={"AMQP_URL": broker.proxied}, confirm_timeout=1)
+        launched, _ = await system.launch_bad_child(1, "obeys")
+        broker.refuse()
+        await broker.cut()
+
+        launched.process.terminate()
+        await launched.exit_code()
+        await worker.event("events_not_published")
+        assert await system.database.fetchval("SELECT count(*) FROM outbox") == 1
+        broker.accept()
+
+        (finished,) = await listener.take(1)
+    assert finished["data"]["status"] == "fail"
+    await until_told(system)
+
+
+async def test_of_several_workers_one_tells_at_a_time(system: System) -> None:
+    for host in ("h1", "h2", "h3"):
+        await system.worker(host=host)
+    async with listening(system) as listener:
+        await cancel_all(system)
+        await until_told(system)
+        heard = await listener.rest()
+
+    told = in_order(heard)
+    assert len(told) == RUNS
+    assert len(heard) == 2 * RUNS, "told twice, though nothing failed"
+    assert all(numbers == sorted(numbers) for numbers in told.values())

@@ -1,0 +1,126 @@
+"""What is on record as open is carried out, though the message that asked for it is lost."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from tests.support.hosts import BEAT, becomes
+from tests.support.privileges import NOBODY
+from tests.support.processes import alive, until_gone
+from tests.support.program import DEADLINE
+from tests.support.rows import CANCELING, insert_run
+from tests.support.system import System
+from worker.stop.cgroup import mount_point
+from worker.stop.identity import boot_id, pid_namespace
+
+OPEN = """
+    INSERT INTO cancellations (command_id, run_id, via, requested_by, force)
+    VALUES ($1, $2, 'direct', 'alice', false)
+"""
+MANY = 1500
+
+
+async def record_open(system: System, run_id: int) -> str:
+    """As a worker elsewhere leaves it, whose message to this host is lost."""
+    await system.database.execute(OPEN, command_id := str(uuid4()), run_id)
+    return command_id
+
+
+async def test_by_a_worker_that_is_there_with_its_next_beat(system: System) -> None:
+    worker = await system.worker(host_heartbeat=BEAT)
+    _, mark = await system.launch_bad_child(1, "obeys")
+
+    row = await system.outcome_of(await record_open(system, 1))
+
+    assert (row["outcome"], row["evidence"]["ended"]) == ("canceled", "obeyed")
+    assert row["requested_by"] == "alice"
+    await worker.event("command_taken_up", run_id=1)
+    await until_gone(mark, deadline=0)
+
+
+async def test_by_one_that_starts(system: System) -> None:
+    worker = await system.worker(host_heartbeat=60)
+    _, mark = await system.launch_bad_child(1, "obeys")
+    await worker.kill()
+    command_id = await record_open(system, 1)
+
+    await system.worker(host_heartbeat=60)
+
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    await until_gone(mark, deadline=0)
+
+
+async def test_a_stop_that_nobody_is_at_work_on_goes_on_to_its_deadline(system: System) -> None:
+    await system.worker(host_heartbeat=BEAT)
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    async with system.database.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "UPDATE runs SET status = 'canceling', canceling_at = now(),"
+            " stop_deadline = now() + interval '0.3 s' WHERE run_id = 1"
+        )
+        await connection.execute(OPEN, command_id := str(uuid4()), 1)
+
+    row = await system.outcome_of(command_id)
+
+    assert (row["outcome"], row["evidence"]["ended"]) == ("canceled", "killed")
+    await until_gone(mark, deadline=0)
+
+
+async def test_one_whose_message_comes_all_the_same_is_carried_out_once(system: System) -> None:
+    other = f"{system.host}-other"
+    await system.worker(host_heartbeat=BEAT)
+    away = await system.worker(other, host_heartbeat=BEAT)
+    await system.launch_bad_child(1, "obeys", socket=system.socket(other))
+    await away.kill()
+    await becomes(system, other, "silent")
+    command_id = await system.publish(1)
+    async with asyncio.timeout(DEADLINE):
+        while not await system.depth(system.topology.host(other)):
+            await asyncio.sleep(0.02)
+
+    await system.worker(other, host_heartbeat=BEAT)
+
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    async with asyncio.timeout(DEADLINE):
+        while await system.depth(system.topology.host(other)):
+            await asyncio.sleep(0.02)
+    assert len(await system.cancellations(1)) == 1
+    assert await system.depth(system.topology.dead) == 0
+
+
+async def test_more_than_are_taken_up_at_once(system: System) -> None:
+    if (mount := mount_point()) is None:
+        pytest.skip("no cgroup v2 is mounted")
+    await (await system.worker()).stop()
+    stopping = {
+        **CANCELING,
+        "host": system.host,
+        "boot_id": str(boot_id()),
+        "pid_namespace": pid_namespace(),
+        "uid": NOBODY,
+    }
+    for run_id in range(1, MANY + 1):
+        # As their cgroups are gone, they are proved gone at the first look.
+        gone = {"pid": 2**22 + run_id, "cgroup": f"{mount}/gone-{run_id}"}
+        await insert_run(system.database, run_id, {**stopping, **gone})
+        await record_open(system, run_id)
+
+    await system.worker(host_heartbeat=60)
+
+    async with asyncio.timeout(2 * DEADLINE):
+        while await system.database.fetchval(
+            "SELECT count(*) FROM cancellations WHERE outcome IS DISTINCT FROM 'canceled'"
+        ):
+            await asyncio.sleep(0.1)
+
+
+async def test_a_job_that_nobody_asked_to_cancel_goes_on(system: System) -> None:
+    worker = await system.worker(host_heartbeat=BEAT)
+    _, mark = await system.launch_bad_child(1, "obeys")
+    _, other = await system.launch_bad_child(2, "obeys")
+    await system.outcome_of(await record_open(system, 2))
+    await worker.event("command_taken_up", run_id=2)
+
+    assert alive(mark)
+    assert not alive(other)
