@@ -9,6 +9,8 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError
 
+from shared.commands import MAX_BODY
+from shared.heads import keep_heads
 from shared.tasks import cancellation_noticed
 
 log = structlog.get_logger(__name__)
@@ -50,11 +52,12 @@ class lost_is_an_error:  # noqa: N801 - used like a function
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:
     """Open a confirming channel, which closes when the broker ends one of its consumers.
 
-    Raises OSError when the connection is lost meanwhile.
+    Of each message that it delivers there is at most `MAX_BODY` bytes. Raises OSError when the connection is lost meanwhile.
     """
     try:
         # on_return_raises defaults to False, and then an unroutable publish succeeds.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        keep_heads(await underlay(channel), MAX_BODY)
         await _close_with_consumers(channel)
         channel.close_callbacks.add(_say_why)
     except RuntimeError as error:

@@ -214,7 +214,8 @@ def _finish(summary: Summary, json: bool) -> None:
     if summary.interrupted:
         raise KeyboardInterrupt
     became = {result.became for result in summary.results or ()}
-    if summary.missing or summary.too_often or summary.discarded or Became.DEAD_AGAIN in became:
+    left = summary.missing or summary.too_often or summary.discarded or summary.cut
+    if left or Became.DEAD_AGAIN in became:
         raise typer.Exit(cli.EXIT_FAILED)
     if Became.UNDECIDED in became:
         raise typer.Exit(_EXIT_UNDECIDED)

@@ -32,7 +32,7 @@ from worker import letter_store
 from worker.letter_reports import body_as_text
 from worker.letter_store import Filter, GroupBy
 from worker.reading import first_problem, read
-from worker.replay import Options, Replayer, Summary, all_of, these, why_not
+from worker.replay import Options, Replayer, Summary, all_of, is_cut, these, why_not
 from worker.replay_results import Result, Watch, sent, sent_as
 
 T = TypeVar("T")
@@ -71,7 +71,11 @@ def replay(chosen: Chosen, options: Options) -> Summary:
 async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
     """The letters that a replay would send out now."""
     letters, _, _ = await _choose(database, chosen)
-    return [letter async for letter in letters if force or why_not(letter) is None]
+    return [
+        letter
+        async for letter in letters
+        if not is_cut(letter) and (force or why_not(letter) is None)
+    ]
 
 
 def edit_one(letter_id: int, options: Options) -> Summary:
@@ -85,7 +89,7 @@ def edit_one(letter_id: int, options: Options) -> Summary:
     (letter,) = found
     if not options.force and (why := why_not(letter)):
         raise UserError(f"dead letter {letter_id} was {why}; --force replays it all the same")
-    body, command = _as_command(_edited(letter["body"]), uuid4())
+    body, command = _as_command(_edited(letter), uuid4())
 
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
@@ -157,8 +161,8 @@ async def _choose(
     return these(found), len(found), missing
 
 
-def _edited(body: bytes) -> str:
-    text = body_as_text(body)
+def _edited(letter: Record) -> str:
+    text = body_as_text(letter["body"], is_cut=is_cut(letter))
     if text is None:
         raise UserError("the body is no text, and cannot be edited")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"

@@ -1,0 +1,86 @@
+"""Messages of many megabytes: what they cost a worker, and who waits because of them."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import aiormq
+import pytest
+from aiormq import spec
+
+from shared.commands import CANCEL_TYPE, MAX_BODY
+from shared.topology import CANCEL_KEY
+from tests.support.program import Program
+from tests.support.system import System
+
+MB: Final = 1_000_000
+MESSAGES: Final = 20
+SIZE: Final = 16 * MB
+MOST_GROWTH: Final = 100 * MB
+"""Of the 320 MB that the messages have, and that a worker would have in hand at once."""
+MOST_WAIT: Final = 10.0
+
+
+@pytest.mark.alone
+async def test_a_flood_of_large_messages_costs_little_memory_and_a_cancel_no_time(
+    system: System,
+) -> None:
+    worker = await system.worker(keep_dead_letters="true")
+    before = _memory(worker, "VmRSS")
+    assert await worker.stop() == 0
+    await _publish_large(system)
+
+    worker = await system.worker(keep_dead_letters="true")
+    waited = await _cancel(system, run_id=1)
+
+    await _until_kept(system, MESSAGES)
+    growth = _memory(worker, "VmHWM") - before
+    assert growth < MOST_GROWTH, f"grew by {growth / MB:.0f} MB"
+    assert waited < MOST_WAIT
+    sizes = await system.database.fetch(
+        "SELECT DISTINCT octet_length(body) AS kept, full_size FROM dead_letters"
+    )
+    assert [dict(row) for row in sizes] == [{"kept": MAX_BODY, "full_size": SIZE}]
+    names = [event["event"] for event in worker.events]
+    assert "rabbitmq_disconnected" not in names
+    assert await worker.stop() == 0
+    assert await system.depth(system.topology.cancel) == 0
+
+
+def _memory(worker: Program, name: str) -> int:
+    """Bytes: VmRSS is what it has, VmHWM the most that it had (proc(5))."""
+    lines = Path(f"/proc/{worker.process.pid}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
+
+
+async def _publish_large(system: System) -> None:
+    connection = await aiormq.connect(system.amqp_url)
+    channel = await connection.channel(publisher_confirms=True)
+    for number in range(MESSAGES):
+        confirm = await channel.basic_publish(
+            b"%016d" % number * (SIZE // 16),
+            exchange=system.topology.commands,
+            routing_key=CANCEL_KEY,
+            properties=spec.Basic.Properties(message_type=CANCEL_TYPE, delivery_mode=2),
+            mandatory=True,
+        )
+        assert isinstance(confirm, spec.Basic.Ack)
+    await connection.close()
+
+
+async def _cancel(system: System, run_id: int) -> float:
+    """Seconds from the publish of a command to its outcome."""
+    await system.add_run(run_id)
+    began = monotonic()
+    command_id = await system.publish(run_id)
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    return monotonic() - began
+
+
+async def _until_kept(system: System, count: int) -> None:
+    end = monotonic() + 60
+    while await system.database.fetchval("SELECT count(*) FROM dead_letters") != count:
+        assert monotonic() < end, "not all are kept"
+        await asyncio.sleep(0.1)
