@@ -52,7 +52,8 @@ class lost_is_an_error:  # noqa: N801 - used like a function
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:
     """Open a confirming channel, which closes when the broker ends one of its consumers.
 
-    Of each message that it delivers there is at most `MAX_BODY` bytes. Raises OSError when the connection is lost meanwhile.
+    Of each body that it delivers, no more than `MAX_BODY` bytes are kept. Raises OSError when the
+    connection is lost meanwhile.
     """
     try:
         # on_return_raises defaults to False, and then an unroutable publish succeeds.

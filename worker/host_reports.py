@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncpg import Record
-from rich.table import Table
 
-from shared.output import plain, print_columns, print_json, print_table
+from shared.output import plain, print_columns, print_facts, print_json, print_line
 from worker.host_store import Abandoned
 
 _COLUMNS = {
@@ -35,18 +34,23 @@ def print_host(host: Record, actions: Sequence[Record], *, as_json: bool) -> Non
     if as_json:
         print_json({**described, "actions": history})
         return
-    table = Table("", "", show_header=False, box=None)
     privileges = described.pop("privileges") or {}
-    for name, value in (described | _can(privileges)).items():
-        if value is not None and value != []:
-            table.add_row(name, str(value))
-    for action in history:
-        why = f": {action['reason']}" if action["reason"] else ""
-        runs = ", ".join(map(str, action["run_ids"])) or "none"
-        table.add_row(
-            action["action"], f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
-        )
-    print_table(table)
+    print_facts(
+        [
+            *(
+                (name, value)
+                for name, value in (described | _can(privileges)).items()
+                if value is not None and value != []
+            ),
+            *((action["action"], _in_words(action)) for action in history),
+        ]
+    )
+
+
+def _in_words(action: Mapping[str, Any]) -> str:
+    why = f": {action['reason']}" if action["reason"] else ""
+    runs = ", ".join(map(str, action["run_ids"])) or "none"
+    return f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
 
 
 def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
@@ -60,11 +64,11 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
             }
         )
         return
-    print(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
+    print_line(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
     for run_id in abandoned.run_ids:
-        print(f"run {run_id} is recorded as error")
+        print_line(f"run {run_id} is recorded as error")
     if abandoned.commands:
-        print(f"{abandoned.commands} cancel command(s) answered: abandoned")
+        print_line(f"{abandoned.commands} cancel command(s) answered: abandoned")
 
 
 def _described(host: Record) -> dict[str, Any]:

@@ -8,10 +8,16 @@ from dataclasses import asdict
 from typing import Any
 
 from asyncpg import Record
-from rich.table import Table
 
 from shared.dead_letter_queries import UNKNOWN_PUBLISHER
-from shared.output import plain, print_columns, print_json, print_table, printable
+from shared.output import (
+    plain,
+    print_columns,
+    print_facts,
+    print_json,
+    print_line,
+    print_text,
+)
 from worker.letter_store import GroupBy
 from worker.replay import MAX_REPLAYS, Summary
 from worker.replay_results import Became, Result
@@ -72,18 +78,24 @@ def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_
         }
         print_json(described)
         return
-    table = Table("", "", show_header=False, box=None)
-    for name, value in row.items():
-        if value is not None and name not in (*_NOT_SHOWN, "full_size"):
-            table.add_row(name, str(value))
-    table.add_row("body", _size(row))
-    for name, value in headers.items():
-        table.add_row(f"header {name}", json.dumps(value))
-    for action in actions:
-        command = f", as command {action['command_id']}" if action["command_id"] else ""
-        table.add_row(action["action"], f"{action['done_at']} by {action['done_by']}{command}")
-    print_table(table)
-    print(_hex_dump(body) if text is None else _indented(text))
+    print_facts(
+        [
+            *((name, value) for name, value in row.items() if _is_shown(name, value)),
+            ("body", _size(row)),
+            *((f"header {name}", json.dumps(value)) for name, value in headers.items()),
+            *((action["action"], _done(action)) for action in actions),
+        ]
+    )
+    print_text(_hex_dump(body) if text is None else _indented(text))
+
+
+def _is_shown(name: str, value: object) -> bool:
+    return value is not None and name not in (*_NOT_SHOWN, "full_size")
+
+
+def _done(action: Record) -> str:
+    command = f", as command {action['command_id']}" if action["command_id"] else ""
+    return f"{action['done_at']} by {action['done_by']}{command}"
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:
@@ -91,9 +103,9 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         print_json(_summary_as_json(summary))
         return
     if summary.edited_as is None:
-        print(f"replayed {summary.replayed}")
+        print_line(f"replayed {summary.replayed}")
     else:
-        print(f"replayed as command {summary.edited_as}")
+        print_line(f"replayed as command {summary.edited_as}")
     for letters, why in (
         (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
         (summary.discarded, "discarded, see --force"),
@@ -101,11 +113,11 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         (summary.missing, "not found"),
     ):
         if letters:
-            print(f"not replayed: {_some(letters)}: {why}")
+            print_line(f"not replayed: {_some(letters)}: {why}")
     if summary.results is not None:
         _print_results(summary.results)
     elif summary.replayed:
-        print("sent, and no more is known: --wait 60 says what becomes of them")
+        print_line("sent, and no more is known: --wait 60 says what becomes of them")
 
 
 def _summary_as_json(summary: Summary) -> dict[str, Any]:
@@ -127,9 +139,9 @@ def _summary_as_json(summary: Summary) -> dict[str, Any]:
 
 def _print_results(results: Sequence[Result]) -> None:
     for result in results:
-        print(printable(f"letter {result.letter_id}: {_in_words(result)}"))
+        print_line(f"letter {result.letter_id}: {_in_words(result)}")
     became = Counter(result.became for result in results)
-    print(
+    print_line(
         f"settled {became[Became.SETTLED]}, dead again {became[Became.DEAD_AGAIN]}, "
         f"not decided in time {became[Became.UNDECIDED]}"
     )
@@ -173,7 +185,7 @@ def _without_bytes(row: dict[str, Any]) -> dict[str, Any]:
 def _indented(text: str) -> str:
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: nested too deeply
         return text
 
 

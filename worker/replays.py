@@ -14,8 +14,6 @@ from uuid import UUID, uuid4
 from aio_pika.abc import AbstractChannel
 from asyncpg import Record
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress
 from yarl import URL
 
 from shared import lifecycle, logs, settings
@@ -24,6 +22,7 @@ from shared.commands import CancelCommand
 from shared.database import Database, connected
 from shared.lifecycle import Shutdown, stop_requested
 from shared.migrate import require_current
+from shared.output import progress
 from shared.settings import LogLevel, PublishingCommandSettings
 from shared.topology import Topology
 from shared.traced_publisher import publisher_for
@@ -50,7 +49,7 @@ def replay(chosen: Chosen, options: Options) -> Summary:
         watch = None if options.wait is None else await Watch.begin(database)
         letters, total, missing = await _choose(database, chosen)
 
-        with _progress() as bar:
+        with progress() as bar:
             task = bar.add_task("replaying", total=total)
 
             def done(letter: Record) -> None:
@@ -106,14 +105,9 @@ def edit_one(letter_id: int, options: Options) -> Summary:
 
 
 async def _results(watch: Watch, wait: float, stop: asyncio.Event, total: int) -> list[Result]:
-    with _progress() as bar:
+    with progress() as bar:
         task = bar.add_task("waiting", total=total)
         return await watch.wait(wait, stop, lambda decided: bar.update(task, completed=decided))
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(console=console, disable=not console.is_terminal, transient=True)
 
 
 def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
