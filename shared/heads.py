@@ -4,6 +4,7 @@ RabbitMQ pushes as many messages as the prefetch allows, however large they are:
 in bytes (`prefetch_size`). aiormq 7.2 would collect each of them whole.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 import aiormq
@@ -27,19 +28,24 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
     put = channel.frames.put
     wanted = 0  # bytes of the message that is arriving
 
-    async def put_head(item: tuple[int, Any]) -> None:
+    # No coroutine of its own: that would cost each frame as much again as the queue does.
+    def put_head(item: tuple[int, Any]) -> Awaitable[None]:
         nonlocal wanted
         weight, frame = item
-        if isinstance(frame, ContentHeader):
-            if frame.body_size > most:
-                frame = CutHeader(frame, most)
-            wanted = frame.body_size
-        elif isinstance(frame, ContentBody):
+        if isinstance(frame, ContentBody):
             if not wanted:
-                return
+                return _nothing()
             if len(frame) > wanted:
-                frame = ContentBody(frame.value[:wanted])
-            wanted -= len(frame)
-        await put((weight, frame))
+                item = weight, ContentBody(frame.value[:wanted])
+            wanted -= len(item[1])
+        elif isinstance(frame, ContentHeader):
+            if frame.body_size > most:
+                item = weight, CutHeader(frame, most)
+            wanted = item[1].body_size
+        return put(item)
 
-    channel.frames.put = put_head  # type: ignore[method-assign]
+    channel.frames.put = put_head  # type: ignore[method-assign,assignment]
+
+
+async def _nothing() -> None:
+    pass

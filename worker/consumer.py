@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 _MOST = 500
 """Deliveries that are begun together: those that came while the ones before were."""
+_MOST_BYTES = 256 * 1024
+"""Of their bodies: more than 500 commands have, and no longer to read than a moment."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +153,7 @@ class Consumer:
     async def _begin_arrived(self) -> None:
         """Settle together what arrived together, as far as that goes; begin on the others."""
         while self._arrived:
-            batch = self._arrived[:_MOST]
+            batch = _first(self._arrived)
             works = await self._settler.begin([delivery.message for delivery in batch])
             pairs = list(zip(batch, works, strict=True))
             await self._acknowledge_all([delivery for delivery, work in pairs if work is None])
@@ -160,6 +162,8 @@ class Consumer:
                     self._start(self._handle(delivery, work))
             # Only now: what is still there is begun by this task.
             del self._arrived[: len(batch)]
+            if len(batch) < _MOST:
+                await asyncio.sleep(0)  # nothing above need have waited
 
     async def _handle(self, delivery: _Delivery, work: Work) -> None:
         await work()
@@ -178,3 +182,13 @@ class Consumer:
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
             # The broker delivers them again, and finds their outcomes on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)
+
+
+def _first(arrived: Sequence[_Delivery]) -> Sequence[_Delivery]:
+    """Those that are begun next: one at least."""
+    size = 0
+    for number, delivery in enumerate(arrived[:_MOST]):
+        size += len(delivery.message.body)
+        if size > _MOST_BYTES and number:
+            return arrived[:number]
+    return arrived[:_MOST]

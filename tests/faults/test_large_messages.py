@@ -1,9 +1,10 @@
 """Messages of many megabytes: what they cost a worker, and who waits because of them."""
 
 import asyncio
+import json
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import aiormq
 import pytest
@@ -17,6 +18,7 @@ from tests.support.system import System
 MB: Final = 1_000_000
 MESSAGES: Final = 20
 SIZE: Final = 16 * MB
+SMALLER: Final = 300
 MOST_GROWTH: Final = 100 * MB
 """Of the 320 MB that the messages have, and that a worker would have in hand at once."""
 MOST_WAIT: Final = 10.0
@@ -29,7 +31,7 @@ async def test_a_flood_of_large_messages_costs_little_memory_and_a_cancel_no_tim
     worker = await system.worker(keep_dead_letters="true")
     before = _memory(worker, "VmRSS")
     assert await worker.stop() == 0
-    await _publish_large(system)
+    await _publish(system, MESSAGES, b"x" * SIZE)
 
     worker = await system.worker(keep_dead_letters="true")
     waited = await _cancel(system, run_id=1)
@@ -48,6 +50,48 @@ async def test_a_flood_of_large_messages_costs_little_memory_and_a_cancel_no_tim
     assert await system.depth(system.topology.cancel) == 0
 
 
+@pytest.mark.alone
+async def test_headers_that_would_swell_when_they_are_read_cost_little_too(system: System) -> None:
+    worker = await system.worker(keep_dead_letters="true")
+    before = _memory(worker, "VmRSS")
+    assert await worker.stop() == 0
+    headers: dict[str, Any] = {f"{number:x}": None for number in range(12_000)}
+    await _publish(system, SMALLER, b"no command", headers)
+
+    worker = await system.worker(keep_dead_letters="true")
+    await _until_kept(system, SMALLER)
+
+    growth = _memory(worker, "VmHWM") - before
+    assert growth < MOST_GROWTH, f"grew by {growth / MB:.0f} MB"
+    dropped = await system.database.fetch("SELECT DISTINCT headers::text FROM dead_letters")
+    assert [json.loads(row["headers"]) for row in dropped] == [
+        {"x-headers-dropped": "cannot be read: more than 1200 values"}
+    ]
+
+
+@pytest.mark.alone
+async def test_while_many_bodies_that_are_slow_to_read_are_read_the_worker_goes_on(
+    system: System,
+) -> None:
+    """As large as they may be; together they take seconds."""
+    slow = b'{"a":[' + b'{"a":1},' * 8_000 + b"1]}"
+    assert len(slow) <= MAX_BODY
+    await _publish(system, SMALLER, slow)
+
+    worker = await system.worker(keep_dead_letters="true")
+    url = (await worker.event("worker_ready"))["http"]
+    kept = asyncio.create_task(_until_kept(system, SMALLER))
+    waits = []
+    while not kept.done():
+        began = monotonic()
+        async with system.http.get(f"{url}/healthz") as answer:
+            assert answer.status == 200
+        waits.append(monotonic() - began)
+    await kept
+
+    assert max(waits) < 0.5
+
+
 def _memory(worker: Program, name: str) -> int:
     """Bytes: VmRSS is what it has, VmHWM the most that it had (proc(5))."""
     lines = Path(f"/proc/{worker.process.pid}/status").read_text().splitlines()
@@ -55,15 +99,19 @@ def _memory(worker: Program, name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-async def _publish_large(system: System) -> None:
+async def _publish(
+    system: System, count: int, body: bytes, headers: dict[str, Any] | None = None
+) -> None:
     connection = await aiormq.connect(system.amqp_url)
     channel = await connection.channel(publisher_confirms=True)
-    for number in range(MESSAGES):
+    for _ in range(count):
         confirm = await channel.basic_publish(
-            b"%016d" % number * (SIZE // 16),
+            body,
             exchange=system.topology.commands,
             routing_key=CANCEL_KEY,
-            properties=spec.Basic.Properties(message_type=CANCEL_TYPE, delivery_mode=2),
+            properties=spec.Basic.Properties(
+                message_type=CANCEL_TYPE, delivery_mode=2, headers=headers
+            ),
             mandatory=True,
         )
         assert isinstance(confirm, spec.Basic.Ack)

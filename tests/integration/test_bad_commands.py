@@ -94,6 +94,9 @@ def _command(**fields: Any) -> bytes:
         _command(grace_seconds=float("nan")),
         _command(force="yes"),
         b'{"command_id": "' + ID.encode() + b'", "run_id": 1, "reason": "\xff"}',
+        _command()[:-1] + b', "run_id": 2}',
+        _command()[:-1] + b', "run\\u005fid": 1}',
+        _command(reason="\ud800")[:-1] + b', "force": true, "force": false}',
         b"[" * MAX_BODY,
         b'{"a":' * (MAX_BODY // 5),
         b'{"run_id":' + b"9" * 60_000 + b"}",
@@ -232,6 +235,19 @@ async def test_unknown_fields_are_ignored(system: System, worker: Program) -> No
 
     row = await system.outcome_of(command_id)
     assert (row["run_id"], row["outcome"]) == (run_id, "canceled")
+
+
+async def test_a_field_there_twice_is_ignored_where_it_does_not_decide(
+    system: System, worker: Program
+) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    await system.add_run(run_id)
+    body = _command(run_id=run_id, command_id=command_id, new={"run_id": 1})[:-1]
+
+    await system.publish_raw(body + b', "reason": "a", "reason": "\\u0062"}', type=CANCEL_TYPE)
+
+    row = await system.outcome_of(command_id)
+    assert (row["run_id"], row["reason"], row["outcome"]) == (run_id, "b", "canceled")
 
 
 async def test_a_command_id_used_for_another_run_is_buried(system: System, worker: Program) -> None:
