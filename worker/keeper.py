@@ -27,8 +27,6 @@ log = structlog.get_logger(__name__)
 
 _BATCH = 200
 """Letters in one transaction, and so also in memory at once."""
-_BATCH_BYTES = 256 * 1024
-"""Likewise, of their bodies, or else each batch would hold up all else while it is read."""
 _AFTER_FAILURE = 5.0
 """Seconds."""
 
@@ -61,10 +59,8 @@ class Keeper:
         """Return when something is wrong; then the letters are delivered again, in a while."""
         while True:
             batch = [await arrived.get()]
-            size = len(batch[0].body)
-            while not arrived.empty() and len(batch) < _BATCH and size < _BATCH_BYTES:
+            while not arrived.empty() and len(batch) < _BATCH:
                 batch.append(arrived.get_nowait())
-                size += len(batch[-1].body)
             try:
                 letters = [letter_of(message, self._notes) for message in batch]
                 await until_available(partial(self._keep, letters))
