@@ -12,7 +12,7 @@ from gateway.access import TOKEN_PREFIX, Role, Scope
 from gateway.tokens import NewToken
 from shared import cli
 from shared.commands import BIGINT_MAX
-from shared.output import plain, print_columns, print_json
+from shared.output import plain, print_columns, print_json, print_line
 
 tokens = typer.Typer(help="Bearer tokens.")
 
@@ -46,7 +46,7 @@ def create(
     wanted = NewToken(
         subject, role, frozenset(scope or Scope), rate_limit, read_rate_limit, expires_in
     )
-    print(cli.with_database(partial(stored.create, wanted=wanted)))
+    print_line(cli.with_database(partial(stored.create, wanted=wanted)))
 
 
 @tokens.command("list")
@@ -87,7 +87,7 @@ def revoke(
             missing.append("that token" if text.startswith(TOKEN_PREFIX) else f"token {text}")
             continue
         already = "was revoked before" if revoked.was_revoked else "revoked"
-        print(f"token {revoked.token_id} ({revoked.subject}): {already}")
+        print_line(f"token {revoked.token_id} ({revoked.subject}): {already}")
     if missing:
         raise cli.UserError(f"not found: {', '.join(missing)}")
 

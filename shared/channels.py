@@ -15,6 +15,8 @@ from aio_pika.exceptions import (
     ChannelNotFoundEntity,
 )
 
+from shared.commands import MAX_BODY
+from shared.heads import keep_heads
 from shared.tasks import cancellation_noticed
 
 log = structlog.get_logger(__name__)
@@ -56,11 +58,13 @@ class lost_is_an_error:  # noqa: N801 - used like a function
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:
     """Open a confirming channel, which closes when the broker ends one of its consumers.
 
-    Raises OSError when the connection is lost meanwhile.
+    Of each body that it delivers, no more than `MAX_BODY` bytes are kept. Raises OSError when the
+    connection is lost meanwhile.
     """
     try:
         # on_return_raises defaults to False, and then an unroutable publish succeeds.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        keep_heads(await underlay(channel), MAX_BODY)
         await _close_with_consumers(channel)
         channel.close_callbacks.add(_say_why)
     except RuntimeError as error:

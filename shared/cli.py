@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +11,7 @@ from typing import NoReturn, TypeVar
 import asyncpg
 import typer
 
-from shared import logs, settings
+from shared import logs, output, settings
 from shared.database import Database, connected
 from shared.errors import ServiceUnavailable
 from shared.migrate import SchemaError, require_current
@@ -33,17 +32,21 @@ class UserError(Exception):
 
 def run(app: typer.Typer, name: str) -> NoReturn:
     """Run `app` and exit: 0 done, 1 a service is unavailable, 2 the command was wrong."""
+    output.take_any_text()
     try:
         code = app(prog_name=name, standalone_mode=False)
-        if sys.stdout is not None:  # None: it was closed from the start
-            sys.stdout.flush()  # here, where a reader that went away is still ours to handle
+        output.flush()  # here, where a reader that went away is still ours to handle
     except BaseException as error:
         found = _expected(error)
-        if found is None:
+        if found is not None:
+            message, code = found
+            if message:
+                output.print_error(f"{name}: {message}")
+        elif isinstance(error, Exception):
+            output.print_traceback(error)
+            code = EXIT_FAILED
+        else:
             raise
-        message, code = found
-        if message:
-            print(f"{name}: {message}", file=sys.stderr)
     sys.exit(code or 0)
 
 
@@ -94,10 +97,10 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
         case typer.Abort() | KeyboardInterrupt():
             return "", 130
         case BrokenPipeError():
-            _drop_output()
+            output.drop()
             return "", 0
         case OSError(errno=errno.ENOSPC):
-            _drop_output()
+            output.drop()
             return "cannot write the output: no space left", EXIT_FAILED
     return None
 
@@ -105,11 +108,6 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
 def _first_expected(errors: Sequence[BaseException]) -> tuple[str, int] | None:
     found = [_expected(error) for error in errors]
     return None if None in found else found[0]
-
-
-def _drop_output() -> None:
-    # What is still buffered would fail once more when the interpreter exits, with a traceback.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,6 +14,8 @@ BIGINT_MAX: Final = 2**63 - 1
 # unacknowledged for as long as its stop takes.
 MAX_GRACE_SECONDS: Final = 600.0
 MAX_TEXT: Final = 255
+MAX_BODY: Final = 64 * 1024
+"""Bytes. A command has less than 4 KB; of what is larger than this, only the head is kept."""
 
 
 def _storable(text: str) -> str:

@@ -14,9 +14,9 @@ KEEP: Final = """
            (letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at,
             exchange, routing_key, via, publisher, command_id, run_id, requested_by, body,
             message_id, correlation_id, type, app_id, content_type, content_encoding, headers,
-            replays, replay_of)
+            replays, replay_of, full_size)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-           $20, $21, $22::json, $23, $24
+           $20, $21, $22::json, $23, $24, $27
      WHERE NOT ($25 AND EXISTS (SELECT FROM dead_letters WHERE digest = $2))
        AND NOT ($26 AND EXISTS (
                SELECT FROM dead_letters
@@ -43,7 +43,7 @@ _FILTER: Final = f"""
 LIST: Final = f"""
     SELECT letter_id, state, arrived_at, reason, error, attempts, first_failed_at,
            last_failed_at, exchange, routing_key, via, publisher, command_id, run_id,
-           requested_by, type, octet_length(body) AS bytes, replays, replay_of
+           requested_by, type, octet_length(body) AS bytes, full_size, replays, replay_of
       FROM dead_letters
      WHERE {_FILTER}
      ORDER BY letter_id DESC

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from io import TextIOWrapper
-from typing import Final
+from io import StringIO, TextIOWrapper
+from typing import Final, TextIO
 
 import orjson
 import structlog
-from structlog.typing import EventDict, Processor, ProcessorReturnValue
+from structlog.typing import EventDict, ExcInfo, Processor, ProcessorReturnValue
 
+from shared.printable import printable, printable_json, printable_lines
 from shared.settings import LogFormat, LogLevel
 
 # What `gateway.access.new_token` makes. Nothing logs a token on purpose; a caller may well have
@@ -107,11 +108,27 @@ def _rendering(log_format: LogFormat) -> list[Processor]:
             ),
             _json,
         ]
-    plain = structlog.dev.plain_traceback
     return [
+        _printable,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain),
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback),
     ]
+
+
+def _printable(_: object, __: str, event: EventDict) -> EventDict:
+    # Before it is rendered, which adds colors.
+    return {
+        name: value
+        if name == "exc_info"
+        else printable(value if isinstance(value, str) else repr(value))
+        for name, value in event.items()
+    }
+
+
+def _traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    out.write(printable_lines(text.getvalue()))
 
 
 def _time(_: object, __: str, event: EventDict) -> EventDict:
@@ -121,9 +138,10 @@ def _time(_: object, __: str, event: EventDict) -> EventDict:
 
 def _json(_: object, __: str, event: EventDict) -> ProcessorReturnValue:
     try:
-        return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z).decode()
+        line = orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z).decode()
     except orjson.JSONEncodeError:  # no Unicode, or a number of more than 64 bits
-        return json.dumps(event, default=_plain)
+        line = json.dumps(event, default=_plain)
+    return printable_json(line)
 
 
 def _plain(value: object) -> str:

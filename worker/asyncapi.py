@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
-from shared.commands import CANCEL_TYPE, MAX_TEXT, CancelCommand
+from shared.commands import CANCEL_TYPE, MAX_BODY, MAX_TEXT, CancelCommand
 from shared.states import DeadReason
 from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
 from worker.reading import INFORMATION
@@ -27,8 +27,8 @@ _JSON: Final = "application/json"
 _PERSISTENT: Final = 2
 
 REASONS: Final[Mapping[DeadReason, str]] = {
-    DeadReason.MALFORMED: "The body is no command: no JSON, or one of the fields that decide is "
-    "missing or not as it must be.",
+    DeadReason.MALFORMED: "The body is no command: no JSON, too large, or one of the fields that "
+    "decide is missing, there twice or not as it must be.",
     DeadReason.UNKNOWN_TYPE: "The message's type is none of ours, or it has none.",
     DeadReason.UNKNOWN_VERSION: "The type is a cancel command of a major version that the worker "
     "does not know.",
@@ -136,6 +136,7 @@ def _message() -> Json:
         f"What is only information ({_names(INFORMATION)}) and not as it must be keeps no command "
         "from being carried out: a text that is too long is cut, what cannot be read is left out, "
         "and the fault is noted with the cancellation. "
+        f"The body has at most {MAX_BODY} bytes; of a larger one only the head is kept. "
         "Everything else that is not as it must be makes it a dead letter at once: a body that is "
         f"no command (`{DeadReason.MALFORMED}`), another type (`{DeadReason.UNKNOWN_TYPE}`), "
         f"another major version of this type (`{DeadReason.UNKNOWN_VERSION}`). A run that is "

@@ -3,7 +3,6 @@
 import signal
 from enum import StrEnum
 from functools import partial
-from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from shared import cli, lifecycle, logs, settings
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
 from shared.migrate import migrate as bring_up_to_date
+from shared.output import print_json, print_line
 from shared.settings import WorkerSettings
 from shared.states import RunStatus
 from worker import reports, run_reports
@@ -62,13 +62,16 @@ def migrate() -> None:
     """Bring the database schema up to date; safe from several processes at once."""
 
     applied = cli.with_database(bring_up_to_date, deploying=True)
-    print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+    for name in applied:
+        print_line(f"applied {name}")
+    if not applied:
+        print_line("the schema is up to date")
 
 
 @app.command()
 def asyncapi() -> None:
     """Print how to publish commands, as an AsyncAPI document."""
-    print(dumps(asyncapi_document(), indent=2))
+    print_json(asyncapi_document(), indent=2)
 
 
 @runs.command()
@@ -86,7 +89,7 @@ def add(
     add_run = partial(reports.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
     if not cli.with_database(add_run):
         raise cli.UserError(f"run {run_id} exists already")
-    print(f"run {run_id} is queued")
+    print_line(f"run {run_id} is queued")
 
 
 @runs.command()

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 _MOST = 500
 """Deliveries that are begun together: those that came while the ones before were."""
+_MOST_BYTES = 256 * 1024
+"""Of their bodies: more than 500 commands have, and no longer to read than a moment."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class Consumer:
         self._postgres = postgres
         self._presence = presence
         self._metrics = metrics
-        self._arrived: Arrivals[_Delivery] = Arrivals()
+        self._arrived: Arrivals[_Delivery] = Arrivals(lambda it: len(it.message.body))
         self._beginning: Sequence[_Delivery] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -156,7 +158,7 @@ class Consumer:
 
     async def _begin_arrived(self) -> None:
         """Settle together what arrived together, as far as that goes; begin on the others."""
-        while batch := self._arrived.take(_MOST):
+        while batch := self._arrived.take(_MOST, _MOST_BYTES):
             self._beginning = batch  # what comes meanwhile is begun by this task too
             works = await self._settler.begin([delivery.message for delivery in batch])
             pairs = list(zip(batch, works, strict=True))
@@ -165,6 +167,8 @@ class Consumer:
                 if work is not None:
                     self._start(self._handle(delivery, work))
             self._beginning = ()
+            if len(batch) < _MOST:
+                await asyncio.sleep(0)  # nothing above need have waited
 
     async def _handle(self, delivery: _Delivery, work: Work) -> None:
         await work()

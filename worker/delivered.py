@@ -8,6 +8,8 @@ import aiormq
 from aio_pika.abc import HeadersType
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from shared.heads import CutHeader
+
 
 class Delivered:
     """What of a message anybody here looks at.
@@ -22,6 +24,12 @@ class Delivered:
         self._message = message
         self._properties = message.header.properties
         self.body = message.body
+
+    @property
+    def full_size(self) -> int | None:
+        """The bytes that the body had, where `body` is only its head."""
+        header = self._message.header
+        return header.full_size if isinstance(header, CutHeader) else None
 
     @property
     def headers(self) -> HeadersType:

@@ -15,7 +15,7 @@ from aio_pika.abc import HeadersType
 from pamqp import encode
 from pydantic import ValidationError
 
-from shared.commands import CANCEL_TYPE
+from shared.commands import CANCEL_TYPE, MAX_BODY
 from shared.states import DeadReason
 from worker.delivered import Delivered
 from worker.notes import Header, Notes
@@ -26,7 +26,9 @@ _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
 _BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
 # Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
 # as well: a copy that does not fit would cost the publishing connection, again and again.
-_MAX_HEADERS: Final = 64 * 1024
+MAX_HEADERS: Final = 64 * 1024
+MAX_HEADER_VALUES: Final = 1000
+"""Values in headers, those in tables and arrays included."""
 
 
 class Undeliverable(Exception):
@@ -43,19 +45,27 @@ class Failure:
     error: str
 
 
-def parse(message: Delivered) -> Reading:
+def parse(message: Delivered, notes: Notes) -> Reading:
     """Read the command in `message`. Raises Undeliverable."""
-    return read_as(message.type, message.body)
+    return read_as(message.type, message.body, notes.body_size)
 
 
-def read_as(kind: str | None, body: bytes) -> Reading:
-    """Read `body`, which came in a message of the type `kind`. Raises Undeliverable."""
+def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Reading:
+    """Read `body`, which came in a message of the type `kind`. Raises Undeliverable.
+
+    `full_size` is how many bytes it had, where it is only the head.
+    """
     if kind != CANCEL_TYPE:
         family = (kind or "").rpartition(".v")[0]
         known = family == CANCEL_TYPE.rpartition(".v")[0]
         raise Undeliverable(
             DeadReason.UNKNOWN_VERSION if known else DeadReason.UNKNOWN_TYPE,
             f"type is {kind!r}, expected {CANCEL_TYPE!r}",
+        )
+    if full_size is not None:
+        raise Undeliverable(
+            DeadReason.MALFORMED,
+            f"the body has {full_size} bytes, and that of a command at most {MAX_BODY}",
         )
     try:
         return read(body)
@@ -82,7 +92,20 @@ def carried(headers: HeadersType) -> HeadersType:
         size = len(encode.field_table(dict(headers)))
     except (TypeError, ValueError, OverflowError, struct.error) as error:
         return {Header.HEADERS_DROPPED.value: f"cannot be encoded: {error}"[:200]}
-    return headers if size <= _MAX_HEADERS else {Header.HEADERS_DROPPED.value: f"{size} bytes"}
+    if size > MAX_HEADERS:
+        return {Header.HEADERS_DROPPED.value: f"{size} bytes"}
+    if (values := _values(headers)) > MAX_HEADER_VALUES:
+        return {Header.HEADERS_DROPPED.value: f"{values} values"}
+    return headers
+
+
+def _values(of: object) -> int:
+    match of:
+        case Mapping():
+            return sum(1 + _values(value) for value in of.values())
+        case list():
+            return sum(1 + _values(value) for value in of)
+    return 0
 
 
 def theirs(headers: Mapping[str, object]) -> HeadersType:

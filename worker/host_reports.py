@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncpg import Record
-from rich.table import Table
 
-from shared.output import plain, print_columns, print_json, print_table
+from shared.output import plain, print_columns, print_facts, print_json, print_line
 from worker.host_store import Abandoned
 
 _COLUMNS = {
@@ -39,26 +38,31 @@ def print_host(
     if as_json:
         print_json({**described, "open_commands": todo, "actions": history})
         return
-    table = Table("", "", show_header=False, box=None)
     privileges = described.pop("privileges") or {}
-    for name, value in (described | _can(privileges)).items():
-        if value is not None and value != []:
-            table.add_row(name, str(value))
-    for command in todo:
-        who = command["requested_by"] or "somebody unnamed"
-        because = f": {command['reason']}" if command["reason"] else ""
-        table.add_row(
-            "to cancel",
-            f"run {command['run_id']} ({command['status']}), asked for by {who} at "
-            f"{command['received_at']}{because}",
-        )
-    for action in history:
-        why = f": {action['reason']}" if action["reason"] else ""
-        runs = ", ".join(map(str, action["run_ids"])) or "none"
-        table.add_row(
-            action["action"], f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
-        )
-    print_table(table)
+    print_facts(
+        [
+            *(
+                (name, value)
+                for name, value in (described | _can(privileges)).items()
+                if value is not None and value != []
+            ),
+            *(("to cancel", _asked(command)) for command in todo),
+            *((action["action"], _in_words(action)) for action in history),
+        ]
+    )
+
+
+def _asked(command: Mapping[str, Any]) -> str:
+    who = command["requested_by"] or "somebody unnamed"
+    why = f": {command['reason']}" if command["reason"] else ""
+    of_run = f"run {command['run_id']} ({command['status']})"
+    return f"{of_run}, asked for by {who} at {command['received_at']}{why}"
+
+
+def _in_words(action: Mapping[str, Any]) -> str:
+    why = f": {action['reason']}" if action["reason"] else ""
+    runs = ", ".join(map(str, action["run_ids"])) or "none"
+    return f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
 
 
 def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
@@ -72,11 +76,11 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
             }
         )
         return
-    print(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
+    print_line(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
     for run_id in abandoned.run_ids:
-        print(f"run {run_id} is recorded as error")
+        print_line(f"run {run_id} is recorded as error")
     if abandoned.commands:
-        print(f"{abandoned.commands} cancel command(s) answered: abandoned")
+        print_line(f"{abandoned.commands} cancel command(s) answered: abandoned")
 
 
 def _described(host: Record) -> dict[str, Any]:

@@ -4,6 +4,9 @@ pamqp raises on a short string or header name that is not UTF-8, on headers that
 than Python's stack, and on a timestamp beyond the year 9999. aiormq then drops the connection, the
 broker delivers again, and so on, while the delivery counts of all other commands go up. Such a
 message must get as far as the dead letters instead.
+
+Headers are bounded too: as Python's objects they may take forty times the bytes that they came in,
+and to read them takes pamqp a time that grows with the square of that.
 """
 
 from collections.abc import Callable
@@ -12,17 +15,22 @@ from typing import Any, Final
 
 from pamqp import decode
 
+from worker.deliveries import MAX_HEADER_VALUES, MAX_HEADERS
 from worker.notes import Header
 
 Decoder = Callable[[bytes], tuple[int, Any]]
 
 _MOST_NESTED: Final = 100
 """Tables in tables, and arrays likewise. What is deeper cannot be sent on or stored."""
+# With room for our notes and for what the broker adds, beside what may be sent on.
+_MOST_BYTES: Final = MAX_HEADERS + 8 * 1024
+_MOST_VALUES: Final = MAX_HEADER_VALUES + 200
 
 
 def read_any_property() -> None:
     """Make pamqp's decoding of properties total, in this process. Call from an entry point."""
     strict_timestamp, strict_table = decode.timestamp, decode.field_table
+    bounds = _Bounds()
 
     def timestamp(value: bytes) -> tuple[int, datetime]:
         try:
@@ -31,34 +39,52 @@ def read_any_property() -> None:
             return 8, datetime.fromtimestamp(0, UTC)
 
     def headers(value: bytes) -> tuple[int, Any]:
+        size = int.from_bytes(value[:4], "big")
+        if size > _MOST_BYTES:
+            return 4 + size, {Header.HEADERS_DROPPED.value: f"{size} bytes"}
+        bounds.values = 0
         try:
             return strict_table(value)
         except (ArithmeticError, RecursionError, ValueError) as error:
-            length = 4 + int.from_bytes(value[:4], "big")
-            return length, {Header.HEADERS_DROPPED.value: f"cannot be read: {error}"[:200]}
+            return 4 + size, {Header.HEADERS_DROPPED.value: f"cannot be read: {error}"[:200]}
 
     decode.METHODS["shortstr"] = _short_string
     decode.METHODS["timestamp"] = timestamp
     decode.METHODS["table"] = headers
     decode.TABLE_MAPPING[b"T"] = timestamp
-    decode.TABLE_MAPPING[b"F"] = _bounded(strict_table)
-    decode.TABLE_MAPPING[b"A"] = _bounded(decode.field_array)
+    decode.TABLE_MAPPING[b"F"] = bounds.nested(strict_table)
+    decode.TABLE_MAPPING[b"A"] = bounds.nested(decode.field_array)
+    for kind, decoder in [*decode.TABLE_MAPPING.items()]:
+        decode.TABLE_MAPPING[kind] = bounds.counted(decoder)
 
 
-def _bounded(decoder: Decoder) -> Decoder:
-    depth = 0
+class _Bounds:
+    """How many values the headers that are being read may have, and how deeply they may nest."""
 
-    def decode_nested(value: bytes) -> tuple[int, Any]:
-        nonlocal depth
-        if depth >= _MOST_NESTED:
-            raise ValueError("nested too deeply")
-        depth += 1
-        try:
+    def __init__(self) -> None:
+        self.values = 0
+        self._depth = 0
+
+    def counted(self, decoder: Decoder) -> Decoder:
+        def decode_counted(value: bytes) -> tuple[int, Any]:
+            self.values += 1
+            if self.values > _MOST_VALUES:
+                raise ValueError(f"more than {_MOST_VALUES} values")
             return decoder(value)
-        finally:
-            depth -= 1
 
-    return decode_nested
+        return decode_counted
+
+    def nested(self, decoder: Decoder) -> Decoder:
+        def decode_nested(value: bytes) -> tuple[int, Any]:
+            if self._depth >= _MOST_NESTED:
+                raise ValueError("nested too deeply")
+            self._depth += 1
+            try:
+                return decoder(value)
+            finally:
+                self._depth -= 1
+
+        return decode_nested
 
 
 def _short_string(value: bytes) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """`cancel-worker dead-letters`: parses and delegates."""
 
-import sys
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -12,6 +11,7 @@ from shared import cli
 from shared.commands import BIGINT_MAX
 from shared.dead_letter_queries import UNKNOWN_PUBLISHER
 from shared.errors import ServiceUnavailable
+from shared.output import print_error, print_line
 from shared.states import DeadReason
 from worker import letter_reports, letter_store, replays
 from worker.audit import operator
@@ -190,7 +190,7 @@ def discard(
     """Mark dead letters as not to be replayed. They are kept, and who did it is recorded."""
     done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
     for letter in sorted(done):
-        print(f"dead letter {letter} discarded")
+        print_line(f"dead letter {letter} discarded")
     if missing := sorted(set(ids) - done):
         raise cli.UserError(f"not waiting: {', '.join(map(str, missing))}")
 
@@ -200,10 +200,9 @@ def _warn_of(publisher: str | None) -> None:
     if publisher is None:
         return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
-        print(
+        print_error(
             f"cancel-worker: no dead letter was ever of the broker user {publisher!r}, "
-            "see list --state all --count-by publisher",
-            file=sys.stderr,
+            "see list --state all --count-by publisher"
         )
 
 
@@ -214,7 +213,8 @@ def _finish(summary: Summary, json: bool) -> None:
     if summary.interrupted:
         raise KeyboardInterrupt
     became = {result.became for result in summary.results or ()}
-    if summary.missing or summary.too_often or summary.discarded or Became.DEAD_AGAIN in became:
+    left = summary.missing or summary.too_often or summary.discarded or summary.cut
+    if left or Became.DEAD_AGAIN in became:
         raise typer.Exit(cli.EXIT_FAILED)
     if Became.UNDECIDED in became:
         raise typer.Exit(_EXIT_UNDECIDED)

@@ -1,16 +1,23 @@
 """Dead letters as people and programs want to read them."""
 
+import codecs
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from asyncpg import Record
-from rich.table import Table
 
 from shared.dead_letter_queries import UNKNOWN_PUBLISHER
-from shared.output import plain, print_columns, print_json, print_table, printable
+from shared.output import (
+    plain,
+    print_columns,
+    print_facts,
+    print_json,
+    print_line,
+    print_text,
+)
 from worker.letter_store import GroupBy
 from worker.replay import MAX_REPLAYS, Summary
 from worker.replay_results import Became, Result
@@ -24,6 +31,7 @@ _COLUMNS = {
     "attempts": "attempts",
     "replays": "replays",
     "kept": "arrived_at",
+    "body": "size",
     "error": "error",
 }
 _NOT_SHOWN = ("letter_key", "digest", "body", "headers")
@@ -35,7 +43,10 @@ def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
     if as_json:
         print_json([_without_bytes(row) for row in rows])
     else:
-        known = [{**row, "publisher": row["publisher"] or UNKNOWN_PUBLISHER} for row in rows]
+        known = [
+            {**row, "publisher": row["publisher"] or UNKNOWN_PUBLISHER, "size": _size(row)}
+            for row in rows
+        ]
         print_columns(_COLUMNS, known)
 
 
@@ -55,28 +66,36 @@ def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_
     row = plain(letter)
     headers = json.loads(letter["headers"])
     body = letter["body"]
+    is_cut = letter["full_size"] is not None
+    text = None if as_hex else body_as_text(body, is_cut=is_cut)
     if as_json:
         described = {
             **_without_bytes(row),
             "headers": headers,
-            "body": None if as_hex else body_as_text(body),
+            "body": text,
             "body_hex": body.hex(),
             "actions": [plain(action) for action in actions],
         }
         print_json(described)
         return
-    table = Table("", "", show_header=False, box=None)
-    for name, value in row.items():
-        if value is not None and name not in _NOT_SHOWN:
-            table.add_row(name, str(value))
-    for name, value in headers.items():
-        table.add_row(f"header {name}", json.dumps(value))
-    for action in actions:
-        command = f", as command {action['command_id']}" if action["command_id"] else ""
-        table.add_row(action["action"], f"{action['done_at']} by {action['done_by']}{command}")
-    print_table(table)
-    text = None if as_hex else body_as_text(body)
-    print(_hex_dump(body) if text is None else _indented(text))
+    print_facts(
+        [
+            *((name, value) for name, value in row.items() if _is_shown(name, value)),
+            ("body", _size(row)),
+            *((f"header {name}", json.dumps(value)) for name, value in headers.items()),
+            *((action["action"], _done(action)) for action in actions),
+        ]
+    )
+    print_text(_hex_dump(body) if text is None else _indented(text))
+
+
+def _is_shown(name: str, value: object) -> bool:
+    return value is not None and name not in (*_NOT_SHOWN, "full_size")
+
+
+def _done(action: Record) -> str:
+    command = f", as command {action['command_id']}" if action["command_id"] else ""
+    return f"{action['done_at']} by {action['done_by']}{command}"
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:
@@ -84,20 +103,21 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         print_json(_summary_as_json(summary))
         return
     if summary.edited_as is None:
-        print(f"replayed {summary.replayed}")
+        print_line(f"replayed {summary.replayed}")
     else:
-        print(f"replayed as command {summary.edited_as}")
+        print_line(f"replayed as command {summary.edited_as}")
     for letters, why in (
         (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
         (summary.discarded, "discarded, see --force"),
+        (summary.cut, "cut: of the body only the head was kept, see --edit"),
         (summary.missing, "not found"),
     ):
         if letters:
-            print(f"not replayed: {_some(letters)}: {why}")
+            print_line(f"not replayed: {_some(letters)}: {why}")
     if summary.results is not None:
         _print_results(summary.results)
     elif summary.replayed:
-        print("sent, and no more is known: --wait 60 says what becomes of them")
+        print_line("sent, and no more is known: --wait 60 says what becomes of them")
 
 
 def _summary_as_json(summary: Summary) -> dict[str, Any]:
@@ -105,6 +125,7 @@ def _summary_as_json(summary: Summary) -> dict[str, Any]:
         "replayed": summary.replayed,
         "too_often": summary.too_often,
         "discarded": summary.discarded,
+        "cut": summary.cut,
         "missing": summary.missing,
         "interrupted": summary.interrupted,
         "error": summary.failed,
@@ -118,9 +139,9 @@ def _summary_as_json(summary: Summary) -> dict[str, Any]:
 
 def _print_results(results: Sequence[Result]) -> None:
     for result in results:
-        print(printable(f"letter {result.letter_id}: {_in_words(result)}"))
+        print_line(f"letter {result.letter_id}: {_in_words(result)}")
     became = Counter(result.became for result in results)
-    print(
+    print_line(
         f"settled {became[Became.SETTLED]}, dead again {became[Became.DEAD_AGAIN]}, "
         f"not decided in time {became[Became.UNDECIDED]}"
     )
@@ -137,14 +158,24 @@ def _in_words(result: Result) -> str:
             return f"not decided in time: {result.why}"
 
 
-def body_as_text(body: bytes) -> str | None:
-    """`body` as text, or None where it is none that a terminal could show."""
+def body_as_text(body: bytes, *, is_cut: bool = False) -> str | None:
+    """`body` as text, or None where it is none that a terminal could show.
+
+    If it `is_cut`, its last character need not be whole.
+    """
     try:
-        text = body.decode()
+        text, _ = codecs.utf_8_decode(body, "strict", not is_cut)
     except UnicodeDecodeError:
         return None
     shown = text.replace("\n", "").replace("\t", "").replace("\r", "")
     return text if shown.isprintable() else None
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    kept = row["bytes"] if "bytes" in row else len(row["body"])
+    if row["full_size"] is None:
+        return f"{kept} bytes"
+    return f"{kept} of {row['full_size']} bytes, cut"
 
 
 def _without_bytes(row: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +185,7 @@ def _without_bytes(row: dict[str, Any]) -> dict[str, Any]:
 def _indented(text: str) -> str:
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: nested too deeply
         return text
 
 

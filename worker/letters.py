@@ -62,6 +62,7 @@ class Letter:
     replay_of: int | None
     may_be_known: bool
     is_command: bool
+    full_size: int | None
 
 
 def letter_of(message: Delivered, reader: NoteReader) -> Letter:
@@ -71,7 +72,7 @@ def letter_of(message: Delivered, reader: NoteReader) -> Letter:
     reason, error, exchange, routing_key = _why(message, notes)
     return Letter(
         letter_key=notes.letter or uuid4().hex,
-        digest=_digest(message),
+        digest=_digest(message, notes),
         reason=_text(reason),
         error=_text(error),
         attempts=notes.attempt,
@@ -96,6 +97,7 @@ def letter_of(message: Delivered, reader: NoteReader) -> Letter:
         replay_of=notes.replay_of,
         may_be_known=notes.letter is None and bool(message.redelivered),
         is_command=reason in _OF_COMMANDS,
+        full_size=notes.body_size,
     )
 
 
@@ -118,10 +120,11 @@ def _why(message: Delivered, notes: Notes) -> tuple[str, str, str, str]:
     return DeadReason.FOREIGN, "put here by somebody else", notes.exchange, notes.routing_key
 
 
-def _digest(message: Delivered) -> bytes:
+def _digest(message: Delivered, notes: Notes) -> bytes:
     properties = (message.message_id, message.correlation_id, message.type, message.app_id)
     headers = {name: value for name, value in message.headers.items() if name not in _COUNTS}
-    described = json.dumps([properties, headers], default=str, sort_keys=True)
+    size = [] if notes.body_size is None else [notes.body_size]
+    described = json.dumps([properties, headers, *size], default=str, sort_keys=True)
     return hashlib.sha256(described.encode(errors="replace") + message.body).digest()
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from aio_pika.abc import HeadersType
 
-from shared.commands import GATEWAY_APP_ID
+from shared.commands import BIGINT_MAX, GATEWAY_APP_ID
 from shared.states import Via
 from worker.delivered import Delivered
 
@@ -34,6 +34,7 @@ class Header(StrEnum):
     LETTER = "x-letter"
     REPLAYS = "x-replays"
     REPLAY_OF = "x-replay-of"
+    BODY_SIZE = "x-body-size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Notes:
 
     `publisher` is the broker user, where the broker checked it, and else None. `letter` names the
     dead letter that this is; `replays` counts how often it, or the letter before, went out again.
+    `body_size` is how many bytes the body had, of which this is only the head.
     """
 
     via: Via
@@ -56,6 +58,7 @@ class Notes:
     reason: str | None = None
     error: str | None = None
     letter: str | None = None
+    body_size: int | None = None
 
     def headers(self) -> HeadersType:
         """The notes as headers; those that say nothing are left out."""
@@ -72,6 +75,7 @@ class Notes:
             Header.REASON: self.reason,
             Header.ERROR: self.error,
             Header.LETTER: self.letter,
+            Header.BODY_SIZE: self.body_size,
         }
         return {name.value: value for name, value in values.items() if value is not None}
 
@@ -97,10 +101,16 @@ class NoteReader:
             publisher=message.user_id,
             exchange=_short(message.exchange or ""),
             routing_key=_short(message.routing_key or ""),
+            body_size=message.full_size,
         )
         if message.user_id not in self._trusted:
             return fresh
-        return _noted(message.headers, fresh)
+        noted = _noted(message.headers, fresh)
+        # A head that was sent on is whole as a message.
+        size = _of(message.headers, Header.BODY_SIZE, int, 0)
+        if max(len(message.body), message.full_size or 0) < size <= BIGINT_MAX:
+            return replace(noted, body_size=size)
+        return noted
 
     def _via(self, message: Delivered) -> Via:
         if message.app_id != GATEWAY_APP_ID:
@@ -142,6 +152,7 @@ def _noted(headers: Mapping[str, object], fresh: Notes) -> Notes:
         reason=_of(headers, Header.REASON, str, None),
         error=_of(headers, Header.ERROR, str, None),
         letter=_of(headers, Header.LETTER, str, None),
+        body_size=fresh.body_size,
     )
 
 

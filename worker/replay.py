@@ -52,6 +52,7 @@ class Summary:
     replayed: int = 0
     too_often: list[int] = field(default_factory=list)
     discarded: list[int] = field(default_factory=list)
+    cut: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     edited_as: UUID | None = None
     results: list[Result] | None = None
@@ -112,6 +113,9 @@ class Replayer:
         async with asyncio.TaskGroup() as tasks:
             marks = Together(partial(self._mark, options.by), tasks)
             async for letter in letters:
+                if is_cut(letter):
+                    summary.cut.append(letter["letter_id"])
+                    continue
                 if not options.force and (why := why_not(letter)):
                     refused = summary.discarded if why is WhyNot.DISCARDED else summary.too_often
                     refused.append(letter["letter_id"])
@@ -181,6 +185,11 @@ async def all_of(database: Database, wanted: Filter) -> AsyncIterator[Record]:
 async def these(letters: list[Record]) -> AsyncIterator[Record]:
     for letter in letters:
         yield letter
+
+
+def is_cut(letter: Record) -> bool:
+    """Whether only the head of it is there, which is not what was sent."""
+    return letter["full_size"] is not None
 
 
 def why_not(letter: Record) -> WhyNot | None:

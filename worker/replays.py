@@ -13,8 +13,6 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress
 from yarl import URL
 
 from shared import lifecycle, logs, settings
@@ -23,6 +21,7 @@ from shared.commands import CancelCommand
 from shared.database import Database, connected
 from shared.lifecycle import Shutdown, stop_requested
 from shared.migrate import require_current
+from shared.output import progress
 from shared.settings import LogLevel, PublishingCommandSettings
 from shared.topology import Topology
 from shared.traced_publisher import publisher_for
@@ -31,7 +30,7 @@ from worker import letter_store
 from worker.letter_reports import body_as_text
 from worker.letter_store import Filter, GroupBy
 from worker.reading import first_problem, read
-from worker.replay import Options, Replayer, Summary, all_of, these, why_not
+from worker.replay import Options, Replayer, Summary, all_of, is_cut, these, why_not
 from worker.replay_results import Result, Watch, sent, sent_as
 
 T = TypeVar("T")
@@ -49,7 +48,7 @@ def replay(chosen: Chosen, options: Options) -> Summary:
         watch = None if options.wait is None else await Watch.begin(database)
         letters, total, missing = await _choose(database, chosen)
 
-        with _progress() as bar:
+        with progress() as bar:
             task = bar.add_task("replaying", total=total)
 
             def done(letter: Record) -> None:
@@ -70,7 +69,11 @@ def replay(chosen: Chosen, options: Options) -> Summary:
 async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
     """The letters that a replay would send out now."""
     letters, _, _ = await _choose(database, chosen)
-    return [letter async for letter in letters if force or why_not(letter) is None]
+    return [
+        letter
+        async for letter in letters
+        if not is_cut(letter) and (force or why_not(letter) is None)
+    ]
 
 
 def edit_one(letter_id: int, options: Options) -> Summary:
@@ -84,7 +87,7 @@ def edit_one(letter_id: int, options: Options) -> Summary:
     (letter,) = found
     if not options.force and (why := why_not(letter)):
         raise UserError(f"dead letter {letter_id} was {why}; --force replays it all the same")
-    body, command = _as_command(_edited(letter["body"]), uuid4())
+    body, command = _as_command(_edited(letter), uuid4())
 
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
@@ -101,14 +104,9 @@ def edit_one(letter_id: int, options: Options) -> Summary:
 
 
 async def _results(watch: Watch, wait: float, stop: asyncio.Event, total: int) -> list[Result]:
-    with _progress() as bar:
+    with progress() as bar:
         task = bar.add_task("waiting", total=total)
         return await watch.wait(wait, stop, lambda decided: bar.update(task, completed=decided))
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(console=console, disable=not console.is_terminal, transient=True)
 
 
 def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
@@ -152,8 +150,8 @@ async def _choose(
     return these(found), len(found), missing
 
 
-def _edited(body: bytes) -> str:
-    text = body_as_text(body)
+def _edited(letter: Record) -> str:
+    text = body_as_text(letter["body"], is_cut=is_cut(letter))
     if text is None:
         raise UserError("the body is no text, and cannot be edited")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"

@@ -9,7 +9,7 @@ from asyncpg import Record
 
 from shared import dead_letter_queries, host_queries, queries
 from shared.database import Database
-from shared.output import plain, print_json, printable
+from shared.output import plain, print_json, print_line
 from shared.states import CommandState, Outcome, RunStatus, command_state
 from worker import life
 from worker.letter_advice import advice
@@ -68,7 +68,7 @@ def print_run(run: Json, *, as_json: bool) -> None:
         print_json(run)
         return
     for line in _lines(run, datetime.now(UTC)):
-        print(printable(line))
+        print_line(line)
 
 
 def _lines(run: Json, now: datetime) -> Iterator[str]:

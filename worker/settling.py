@@ -119,7 +119,7 @@ class Settler:
         if notes.letter is not None:
             notes = moved_back(notes)
         try:
-            reading = deliveries.parse(message)
+            reading = deliveries.parse(message, notes)
         except Undeliverable as error:
             return partial(self._refuse, message, notes, Failure(error.reason, str(error)))
         if not self._tracer.on:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.commands import BIGINT_MAX, CANCEL_TYPE
+from shared.commands import BIGINT_MAX, CANCEL_TYPE, MAX_BODY
 from tests.support.program import Program
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
@@ -53,7 +53,8 @@ async def _buried(system: System, reason: str, body: bytes) -> AbstractIncomingM
     assert message.headers["x-error"]
     assert message.headers["x-original-exchange"] == system.topology.commands
     assert message.headers["x-original-routing-key"] == "run.cancel"
-    assert message.body == body
+    assert message.body == body[:MAX_BODY]
+    assert message.headers.get("x-body-size") == (len(body) if len(body) > MAX_BODY else None)
     assert await system.depth(system.topology.dead) == 0
     assert await system.depth(system.topology.cancel) == 0
     return message
@@ -93,13 +94,24 @@ def _command(**fields: Any) -> bytes:
         _command(grace_seconds=float("nan")),
         _command(force="yes"),
         b'{"command_id": "' + ID.encode() + b'", "run_id": 1, "reason": "\xff"}',
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b"x" * 1_000_000,
+        _command()[:-1] + b', "run_id": 2}',
+        _command()[:-1] + b', "run\\u005fid": 1}',
+        _command(reason="\ud800")[:-1] + b', "force": true, "force": false}',
+        b"[" * MAX_BODY,
+        b'{"a":' * (MAX_BODY // 5),
+        b'{"run_id":' + b"9" * 60_000 + b"}",
+        b'{"command_id":"\\ud800","run_id":"\\udfff\\u0000"}',
+        b'{"command_id":"\xed\xa0\x80","run_id":1}',
+        b"[" * 1_000_000,
+        b"x" * (MAX_BODY + 1),
+        _command(reason="x" * MAX_BODY),
+        # Commands, if their heads were read as such.
+        _command() + b" " * MAX_BODY,
+        _command() + b" " * MAX_BODY + b"{}",
     ],
     ids=lambda body: f"{len(body)}-{body[:60].decode(errors='replace')}",
 )
-async def test_a_malformed_body_is_buried_byte_for_byte(
+async def test_a_malformed_body_is_buried_byte_for_byte_or_its_head_and_size(
     system: System, worker: Program, body: bytes
 ) -> None:
     await system.publish_raw(body, type=CANCEL_TYPE)
@@ -108,6 +120,50 @@ async def test_a_malformed_body_is_buried_byte_for_byte(
 
     assert message.type == CANCEL_TYPE
     await _goes_on(system, worker)
+
+
+async def test_a_command_may_be_as_large_as_is_documented(system: System, worker: Program) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    await system.add_run(run_id)
+    body = _command(command_id=command_id, run_id=run_id)
+
+    await system.publish_raw(body + b" " * (MAX_BODY - len(body)), type=CANCEL_TYPE)
+
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+
+
+async def test_of_a_large_body_all_but_its_tail_is_kept_whatever_it_is_refused_for(
+    system: System, worker: Program
+) -> None:
+    body = b"\x1b" * (3 * MAX_BODY)
+
+    await system.publish_raw(
+        body, type="t", message_id="m", correlation_id="c", app_id="a", headers={"mine": "1"}
+    )
+
+    message = await _buried(system, "unknown_type", body)
+    assert (message.type, message.message_id, message.correlation_id) == ("t", "m", "c")
+    assert (message.app_id, message.headers["mine"]) == ("a", "1")
+
+
+async def test_a_head_that_is_put_back_to_work_is_no_command_either(
+    system: System, worker: Program
+) -> None:
+    body = _command() + b" " * MAX_BODY
+    await system.publish_raw(body, type=CANCEL_TYPE)
+    letter = await _buried(system, "malformed", body)
+
+    await system.publish_raw(
+        letter.body,
+        type=CANCEL_TYPE,
+        headers=letter.headers,
+        user_id=letter.user_id,
+    )
+
+    again = await _buried(system, "malformed", body)
+    assert again.headers["x-error"] == (
+        f"the body has {len(body)} bytes, and that of a command at most {MAX_BODY}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,6 +209,8 @@ async def test_an_unknown_type_is_buried_and_not_guessed_at(
         # Beside these no header of ours fits into the one frame that a message's headers have.
         {"x-big": "a" * 130_900},
         {f"x-{n}": "a" * 40 for n in range(2500)},
+        {f"x-{n}": n for n in range(1001)},
+        {"x-many": [[] for _ in range(20_000)]},
     ],
     ids=lambda headers: str(headers)[:40],
 )
@@ -177,6 +235,19 @@ async def test_unknown_fields_are_ignored(system: System, worker: Program) -> No
 
     row = await system.outcome_of(command_id)
     assert (row["run_id"], row["outcome"]) == (run_id, "canceled")
+
+
+async def test_a_field_there_twice_is_ignored_where_it_does_not_decide(
+    system: System, worker: Program
+) -> None:
+    run_id, command_id = next(run_ids), str(uuid4())
+    await system.add_run(run_id)
+    body = _command(run_id=run_id, command_id=command_id, new={"run_id": 1})[:-1]
+
+    await system.publish_raw(body + b', "reason": "a", "reason": "\\u0062"}', type=CANCEL_TYPE)
+
+    row = await system.outcome_of(command_id)
+    assert (row["run_id"], row["reason"], row["outcome"]) == (run_id, "b", "canceled")
 
 
 async def test_a_command_id_used_for_another_run_is_buried(system: System, worker: Program) -> None:

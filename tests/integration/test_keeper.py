@@ -13,7 +13,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared import dead_letter_queries as queries
-from shared.commands import CANCEL_TYPE
+from shared.commands import CANCEL_TYPE, MAX_BODY
 from tests.support.launching import blocked_in_database
 from tests.support.records import Json
 from tests.support.services import Services
@@ -122,6 +122,32 @@ async def test_whatever_somebody_else_puts_there_is_kept(
     letter = await _kept(system, body)
     assert (letter["reason"], letter["attempts"]) == ("foreign", 1)
     assert (letter["command_id"], letter["run_id"]) == (None, None)
+
+
+async def test_of_what_somebody_else_puts_there_no_more_than_a_head_is_kept(system: System) -> None:
+    body = b"\xff" + uuid4().bytes * (MAX_BODY // 4)
+    exchange = await system.channel.get_exchange(system.topology.dead_exchange, ensure=False)
+
+    await exchange.publish(aio_pika.Message(body, message_id="m", headers={"mine": 1}), "by.hand")
+
+    letter = await _kept(system, body[:MAX_BODY])
+    assert (letter["reason"], letter["full_size"]) == ("foreign", len(body))
+    assert (letter["message_id"], json.loads(letter["headers"])) == ("m", {"mine": 1})
+
+
+@pytest.mark.parametrize("size", [-1, 3, True, "many", 2**63 - 1], ids=str)
+async def test_a_size_that_a_trusted_user_notes_in_error_costs_no_letter(
+    system: System, size: object
+) -> None:
+    body = uuid4().bytes
+    user = URL(system.amqp_url).user
+    headers: Any = {"x-body-size": size}
+    exchange = await system.channel.get_exchange(system.topology.dead_exchange, ensure=False)
+
+    await exchange.publish(aio_pika.Message(body, user_id=user, headers=headers), "by.hand")
+
+    letter = await _kept(system, body)
+    assert letter["full_size"] == (size if size == 2**63 - 1 else None)
 
 
 async def test_two_letters_that_look_the_same_are_two(system: System) -> None:

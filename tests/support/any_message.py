@@ -10,7 +10,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.commands import CANCEL_TYPE
+from shared.commands import CANCEL_TYPE, MAX_BODY
 
 Json = dict[str, Any]
 
@@ -28,6 +28,11 @@ class AnyMessage:
     body: bytes
     properties: Json = field(default_factory=dict)
     fate: Fate = Fate.EITHER
+
+    @property
+    def kept(self) -> bytes:
+        """What is kept of the body where it becomes a dead letter."""
+        return self.body[:MAX_BODY]
 
 
 class Raw(str):
@@ -120,6 +125,10 @@ NOISE: Final = st.one_of(
     TEXTS.map(str.encode),
     VALUES.map(lambda value: json.dumps(value).encode()),
     st.sampled_from([b"", b"{", b"[" * 20_000, b'{"a":' * 20_000, b"x" * 200_000, b"\xff\xfe{}"]),
+    st.sampled_from(
+        [b"[" * MAX_BODY, b"[" * 500_000, b"9" * 60_000, b"[" + b"[]," * 20_000 + b"1]"]
+    ),
+    st.sampled_from([b'{"\\ud800":"\\udfff"}', b'"\xed\xa0\x80"', b'{"run_id":1,"run_id":1}']),
 )
 
 WRONG_IDS: Final = st.sampled_from(["x", " ", Raw("ff"), *[None] * 20])

@@ -1,14 +1,17 @@
 """Many command lines in a row, each in a process of its own but without an interpreter's start.
 
 Reads a JSON list of argument lists on stdin, writes a JSON list of [exit code, stdout, stderr].
+With the argument `terminal` each has one, and what it shows there is in the place of stdout.
 """
 
 import json
 import os
+import pty
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,5 +46,20 @@ def run(arguments: list[str]) -> tuple[int, str, str]:
         return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
 
 
+def run_on_terminal(arguments: list[str]) -> tuple[int, str, str]:
+    pid, terminal = pty.fork()
+    if not pid:
+        sys.argv = arguments
+        _as_a_program(PROGRAMS[arguments[0]])
+    shown = b""
+    with suppress(OSError):  # EIO: nobody has it open any more
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), shown.decode(), ""
+
+
 if __name__ == "__main__":
-    print(json.dumps([run(arguments) for arguments in json.load(sys.stdin)]))
+    in_turn = run_on_terminal if sys.argv[1:] == ["terminal"] else run
+    print(json.dumps([in_turn(arguments) for arguments in json.load(sys.stdin)]))

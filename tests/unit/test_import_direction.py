@@ -56,6 +56,7 @@ def test_what_a_launcher_imports_is_the_standard_library(module: str) -> None:
     # -S: without site-packages, whose .pth files import things on their own.
     ours = {
         "shared",
+        "shared.printable",
         "shared.socket_path",
         "worker",
         "worker.launcher",

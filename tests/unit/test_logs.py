@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -97,3 +98,56 @@ def test_a_json_line_is_json_whatever_it_tells_and_wherever_it_goes() -> None:
     assert said[2]["run_id"] == 2**70
     for line in said:
         assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)
+
+
+LOGS_HOSTILE_TEXT = r"""
+import logging, sys
+import structlog
+from shared import logs
+from shared.settings import LogFormat, LogLevel
+
+hostile = "outside\x1b[31m\x1b]0;x\x07\x9b1m\u202e\u200b\x7f\r\n\t\ud800"
+logs.configure(LogFormat(sys.argv[1]), LogLevel.INFO)
+log = structlog.get_logger()
+log.info("said", correlation_id=hostile, faults={"reason": hostile}, among=[hostile])
+log.info(hostile)
+logging.getLogger("somebody").warning("said %s", hostile)
+try:
+    raise RuntimeError(hostile)
+except RuntimeError:
+    log.exception("failed")
+    logging.getLogger("somebody").exception("failed")
+"""
+
+
+@pytest.mark.parametrize("log_format", LogFormat)
+def test_what_outsiders_chose_is_logged_as_text(log_format: LogFormat) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", LOGS_HOSTILE_TEXT, log_format], capture_output=True, check=True
+    )
+
+    said = process.stderr.decode()
+    assert said.replace("\n", "").isprintable()
+    escape = r"\x1b[31m" if log_format is LogFormat.CONSOLE else r"\u001b[31m"
+    assert said.count(f"outside{escape}") >= 5
+    if log_format is LogFormat.JSON:
+        lines = [json.loads(line) for line in said.splitlines()]
+        assert lines[0]["faults"]["reason"] == lines[0]["correlation_id"] == lines[1]["event"]
+        assert lines[1]["event"].startswith("outside\x1b[31m")
+
+
+def test_on_a_terminal_colors_are_ours_alone() -> None:
+    reader, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stderr:
+        subprocess.run(
+            [sys.executable, "-c", LOGS_HOSTILE_TEXT, LogFormat.CONSOLE],
+            stderr=stderr,
+            check=True,
+            env={**os.environ, "TERM": "xterm"},
+        )
+    said = os.read(reader, 100_000).decode()
+    os.close(reader)
+
+    assert "\x1b[" in said, "no colors"
+    assert "outside\x1b" not in said
+    assert re.sub("\x1b\\[[0-9;]*m|\r\n", "", said).isprintable()

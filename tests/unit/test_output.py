@@ -1,8 +1,79 @@
-"""What the command lines print where nobody watches."""
+"""What the command lines print, and that nothing else does."""
+
+import ast
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from shared.output import print_columns
+from shared.printable import printable, printable_json
+
+ROOT: Final = Path(__file__).parents[2]
+MAY_WRITE: Final = {"shared/output.py", "shared/logs.py", "worker/launcher/job_log.py"}
+"""What they write is escaped, which tests of each hold."""
+
+
+def test_nothing_else_writes_to_stdout_or_stderr() -> None:
+    files = [
+        path for name in ("gateway", "shared", "worker") for path in (ROOT / name).rglob("*.py")
+    ]
+
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} uses {what}: shared.output prints, and escapes"
+        for path in files
+        if path.relative_to(ROOT).as_posix() not in MAY_WRITE
+        for line, what in _writes(ast.parse(path.read_text()))
+    ]
+
+    assert not wrong, "\n".join(wrong)
+
+
+def _writes(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="print")):
+                yield node.lineno, "print"
+            case ast.Attribute(attr="stdout" | "stderr" as name, value=ast.Name(id="sys")):
+                yield node.lineno, f"sys.{name}"
+            case ast.Attribute(attr="echo" | "secho" as name):
+                yield node.lineno, name
+            case ast.ImportFrom(module=str(name)) if name.partition(".")[0] == "rich":
+                yield node.lineno, name
+            case ast.Import(names=names):
+                yield from (
+                    (node.lineno, alias.name)
+                    for alias in names
+                    if alias.name.partition(".")[0] == "rich"
+                )
+
+
+def test_all_that_a_terminal_could_obey_or_not_show_is_escaped() -> None:
+    everything = "".join(map(chr, range(0x110000)))
+
+    shown = printable(everything)
+
+    assert shown.isprintable()
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    assert not {unicodedata.category(char) for char in shown} & hidden
+    for fine in ("plain [b]", "größer … 漢字", "a\\b"):
+        assert printable(fine) == fine
+    assert printable("\x1b[2J\x9b\u202e\ud800\u3164\ufe0f\n") == (
+        r"\x1b[2J\x9b\u202e\ud800\u3164\ufe0f\n"
+    )
+
+
+def test_a_json_line_stays_the_same_json() -> None:
+    said = {"a": "\x1b\x7f\x9b\u202e\U000e0001 größer"}
+
+    line = printable_json(json.dumps(said, ensure_ascii=False))
+
+    assert line.isprintable()
+    assert json.loads(line) == said
+    assert "größer" in line
 
 
 def test_through_a_pipe_each_row_is_one_line_however_long(
@@ -19,5 +90,5 @@ def test_through_a_pipe_each_row_is_one_line_however_long(
     heading, long, colored, empty = capsys.readouterr().out.splitlines()
     assert heading == "id  error"
     assert long == "1   " + "x" * 300
-    assert colored == "20  two lines  [31mand a color"
+    assert colored == r"20  two\nlines \x1b[31mand a color"
     assert empty == "3"

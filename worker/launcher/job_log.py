@@ -5,6 +5,8 @@ import select
 import sys
 from contextlib import suppress
 
+from shared.printable import printable
+
 # Seconds. Whoever should read stderr may have stopped reading: that must not cost an exit code.
 _MOST_WAIT = 2.0
 
@@ -13,7 +15,7 @@ def say(message: str) -> None:
     """Write `message` as one line of which a terminal obeys nothing, whatever it quotes."""
     if sys.stderr is None:  # it was never open
         return
-    line = f"cancel-exec: {_shown(message)}".encode()[: select.PIPE_BUF - 1]
+    line = f"cancel-exec: {printable(message)}".encode()[: select.PIPE_BUF - 1]
     with suppress(OSError, ValueError):
         stderr = sys.stderr.fileno()
         has_room = select.poll()  # for PIPE_BUF bytes, if it is a pipe
@@ -82,11 +84,3 @@ def _after(cancellation: dict[str, object]) -> str:
             return f" after {ms / 1000:.1f} s"
         case _:
             return ""
-
-
-def _shown(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

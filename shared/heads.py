@@ -1,0 +1,51 @@
+"""Of a message that is far too large, no more than its head is kept.
+
+RabbitMQ pushes as many messages as the prefetch allows, however large they are: it knows no limit
+in bytes (`prefetch_size`). aiormq 7.2 would collect each of them whole.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import aiormq
+from pamqp.body import ContentBody
+from pamqp.header import ContentHeader
+
+
+class CutHeader(ContentHeader):
+    """The header of a message of which only the first `body_size` bytes were kept."""
+
+    def __init__(self, whole: ContentHeader, kept: int) -> None:
+        super().__init__(whole.weight, kept, whole.properties)
+        self.full_size = whole.body_size
+
+
+def keep_heads(channel: aiormq.Channel, most: int) -> None:
+    """Have `channel` keep at most `most` bytes of each body. The rest is dropped as it arrives.
+
+    So a message costs no more than that, and its frames one at a time.
+    """
+    put = channel.frames.put
+    wanted = 0  # bytes of the message that is arriving
+
+    # No coroutine of its own: that would cost each frame as much again as the queue does.
+    def put_head(item: tuple[int, Any]) -> Awaitable[None]:
+        nonlocal wanted
+        weight, frame = item
+        if isinstance(frame, ContentBody):
+            if not wanted:
+                return _nothing()
+            if len(frame) > wanted:
+                item = weight, ContentBody(frame.value[:wanted])
+            wanted -= len(item[1])
+        elif isinstance(frame, ContentHeader):
+            if frame.body_size > most:
+                item = weight, CutHeader(frame, most)
+            wanted = item[1].body_size
+        return put(item)
+
+    channel.frames.put = put_head  # type: ignore[method-assign,assignment]
+
+
+async def _nothing() -> None:
+    pass
