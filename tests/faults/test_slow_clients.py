@@ -213,12 +213,15 @@ async def test_100_slow_clients_keep_nobody_waiting(
 async def test_connections_beyond_the_limit_are_told_so_and_later_ones_get_in(
     system: System, open_streams: list[Streams]
 ) -> None:
-    api = await _gateway(system, head_timeout=60, max_connections=20)
+    api = await _gateway(system, max_connections=20, max_connections_per_address=20)
     for _ in range(20):
         _, writer = await _connect(api, open_streams)
-        writer.write(b"GET")
+        writer.write(
+            b"GET /api/v1/runs/1?wait=30 HTTP/1.1\r\nHost: x\r\n"
+            b"Authorization: Bearer %b\r\n\r\n" % api.token.encode()
+        )
     reader, writer = await _connect(api, open_streams)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /api/v1/docs HTTP/1.1\r\nHost: x\r\n\r\n")
 
     answer, took = await _ends(reader, 5)
 

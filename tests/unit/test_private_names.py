@@ -47,7 +47,7 @@ RELIED_ON: Final = [
     *_all(
         "aiohttp",
         "aiohttp.web.RequestHandler",
-        "gateway/connection.py",
+        "shared/http_connection.py",
         _waiter="to tell a connection that waits for a head from one with a request in hand, as "
         "aiohttp alone knows when what has arrived is a whole head",
         data_received="to limit the size of a head, and the time it takes",
@@ -61,13 +61,19 @@ RELIED_ON: Final = [
     *_all(
         "aiohttp",
         "aiohttp.web.Server",
-        "gateway/connection.py",
-        request_factory="to refuse HTTP/0.9 and the like",
+        "shared/http_faults.py",
+        request_factory="to refuse HTTP/0.9 and the like, and bodies framed in two ways",
+    ),
+    *_all(
+        "aiohttp",
+        "aiohttp.web.Server",
+        "shared/http_server.py",
+        request_handler="to tell a connection that a request begins, before anything is asked",
     ),
     *_all(
         "aiohttp",
         "aiohttp.http.RawRequestMessage",
-        "gateway/connection.py",
+        "shared/http_faults.py",
         _replace="to refuse HTTP/0.9 and the like (no named tuple where aiohttp is compiled)",
     ),
     *_all(
