@@ -20,6 +20,7 @@ from shared.places import Door, Room, Wait
 log = structlog.get_logger(__name__)
 
 _LAST_WORDS: Final = 0.5  # seconds
+_LINGERING: Final = 2.0  # seconds
 _NONE_UNREAD: Final = struct.pack("i", 0)
 
 
@@ -64,7 +65,7 @@ class Connection(web.RequestHandler, ABC):
             auto_decompress=False,
             # After a response, for what is left of a body that nobody wants: long enough that a
             # client which is still sending gets to read why it should not.
-            lingering_time=2.0,
+            lingering_time=_LINGERING,
             access_log=None,  # type: ignore[arg-type]  # what AppRunner passes as well
         )
         self._limits = limits
@@ -176,8 +177,7 @@ class Connection(web.RequestHandler, ABC):
             self._await_head()
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD and self.transport is not None:
-            self.transport.write(self.unasked(TOO_LONG))
-            self.force_close()
+            self._end_with(self.transport, self.unasked(TOO_LONG))
 
     def request_begins(self) -> None:
         """The head of a request has arrived."""
@@ -262,6 +262,17 @@ class Connection(web.RequestHandler, ABC):
     def _works(self) -> None:
         if self._room is not None:
             self._room.works(self)
+
+    def _end_with(self, transport: asyncio.Transport, answer: bytes) -> None:
+        """Send what is not the answer to a request, and have nothing more to do with the client."""
+        super().close()  # what still arrives is dropped
+        self._has_answered = True
+        transport.write(answer)
+        transport.write_eof()
+        # Closed at once, with something still unread, it would be reset before that is read.
+        self._head_arrived()
+        loop = asyncio.get_running_loop()
+        self._head_timer = loop.call_later(_LINGERING, self._abort)
 
     def _await_head(self) -> None:
         loop = asyncio.get_running_loop()

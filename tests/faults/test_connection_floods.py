@@ -1,9 +1,8 @@
-"""Whoever opens connections without end takes no place from those who ask for something."""
+"""At the gateway, who opens connections without end takes no place from who asks for something."""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -12,7 +11,6 @@ import pytest
 from yarl import URL
 
 from tests.support import flood
-from tests.support.job_user import JobUser
 from tests.support.program import DEADLINE
 from tests.support.system import System
 
@@ -165,34 +163,3 @@ async def _until(ask: Callable[[], Awaitable[int | None]], status: int) -> None:
     end = monotonic() + DEADLINE
     while (answer := await ask()) != status:
         assert monotonic() < end, f"still {answer}"
-
-
-async def test_a_job_that_floods_the_workers_socket_keeps_no_neighbor_waiting(
-    system: System,
-) -> None:
-    few_files = ("sh", "-c", 'ulimit -n 4000; exec "$@"', "sh")
-    worker = await system.worker(within=few_files)
-    await system.add_run(1)
-    user = JobUser(system)
-    command = 'for n in 1 2; do "$@" & done; wait'
-    arguments = (user.python, "-S", "-c", SOURCE, "silent", "3000", "0", str(system.socket()))
-    launched = await user.launch(1, "sh", "-c", command, "sh", *arguments)
-    assert launched.stdout is not None
-    async with asyncio.timeout(100):
-        await launched.stdout.readexactly(len(b"ready\n" * 2))
-
-    begun = monotonic()
-    neighbor, mark = await system.launch_bad_child(2, "sleeps")
-    started = monotonic()
-    row = await system.outcome_of(await system.publish(2, grace_seconds=1))
-    canceled = monotonic()
-
-    print(f"start {started - begun:.2f} s, cancel {canceled - started:.2f} s")
-    assert (row["outcome"], mark != "") == ("canceled", True)
-    assert await neighbor.exit_code() == 143
-    assert started - begun < 5
-    assert canceled - started < 5
-    assert not [e for e in worker.events if "Too many open files" in str(e)]
-    launched.kill()
-    with suppress(ProcessLookupError):
-        await launched.wait()

@@ -15,6 +15,7 @@ import time
 DOCUMENT = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 FIRST = {
     "silent": b"",
+    "storm": b"",  # closed at once, and opened again
     "drip": b"GET /healthz HTTP/1.1\r\nHost: ",  # and then a byte each second
     "idle": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
     "body": b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
@@ -57,6 +58,11 @@ def _lives(connection: socket.socket, kind: str) -> bool:
 def main(kind: str, number: int, seconds: float, address: list[str]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if kind == "storm":
+        print("ready", flush=True)
+        while True:
+            if (connection := _open(kind, address)) is not None:
+                connection.close()
     opened: list[socket.socket] = []
     said = False
     while True:
