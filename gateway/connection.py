@@ -26,8 +26,8 @@ class GatewayConnection(Connection):
     def unasked(self, fault: Fault) -> bytes:
         return unasked(_refused(fault))
 
-    def name(self, request: web.BaseRequest | None) -> dict[str, str | None]:
-        return {"request_id": None if request is None else request_id(request)}
+    def id_of(self, request: web.BaseRequest) -> str | None:
+        return request_id(request)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

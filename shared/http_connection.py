@@ -96,9 +96,9 @@ class Connection(web.RequestHandler, ABC):
     def unasked(self, fault: Fault) -> bytes:
         """A whole response, for where there is no request to answer."""
 
-    def name(self, request: web.BaseRequest | None) -> dict[str, str | None]:
-        """How the log is to call a request."""
-        return {} if request is None else {"path": request.rel_url.raw_path}
+    def id_of(self, request: web.BaseRequest) -> str | None:
+        """The request id, where requests have one."""
+        return None
 
     @property
     def begun_at(self) -> float | None:
@@ -296,7 +296,9 @@ class Connection(web.RequestHandler, ABC):
 
     def _response_late(self) -> None:
         self._response_timer = None
-        log.warning("response_not_taken", **self.name(self._answering))
+        request = self._answering
+        known = None if request is None else self.id_of(request)
+        log.warning("response_not_taken", request_id=known)
         self._abort()
 
     def _abort(self) -> None:

@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def entered(room: Room, number: int, peer: str = "a") -> list[Client]:
+def entered(room: Room, number: int, peer: str | None = "a") -> list[Client]:
     clients = [Client() for _ in range(number)]
     assert all(room.enter(client, peer) for client in clients)
     return clients
@@ -61,7 +61,7 @@ def test_who_never_asked_goes_first_then_who_waits_for_the_next_request_the_olde
 
     order = []
     for _ in range(4):
-        assert room.enter(newcomer := Client(), "b")
+        (newcomer,) = entered(room, 1, "b")
         room.works(newcomer)
         order += [number for number in gone(clients) if number not in order]
 
@@ -114,8 +114,7 @@ def test_one_peer_displaces_its_own_and_is_refused_before_all_is_taken() -> None
 def test_a_peer_that_speaks_for_many_has_no_limit_but_that_of_all() -> None:
     room = Room(5, most_of_one=1)
 
-    for _ in range(5):
-        assert room.enter(client := Client(), None)
+    for client in entered(room, 5, peer=None):
         room.works(client)
 
     assert not room.enter(Client(), None)
