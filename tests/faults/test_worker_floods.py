@@ -39,7 +39,7 @@ async def ask(system: System, **body: object) -> wire.Answer:
 async def test_a_job_that_floods_the_workers_socket_keeps_no_neighbor_waiting(
     system: System, kind: str
 ) -> None:
-    few_files = ("sh", "-c", 'ulimit -n 4000; exec "$@"', "sh")
+    few_files = ("sh", "-c", 'ulimit -n 1000; exec "$@"', "sh")
     worker = await system.worker(within=few_files)
     await system.add_run(1)
     user = JobUser(system)
@@ -109,7 +109,7 @@ async def test_a_head_or_body_that_never_ends_is_cut_off_after_ten_seconds(syste
             async with asyncio.timeout(20):
                 while True:
                     with suppress(TimeoutError):
-                        return await asyncio.wait_for(reader.read(), 0.5)
+                        return await asyncio.wait_for(reader.read(65536), 0.5)
                     writer.write(sent and b" ")  # the slowness under test
         finally:
             writer.transport.abort()
