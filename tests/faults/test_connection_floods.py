@@ -82,7 +82,7 @@ async def _ask(url: URL, request: bytes, address: str = "127.0.0.1") -> int | No
 async def test_honest_requests_and_health_checks_get_through_a_flood_at_the_gateway(
     system: System, start_flood: Start, kind: str
 ) -> None:
-    number = 100 if kind == "unread" else 1000  # those ask for megabytes
+    number = 20 if kind == "unread" else 1000  # those ask for megabytes
     await system.add_run(1)
     url = URL(await system.gateway(max_connections=number))
     token = await system.token()

@@ -19,7 +19,7 @@ FIRST = {
     "drip": b"GET /healthz HTTP/1.1\r\nHost: ",  # and then a byte each second
     "idle": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
     "body": b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
-    "unread": DOCUMENT * 30,
+    "unread": DOCUMENT * 250,
 }
 
 
