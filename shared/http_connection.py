@@ -120,6 +120,8 @@ class Connection(web.RequestHandler, ABC):
 
     def may_give_way(self) -> bool:
         """While it waits: no request is at hand, not even one that is in the socket to be read."""
+        if self._messages:
+            return False
         if self._head_bytes or (self._has_answered and not self._awaits_request):
             return True  # it takes its time with a head, or a body or response that nobody wants
         return self._awaits_request and not self._has_unread()
@@ -167,12 +169,9 @@ class Connection(web.RequestHandler, ABC):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        awaited = self._awaits_request
         super().data_received(data)
-        if not self._awaits_request:  # a whole head has arrived, or this is a body
-            if awaited:
-                self._works()
-            return
+        if not self._awaits_request:
+            return  # a whole head has arrived, or this is a body
         if self._head_timer is None:
             self._await_head()
         self._head_bytes += len(data)
@@ -180,7 +179,7 @@ class Connection(web.RequestHandler, ABC):
             self._end_with(self.transport, self.unasked(TOO_LONG))
 
     def request_begins(self) -> None:
-        """The head of a request has arrived."""
+        """A request is taken up."""
         self._head_arrived()
         self._begun_at = monotonic()
         self._works()

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
 
 from shared.http_connection import Connection, TimeLimits
 from shared.http_faults import fault_in, refuse_faulty
@@ -54,6 +55,7 @@ async def serve(
     assert server is not None  # noqa: S101 - there is one after setup
     refuse_faulty(server)
     _tell_of_requests(server)
+    _refuse(server)
     try:
         listener = await listen(lambda: connection(server, limits, door))
     except OSError:
@@ -63,17 +65,29 @@ async def serve(
 
 
 def _tell_of_requests(server: web.Server) -> None:
-    """Have a connection told when a request of it begins, and refuse what is not served."""
+    """Have a connection told when a request of it is taken up, at that very moment."""
+    make = server.request_factory
+
+    def make_request(
+        message: RawRequestMessage, payload: StreamReader, connection: Any, *others: Any
+    ) -> web.BaseRequest:
+        connection.request_begins()
+        return make(message, payload, connection, *others)
+
+    server.request_factory = make_request
+
+
+def _refuse(server: web.Server) -> None:
+    """Answer what is not served."""
     handle = server.request_handler
 
-    async def begin(request: web.BaseRequest) -> web.StreamResponse:
+    async def handle_served(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)  # noqa: S101 - there are no others
-        connection.request_begins()
         if (fault := fault_in(request)) is not None:
             return connection.refusal(fault)
         if connection.is_beyond and (answer := connection.turn_away(request)) is not None:
             return answer
         return await handle(request)
 
-    server.request_handler = begin
+    server.request_handler = handle_served

@@ -108,10 +108,12 @@ HEALTH: Final = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def _waiting(url: URL, token: str, number: int, address: str) -> list[asyncio.StreamWriter]:
-    """Connections from `address` that wait for a run, and that the gateway has read of."""
+    """Connections from `address` that wait for a run, by their second request."""
     writers = []
     for _ in range(number):
-        _, writer = await asyncio.open_connection(url.host, url.port, local_addr=(address, 0))
+        reader, writer = await asyncio.open_connection(url.host, url.port, local_addr=(address, 0))
+        writer.write(HEALTH)
+        await reader.readuntil(b"}")
         writer.write(WAITING.format(token).encode())
         writers.append(writer)
     return writers
@@ -153,13 +155,54 @@ async def test_a_trusted_proxy_may_take_all_places(system: System) -> None:
     opened = await _waiting(url, await system.token(), 19, "127.0.0.2")
     try:
         for _ in range(10):
-            assert await _ask(url, HEALTH.replace(b"healthz", b"api/v1/openapi.json")) == 200
+            assert await _ask(url, flood.DOCUMENT, "127.0.0.2") == 200
     finally:
         for writer in opened:
             writer.transport.abort()
+
+
+async def test_clients_that_do_not_read_their_responses_make_way(
+    system: System, start_flood: Start
+) -> None:
+    url = URL(await system.gateway(max_connections=5))
+    await start_flood("unread", 5, 100, url.host, url.port)
+    before = None
+    while not before or before != _unsent(url):  # until the kernel takes no more
+        before = _unsent(url)
+        await asyncio.sleep(0.3)
+
+    assert await _ask(url, flood.DOCUMENT) == 200
+
+
+def _unsent(url: URL) -> int:
+    """Bytes that the gateway has sent and nobody has taken."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # proc(5): 1 is the local address, 4 what is queued for sending and for reading.
+    return sum(
+        int(row[4].partition(":")[0], 16) for row in rows if row[1].endswith(f":{url.port:04X}")
+    )
+
+
+async def test_a_request_that_waits_to_be_read_is_not_cut_off_by_those_behind_it(
+    system: System,
+) -> None:
+    gateway = await system.program(*("gateway", "serve", "--port", "0"), CANCEL_MAX_CONNECTIONS="1")
+    url = URL((await gateway.event("gateway_ready"))["url"])
+    gateway.freeze()
+    clients = [await asyncio.open_connection(url.host, url.port) for _ in range(50)]
+    for _, writer in clients:
+        writer.write(HEALTH)
+    gateway.thaw()
+
+    async with asyncio.timeout(DEADLINE):
+        answers = [await reader.readline() for reader, _ in clients]
+    assert set(answers) == {b"HTTP/1.1 200 OK\r\n"}
+    for _, writer in clients:
+        writer.transport.abort()
 
 
 async def _until(ask: Callable[[], Awaitable[int | None]], status: int) -> None:
     end = monotonic() + DEADLINE
     while (answer := await ask()) != status:
         assert monotonic() < end, f"still {answer}"
+        await asyncio.sleep(0.05)

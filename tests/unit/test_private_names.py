@@ -50,6 +50,7 @@ RELIED_ON: Final = [
         "shared/http_connection.py",
         _waiter="to tell a connection that waits for a head from one with a request in hand, as "
         "aiohttp alone knows when what has arrived is a whole head",
+        _messages="to tell who asks for nothing from whose request is not taken up yet",
         data_received="to limit the size of a head, and the time it takes",
         finish_response="to complete, time and log each response",
         handle_error="to answer what is no HTTP in our envelope",
@@ -68,7 +69,8 @@ RELIED_ON: Final = [
         "aiohttp",
         "aiohttp.web.Server",
         "shared/http_server.py",
-        request_handler="to tell a connection that a request begins, before anything is asked",
+        request_factory="to tell a connection that a request is taken up, at that very moment",
+        request_handler="to refuse requests before any middleware",
     ),
     *_all(
         "aiohttp",
