@@ -193,6 +193,8 @@ class Connection(web.RequestHandler, ABC):
             resp.force_close()
         self._answering = request
         self._response_begun_at = asyncio.get_running_loop().time()
+        if self.writing_paused:  # not even the response before is taken
+            self._waits(Wait.READER)
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
