@@ -120,10 +120,12 @@ class Connection(web.RequestHandler, ABC):
 
     def may_give_way(self) -> bool:
         """While it waits: no request is at hand, not even one that is in the socket to be read."""
+        if self.writing_paused:
+            return True  # whatever it asked for next, it does not take what it was given
         if self._messages:
             return False
         if self._head_bytes or (self._has_answered and not self._awaits_request):
-            return True  # it takes its time with a head, or a body or response that nobody wants
+            return True  # it takes its time with a head, or with a body that nobody wants
         return self._awaits_request and not self._has_unread()
 
     def give_way(self) -> None:
