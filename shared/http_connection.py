@@ -123,7 +123,7 @@ class Connection(web.RequestHandler, ABC):
         if self.writing_paused:
             return True  # whatever it asked for next, it does not take what it was given
         if self._messages:
-            return False
+            return len(self._messages) > 1  # or many at once would keep a place for long
         if self._head_bytes or (self._has_answered and not self._awaits_request):
             return True  # it takes its time with a head, or with a body that nobody wants
         return self._awaits_request and not self._has_unread()
