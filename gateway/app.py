@@ -10,7 +10,6 @@ from yarl import URL
 from gateway.admission import Gate, Limits, count_strays, sweep
 from gateway.cancel import CancelHandler
 from gateway.client_address import ClientAddresses
-from gateway.connection import begin_request
 from gateway.docs import add_docs
 from gateway.errors import answer_errors
 from gateway.listener import listening
@@ -18,6 +17,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.operations import CANCEL_RUN, GET_RUN
 from gateway.publisher import CommandPublisher
 from gateway.queues import QueueWatch
+from gateway.request_id import bind_request_id
 from gateway.runs import RunHandler
 from gateway.statistics import Statistics
 from gateway.traces import trace_requests
@@ -85,7 +85,7 @@ def build(
     gate = Gate(database, limits, ClientAddresses(settings.trusted_proxies), tasks)
     traced = [trace_requests(tracer)] if tracer.on else []
     app = web.Application(
-        middlewares=[begin_request, *traced, answer_errors, count_strays(gate)],
+        middlewares=[bind_request_id, *traced, answer_errors, count_strays(gate)],
         client_max_size=settings.body_limit,
     )
     read = RunHandler(gate, database, watch)

@@ -24,6 +24,13 @@ class ClientAddresses:
         """
         return self._find(peer, forwarded_for) if forwarded_for else self._of_peer(peer)
 
+    def connected_as(self, peer: str | None) -> str | None:
+        """Whose connection this is, likewise; None for a trusted proxy, which speaks for many."""
+        address = _address(peer or "")
+        if address is not None and self._is_trusted(address):
+            return None
+        return self._of_peer(peer)
+
     def _find(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
         client = _address(peer or "")
         if client is None:

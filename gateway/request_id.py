@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 HEADER: Final = "X-Request-Id"
 _KEY: Final = web.RequestKey("request_id", str)
@@ -27,6 +28,11 @@ def request_id(request: web.BaseRequest) -> str:
         return known
 
 
-def bind_request_id(request: web.Request) -> None:
-    """Put the id into every log line of this request; aiohttp gives each its own context."""
+@web.middleware
+async def bind_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Put the id into every log line of this request; aiohttp gives each its own context.
+
+    Must be the outermost middleware.
+    """
     structlog.contextvars.bind_contextvars(request_id=request_id(request))
+    return await handler(request)

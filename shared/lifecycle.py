@@ -4,6 +4,7 @@ import asyncio
 import gc
 import resource
 import signal
+import sys
 from collections.abc import Coroutine
 from typing import TypeVar
 
@@ -31,6 +32,12 @@ def allow_many_files() -> None:
     """Raise the limit on open files as far as it goes: the usual one is 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def most_files() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def stop_requested() -> asyncio.Event:

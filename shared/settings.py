@@ -127,7 +127,16 @@ class GatewaySettings(ServiceSettings):
         "believed; empty believes nobody",
     )
     max_connections: int = Field(
-        1000, ge=1, description="Connections open at once; a further one is answered 503"
+        1000,
+        ge=1,
+        description="Connections open at once; never more than half of the files that the gateway "
+        "may open. A further one takes the place of one that asks for nothing, or is answered 503",
+    )
+    max_connections_per_address: int = Field(
+        500,
+        ge=1,
+        description="Likewise, of one client address (an IPv6 /64); those of "
+        "`CANCEL_TRUSTED_PROXIES` have no such limit",
     )
     body_limit: int = Field(16384, ge=1024, description="Largest request body, bytes")
     head_timeout: Seconds = Field(
@@ -172,6 +181,18 @@ class WorkerSettings(ServiceSettings):
     )
     worker_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
         "0666", description="Permissions of that socket (callers are checked by peer credentials)"
+    )
+    worker_connections: int = Field(
+        4000,
+        ge=1,
+        description="Connections to that socket open at once; never more than a quarter of the "
+        "files that the worker may open. A further one takes the place of one that asks for "
+        "nothing, or is answered 503 and tries again",
+    )
+    worker_connections_per_user: int = Field(
+        2000,
+        ge=1,
+        description="Likewise, of one user; never more than half of all that may be open",
     )
     worker_http_host: str = Field(
         "127.0.0.1",

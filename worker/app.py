@@ -28,7 +28,8 @@ from worker.consumer import Consumer
 from worker.host_store import Heard
 from worker.keeper import Keeper
 from worker.known_launchers import KnownLaunchers
-from worker.launcher.api import LauncherApi, bind, listen
+from worker.launcher.api import LauncherApi
+from worker.launcher.listener import bind, listen
 from worker.launches import Launches
 from worker.lenient import read_any_property
 from worker.listener import listen as listen_for_monitoring
@@ -160,7 +161,9 @@ async def _serve(
         keeper = Keeper(database, topology, notes, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, canceler, runs_root)
-    socket = await listen(api.app(), bound)
+    socket = await listen(
+        api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
+    )
     await publisher.wait_ready()
     # Only now: until here there is nothing to finish, and a signal may end the process at once.
     stop = stop_requested()
@@ -174,9 +177,9 @@ async def _serve(
     await stop.wait()
     log.info("worker_stopping")
     await consumer.stop(settings.worker_shutdown_timeout)
-    await socket.cleanup()
+    await socket.close()
     await presence.leave()
-    await monitoring.cleanup()
+    await monitoring.close()
 
 
 def _dependencies(

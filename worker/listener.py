@@ -1,21 +1,39 @@
 """The worker's own HTTP address, for monitoring. Launchers use its Unix socket."""
 
+import asyncio
 import os
+from collections.abc import Hashable
+from typing import Final
 
 from aiohttp import web
 from yarl import URL
 
 from shared.cli import UserError
+from shared.http_connection import TimeLimits
+from shared.http_server import HttpServer, serve
+from shared.places import Door, Room
+from worker.connection import WorkerConnection
+
+_LIMITS: Final = TimeLimits(head=10.0, response=30.0, idle=75.0)  # seconds
+_SHUTDOWN: Final = 1.0
+_PLACES: Final = 100
+"""Whoever watches needs one or two; a further one takes the place of one that asks for nothing."""
 
 
-async def listen(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, URL]:
+async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer, URL]:
     """Serve `app`, at a free port if `port` is 0. Raises UserError if the address is taken."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
+    loop = asyncio.get_running_loop()
+    door = Door("worker monitoring", [Room(_PLACES)], _nobody)
     try:
-        await web.TCPSite(runner, host, port).start()
+        server = await serve(
+            app,
+            WorkerConnection,
+            _LIMITS,
+            door,
+            lambda protocol: loop.create_server(protocol, host, port),
+            _SHUTDOWN,
+        )
     except OSError as error:
-        await runner.cleanup()
         # asyncio puts the address into words of its own, and a name that is unknown has no errno.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
@@ -23,5 +41,9 @@ async def listen(app: web.Application, host: str, port: int) -> tuple[web.AppRun
             f"cannot listen on {host}:{port} (CANCEL_WORKER_HTTP_HOST, CANCEL_WORKER_HTTP_PORT): "
             f"{reason}"
         ) from None
-    bound_host, bound_port = runner.addresses[0][:2]
-    return runner, URL.build(scheme="http", host=bound_host, port=bound_port)
+    bound_host, bound_port = server.address
+    return server, URL.build(scheme="http", host=bound_host, port=bound_port)
+
+
+def _nobody(_: asyncio.BaseTransport) -> Hashable:
+    return None

@@ -61,7 +61,8 @@ GRANT SELECT, INSERT (
 GRANT SELECT, INSERT (
     letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at, exchange,
     routing_key, via, publisher, command_id, run_id, requested_by, body, message_id, correlation_id,
-    type, app_id, content_type, content_encoding, headers, replays, replay_of
+    type, app_id, content_type, content_encoding, headers, replays, replay_of,
+    full_size
 ) ON dead_letters TO worker;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO worker;
 -- To lock a row takes the right to change it.

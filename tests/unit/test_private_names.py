@@ -47,9 +47,10 @@ RELIED_ON: Final = [
     *_all(
         "aiohttp",
         "aiohttp.web.RequestHandler",
-        "gateway/connection.py",
+        "shared/http_connection.py",
         _waiter="to tell a connection that waits for a head from one with a request in hand, as "
         "aiohttp alone knows when what has arrived is a whole head",
+        _messages="to tell who asks for nothing from whose request is not taken up yet",
         data_received="to limit the size of a head, and the time it takes",
         finish_response="to complete, time and log each response",
         handle_error="to answer what is no HTTP in our envelope",
@@ -61,13 +62,20 @@ RELIED_ON: Final = [
     *_all(
         "aiohttp",
         "aiohttp.web.Server",
-        "gateway/connection.py",
-        request_factory="to refuse HTTP/0.9 and the like",
+        "shared/http_faults.py",
+        request_factory="to refuse HTTP/0.9 and the like, and bodies framed in two ways",
+    ),
+    *_all(
+        "aiohttp",
+        "aiohttp.web.Server",
+        "shared/http_server.py",
+        request_factory="to tell a connection that a request is taken up, at that very moment",
+        request_handler="to refuse requests before any middleware",
     ),
     *_all(
         "aiohttp",
         "aiohttp.http.RawRequestMessage",
-        "gateway/connection.py",
+        "shared/http_faults.py",
         _replace="to refuse HTTP/0.9 and the like (no named tuple where aiohttp is compiled)",
     ),
     *_all(

@@ -1,9 +1,6 @@
 """The worker's Unix socket: what launchers may ask. Parses and delegates."""
 
 import asyncio
-import errno
-import os
-import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +14,7 @@ from shared.commands import RunId
 from shared.errors import ServiceUnavailable
 from shared.states import RunStatus
 from worker.cancel import Canceler
+from worker.connection import error_response
 from worker.launcher import wire
 from worker.launcher.peer import NotAllowed, child_of, launcher_of
 from worker.launches import CannotProve, Launches, Refusal
@@ -29,6 +27,14 @@ log = structlog.get_logger(__name__)
 _HOLD = 20.0
 # A tree that obeys is gone within this, and then the run and its exit code are written in one go.
 _PROMPT = 1.0
+
+
+# For a request's body to arrive. A launcher sends all of it at once.
+_BODY = 10.0
+
+
+class _Late(Exception):
+    """The body did not arrive in time."""
 
 
 class _Launch(BaseModel):
@@ -96,48 +102,15 @@ class LauncherApi:
                 await self._canceler.stop_ended(run_id)
 
 
-def bind(path: Path, mode: int) -> socket.socket:
-    """Make the Unix socket. Raises OSError, also if somebody serves at `path`."""
-    # Below /tmp the directory is what keeps other users from putting their own socket there.
-    private = 0o755 if os.geteuid() == 0 else 0o700
-    path.parent.mkdir(mode=private, parents=True, exist_ok=True)
-    if path.parent.stat().st_uid not in (0, os.geteuid()):
-        raise OSError(errno.EPERM, f"{path.parent} belongs to another user")
-    _refuse_second(path)
-    if path.is_socket():
-        path.unlink()
-    bound = socket.socket(socket.AF_UNIX)
-    try:
-        bound.bind(str(path))
-        os.chmod(path, mode)  # noqa: PTH101 - as the setting says, whatever the umask
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-async def listen(app: web.Application, bound: socket.socket) -> web.AppRunner:
-    """Serve `app`; until now callers were refused and tried again."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
-    await runner.setup()
-    await web.SockSite(runner, bound).start()
-    return runner
-
-
-def _refuse_second(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return
-    raise OSError(errno.EADDRINUSE, "another worker serves there")
-
-
 M = TypeVar("M", bound=BaseModel)
 
 
 async def _read(request: web.Request, model: type[M]) -> M:
-    return model.model_validate_json(await request.read())
+    try:
+        async with asyncio.timeout(_BODY):
+            return model.model_validate_json(await request.read())
+    except TimeoutError:
+        raise _Late from None
 
 
 @web.middleware
@@ -145,19 +118,17 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ValidationError as error:
-        return _error(400, error.errors(include_url=False)[0]["msg"])
+        return error_response(400, error.errors(include_url=False)[0]["msg"])
     except (NotAllowed, CannotProve, InsideRun) as error:
-        return _error(403, str(error))
+        return error_response(403, str(error))
+    except _Late:
+        return error_response(408, "the request's body did not arrive in time")
     except ConnectionResetError:
-        return _error(400, "the caller hung up")  # and so will never read this
+        return error_response(400, "the caller hung up")  # and so will never read this
     except (ServiceUnavailable, ContainmentFailed) as error:
-        return _error(503, str(error))
+        return error_response(503, str(error))
     except web.HTTPException as error:
-        return _error(error.status, error.reason)
+        return error_response(error.status, error.reason)
     except Exception:
         log.exception("launcher_request_failed", path=request.path)
-        return _error(500, "internal error; the worker's log has more")
-
-
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"error": message}, status=status)
+        return error_response(500, "internal error; the worker's log has more")

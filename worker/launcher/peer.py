@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -23,13 +23,23 @@ class NotAllowed(Exception):
     """The caller may not ask for this; the message says why."""
 
 
+class Credentials(NamedTuple):
+    pid: int
+    uid: int
+
+
+def credentials_of(connection: socket.socket) -> Credentials:
+    """Who connected, as of then (unix(7), SO_PEERCRED)."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, _ = _UCRED.unpack(found)
+    return Credentials(pid, uid)
+
+
 def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
     """The calling process. Raises NotAllowed for one that is itself inside a run."""
     assert request.transport is not None  # noqa: S101 - the request is being answered
     connection = request.transport.get_extra_info("socket")
-    # struct ucred, as of when the peer connected (unix(7), SO_PEERCRED).
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid, uid, _ = _UCRED.unpack(credentials)
+    pid, uid = credentials_of(connection)
     stat = read_stat(pid)
     # In this order: who connected must have lived on while we looked at who has its pid. A
     # connection can be inherited, and be used after the pid has gone to somebody else.

@@ -1,0 +1,34 @@
+"""A client's connection to the worker: whatever arrives on it, a refusal says why in JSON."""
+
+import json
+from http import HTTPStatus
+
+from aiohttp import web
+
+from shared.http_connection import Connection
+from shared.http_faults import Fault
+
+
+class WorkerConnection(Connection):
+    __slots__ = ()
+
+    def refusal(self, fault: Fault) -> web.StreamResponse:
+        return error_response(fault.status, f"the request {fault.problem}")
+
+    def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        return error_response(503, "the worker has too many connections")
+
+    def internal_error(self) -> web.StreamResponse:
+        return error_response(500, "internal error; the worker's log has more")
+
+    def unasked(self, fault: Fault) -> bytes:
+        body = json.dumps({"error": f"the request {fault.problem}"})
+        return (
+            f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\n"
+            "Content-Type: application/json\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+
+def error_response(status: int, message: str) -> web.Response:
+    return web.json_response({"error": message}, status=status)
