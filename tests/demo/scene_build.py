@@ -76,10 +76,11 @@ async def _check_containment(stage: Stage, screen: Screen, facts: Facts, build: 
     services = stage.services
     urls = (services.database_url, services.amqp_url)
     launcher = build.launched.process.pid
-    leaks = {
-        pid: names for pid in (launcher, *pids) if (names := proc.secrets_in_environment(pid, urls))
-    }
-    facts.check("neither launcher nor job has DATABASE_URL or AMQP_URL", not leaks, leaks)
+    leaks = {pid: names for pid in pids if (names := proc.secrets_in_environment(pid, urls))}
+    facts.check("the job has no DATABASE_URL or AMQP_URL", not leaks, leaks)
+    user = proc.user_of(launcher)
+    readable = await asyncio.to_thread(proc.can_read_environment, user, launcher)
+    facts.check("and cannot look into its launcher", not readable)
     uid = stage.account.uid
     if uid is None:
         screen.note(f"launcher and job run as {stage.account.description}")
