@@ -1,9 +1,6 @@
 """One client's connection: its place among others, its limits, and our own words for a refusal."""
 
 import asyncio
-import fcntl
-import struct
-import termios
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +18,6 @@ log = structlog.get_logger(__name__)
 
 _LAST_WORDS: Final = 0.5  # seconds
 _LINGERING: Final = 2.0  # seconds
-_NONE_UNREAD: Final = struct.pack("i", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +115,17 @@ class Connection(web.RequestHandler, ABC):
         return answer
 
     def may_give_way(self) -> bool:
-        """While it waits: no request is at hand, not even one that is in the socket to be read."""
+        """While it waits: no request is at hand.
+
+        None is in the socket either: the loop reads what there is before it lets anybody in.
+        """
         if self.writing_paused:
             return True  # whatever it asked for next, it does not take what it was given
         if self._messages:
             return len(self._messages) > 1  # or many at once would keep a place for long
         if self._head_bytes or (self._has_answered and not self._awaits_request):
             return True  # it takes its time with a head, or with a body that nobody wants
-        return self._awaits_request and not self._has_unread()
+        return self._awaits_request
 
     def give_way(self) -> None:
         """Close the connection, for another to have its place."""
@@ -250,13 +249,6 @@ class Connection(web.RequestHandler, ABC):
     @property
     def _awaits_request(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
-
-    def _has_unread(self) -> bool:
-        """Whether something has arrived that the loop has had no time to read."""
-        if self.transport is None:
-            return False
-        descriptor = self.transport.get_extra_info("socket").fileno()
-        return fcntl.ioctl(descriptor, termios.FIONREAD, _NONE_UNREAD) != _NONE_UNREAD
 
     def _waits(self, wait: Wait) -> None:
         if self._room is not None:

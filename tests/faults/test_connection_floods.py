@@ -183,24 +183,6 @@ def _unsent(url: URL) -> int:
     )
 
 
-async def test_a_request_that_waits_to_be_read_is_not_cut_off_by_those_behind_it(
-    system: System,
-) -> None:
-    gateway = await system.program(*("gateway", "serve", "--port", "0"), CANCEL_MAX_CONNECTIONS="1")
-    url = URL((await gateway.event("gateway_ready"))["url"])
-    gateway.freeze()
-    clients = [await asyncio.open_connection(url.host, url.port) for _ in range(50)]
-    for _, writer in clients:
-        writer.write(HEALTH)
-    gateway.thaw()
-
-    async with asyncio.timeout(DEADLINE):
-        answers = [await reader.readline() for reader, _ in clients]
-    assert set(answers) == {b"HTTP/1.1 200 OK\r\n"}
-    for _, writer in clients:
-        writer.transport.abort()
-
-
 async def _until(ask: Callable[[], Awaitable[int | None]], status: int) -> None:
     end = monotonic() + DEADLINE
     while (answer := await ask()) != status:
