@@ -160,10 +160,9 @@ class Consumer:
             for delivery, work in pairs:
                 if work is not None:
                     self._start(self._handle(delivery, work))
+            await asyncio.sleep(0)  # nothing above need have waited, and others have work too
             # Only now: what is still there is begun by this task.
             del self._arrived[: len(batch)]
-            if len(batch) < _MOST:
-                await asyncio.sleep(0)  # nothing above need have waited
 
     async def _handle(self, delivery: _Delivery, work: Work) -> None:
         await work()
