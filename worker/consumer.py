@@ -166,9 +166,9 @@ class Consumer:
             for delivery, work in pairs:
                 if work is not None:
                     self._start(self._handle(delivery, work))
+            await asyncio.sleep(0)  # nothing above need have waited, and others have work too
+            # Only now: until then, what comes is begun by this task.
             self._beginning = ()
-            if len(batch) < _MOST:
-                await asyncio.sleep(0)  # nothing above need have waited
 
     async def _handle(self, delivery: _Delivery, work: Work) -> None:
         await work()

@@ -52,7 +52,7 @@ async def _settled(system: System, command_id: str) -> Json:
         ({"reason": 7}, None, "valid string"),
         ({"reason": {"a": 1}}, None, "valid string"),
         ({"reason": "r" * 256}, "r" * 255, "at most 255 characters, and was cut"),
-        ({"reason": "r" * 1_000_000}, "r" * 255, "and was cut"),
+        ({"reason": "r" * 60_000}, "r" * 255, "and was cut"),
         ({"reason": "a\x00b"}, "a\ufffdb", NOT_STORABLE),
         ({"reason": "a\ud800b"}, "a\ufffdb", NOT_STORABLE),
         ({"requested_by": False}, None, "valid string"),
