@@ -150,6 +150,18 @@ async def test_a_size_that_a_trusted_user_notes_in_error_costs_no_letter(
     assert letter["full_size"] == (size if size == 2**63 - 1 else None)
 
 
+@pytest.mark.parametrize("values", [999, 1000, 1001, 1195, 1200, 1201])
+async def test_headers_of_theirs_leave_room_to_read_ours(system: System, values: int) -> None:
+    body = uuid4().bytes
+    headers: Any = {f"n-{number}": number for number in range(values)}
+
+    await system.publish_raw(body, type=CANCEL_TYPE, headers=headers)
+
+    letter = await _kept(system, body)
+    assert letter["reason"] == "malformed", "what the worker had noted is lost"
+    assert (len(json.loads(letter["headers"])) == values) == (values <= 1000)
+
+
 async def test_two_letters_that_look_the_same_are_two(system: System) -> None:
     body = uuid4().bytes
 

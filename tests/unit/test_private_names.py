@@ -104,6 +104,12 @@ RELIED_ON: Final = [
     ),
     *_all(
         "aiormq",
+        "aiormq.Channel",
+        "shared/heads.py",
+        frames="to drop what is beyond the head of a body before it is collected",
+    ),
+    *_all(
+        "aiormq",
         "aiormq.abc.ChannelFrame",
         "shared/joined_frames.py",
         drain_future="to know when frames were taken",
