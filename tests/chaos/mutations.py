@@ -65,8 +65,8 @@ MUTATIONS: Final = (
         (
             Edit(
                 "shared/queries.py",
-                "WHERE run_id = $1 AND launch_id = $2 AND status = 'running'",
-                "WHERE run_id = $1 AND launch_id = $2",
+                "WHERE run_id = $1 AND launch_id = $2 AND status = 'running'\n    RETURNING",
+                "WHERE run_id = $1 AND launch_id = $2\n    RETURNING",
             ),
         ),
         ("launcher_killed",),
