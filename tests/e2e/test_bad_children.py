@@ -24,8 +24,9 @@ GRACE = 0.3
 # An interpreter in a home directory is out of another user's reach; so it changes once it runs.
 UNPRIVILEGED_LAUNCHER = f"""
 import argparse, os
+from worker.launcher import prctl  # noqa: F401 - which it needs only later, as what help needs
 from worker.launcher.cancel_exec import main
-argparse.ArgumentParser().format_help()  # loads what it needs only later
+argparse.ArgumentParser().format_help()
 os.setgroups([])
 os.setgid({NOBODY})
 os.setuid({NOBODY})
@@ -196,12 +197,15 @@ async def test_a_root_job_that_left_its_cgroup_is_found_killed_and_reported(stag
     assert await running.launched.exit_code() == 137
 
 
+@pytest.mark.parametrize(
+    "kind", ["leaves_cgroup_without_main_thread", "leaves_cgroup_and_hops_threads"]
+)
 async def test_a_root_job_that_left_its_cgroup_without_its_main_thread_is_found(
-    stage: Stage,
+    stage: Stage, kind: str
 ) -> None:
     if stage.containment == "session":
         pytest.skip("there is no cgroup to leave")
-    running = await stage.launch("leaves_cgroup_without_main_thread")
+    running = await stage.launch(kind)
     (pid,) = alive(running.mark)
 
     evidence = await running.cancel(grace_seconds=GRACE)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
+import aio_pika
 import aiohttp
 import asyncpg
 import pytest
@@ -14,6 +15,7 @@ from shared import queries, request_queries
 from shared.database import connected
 from shared.migrate import migrate
 from shared.settings import DatabaseSettings
+from shared.topology import Topology
 from tests.support.api import Api
 from tests.support.program import Program
 from tests.support.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
@@ -44,6 +46,7 @@ def servers(sandbox: Sandbox) -> tuple[PrivateRabbit, PrivatePostgres]:
 @asynccontextmanager
 async def _gateway(rabbit: PrivateRabbit, postgres: PrivatePostgres) -> AsyncIterator[Api]:
     await _prepare(postgres.url)
+    await _declare(rabbit.url)
     env = {"DATABASE_URL": postgres.url, "AMQP_URL": rabbit.url}
     program = await Program.start("gateway", "serve", "--port", "0", env=env)
     try:
@@ -70,6 +73,12 @@ async def _prepare(url: str) -> None:
         None,
     )
     await connection.close()
+
+
+async def _declare(url: str) -> None:
+    """As a worker would have."""
+    async with await aio_pika.connect(url) as connection:
+        await Topology().declare(await connection.channel())
 
 
 async def _is_503_in_time(api: Api) -> None:

@@ -84,7 +84,9 @@ async def test_of_several_cancellations_it_is_told_of_the_first_that_ended_the_r
     await system.database.execute(
         "UPDATE cancellations SET outcome = 'stop_failed' WHERE outcome = 'canceled'"
     )
-    await system.database.execute("UPDATE runs SET status = 'canceling', finished_at = NULL")
+    await system.database.execute(
+        "UPDATE runs SET status = 'canceling', finished_at = NULL, proof = NULL"
+    )
     assert (await complete(launcher))["stopping"] is False
     assert await requested_by(launcher) == "earlier, failed"
 

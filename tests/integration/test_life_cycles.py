@@ -32,14 +32,15 @@ _CLAIM = (
 )
 _COMPLETE = ([1], [99], [4])
 _BOOT_ID = UUID(IDENTITY["boot_id"])
-_GONE = '{"proof": "cgroup_empty"}'
+_GONE = '{"proof": "scans_empty"}'
+_NEVER_STARTED = '{"proof": "never_started"}'
 
 
 def _asked(host: str) -> tuple[Any, ...]:
     """Arguments of a command on run 1."""
     return (
         *([UUID(int=1)], [1], ["rest"], [None], [None], [None], [False], [None], [None]),
-        *(_GONE, host, 10.0, ["{}"]),
+        *(_NEVER_STARTED, host, 10.0, ["{}"]),
     )
 
 
@@ -49,7 +50,7 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "claim": (queries.CLAIM_RUN, _CLAIM),
     "begin stop": (queries.BEGIN_STOP, (1, 10.0)),
     "escalate": (queries.ESCALATE_STOP, (1,)),
-    "record canceled": (queries.RECORD_CANCELED, (1,)),
+    "record canceled": (queries.RECORD_CANCELED, (1, "scans_empty")),
     "decide": (batch_queries.DECIDE, _asked("h1")),
     "decide elsewhere": (batch_queries.DECIDE, _asked("h2")),
     "record canceled with others": (batch_queries.RECORD_CANCELED, ([1], [_GONE])),

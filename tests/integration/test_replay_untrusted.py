@@ -46,7 +46,7 @@ async def _replayed(system: System, broker: Broker, *letters: int) -> tuple[int,
         "replay",
         *map(str, letters),
         *("--wait", "30"),
-        AMQP_URL=broker.url_of("gateway"),
+        AMQP_URL=broker.url_of("publisher"),
     )
     assert err == ""
     return code, out.splitlines()

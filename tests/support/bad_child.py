@@ -215,6 +215,11 @@ def hop() -> None:
     threading.Thread(target=hop).start()
 
 
+def leaves_cgroup_and_hops_threads() -> None:
+    (cgroup_mount() / "cgroup.procs").write_text("0")
+    hops_threads()
+
+
 def leaves_cgroup_without_main_thread() -> None:
     """What the kernel tells of it by its pid is where its first thread was when it ended."""
     ignore_signals()

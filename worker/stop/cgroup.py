@@ -57,10 +57,9 @@ class Cgroup:
                     raise
         return pids
 
-    def holds(self, pid: int) -> bool:
-        """Whether `pid` is in it or below at this moment."""
-        path = path_of(pid)
-        return path is not None and (path == self.path or self.path in path.parents)
+    def contains(self, path: Path) -> bool:
+        """Whether the cgroup at `path` is this one or below it."""
+        return path == self.path or self.path in path.parents
 
     def can_be_left_for(self, path: Path) -> bool:
         """Whether a process of our own user could move from here to `path`.

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 from shared.states import Containment, Proof
 from worker.stop import scan
@@ -14,6 +15,8 @@ from worker.stop.watch import EndWatch
 
 # Looks for processes that were forked while we signaled the others.
 _MAX_PASSES = 5
+# At a process whose threads end while they are looked at.
+_MAX_LOOKS = 10
 # Seconds between two looks for escaped processes, which no kernel event announces.
 _ESCAPED_POLL = 0.05
 
@@ -101,15 +104,16 @@ class CgroupTree:
         return escaped
 
     def _is_outside(self, stat: ProcessStat) -> bool:
-        if self._cgroup.holds(stat.thread):
-            return False
-        # What ended since the scan is in no cgroup any more, and escaped from none.
-        now = read_stat(stat.identity.pid)
-        return now is not None and now.identity == stat.identity and not now.is_dead
+        where = _where(stat)
+        return where is not None and not self._cgroup.contains(where)
 
     def _may_be_escaped(self, stat: ProcessStat) -> bool:
-        where = path_of(stat.thread)
-        return where is not None and self._cgroup.can_be_left_for(where) and self._is_outside(stat)
+        where = _where(stat)
+        return (
+            where is not None
+            and not self._cgroup.contains(where)
+            and self._cgroup.can_be_left_for(where)
+        )
 
     def _signal_members(self, signals: tuple[signal.Signals, ...]) -> set[Identity]:
         reached: set[Identity] = set()
@@ -139,3 +143,14 @@ class CgroupTree:
         for signum in signals:
             handle.send(signum)
         self._watch.adopt(handle)
+
+
+def _where(stat: ProcessStat) -> Path | None:
+    """The cgroup that the process is in now; None if it has ended, and escaped from none."""
+    for _ in range(_MAX_LOOKS):
+        now = read_stat(stat.identity.pid)
+        if now is None or now.identity != stat.identity or now.is_dead:
+            return None
+        if (where := path_of(now.thread)) is not None:
+            return where
+    return Path("/")  # each thread of it had ended when it was looked at: nobody saw it inside

@@ -14,6 +14,8 @@ LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
 _MARK = f"{LAUNCH_VARIABLE}=".encode()
 # On a busy host, each listing may show somebody new.
 _MAX_LISTINGS = 10
+# At a process whose threads end while they are looked at.
+_MAX_LOOKS = 10
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ def find(kin: Kinship) -> Scan:
     for stat in _all_processes():
         processes[stat.identity.pid] = stat
         # At once: a moment later it may have handed over to another and be gone.
-        mark = read_mark(stat.thread, kin.launch_id)
+        mark = _mark_of(stat, kin.launch_id)
         if mark is Mark.OURS:
             marked.add(stat.identity.pid)
         # Of root's there are always some that came from nowhere: services, other containers.
@@ -93,7 +95,7 @@ def find_marked(kin: Kinship) -> Scan:
     in_doubt: list[ProcessStat] = []
     for stat in _all_processes():
         if not stat.is_dead:
-            mark = read_mark(stat.thread, kin.launch_id)
+            mark = _mark_of(stat, kin.launch_id)
             if mark is Mark.OURS:
                 marked.append(stat)
             elif mark is Mark.UNREADABLE:
@@ -129,6 +131,19 @@ def _children(pid: int) -> list[int]:
                 with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot
                     children += map(int, file.read().split())
     return children
+
+
+def _mark_of(stat: ProcessStat, launch_id: UUID) -> Mark:
+    """The process's mark, by whichever thread of it still lives."""
+    for _ in range(_MAX_LOOKS):
+        mark = read_mark(stat.thread, launch_id)
+        if mark is not Mark.GONE or stat.is_dead:
+            return mark
+        now = read_stat(stat.identity.pid)
+        if now is None or now.identity != stat.identity:
+            return Mark.GONE
+        stat = now
+    return Mark.UNREADABLE
 
 
 def read_mark(thread: int, launch_id: UUID) -> Mark:
@@ -180,7 +195,7 @@ def _possible(strangers: Iterable[ProcessStat], kin: Kinship) -> list[ProcessSta
 
 
 def _is_users(stat: ProcessStat, uid: int) -> bool:
-    uids = read_uids(stat.thread)
+    uids = read_uids(stat.thread) or read_uids(stat.identity.pid)
     if uids is None:
         return False  # gone
     # Root may become anybody. What is somebody else's has its own parent, as a rule: without that,
