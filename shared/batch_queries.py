@@ -109,6 +109,13 @@ _COMPLETE: Final = """
           FROM own
          WHERE r.run_id = own.run_id AND r.status = 'running'
         RETURNING r.run_id, r.status
+    ), over AS (
+        -- What was asked for, and waited, while it ended.
+        UPDATE cancellations c
+           SET outcome = 'no_op', finished_at = clock_timestamp(),
+               evidence = c.evidence || jsonb_build_object('run_status', completed.status)
+          FROM completed
+         WHERE c.run_id = completed.run_id AND c.outcome IS NULL
     ), noted AS (
         UPDATE runs r
            SET exit_code = own.code

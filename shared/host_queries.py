@@ -26,6 +26,23 @@ UNKILLABLE: Final = """
 """
 """Of a run: something of it outlived SIGKILL, and no later stop has finished it."""
 
+# Runs of host $1 on which something is to be done, with when that was asked for. By way of the few
+# runs there, not of all that is open anywhere: each host asks with each beat.
+_OPEN_RUNS: Final = """
+    SELECT r.run_id, c.received_at
+      FROM runs r, LATERAL (SELECT received_at FROM cancellations
+                             WHERE run_id = r.run_id AND outcome IS NULL
+                             ORDER BY received_at LIMIT 1) c
+     WHERE r.host = $1 AND {which}
+"""
+OPEN_RUNS_OF_HOST: Final = " UNION ALL ".join(
+    _OPEN_RUNS.format(which=which)
+    for which in (
+        "r.status IN ('running', 'canceling')",
+        "r.status = 'error' AND r.loss ->> 'proof' IS NULL",
+    )
+)
+
 LOCK_HOST: Final = f"""
     SELECT *, {STATE} AS state, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age
       FROM hosts
@@ -48,7 +65,7 @@ REGISTER_HOST: Final = """
 # What a worker wants to know with each beat: whether it still speaks for the host, whether
 # something is to be done or to be published, and who was given up lately. What was on its way to
 # such a host has long arrived after some days.
-BEAT: Final = """
+BEAT: Final = f"""
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
          WHERE host = $1 AND worker_id = $2
@@ -57,15 +74,14 @@ BEAT: Final = """
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
            EXISTS (SELECT FROM outbox) AS has_events,
-           ARRAY (SELECT run_id FROM cancellations c JOIN runs r USING (run_id)
-                   WHERE c.outcome IS NULL AND r.host = own.host
-                   GROUP BY run_id ORDER BY min(c.received_at) LIMIT $3) AS open_runs,
+           ARRAY (SELECT run_id FROM ({OPEN_RUNS_OF_HOST}) open
+                   ORDER BY received_at LIMIT $3) AS open_runs,
            ARRAY (SELECT host FROM hosts
                    WHERE abandoned_at > clock_timestamp() - interval '7 days' AND host <> $1
                    ORDER BY host) AS given_up
       FROM hosts own
      WHERE own.host = $1
-"""
+"""  # noqa: S608 - put together from constants
 
 LEAVE: Final = """
     UPDATE hosts SET left_at = clock_timestamp() WHERE host = $1 AND worker_id = $2
@@ -94,7 +110,11 @@ ANSWER_COMMANDS_OF_ABANDONED: Final = """
            evidence = jsonb_build_object('host_abandoned_by', $2::text, 'reason', $3::text)
                || CASE evidence WHEN '{}' THEN '{}'
                   ELSE jsonb_build_object('earlier', coalesce(evidence -> 'earlier', evidence)) END
-     WHERE run_id = ANY ($1::bigint[]) AND (outcome IS NULL OR outcome = 'stop_failed')
+     WHERE (run_id = ANY ($1::bigint[]) AND (outcome IS NULL OR outcome = 'stop_failed'))
+        -- And on what was lost before: nobody is left who could look for it.
+        OR (outcome IS NULL
+            AND run_id IN (SELECT run_id FROM runs
+                            WHERE host = $4 AND status = 'error' AND loss ->> 'proof' IS NULL))
     RETURNING command_id
 """
 

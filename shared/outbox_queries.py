@@ -5,8 +5,20 @@ from typing import Final
 # Of several workers one publishes; the others need not wait for it, they come again.
 TAKE_TURN: Final = "SELECT true FROM turns WHERE name = 'relay' FOR UPDATE SKIP LOCKED"
 
+HAS_EVENTS: Final = "SELECT EXISTS (SELECT FROM outbox)"
+
+# But for those of the runs in $2, which wait.
 NEXT_EVENTS: Final = """
-    SELECT event_id, type, run_id, at, data FROM outbox ORDER BY event_id LIMIT $1
+    SELECT event_id, type, run_id, at, data FROM outbox
+     WHERE run_id <> ALL ($2::bigint[])
+     ORDER BY event_id
+     LIMIT $1
+"""
+
+# Who has not taken them by now will not be told any more.
+DROP_OLD_EVENTS: Final = """
+    WITH dropped AS (DELETE FROM outbox WHERE at < clock_timestamp() - $1::interval RETURNING 1)
+    SELECT count(*) FROM dropped
 """
 
 REMOVE_EVENTS: Final = "DELETE FROM outbox WHERE event_id = ANY ($1::bigint[])"

@@ -6,7 +6,7 @@ and nothing was changed.
 
 from typing import Final
 
-from shared.host_queries import STATE
+from shared.host_queries import OPEN_RUNS_OF_HOST, STATE
 
 IS_READ_ONLY: Final = "SELECT current_setting('transaction_read_only')::bool AS read_only"
 
@@ -28,14 +28,26 @@ LIST_RUNS: Final = f"""
      LIMIT $2
 """  # noqa: S608 - put together from constants
 
-# The open commands' runs, by the oldest command on each.
-LIST_OPEN_RUNS_OF_HOST: Final = """
-    SELECT run_id
-      FROM cancellations c JOIN runs r USING (run_id)
-     WHERE c.outcome IS NULL AND r.host = $1
-     GROUP BY run_id
-     ORDER BY min(c.received_at)
-     LIMIT $2
+LIST_OPEN_RUNS_OF_HOST: Final = f"""
+    SELECT run_id FROM ({OPEN_RUNS_OF_HOST}) open ORDER BY received_at LIMIT $2
+"""  # noqa: S608 - put together from constants
+
+# Of runs that are over, and of which nothing is left to be stopped.
+CLOSE_OVER: Final = """
+    UPDATE cancellations c
+       SET outcome = 'no_op', finished_at = clock_timestamp(),
+           evidence = c.evidence || jsonb_build_object('run_status', r.status)
+      FROM runs r
+     WHERE r.run_id = ANY ($1::bigint[]) AND c.run_id = r.run_id AND c.outcome IS NULL
+       AND (r.status IN ('pass', 'fail', 'canceled')
+            OR (r.status = 'error' AND r.loss ->> 'proof' IS NOT NULL))
+"""
+
+# Before a worker takes the command up: how many, one after the other, ended over it.
+COUNT_TAKEN_UP: Final = """
+    UPDATE cancellations SET taken_up = taken_up + 1
+     WHERE command_id = $1 AND outcome IS NULL
+    RETURNING taken_up
 """
 
 FIND_OLDEST_OPEN: Final = """
@@ -74,7 +86,10 @@ LOCK_RUN: Final = """
            extract(epoch FROM r.stop_deadline - clock_timestamp())::float8 AS grace_left,
            h.abandoned_at IS NOT NULL AS host_abandoned,
            c.run_id AS command_run_id,
-           c.outcome AS command_outcome
+           c.outcome AS command_outcome,
+           EXISTS (SELECT FROM cancellations o
+                    WHERE o.run_id = r.run_id AND o.outcome IS NULL AND o.command_id <> $2
+                      AND (o.force OR NOT $3)) AS is_asked_for
       FROM runs r
       LEFT JOIN hosts h ON h.host = r.host
       LEFT JOIN cancellations c ON c.command_id = $2

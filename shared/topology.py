@@ -96,8 +96,11 @@ class Topology:
 
     async def declare_worker(self, channel: AbstractChannel, host: str) -> None:
         await self.declare(channel)
-        await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
+        await self.declare_events(channel)
         await self.declare_host(channel, host)
+
+    async def declare_events(self, channel: AbstractChannel) -> None:
+        await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
 
     async def declare_host(self, channel: AbstractChannel, host: str) -> AbstractQueue:
         """A host's queue outlives its worker, so that commands wait there while it is away."""

@@ -92,7 +92,9 @@ async def _serve(
     containment = Containment.CGROUP if runs_root else Containment.SESSION
     # Publishing has a connection of its own: a broker alarm blocks connections that publish.
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
-    relay = Relay(database, publisher, topology)
+    # And so has this: a queue that declines an event costs the channel.
+    telling = publisher_for(settings, f"cancel-worker {host} events", tracer)
+    relay = Relay(database, telling, topology)
     presence = Presence(
         database,
         host,
@@ -155,6 +157,7 @@ async def _serve(
     tasks.create_task(presence.keep_up(told, returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
+    tasks.create_task(telling.run(topology.declare_events))
     tasks.create_task(relay.run())
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:

@@ -17,6 +17,7 @@ from worker.decision import (
     CancelQueued,
     Forward,
     NoOp,
+    Pending,
     Repeat,
     ResumeStop,
     StopLeftovers,
@@ -179,6 +180,8 @@ class Canceler:
                 await record(Outcome.CANCELED, never_started().as_json())
             case NoOp(status):
                 await record(Outcome.NO_OP, {"run_status": status})
+            case Pending():
+                await record(Outcome.NO_OP, {"cancel_pending": True})
             case Forward():
                 # On record from now on: whoever looks sees what it waits for.
                 await record(None, {})
@@ -201,7 +204,7 @@ class Canceler:
                 return outcome
             case CancelQueued():
                 return Outcome.CANCELED
-            case NoOp():
+            case NoOp() | Pending():
                 return Outcome.NO_OP
             case Forward():
                 return verdict

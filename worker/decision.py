@@ -15,6 +15,8 @@ class Situation:
     run: Run
     host_abandoned: bool
     grace_left: float | None
+    is_asked_for: bool
+    """Whether another command that waits or is carried out asks for no less than this one."""
     command_run_id: int | None
     command_outcome: Outcome | None
 
@@ -36,6 +38,11 @@ class NoOp:
     """The run is over."""
 
     status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The run's host knows already, or will: one command that waits for it is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class StopLeftovers:
     process: RunProcess
 
 
-Verdict = Repeat | CancelQueued | NoOp | Forward | BeginStop | ResumeStop | StopLeftovers
+Verdict = Repeat | CancelQueued | NoOp | Pending | Forward | BeginStop | ResumeStop | StopLeftovers
 
 
 class HostAbandoned(Exception):
@@ -110,7 +117,8 @@ def judge(
 
 def _elsewhere(situation: Situation, host: str) -> Verdict:
     if not situation.host_abandoned:
-        return Forward(host)
+        is_new = situation.command_run_id is None
+        return Pending() if is_new and situation.is_asked_for else Forward(host)
     if situation.run.status.is_terminal:
         return NoOp(situation.run.status)
     # Not forwarded: whoever consumes that host's queue now would only do the same.

@@ -161,7 +161,9 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
             queries.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
         )
         run_ids = sorted(row["run_id"] for row in rows)
-        answered = await connection.fetch(queries.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason)
+        answered = await connection.fetch(
+            queries.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
+        )
         if run_ids or not already:
             await _note(connection, host, "abandoned", by, reason, run_ids)
     return Abandoned(run_ids, len(answered), already)
@@ -247,6 +249,7 @@ async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
     run_ids += [
         row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)
     ]
+    await store.close_over(connection, run_ids)
     return sorted(run_ids)
 
 

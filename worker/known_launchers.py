@@ -26,5 +26,9 @@ class KnownLaunchers:
 
 
 def _is_there(launcher: Identity) -> bool:
-    stat = read_stat(launcher.pid)
+    """Whether it lives, as far as can be seen now."""
+    try:
+        stat = read_stat(launcher.pid)
+    except OSError:  # a shortage of descriptors or memory
+        return True
     return stat is not None and stat.identity == launcher

@@ -1,6 +1,7 @@
 """Runs as their launchers see them: claimed and completed."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,7 @@ from worker.run_cgroups import InsideRun, RunCgroups, discard
 from worker.stop.cgroup import Cgroup
 from worker.stop.identity import Identity, boot_id, pid_namespace
 from worker.stop.privileges import Privileges, why_not_found
-from worker.stop.scan import read_launch_id
+from worker.stop.scan import Mark, read_launch_id
 from worker.trees import may_escape
 
 log = structlog.get_logger(__name__)
@@ -133,6 +134,7 @@ class Launches:
                 run = await store.find_run(connection, run_id)
         except UniqueViolationError:
             claimed = False
+            await discard(cgroup)
             raise InsideRun(f"process {child.pid} is another run already") from None
         finally:
             # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
@@ -155,7 +157,10 @@ class Launches:
         Without cgroups its environment, as it was at exec, is what tells.
         """
         launch_id = read_launch_id(launcher.identity.pid)
-        if launch_id is None:
+        if launch_id is Mark.UNREADABLE and launcher.uid == os.geteuid():
+            # A launcher hides only once its command runs.
+            raise InsideRun("a process that hides its environment may not start runs")
+        if not isinstance(launch_id, UUID):
             return
         row = await self._database.fetchrow(queries.IS_LAUNCH, launch_id)
         if row is not None and row[0]:

@@ -117,6 +117,8 @@ def _waits(waiting_for: Json | None) -> str:
 
 def remains(evidence: Json) -> str:
     """What a stop that failed has left, or may have."""
+    if (number := evidence.get("workers_ended")) is not None:
+        return f"{number} workers took its stop up, and none came to its end"
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"nothing tells whether these are of it: {processes(doubt)}"
@@ -204,6 +206,8 @@ def _ended(evidence: Json) -> str:
 def _why_no_op(evidence: Json) -> str:
     if evidence.get("stop_in_progress"):
         return "its stop was in progress"
+    if evidence.get("cancel_pending"):
+        return "an earlier cancel of it was waiting for its host"
     if status := evidence.get("run_status"):
         return f"the run was over ({status})"
     return _ended(evidence)

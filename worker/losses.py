@@ -179,8 +179,9 @@ class Losses:
             return
 
         async def record() -> None:
-            async with self._database.connection() as connection:
+            async with self._database.transaction() as connection:
                 await store.record_leftovers(connection, run_id, evidence)
+                await store.close_over(connection, [run_id])
 
         await until_available(record)
         log.info("leftovers_cleared", run_id=run_id, ended=evidence.ended, proof=evidence.proof)

@@ -11,14 +11,19 @@ from typing import Final
 import structlog
 
 from shared.database import Database
+from shared.states import Outcome
 from worker import store
 from worker.cancel import Canceler
 from worker.host_store import MOST_OPEN
 from worker.patience import until_available
+from worker.stop.evidence import workers_ended
 from worker.stop.ladder import StopFailed
 
 _AT_ONCE: Final = MOST_OPEN // 2
 """Runs. Half of what is looked at, so that there are always some that are not in hand."""
+
+_MOST_TIMES: Final = 5
+"""A stop that ends its worker, or fails in a way that nobody foresaw, must not do so for ever."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,12 +70,25 @@ class OpenCommands:
             self._taken_up.discard(run_id)
         if self._is_more and len(self._taken_up) <= _AT_ONCE // 2:
             self._is_more = False
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # the next heartbeat looks again
+                log.exception("command_not_taken_up")
 
     async def _cancel(self, run_id: int) -> None:
         async def find() -> store.Recorded | None:
-            async with self._database.connection() as connection:
-                return await store.oldest_open(connection, run_id)
+            async with self._database.transaction() as connection:
+                recorded = await store.oldest_open(connection, run_id)
+                if recorded is None:
+                    return None
+                if await store.count_taken_up(connection, recorded[0].command_id) > _MOST_TIMES:
+                    await store.lock(connection, run_id)
+                    await store.close_commands(
+                        connection, run_id, Outcome.STOP_FAILED, workers_ended(_MOST_TIMES)
+                    )
+                    log.error("command_given_up", run_id=run_id, taken_up=_MOST_TIMES)
+                    return None
+                return recorded
 
         try:
             if recorded := await until_available(find):

@@ -38,6 +38,13 @@ class Reading:
 def read(body: bytes) -> Reading:
     """Read a command. Raises ValidationError where what decides is wrong, or is not to be found."""
     try:
+        return _read(body)
+    except RecursionError:  # each reader and writer of JSON here has a depth of its own
+        raise _refused(PydanticCustomError("nested", "Is nested too deeply")) from None
+
+
+def _read(body: bytes) -> Reading:
+    try:
         reading = Reading(CancelCommand.model_validate_json(body), {})
     except ValidationError:
         said = object_in(body)
@@ -73,10 +80,13 @@ def _refuse_twice(body: bytes) -> None:
     json.loads(body.decode(), parse_int=_number, object_pairs_hook=note)
     for name in _DECIDING:
         if names.count(name) > 1:
-            problem = PydanticCustomError("twice", "Field is there twice")
-            raise ValidationError.from_exception_data(
-                CancelCommand.__name__, [{"type": problem, "loc": (name,), "input": None}]
-            )
+            raise _refused(PydanticCustomError("twice", "Field is there twice"), name)
+
+
+def _refused(problem: PydanticCustomError, *place: str) -> ValidationError:
+    return ValidationError.from_exception_data(
+        CancelCommand.__name__, [{"type": problem, "loc": place, "input": None}]
+    )
 
 
 def storable(text: str) -> str:

@@ -74,7 +74,7 @@ async def discard(cgroup: Cgroup | None) -> None:
 def _require_same(child: Identity, before: Path | None) -> None:
     """Raise ContainmentFailed if the child died and its pid, now another's, was moved instead."""
     stat = read_stat(child.pid)
-    if stat is not None and stat.identity == child:
+    if stat is not None and stat.identity == child and stat.thread == child.pid:
         return
     if stat is not None and before is not None:
         Cgroup(before).add(child.pid)

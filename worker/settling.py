@@ -105,7 +105,8 @@ class Settler:
         """
         reads = [self._read(message) for message in messages]
         decided = await self._decide([read for read in reads if isinstance(read, _Read)])
-        self._relay.wake()
+        if any(isinstance(each, Outcome) for each in decided.values()):
+            self._relay.wake()
         # The first of several with one id is the one that was decided on.
         return [
             self._next(read, decided.pop(read.command.command_id, None))
@@ -122,6 +123,10 @@ class Settler:
             reading = deliveries.parse(message, notes)
         except Undeliverable as error:
             return partial(self._refuse, message, notes, Failure(error.reason, str(error)))
+        except Exception as error:  # no message may end a worker: it would end the next one too
+            log.exception("message_not_read", message_id=message.message_id)
+            problem = f"{type(error).__name__}: {error}"
+            return partial(self._refuse, message, notes, Failure(DeadReason.MALFORMED, problem))
         if not self._tracer.on:
             return _Read(message, notes, reading.command, reading.faults, NO_SPAN)
         span = delivery_span(self._tracer, self._topology, message, notes, reading.command)

@@ -123,6 +123,7 @@ class Stops:
             return Outcome.CANCELED
         outcome = _outcome(stop, evidence)
         async with self._database.transaction() as connection:
+            await store.lock(connection, run_id)
             canceled = not stop.leftovers and await store.record_canceled(
                 connection, run_id, evidence
             )
@@ -143,6 +144,7 @@ class Stops:
 
     async def _record_failed(self, stop: Stop, evidence: Evidence) -> None:
         async with self._database.transaction() as connection:
+            await store.lock(connection, stop.run.run_id)
             # Of a run that is lost, or was since its host was abandoned; of no other.
             await store.record_leftovers(connection, stop.run.run_id, evidence)
             await store.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)

@@ -1,7 +1,7 @@
 """The worker's statements, with types. Each runs in the caller's transaction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -35,7 +35,9 @@ Recorded = tuple[CancelCommand, Origin]
 
 
 async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
-    row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
+    row = await connection.fetchrow(
+        queries.LOCK_RUN, command.run_id, command.command_id, command.force
+    )
     if (
         row is not None
         and row["command_outcome"] in (None, Outcome.STOP_FAILED)
@@ -44,13 +46,16 @@ async def lock_run(connection: Connection, command: CancelCommand) -> Situation 
         # Where the lock had to be waited for, this has the run as it is now, but the command as
         # it was before (READ COMMITTED looks again at the row that it locks, not at those that
         # are joined to it): another worker may just have decided on it.
-        row = await connection.fetchrow(queries.LOCK_RUN, command.run_id, command.command_id)
+        row = await connection.fetchrow(
+            queries.LOCK_RUN, command.run_id, command.command_id, command.force
+        )
     if row is None:
         return None
     return Situation(
         run=Run.from_record(row),
         host_abandoned=row["host_abandoned"],
         grace_left=row["grace_left"],
+        is_asked_for=row["is_asked_for"],
         command_run_id=row["command_run_id"],
         command_outcome=Outcome(row["command_outcome"]) if row["command_outcome"] else None,
     )
@@ -110,8 +115,24 @@ async def close_commands(
     )
 
 
+async def close_over(connection: Connection, run_ids: Sequence[int]) -> None:
+    """Answer what is open on those of these runs that are over."""
+    await connection.execute(queries.CLOSE_OVER, run_ids)
+
+
+async def count_taken_up(connection: Connection, command_id: UUID) -> int:
+    """How often the command was taken up, this time included; 0 if it is not open any more."""
+    return await connection.fetchval(queries.COUNT_TAKEN_UP, command_id) or 0
+
+
+async def lock(connection: Connection, run_id: int) -> None:
+    """Have the run in hand, so that what is told of it is told in the order of what happened."""
+    await connection.execute(queries.LOCK_LAUNCH, run_id)
+
+
 async def lose_out_of_sight(connection: Connection, run: Run) -> bool:
     """Give up a run whose processes cannot be seen from here; whether it was still open."""
+    await lock(connection, run.run_id)
     namespace = pid_namespace()
     lost = await connection.fetchval(queries.LOSE_RUN_OUT_OF_SIGHT, run.run_id, namespace)
     if lost is None:

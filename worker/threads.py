@@ -5,17 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Final
 
+from shared.errors import ServiceUnavailable
+
 _NUMBER: Final = 4
 
 
 def start_threads() -> None:
-    """Start all that this process will use. Raises RuntimeError where it may not.
+    """Start all that this process will use. Raises ServiceUnavailable where it may not.
 
     Not when they are needed: a job of our own user may by then have left it no process to make,
     and could not be stopped without them.
     """
     executor = ThreadPoolExecutor(_NUMBER)
     all_started = Barrier(_NUMBER)
-    for _ in range(_NUMBER):
-        executor.submit(all_started.wait)
+    try:
+        for _ in range(_NUMBER):
+            executor.submit(all_started.wait)
+    except RuntimeError as error:
+        all_started.abort()  # or those that were started would wait for ever, and our end for them
+        raise ServiceUnavailable(f"this host: {error}") from error
     asyncio.get_running_loop().set_default_executor(executor)

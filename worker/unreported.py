@@ -1,7 +1,7 @@
 """Running runs whose command has ended, and whose launcher has not said how."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from shared.runs import Run, RunProcess
 from worker import store
 from worker.patience import until_available
 from worker.stop.identity import Identity, ProcessStat, read_stat
+from worker.trees import shortage_is_an_outage
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ class UnreportedRuns:
         """
         running = {run.process.launch_id: run for run in runs if run.process is not None}
         processes = [run.process for run in running.values() if run.process is not None]
-        before, self._found = self._found, await asyncio.to_thread(_waiting_launchers, processes)
+        before, self._found = self._found, await until_available(partial(_look, processes))
         for launch_id in before.keys() & self._found.keys():
             await until_available(partial(self._record, running[launch_id].run_id, launch_id))
 
@@ -45,6 +46,11 @@ class UnreportedRuns:
                 launcher_pid=launcher.identity.pid,
                 launcher_state=launcher.state,
             )
+
+
+async def _look(processes: Sequence[RunProcess]) -> dict[UUID, ProcessStat]:
+    with shortage_is_an_outage():
+        return await asyncio.to_thread(_waiting_launchers, processes)
 
 
 def _waiting_launchers(processes: Iterable[RunProcess]) -> dict[UUID, ProcessStat]:

@@ -51,7 +51,7 @@ GRANT SELECT, UPDATE (
 GRANT SELECT, INSERT (
     command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds, requested_at,
     faults, outcome, finished_at, evidence
-), UPDATE (outcome, finished_at, evidence) ON cancellations TO worker;
+), UPDATE (outcome, finished_at, evidence, taken_up) ON cancellations TO worker;
 GRANT SELECT, INSERT (
     host, worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds
 ), UPDATE (
@@ -90,5 +90,11 @@ SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
   FROM pg_proc
  WHERE pronamespace = 'pg_catalog'::regnamespace
    AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea'))
+   AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+\gexec
+-- But not from whoever migrates: processes that do take turns by one.
+SELECT format('GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO %I', tableowner)
+  FROM pg_tables
+ WHERE schemaname = 'public' AND tablename = 'schema_migrations'
    AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 \gexec

@@ -58,6 +58,8 @@ async def test_a_trace_goes_from_the_request_to_the_record(
     assert send.attributes["messaging.message.conversation_id"] == "deploy-42"
     assert (process.kind, process.parent) == ("consumer", send.span_id)
     assert process.service == "cancel-worker"
+    names = system.topology
+    assert process.name == f"process {names.commands}:run.cancel.rest:{names.rest}"
     assert process.attributes["messaging.operation.type"] == "process"
     assert process.attributes["run_cancel.outcome"] == outcome["outcome"] == "canceled"
     decide, stop, record = collector.children(process)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,33 @@ async def test_a_job_that_leaves_its_user_no_process_to_make_is_stopped(
 
     assert (row["outcome"], row["evidence"]["ended"]) == ("canceled", "killed")
     await until_gone(mark, deadline=0)
+
+
+# A launcher that hides its environment from the start, as a job would that wants to pass for one.
+HIDING_LAUNCHER = f"""
+import ctypes, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from worker.launcher.cancel_exec import main
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+main()
+"""
+
+
+async def test_what_hides_its_environment_may_not_start_runs(rootless: Rootless) -> None:
+    system = rootless.system
+    await rootless.worker()
+    await system.add_run(1)
+    process = await asyncio.create_subprocess_exec(
+        *(*as_user(NOBODY), rootless.python, "-c", HIDING_LAUNCHER, "--run-id", "1"),
+        *("--socket", str(rootless.socket), "--", "true"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    _, errors = await process.communicate()
+
+    assert process.returncode == 125
+    assert "a process that hides its environment may not start runs" in errors.decode()
+    assert (await system.run(1))["status"] == "queued"
 
 
 async def test_another_runs_launcher_is_no_doubt(rootless: Rootless) -> None:

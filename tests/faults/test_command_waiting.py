@@ -112,3 +112,35 @@ async def test_it_is_answered_when_its_host_is_given_up(system: System, other: s
 
     assert (code, answer["run_ids"], answer["commands"]) == (0, [1], 1)
     assert (await system.outcome_of(command_id))["outcome"] == "abandoned"
+
+
+async def test_of_many_that_wait_for_one_run_one_is_enough_and_a_forced_one(
+    system: System, other: str
+) -> None:
+    first = await system.publish(1)
+    await on_record(system, first)
+    forced = await system.publish(1, force=True)
+    await on_record(system, forced)
+
+    more = [await system.publish(1, force=n % 2 == 0) for n in range(6)]
+
+    for command_id in more:
+        row = await system.outcome_of(command_id)
+        assert (row["outcome"], row["evidence"]) == ("no_op", {"cancel_pending": True})
+    waiting = [row for row in await system.cancellations(1) if row["outcome"] is None]
+    assert {str(row["command_id"]) for row in waiting} == {first, forced}
+
+
+async def test_one_on_a_lost_run_is_answered_as_well_when_its_host_is_given_up(
+    system: System, other: str
+) -> None:
+    await system.database.execute(
+        "UPDATE runs SET status = 'error', error = 'lost', finished_at = now(),"
+        ' loss = \'{"cause": "launcher_died"}\' WHERE run_id = 1'
+    )
+    command_id = await system.publish(1)
+    await on_record(system, command_id)
+
+    await abandon(system, other)
+
+    assert (await system.outcome_of(command_id))["outcome"] == "abandoned"

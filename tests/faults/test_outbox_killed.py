@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from tests.support.commit_proxy import CommitProxy
 from tests.support.listener import Json, listening, until_told
 from tests.support.proxy import TcpProxy
+from tests.support.rows import PASS, insert_run
 from tests.support.system import System
 
 RUNS = 500
@@ -105,3 +106,40 @@ async def test_of_several_workers_one_tells_at_a_time(system: System) -> None:
     assert len(told) == RUNS
     assert len(heard) == 2 * RUNS, "told twice, though nothing failed"
     assert all(numbers == sorted(numbers) for numbers in told.values())
+
+
+async def test_a_queue_that_is_full_keeps_nobody_else_from_hearing(system: System) -> None:
+    worker = await system.worker(host_heartbeat=0.2)
+    full = await system.channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind(system.topology.events, "run.finished")
+    for run_id in (1, 2):  # the first one's end fills it, the second one's is declined
+        await system.add_run(run_id)
+        await system.outcome_of(await system.publish(run_id))
+    await worker.event("events_declined")
+    await insert_run(system.database, 3, PASS)
+
+    async with listening(system, "cancel.settled") as listener:
+        asked = {await system.publish(3) for _ in range(RUNS)}
+        told = await listener.take(RUNS)
+
+    assert {event["data"]["command_id"] for event in told if event["subject"] == "3"} >= asked
+    assert await system.database.fetchval("SELECT count(*) FROM outbox WHERE run_id = 2")
+    await full.unbind(system.topology.events, "run.finished")
+    await until_told(system)
+
+
+async def test_what_nobody_takes_for_a_day_is_not_told_any_more(system: System) -> None:
+    await (await system.worker()).stop()
+    await system.database.execute(
+        "INSERT INTO outbox (type, run_id, at, data)"
+        " SELECT 'run.finished', n, now() - n * interval '13 h', '{}' FROM generate_series(1, 3) n"
+    )
+    async with listening(system) as listener:
+        worker = await system.worker()
+
+        (told,) = await listener.take(1)
+
+    assert told["subject"] == "1"
+    assert (await worker.event("events_dropped"))["count"] == 2

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.hosts import BEAT, becomes
+from tests.support.launching import WAITS
 from tests.support.privileges import NOBODY
 from tests.support.processes import alive, until_gone
 from tests.support.program import DEADLINE
@@ -124,3 +125,46 @@ async def test_a_job_that_nobody_asked_to_cancel_goes_on(system: System) -> None
 
     assert alive(mark)
     assert not alive(other)
+
+
+async def test_a_stop_over_which_five_workers_ended_is_given_up(system: System) -> None:
+    worker = await system.worker(host_heartbeat=BEAT)
+    _, mark = await system.launch_bad_child(1, "obeys")
+    async with system.database.acquire() as connection, connection.transaction():
+        await connection.execute(OPEN, command_id := str(uuid4()), 1)
+        await connection.execute("UPDATE cancellations SET taken_up = 5")
+
+    row = await system.outcome_of(command_id)
+
+    assert (row["outcome"], row["evidence"]["workers_ended"]) == ("stop_failed", 5)
+    await worker.event("command_given_up", run_id=1)
+    assert alive(mark)
+    _, shown, _ = await system.cli("worker", "runs", "show", "1")
+    assert "stop_failed: 5 workers took its stop up, and none came to its end" in shown
+
+
+async def test_each_time_that_a_worker_takes_one_up_is_counted(system: System) -> None:
+    worker = await system.worker(host_heartbeat=BEAT)
+    await system.launch_bad_child(1, "ignores_term")
+    await system.database.execute(OPEN, str(uuid4()), 1)
+    for _ in range(2):
+        await worker.event("command_taken_up", run_id=1)
+        await worker.kill()
+        worker = await system.worker(host_heartbeat=BEAT, grace_seconds=60)
+    await worker.event("command_taken_up", run_id=1)
+
+    assert await system.database.fetchval("SELECT taken_up FROM cancellations") == 3
+
+
+async def test_what_waited_when_its_run_ended_by_itself_is_answered(system: System) -> None:
+    await system.worker(host_heartbeat=60)
+    await system.add_run(1)
+    launched = await system.launch(1, "sh", "-c", WAITS, str(code := system.directory / "code"))
+    await launched.ready()
+    command_id = await record_open(system, 1)
+
+    code.write_text("3")
+
+    assert await launched.exit_code() == 3
+    row = await system.outcome_of(command_id)
+    assert (row["outcome"], row["evidence"]) == ("no_op", {"run_status": "fail"})

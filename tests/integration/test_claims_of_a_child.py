@@ -1,10 +1,13 @@
 """What a launcher may start as a run, and what it has started besides."""
 
+import sys
+
 import pytest
 
-from tests.support.processes import state_of, why_no_cgroups
+from tests.support.processes import BAD_CHILD, state_of, why_no_cgroups
 from tests.support.scripted_launcher import scripted_launcher
 from tests.support.system import System
+from worker.launcher import wire
 
 
 @pytest.fixture(params=["cgroup", "session"])
@@ -55,3 +58,19 @@ async def test_what_a_launcher_started_besides_the_run_is_found_and_ended(
         assert state_of(besides) == "Z"
         escaped = [each["pid"] for each in row["evidence"]["escaped"]]
         assert escaped == ([besides] if containment == "cgroup" else [])
+
+
+async def test_a_child_that_goes_on_without_its_first_thread_is_refused(
+    system: System, containment: str
+) -> None:
+    """No cgroup lists it, so nothing there could be signaled, and nothing would be found."""
+    await system.add_run(5)
+    async with scripted_launcher(system.socket()) as launcher:
+        child = await launcher.start_another(
+            *(sys.executable, "-S", str(BAD_CHILD), "outlives_main_thread", system.new_mark())
+        )
+
+        status, answer = await launcher.ask(wire.LAUNCHES, run_id=5, pid=child)
+
+    assert (status, answer["error"]) == (403, f"the first thread of process {child} has ended")
+    assert (await system.run(5))["status"] == "queued"

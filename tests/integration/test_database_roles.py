@@ -320,6 +320,24 @@ async def test_no_role_can_take_an_advisory_lock_or_fill_the_disk_with_large_obj
     await connection.close()
 
 
+async def test_an_owner_who_is_no_superuser_can_still_migrate(postgres: PrivatePostgres) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute("CREATE ROLE plain_owner")
+    await connection.execute("ALTER TABLE schema_migrations OWNER TO plain_owner")
+    try:
+        await apply_roles(postgres.url, PASSWORDS)
+
+        assert await connection.fetchval(
+            "SELECT has_function_privilege('plain_owner', 'pg_advisory_xact_lock(bigint)',"
+            " 'EXECUTE')"
+        )
+    finally:
+        await connection.execute("REASSIGN OWNED BY plain_owner TO CURRENT_USER")
+        await connection.execute("DROP OWNED BY plain_owner")
+        await connection.execute("DROP ROLE plain_owner")
+        await connection.close()
+
+
 @pytest.mark.parametrize("role", LOGINS)
 async def test_a_role_cannot_take_every_connection(
     postgres: PrivatePostgres, url_of: UrlOf, role: str

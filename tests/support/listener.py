@@ -40,10 +40,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(system: System) -> AsyncIterator[Listener]:
+async def listening(system: System, key: str = "#") -> AsyncIterator[Listener]:
     """Listen from now on. A worker must have declared the exchange."""
     queue = await system.channel.declare_queue(exclusive=True)
-    await queue.bind(system.topology.events, "#")
+    await queue.bind(system.topology.events, key)
     try:
         yield Listener(queue)
     finally:

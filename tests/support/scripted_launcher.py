@@ -36,9 +36,12 @@ class ScriptedLauncher:
     async def claim(self, run_id: int) -> wire.Answer:
         return await self.ask(wire.LAUNCHES, run_id=run_id, pid=self.child)
 
-    async def start_another(self) -> int:
-        """Have it start one more child, as what traces it could; its pid."""
-        _, answer = await self.ask(_START)
+    async def start_another(self, *command: str) -> int:
+        """Have it start one more child, as what traces it could; its pid.
+
+        A `command` of its own is waited for until it says a word.
+        """
+        _, answer = await self.ask(_START, command=command)
         return int(str(answer["pid"]))
 
 
@@ -63,7 +66,7 @@ def _main() -> None:
     for line in sys.stdin:
         target, body = json.loads(line)
         if target == _START:
-            children.append(_sleeper())
+            children.append(_child(body["command"]) if body["command"] else _sleeper())
             answer: wire.Answer = 200, {"pid": children[-1].pid}
         else:
             answer = wire.post(sys.argv[1], target, body, _TIMEOUT)
@@ -71,6 +74,13 @@ def _main() -> None:
     for child in children:
         child.kill()
         child.wait()
+
+
+def _child(command: list[str]) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdout is not None
+    child.stdout.readline()
+    return child
 
 
 def _sleeper() -> subprocess.Popen[bytes]:

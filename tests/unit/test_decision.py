@@ -15,6 +15,7 @@ from worker.decision import (
     Forward,
     HostAbandoned,
     NoOp,
+    Pending,
     Repeat,
     ResumeStop,
     Situation,
@@ -75,10 +76,11 @@ def verdict_on(
     outcome: Outcome | None = None,
     first_run: int | None = None,
     abandoned: bool = False,
+    asked_for: bool = False,
 ) -> Verdict:
     if outcome is not None:
         first_run = 1
-    situation = Situation(subject, abandoned, grace_left, first_run, outcome)
+    situation = Situation(subject, abandoned, grace_left, asked_for, first_run, outcome)
     return judge(situation, asked or command(), host=HERE, default_grace=DEFAULT_GRACE)
 
 
@@ -97,6 +99,15 @@ def test_a_finished_run_stays_as_it_is(status: RunStatus, host: str) -> None:
 @pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.CANCELING])
 def test_processes_on_another_host_are_that_hosts_to_stop(status: RunStatus) -> None:
     assert verdict_on(run(status, host="there"), grace_left=5) == Forward("there")
+
+
+def test_one_command_that_waits_for_another_host_is_enough() -> None:
+    subject = run(RunStatus.RUNNING, host="there")
+    asked = command()
+
+    assert verdict_on(subject, asked, asked_for=True) == Pending()
+    # Delivered once more, it is on record itself, and goes to that host.
+    assert verdict_on(subject, asked, asked_for=True, first_run=1) == Forward("there")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
     # connection can be inherited, and be used after the pid has gone to somebody else.
     if stat is None or _has_ended(connection) or read_uid(pid) != uid:
         raise NotAllowed("the caller is gone or in another pid namespace")
-    inside = path_of(pid)
+    inside = path_of(stat.thread)
     if runs_root is not None and inside is not None and runs_root in inside.parents:
         # A job is untrusted: it may not take another run's place.
         raise NotAllowed("a run's own processes may not start runs")
@@ -75,6 +75,9 @@ def child_of(launcher: Launcher, pid: int) -> Identity:
     stat = read_stat(pid)
     if stat is None or stat.parent != launcher.identity.pid:
         raise NotAllowed(f"process {pid} is not a child of the caller")
+    if stat.thread != pid:
+        # No cgroup lists such a process, and `cgroup.kill` passes over it.
+        raise NotAllowed(f"the first thread of process {pid} has ended")
     if read_uid(pid) != launcher.uid:
         raise NotAllowed(f"process {pid} belongs to another user than the caller")
     _require_power_over(pid, launcher.uid)

@@ -2,11 +2,17 @@
 
 At least once: killed between the two, the next one publishes again. In order within a run: one
 worker at a time publishes, and of a run one event after the other.
+
+A queue that is full declines an event (overflow `reject-publish`). The events of its run then wait,
+and those of other runs go on; after a day they are dropped.
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from itertools import groupby
+from time import monotonic
 from typing import Final, NoReturn
 
 import structlog
@@ -28,6 +34,17 @@ _BUSY_PAUSE: Final = 0.1
 _BUSY_TRIES: Final = 10
 _FAILED_PAUSE: Final = 1.0
 """Seconds."""
+_LULL: Final = 0.02
+_LONGEST_BURST: Final = 1.0
+"""Seconds."""
+_LONGEST: Final = 10.0
+"""Seconds of one transaction: Postgres ends one that is idle for 30 and undoes what it removed."""
+_DECLINED_PAUSE: Final = 10.0
+"""Seconds until runs whose events were declined are tried again."""
+_MOST_DECLINED: Final = 10_000
+"""Runs: beyond, all are tried again."""
+KEPT: Final = timedelta(days=1)
+"""Of events that nobody takes."""
 
 
 class Relay:
@@ -36,6 +53,8 @@ class Relay:
         self._publisher = publisher
         self._topology = topology
         self._woken = asyncio.Event()
+        self._declined: set[int] = set()
+        self._declined_until = 0.0
 
     def wake(self) -> None:
         """Something may be in the outbox."""
@@ -45,18 +64,32 @@ class Relay:
         """Publish whenever woken. Who writes into the outbox wakes, and each heartbeat does."""
         while True:
             await self._woken.wait()
-            self._woken.clear()
+            await self._lull()
             try:
                 await self._publish_all()
-            except (ServiceUnavailable, PublishRefused) as error:
+            except ServiceUnavailable as error:
                 log.warning("events_not_published", error=str(error))
                 await asyncio.sleep(_FAILED_PAUSE)
                 self._woken.set()
+            except Exception:  # the next heartbeat wakes again
+                log.exception("relay_failed")
+
+    async def _lull(self) -> None:
+        """Return once nobody has woken us for a moment: what a burst brings is told after it."""
+        until = monotonic() + _LONGEST_BURST
+        while monotonic() < until and self._woken.is_set():
+            self._woken.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LULL):
+                    await self._woken.wait()
 
     async def _publish_all(self) -> None:
         """Publish until nothing is left, or another worker has been at it for a while."""
+        if monotonic() > self._declined_until:
+            self._declined.clear()
+        has_events = await self._database.fetchrow(queries.HAS_EVENTS)
         busy = 0
-        while busy < _BUSY_TRIES:
+        while has_events is not None and has_events[0] and busy < _BUSY_TRIES:
             number = await self._publish_some()
             if number == 0:
                 return
@@ -67,12 +100,14 @@ class Relay:
     async def _publish_some(self) -> int | None:
         """How many events were taken; None where another worker has the turn.
 
-        Raises ServiceUnavailable and PublishRefused, with what was confirmed removed.
+        Raises ServiceUnavailable, with what was confirmed removed.
         """
         async with self._database.transaction() as connection:
             if not await connection.fetchval(queries.TAKE_TURN):
                 return None
-            events = await connection.fetch(queries.NEXT_EVENTS, _MOST)
+            if dropped := await connection.fetchval(queries.DROP_OLD_EVENTS, KEPT):
+                log.warning("events_dropped", count=dropped)
+            events = await connection.fetch(queries.NEXT_EVENTS, _MOST, list(self._declined))
             confirmed: list[int] = []
             failure = await self._publish(events, confirmed)
             await connection.execute(queries.REMOVE_EVENTS, confirmed)
@@ -82,28 +117,42 @@ class Relay:
 
     async def _publish(
         self, events: Iterable[Record], confirmed: list[int]
-    ) -> ServiceUnavailable | PublishRefused | None:
-        """Add to `confirmed` what was; the error of one that was not."""
+    ) -> ServiceUnavailable | None:
+        """Add to `confirmed` what was; the error of one that was not, but for declined ones."""
         by_run = sorted(events, key=lambda event: (event["run_id"], event["event_id"]))
+        until = monotonic() + _LONGEST
         results = await asyncio.gather(
             *(
-                self._publish_in_order(list(of_run), confirmed)
+                self._publish_in_order(list(of_run), confirmed, until)
                 for _, of_run in groupby(by_run, key=lambda event: event["run_id"])
             )
         )
         return next((failure for failure in results if failure is not None), None)
 
     async def _publish_in_order(
-        self, events: Sequence[Record], confirmed: list[int]
-    ) -> ServiceUnavailable | PublishRefused | None:
+        self, events: Sequence[Record], confirmed: list[int], until: float
+    ) -> ServiceUnavailable | None:
         for event in events:
+            if monotonic() > until:
+                break
             try:
                 await self._publisher.publish(
                     self._topology.events, event["type"], message_of(event)
                 )
             except Unroutable:
                 pass  # nobody listens
-            except (ServiceUnavailable, PublishRefused) as error:
-                return error  # and what came after it has to wait as well
+            except PublishRefused:
+                self._put_aside(event["run_id"])
+                break  # and what came after it has to wait as well
+            except ServiceUnavailable as error:
+                return error
             confirmed.append(event["event_id"])
         return None
+
+    def _put_aside(self, run_id: int) -> None:
+        if not self._declined:
+            log.warning("events_declined", exchange=self._topology.events)
+            self._declined_until = monotonic() + _DECLINED_PAUSE
+        if len(self._declined) >= _MOST_DECLINED:
+            self._declined.clear()
+        self._declined.add(run_id)

@@ -93,7 +93,7 @@ class CgroupTree:
     async def _find_escaped(self) -> list[ProcessStat]:
         if self._kin is None:
             return []
-        found = scan.find_beside(self._kin)
+        found = await asyncio.to_thread(scan.find_beside, self._kin)
         if self._may_escape:
             marked, in_doubt = await asyncio.to_thread(scan.find_marked, self._kin)
             self._in_doubt = [stat for stat in in_doubt if self._may_be_escaped(stat)]

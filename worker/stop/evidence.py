@@ -52,6 +52,8 @@ class Evidence:
     survivors: tuple[Survivor, ...] = field(default=())
     in_doubt: tuple[Survivor, ...] = ()
     """May be of the run, which is why there is no proof."""
+    workers_ended: int | None = None
+    """So many workers ended over the stop, which is why it is given up."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,6 +61,11 @@ class Evidence:
 
 def never_started() -> Evidence:
     return Evidence(Ended.NEVER_STARTED, Proof.NEVER_STARTED, proved_at=timestamp())
+
+
+def workers_ended(number: int) -> Evidence:
+    """So many workers took the stop up, one after the other, and none of them came to its end."""
+    return Evidence(Ended.NOT_PROVED, None, workers_ended=number)
 
 
 def host_rebooted() -> Evidence:

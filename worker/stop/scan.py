@@ -114,7 +114,9 @@ def find_beside(kin: Kinship) -> dict[Identity, ProcessStat]:
     waiting = _children(kin.launcher.pid)
     while waiting:
         stat = read_stat(waiting.pop())
-        if stat is not None and stat.identity.start_ticks >= kin.leader.start_ticks:
+        if stat is None or stat.identity == kin.leader:
+            continue  # what the leader has started is in its cgroup
+        if stat.identity.start_ticks >= kin.leader.start_ticks:
             waiting += _children(stat.identity.pid)
             if not stat.is_dead:
                 found[stat.identity] = stat
@@ -159,12 +161,16 @@ def read_mark(thread: int, launch_id: UUID) -> Mark:
     return Mark.ANOTHERS if found else Mark.NONE
 
 
-def read_launch_id(pid: int) -> UUID | None:
-    """The launch id in the environment of `pid`; None if there is none or it cannot be read."""
+def read_launch_id(pid: int) -> UUID | Mark:
+    """The launch id in the environment of `pid`; NONE, UNREADABLE or GONE where there is none."""
     try:
         return UUID(_launch_ids(pid)[0].decode())
-    except (IndexError, OSError, ValueError):
-        return None
+    except PermissionError:
+        return Mark.UNREADABLE
+    except (FileNotFoundError, ProcessLookupError):
+        return Mark.GONE
+    except (IndexError, ValueError):
+        return Mark.NONE
 
 
 def _launch_ids(thread: int) -> list[bytes]:
