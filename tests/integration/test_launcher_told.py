@@ -98,12 +98,3 @@ async def test_of_a_cancel_whose_record_is_gone_nothing_is_made_up(
     await system.database.execute("DELETE FROM cancellations")
 
     assert await complete(launcher) == {"status": "canceled", "stopping": False}
-
-
-async def test_a_completion_of_a_run_that_was_not_canceled_does_not_look_for_one(
-    system: System, launcher: ScriptedLauncher
-) -> None:
-    async with system.database.acquire() as connection, connection.transaction():
-        await connection.execute("LOCK TABLE cancellations IN ACCESS EXCLUSIVE MODE")
-
-        assert await complete(launcher) == {"status": "pass", "stopping": False}

@@ -16,6 +16,7 @@ from uuid import UUID
 # PROC_PID_INIT_INO in the kernel's include/linux/proc_ns.h.
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 _DEAD = "ZXx"
+_PF_KTHREAD = 0x00200000  # the kernel's include/linux/sched.h
 _MAX_LOOKS = 10
 # Opening a pidfd of a number that only a thread has now: ENOENT, or EINVAL on older kernels.
 _NO_SUCH_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
@@ -44,6 +45,9 @@ class ProcessStat:
     What the kernel tells of a thread that has ended is no longer true of its process: it has no
     environment, and stays in the cgroup in which it ended.
     """
+
+    is_kernels: bool
+    """A thread of the kernel's own: no process has started it, and it has no environment."""
 
     @property
     def is_dead(self) -> bool:
@@ -137,6 +141,7 @@ def _read_stat(path: str, pid: int, thread: int) -> tuple[ProcessStat | None, in
         parent=int(fields[1]),
         session=int(fields[3]),
         thread=thread,
+        is_kernels=bool(int(fields[6]) & _PF_KTHREAD),
     )
     return stat, int(fields[17])
 

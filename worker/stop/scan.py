@@ -267,4 +267,6 @@ def _all_processes() -> Iterable[ProcessStat]:
         if not new:
             return
         seen.update(new)
-        yield from (stat for name in new if (stat := read_stat(int(name))) is not None)
+        for stat in map(read_stat, map(int, new)):
+            if stat is not None and not stat.is_kernels:
+                yield stat
