@@ -199,7 +199,13 @@ def threads_cgroup() -> None:
 def outlives_main_thread() -> None:
     """To the kernel's tables it is a zombie, while a thread of it goes on."""
     ignore_signals()
-    threading.Thread(target=ready_and_sleep_on).start()
+
+    def go_on() -> None:
+        while state_of_main_thread() != "Z":
+            time.sleep(0.001)
+        ready_and_sleep_on()
+
+    threading.Thread(target=go_on).start()
     end_main_thread()
 
 
