@@ -82,6 +82,14 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
         "reason",
         tuple(DeadReason),
     ),
+    "events_waiting": _Gauge(
+        "cancel_events_waiting",
+        f"Events that RabbitMQ has not taken yet. Counting stops at {MOST}.",
+    ),
+    "events_oldest": _Gauge(
+        "cancel_events_waiting_oldest_age_seconds",
+        "How long ago the oldest of them happened. After a day it is dropped.",
+    ),
     "hosts": _Gauge(
         "cancel_hosts", "Runner hosts by what is known of them.", "state", tuple(HostState)
     ),
@@ -110,8 +118,8 @@ class Statistics(Collector):
         yield GaugeMetricFamily(
             "cancel_statistics_up",
             "Whether Postgres could be read for this scrape; if not (0), all of cancel_runs*, "
-            "cancel_stop*, cancel_commands_open*, cancel_dead_letters* and cancel_hosts of the "
-            "gateway is left out.",
+            "cancel_stop*, cancel_commands_open*, cancel_dead_letters*, cancel_events* and "
+            "cancel_hosts of the gateway is left out.",
             value=self._found is not None,
         )
         if self._found is not None:

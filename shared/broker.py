@@ -6,6 +6,7 @@ publish or declare on them can wait for a reconnect without end.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import aio_pika
@@ -43,6 +44,8 @@ log = structlog.get_logger(__name__)
 _CONNECT_TIMEOUT = 10.0
 _PAUSE = 0.2
 """A broker that accepts and then fails, or declines, must not be hammered."""
+_ANSWERS = 1.0
+"""For the messages in flight when another one was declined."""
 _LOOK_AGAIN = 1.0
 """For names that are missing."""
 
@@ -169,7 +172,7 @@ class Publisher:
                     self._confirms = None
                     self._channel = asyncio.Future()
                 if self._declined.is_set():
-                    await self._give_up(channel)
+                    await self._give_up(channel, confirms)
 
         await keep_connected(self._settings, self._name, session)
 
@@ -179,14 +182,17 @@ class Publisher:
         self.problem = problem
         self._known.set()
 
-    async def _give_up(self, channel: AbstractChannel) -> None:
+    async def _give_up(self, channel: AbstractChannel, confirms: Confirms) -> None:
         """Close a channel on which the broker declined a message.
 
         One that first met a quorum queue while the node of its leader was dying goes on asking
         that node, and declines all that comes until it is back (RabbitMQ 3.10). A new one finds
-        the new leader.
+        the new leader. What is in flight is answered first, or nobody would know what became of it.
         """
         log.warning("publishing_declined", connection=self._name, using="a new channel")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWERS):
+                await confirms.answered()
         async with asyncio.timeout(DECLARE_TIMEOUT):
             await channel.close()
         await asyncio.sleep(_PAUSE)

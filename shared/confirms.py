@@ -65,6 +65,11 @@ class Confirms:
         finally:
             del self._in_flight[message_id], channel.message_id_delivery_tag[message_id]
 
+    async def answered(self) -> None:
+        """Return once nothing is in flight."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight.values())
+
     def _must_wait(self, message_id: str) -> bool:
         # Two in flight with the same id would get each other's answer.
         return self._frames.is_full or message_id in self._in_flight

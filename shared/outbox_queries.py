@@ -7,17 +7,22 @@ TAKE_TURN: Final = "SELECT true FROM turns WHERE name = 'relay' FOR UPDATE SKIP 
 
 HAS_EVENTS: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
-# But for those of the runs in $2, which wait.
+# But for those of the runs in $2, which wait: there may be many.
 NEXT_EVENTS: Final = """
     SELECT event_id, type, run_id, at, data FROM outbox
-     WHERE run_id <> ALL ($2::bigint[])
+     WHERE run_id NOT IN (SELECT unnest($2::bigint[]))
      ORDER BY event_id
      LIMIT $1
 """
 
-# Who has not taken them by now will not be told any more.
+# Who has not taken them by now will not be told any more. Old ones come first: no need to look
+# through all.
 DROP_OLD_EVENTS: Final = """
-    WITH dropped AS (DELETE FROM outbox WHERE at < clock_timestamp() - $1::interval RETURNING 1)
+    WITH dropped AS (
+        DELETE FROM outbox
+         WHERE at < clock_timestamp() - $1::interval
+           AND event_id IN (SELECT event_id FROM outbox ORDER BY event_id LIMIT 10000)
+        RETURNING 1)
     SELECT count(*) FROM dropped
 """
 

@@ -46,6 +46,16 @@ _MEASURE_LETTERS: Final = f"""
                    ) AS s (what, value)
 """  # noqa: S608 - put together from constants
 
+# The oldest has the lowest number, but for what was on its way into the table at the same time.
+_MEASURE_EVENTS: Final = f"""
+    SELECT s.what, '', s.value
+      FROM (SELECT count(*)::float8 AS waiting,
+                   greatest(0, extract(epoch FROM clock_timestamp() - min(at)))::float8 AS age
+              FROM (SELECT at FROM outbox ORDER BY event_id LIMIT {MOST}) oldest) found,
+           LATERAL (VALUES ('events_waiting', waiting), ('events_oldest', age)
+                   ) AS s (what, value)
+"""  # noqa: S608 - put together from constants
+
 # By what the command waits for: the end of its stop, or the worker of a host in this state.
 _MEASURE_OPEN: Final = f"""
     SELECT s.what, waits_for, s.value
@@ -70,6 +80,7 @@ READ_STATISTICS: Final = "UNION ALL".join(
         _COUNT_UNKILLABLE,
         _MEASURE_OPEN,
         _MEASURE_LETTERS,
+        _MEASURE_EVENTS,
         COUNT_HOSTS,
     )
 )

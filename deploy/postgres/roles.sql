@@ -40,6 +40,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (used, resets_at) ON rate_windows TO gatewa
 -- For its metrics; what is in a letter is none of its business.
 GRANT SELECT ON hosts TO gateway;
 GRANT SELECT (letter_id, state, reason, arrived_at) ON dead_letters TO gateway;
+GRANT SELECT (event_id, at) ON outbox TO gateway;
 
 -- A worker writes what becomes of runs, but adds none and changes nothing that was asked of one; it
 -- keeps letters, but settles none, and sees no token.

@@ -133,7 +133,13 @@ async def test_without_postgres_the_rest_is_scraped_all_the_same(
     said = await program.event("statistics_not_read")
     assert (said["level"], "exception" in said) == ("warning", False)
     assert exposed.value("cancel_accepts_total", outcome="accepted") == 0
-    gone = {"cancel_runs", "cancel_stops_overdue", "cancel_dead_letters_waiting", "cancel_hosts"}
+    gone = {
+        "cancel_runs",
+        "cancel_stops_overdue",
+        "cancel_dead_letters_waiting",
+        "cancel_events_waiting",
+        "cancel_hosts",
+    }
     assert not gone & exposed.names
     postgres.accept()
     end = monotonic() + 20

@@ -5,12 +5,16 @@ from collections.abc import Iterable
 
 from tests.support.commit_proxy import CommitProxy
 from tests.support.listener import Json, listening, until_told
+from tests.support.program import DEADLINE
 from tests.support.proxy import TcpProxy
 from tests.support.rows import PASS, insert_run
 from tests.support.system import System
 
 RUNS = 500
 KILLS = 6
+BATCH = 200
+DECLINED = 3_000
+"""More than are tried in ten seconds, were each to cost a channel."""
 
 
 def in_order(events: Iterable[Json]) -> dict[str, list[int]]:
@@ -21,6 +25,16 @@ def in_order(events: Iterable[Json]) -> dict[str, list[int]]:
         if (number := int(event["sequence"])) not in numbers:
             numbers.append(number)
     return heard
+
+
+async def write(system: System, kind: str, number: int, *, of_one_run: bool = False) -> None:
+    await system.database.execute(
+        "INSERT INTO outbox (type, run_id, data)"
+        " SELECT $1, CASE WHEN $3 THEN 1 ELSE n END, '{}' FROM generate_series(1, $2) n",
+        kind,
+        number,
+        of_one_run,
+    )
 
 
 async def cancel_all(system: System) -> None:
@@ -118,6 +132,8 @@ async def test_a_queue_that_is_full_keeps_nobody_else_from_hearing(system: Syste
         await system.add_run(run_id)
         await system.outcome_of(await system.publish(run_id))
     await worker.event("events_declined")
+    (given_up,) = {e["connection"] for e in worker.events if e["event"] == "publishing_declined"}
+    assert given_up.endswith(" events"), "commands are not to suffer for it"
     await insert_run(system.database, 3, PASS)
 
     async with listening(system, "cancel.settled") as listener:
@@ -143,3 +159,43 @@ async def test_what_nobody_takes_for_a_day_is_not_told_any_more(system: System) 
 
     assert told["subject"] == "1"
     assert (await worker.event("events_dropped"))["count"] == 2
+
+
+async def test_thousands_of_declined_events_keep_nobody_else_from_hearing(system: System) -> None:
+    await (await system.worker()).stop()
+    full = await system.channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind(system.topology.events, "run.finished")
+    await write(system, "run.finished", DECLINED)
+    await write(system, "cancel.settled", 1)
+    async with listening(system, "cancel.settled") as listener:
+        await system.worker(host_heartbeat=0.2)
+
+        await listener.take(1)
+
+    assert await system.database.fetchval("SELECT count(*) FROM outbox") >= DECLINED - 1
+    await full.unbind(system.topology.events, "run.finished")
+    await until_told(system)
+
+
+async def test_of_a_slow_batch_what_was_told_is_removed_before_its_end(
+    system: System, broker: TcpProxy
+) -> None:
+    await (await system.worker()).stop()
+    await write(system, "run.finished", BATCH, of_one_run=True)
+    async with listening(system) as listener:
+        await system.worker(env={"AMQP_URL": broker.proxied}, host_heartbeat=0.2)
+        broker.slow(0.1)  # there and back: 40 s for the batch, and a session is idle for 30
+        left = BATCH
+        async with asyncio.timeout(DEADLINE):
+            while left == BATCH:
+                await asyncio.sleep(0.05)
+                left = await system.database.fetchval("SELECT count(*) FROM outbox")
+        broker.resume()
+        await until_told(system)
+        heard = await listener.rest()
+
+    assert left > 0
+    assert in_order(heard)["1"] == sorted({int(event["sequence"]) for event in heard})
+    assert len(heard) == BATCH, "told twice, though nothing failed"

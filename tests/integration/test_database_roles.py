@@ -15,6 +15,7 @@ from shared import (
     batch_queries,
     dead_letter_queries,
     host_queries,
+    outbox_queries,
     queries,
     request_queries,
     statistics_queries,
@@ -40,6 +41,7 @@ MODULES: Final = (
     request_queries,
     statistics_queries,
     host_queries,
+    outbox_queries,
     dead_letter_queries,
 )
 
@@ -173,7 +175,7 @@ REFUSED: Final = {
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "gateway": (request_queries, statistics_queries),
-    "worker": (queries, batch_queries, host_queries, dead_letter_queries),
+    "worker": (queries, batch_queries, host_queries, dead_letter_queries, outbox_queries),
     "ops": (),
     "platform": (),
 }
@@ -207,6 +209,7 @@ FORBIDDEN: Final = {
         "UPDATE cancellations SET outcome = outcome",
         "UPDATE dead_letters SET state = state",
         "SELECT body FROM dead_letters",
+        "SELECT data FROM outbox",
         "SELECT FROM runs FOR UPDATE",
         "SELECT FROM turns",
         "DO $$ BEGIN LOCK TABLE runs IN ROW SHARE MODE; END $$",

@@ -97,6 +97,12 @@ async def test_the_gateway_exports_what_postgres_knows(system: System) -> None:
             " VALUES ($1, gen_random_uuid(), gen_random_uuid(), 5, now() - $2::interval)",
             [("a", timedelta(0)), ("b", timedelta(hours=1))],
         )
+        await connection.execute("DELETE FROM outbox")
+        await connection.execute(
+            "INSERT INTO outbox (type, run_id, at, data)"
+            " SELECT 'run.finished', n, now() - n * interval '1 hour', '{}'"
+            "   FROM generate_series(1, 3) n"
+        )
 
     exposed = await scrape(system.http, await system.gateway())
 
@@ -118,6 +124,9 @@ async def test_the_gateway_exports_what_postgres_knows(system: System) -> None:
     assert set(waiting) == {*DeadReason, "other"}
     age = exposed.value("cancel_dead_letters_oldest_age_seconds", reason="unknown_run")
     assert age is not None and 3600 <= age < 3700
+    assert exposed.value("cancel_events_waiting") == 3
+    age = exposed.value("cancel_events_waiting_oldest_age_seconds")
+    assert age is not None and 10800 <= age < 10900
     hosts = exposed.values("cancel_hosts", "state")
     assert hosts == {"up": 1, "silent": 1, "left": 0, "abandoned": 0}
 

@@ -23,6 +23,7 @@ from shared.broker import Publisher
 from shared.database import Database
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.topology import Topology
+from worker.outbox.declined import Declined
 from worker.outbox.event import message_of
 
 log = structlog.get_logger(__name__)
@@ -39,10 +40,6 @@ _LONGEST_BURST: Final = 1.0
 """Seconds."""
 _LONGEST: Final = 10.0
 """Seconds of one transaction: Postgres ends one that is idle for 30 and undoes what it removed."""
-_DECLINED_PAUSE: Final = 10.0
-"""Seconds until runs whose events were declined are tried again."""
-_MOST_DECLINED: Final = 10_000
-"""Runs: beyond, all are tried again."""
 KEPT: Final = timedelta(days=1)
 """Of events that nobody takes."""
 
@@ -53,8 +50,7 @@ class Relay:
         self._publisher = publisher
         self._topology = topology
         self._woken = asyncio.Event()
-        self._declined: set[int] = set()
-        self._declined_until = 0.0
+        self._declined = Declined()
 
     def wake(self) -> None:
         """Something may be in the outbox."""
@@ -85,17 +81,15 @@ class Relay:
 
     async def _publish_all(self) -> None:
         """Publish until nothing is left, or another worker has been at it for a while."""
-        if monotonic() > self._declined_until:
-            self._declined.clear()
         has_events = await self._database.fetchrow(queries.HAS_EVENTS)
         busy = 0
         while has_events is not None and has_events[0] and busy < _BUSY_TRIES:
             number = await self._publish_some()
-            if number == 0:
-                return
             if number is None:
                 busy += 1
                 await asyncio.sleep(_BUSY_PAUSE)
+            elif not self._declined.release() and number == 0:
+                return
 
     async def _publish_some(self) -> int | None:
         """How many events were taken; None where another worker has the turn.
@@ -107,7 +101,7 @@ class Relay:
                 return None
             if dropped := await connection.fetchval(queries.DROP_OLD_EVENTS, KEPT):
                 log.warning("events_dropped", count=dropped)
-            events = await connection.fetch(queries.NEXT_EVENTS, _MOST, list(self._declined))
+            events = await connection.fetch(queries.NEXT_EVENTS, _MOST, self._declined.waiting)
             confirmed: list[int] = []
             failure = await self._publish(events, confirmed)
             await connection.execute(queries.REMOVE_EVENTS, confirmed)
@@ -142,17 +136,10 @@ class Relay:
             except Unroutable:
                 pass  # nobody listens
             except PublishRefused:
-                self._put_aside(event["run_id"])
+                if self._declined.add(event["run_id"]):
+                    log.warning("events_declined", exchange=self._topology.events)
                 break  # and what came after it has to wait as well
             except ServiceUnavailable as error:
                 return error
             confirmed.append(event["event_id"])
         return None
-
-    def _put_aside(self, run_id: int) -> None:
-        if not self._declined:
-            log.warning("events_declined", exchange=self._topology.events)
-            self._declined_until = monotonic() + _DECLINED_PAUSE
-        if len(self._declined) >= _MOST_DECLINED:
-            self._declined.clear()
-        self._declined.add(run_id)
