@@ -7,10 +7,11 @@ TAKE_TURN: Final = "SELECT true FROM turns WHERE name = 'relay' FOR UPDATE SKIP 
 
 HAS_EVENTS: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
-# But for those of the runs in $2, which wait: there may be many.
+# But for those of the runs in $2, which wait. There may be very many: a planner that saw how many
+# would not hash them, and compare each event with each of them (`<> ALL` does so as well).
 NEXT_EVENTS: Final = """
     SELECT event_id, type, run_id, at, data FROM outbox
-     WHERE run_id NOT IN (SELECT unnest($2::bigint[]))
+     WHERE run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))
      ORDER BY event_id
      LIMIT $1
 """

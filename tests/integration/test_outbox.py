@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.outbox_queries import NEXT_EVENTS
 from tests.support.listener import Json, Listener, listening, until_told
 from tests.support.system import System
 
@@ -146,3 +147,20 @@ async def test_a_change_that_settles_nothing_is_not_told(
     await system.database.execute("UPDATE runs SET exit_code = 143")
 
     assert await system.database.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+async def test_what_waits_in_great_numbers_is_soon_looked_past(system: System) -> None:
+    number = 100_000
+    await system.database.execute(
+        "INSERT INTO outbox (type, run_id, data)"
+        " SELECT 'run.finished', n, '{}' FROM generate_series(1, $1 + 1) n",
+        number,
+    )
+    async with system.database.acquire() as connection:
+        # Some 0.1 s, or half a minute where each is compared with each. The plan may be another one
+        # from the sixth time on.
+        await connection.execute("SET statement_timeout = '5s'")
+        for _ in range(7):
+            (event,) = await connection.fetch(NEXT_EVENTS, 200, list(range(1, number + 1)))
+
+    assert event["run_id"] == number + 1
