@@ -44,6 +44,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
             wanted = item[1].body_size
         return put(item)
 
+    # A queue of this channel's alone, so that nobody else's is changed.
     channel.frames.put = put_head  # type: ignore[method-assign,assignment]
 
 

@@ -128,7 +128,9 @@ async def beat(database: Database, speaker: Speaker) -> Heard:
         # (one snapshot for the whole statement): only a second look tells who speaks for it.
         row = await database.fetchrow(queries.BEAT, *arguments)
     if row is None:  # deleted by hand
-        return Heard(False, True, False, [], frozenset())
+        return Heard(
+            speaks=False, abandoned=True, has_events=False, open_runs=[], given_up=frozenset()
+        )
     return Heard(
         row["heard"],
         row["abandoned"],

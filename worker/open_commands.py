@@ -78,11 +78,12 @@ class OpenCommands:
     async def _cancel(self, run_id: int) -> None:
         async def find() -> store.Recorded | None:
             async with self._database.transaction() as connection:
+                # First, as all do: in another order, two could wait for each other.
+                await store.lock(connection, run_id)
                 recorded = await store.oldest_open(connection, run_id)
                 if recorded is None:
                     return None
                 if await store.count_taken_up(connection, recorded[0].command_id) > _MOST_TIMES:
-                    await store.lock(connection, run_id)
                     await store.close_commands(
                         connection, run_id, Outcome.STOP_FAILED, workers_ended(_MOST_TIMES)
                     )

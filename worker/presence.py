@@ -23,11 +23,7 @@ class Presence:
     """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
 
     def __init__(
-        self,
-        database: Database,
-        host: str,
-        beat_seconds: float,
-        privileges: Mapping[str, Any],
+        self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
     ) -> None:
         self._database = database
         self._speaker = Speaker(

@@ -23,6 +23,7 @@ class UnreportedRuns:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._found: dict[UUID, ProcessStat] = {}
+        self._recorded: set[UUID] = set()
 
     async def look(self, runs: Iterable[Run]) -> None:
         """Record what this look finds among `runs` and the one before found too.
@@ -32,12 +33,14 @@ class UnreportedRuns:
         running = {run.process.launch_id: run for run in runs if run.process is not None}
         processes = [run.process for run in running.values() if run.process is not None]
         before, self._found = self._found, await until_available(partial(_look, processes))
-        for launch_id in before.keys() & self._found.keys():
+        self._recorded &= self._found.keys()
+        for launch_id in (before.keys() & self._found.keys()) - self._recorded:
             await until_available(partial(self._record, running[launch_id].run_id, launch_id))
 
     async def _record(self, run_id: int, launch_id: UUID) -> None:
         async with self._database.connection() as connection:
             is_news = await store.record_unreported(connection, run_id, launch_id)
+        self._recorded.add(launch_id)
         if is_news:
             launcher = self._found[launch_id]
             log.warning(

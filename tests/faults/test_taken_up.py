@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.hosts import BEAT, becomes
-from tests.support.launching import WAITS
+from tests.support.launching import WAITS, blocked_in_database
 from tests.support.privileges import NOBODY
 from tests.support.processes import alive, until_gone
 from tests.support.program import DEADLINE
@@ -141,6 +141,26 @@ async def test_a_stop_over_which_five_workers_ended_is_given_up(system: System) 
     assert alive(mark)
     _, shown, _ = await system.cli("worker", "runs", "show", "1")
     assert "stop_failed: 5 workers took its stop up, and none came to its end" in shown
+
+
+async def test_giving_up_waits_for_whoever_has_the_run_in_hand(system: System) -> None:
+    worker = await system.worker(host_heartbeat=BEAT)
+    await system.launch_bad_child(1, "obeys")
+    async with system.database.acquire() as connection, connection.transaction():
+        # So that a command on it can still be recorded.
+        await connection.execute("SELECT FROM runs WHERE run_id = 1 FOR NO KEY UPDATE")
+        async with system.database.acquire() as other, other.transaction():
+            await other.execute(OPEN, command_id := str(uuid4()), 1)
+            await other.execute("UPDATE cancellations SET taken_up = 5")
+        await blocked_in_database(system)
+
+        # As whatever decides and records, with the run in hand: taken the other way round, one of
+        # the two would be ended by Postgres.
+        await connection.execute("UPDATE cancellations SET reason = 'meanwhile'")
+
+    row = await system.outcome_of(command_id)
+    assert (row["outcome"], row["reason"]) == ("stop_failed", "meanwhile")
+    assert not {"command_not_taken_up", "service_unavailable"} & {e["event"] for e in worker.events}
 
 
 async def test_each_time_that_a_worker_takes_one_up_is_counted(system: System) -> None:

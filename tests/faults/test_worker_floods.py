@@ -13,7 +13,7 @@ from yarl import URL
 
 from tests.support import flood
 from tests.support.job_user import JobUser
-from tests.support.launching import blocked_in_database, locked_run
+from tests.support.launching import blocked_in_database, locked_run, sleeping_child
 from tests.support.system import System
 from worker.launcher import wire
 
@@ -24,11 +24,8 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @pytest.fixture
 async def child() -> AsyncIterator[int]:
     """A child of the test, which thereby is a launcher."""
-    process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
-    yield process.pid
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    async with sleeping_child() as pid:
+        yield pid
 
 
 async def ask(system: System, **body: object) -> wire.Answer:

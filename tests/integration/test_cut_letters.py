@@ -1,7 +1,6 @@
 """Letters of which only the head was kept: what operators see of them, and may do."""
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
-from tests.support.letters import dead_letters, latest
+from tests.support.letters import dead_letters, editor_that, latest
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
 from tests.support.system import System
@@ -93,16 +92,9 @@ async def test_a_cut_letter_may_be_corrected_from_its_head(system: System, tmp_p
     run_id = next(run_ids)
     await system.add_run(run_id)
     letter = await _cut(system, run_id)
-    editor = tmp_path / "editor.py"
-    editor.write_text(
-        "import pathlib, sys\n"
-        "path = pathlib.Path(sys.argv[1])\n"
-        "path.write_text(path.read_text().rstrip('é') + '\"}')\n"
-    )
+    mended = editor_that(tmp_path, "text.rstrip('é') + '\"}'")
 
-    code, out, err = await dead_letters(
-        system, "replay", "--edit", str(letter), EDITOR=f"{sys.executable} {editor}"
-    )
+    code, out, err = await dead_letters(system, "replay", "--edit", str(letter), EDITOR=mended)
 
     assert (code, err) == (0, "")
     new_id = out.splitlines()[0].removeprefix("replayed as command ")

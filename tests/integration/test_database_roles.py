@@ -1,7 +1,7 @@
 """deploy/postgres/roles.sql: what each service may do in Postgres, and that it needs no more."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from types import ModuleType
 from typing import Final
@@ -9,7 +9,6 @@ from typing import Final
 import asyncpg
 import pytest
 import pytest_asyncio
-from yarl import URL
 
 from shared import (
     batch_queries,
@@ -20,21 +19,14 @@ from shared import (
     request_queries,
     statistics_queries,
 )
-from shared.database import connected
-from shared.migrate import migrate
-from shared.settings import DatabaseSettings
 from tests.support.api import Api
 from tests.support.exposition import scrape
-from tests.support.roles import ROLES_SQL, apply_roles
-from tests.support.services import PrivatePostgres, Sandbox, Services, ServicesUnavailable
-from tests.support.services.binaries import find_postgres
+from tests.support.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
+from tests.support.services import PrivatePostgres, Services
 from tests.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LOGINS: Final = ("gateway", "worker", "ops")
-ROLES: Final = (*LOGINS, "platform")
-PASSWORDS: Final = {role: f"it's {role}" for role in LOGINS}
 MODULES: Final = (
     queries,
     batch_queries,
@@ -45,37 +37,16 @@ MODULES: Final = (
     dead_letter_queries,
 )
 
-UrlOf = Callable[[str], str]
-
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PrivatePostgres]:
-    """A server alone: roles belong to all of its databases."""
-    programs = find_postgres()
-    if programs is None or not (programs.directory / "psql").exists():
-        pytest.skip("roles need a Postgres of their own, and psql")
-    with Sandbox() as sandbox:
-        try:
-            server = PrivatePostgres(sandbox)
-        except ServicesUnavailable as error:
-            pytest.skip(str(error))
-        server.start()
+    with server_alone() as server:
         yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url_of(postgres: PrivatePostgres) -> UrlOf:
-    """The URL of each role, on a migrated database."""
-    settings = DatabaseSettings.model_validate({"DATABASE_URL": postgres.url})
-    async with connected(settings) as database:
-        await migrate(database)
-    await apply_roles(postgres.url, dict.fromkeys(LOGINS, "first"))
-    # Again, as each start does: another password, nothing else.
-    await apply_roles(postgres.url, PASSWORDS)
-    owner = await asyncpg.connect(postgres.url)
-    await owner.execute("ALTER ROLE platform LOGIN PASSWORD 'it''s platform'")
-    await owner.close()
-    return lambda role: str(URL(postgres.url).with_user(role).with_password(f"it's {role}"))
+    return await with_roles(postgres)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -299,95 +270,6 @@ async def test_nobody_who_writes_runs_can_make_one_canceled_without_a_proof(
         await connection.close()
     await owner.execute("DELETE FROM runs WHERE run_id = 71")
     await owner.close()
-
-
-@pytest.mark.parametrize("role", ROLES)
-async def test_no_role_can_take_an_advisory_lock_or_fill_the_disk_with_large_objects(
-    url_of: UrlOf, role: str
-) -> None:
-    connection = await asyncpg.connect(url_of(role))
-    await connection.execute("SET lock_timeout = '2s'")  # of one that a failure has left behind
-    for call in (
-        "pg_advisory_lock(1)",
-        "pg_advisory_lock(1, 2)",
-        "pg_advisory_lock_shared(1)",
-        "pg_advisory_xact_lock(1)",
-        "pg_try_advisory_lock(1)",
-        "pg_try_advisory_xact_lock_shared(1, 2)",
-        "lo_create(0)",
-        "lo_from_bytea(0, '')",
-    ):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(f"SELECT {call}")
-    await connection.execute("SELECT pg_advisory_unlock_all()")  # as clients do when they reset
-    await connection.close()
-
-
-async def test_an_owner_who_is_no_superuser_can_still_migrate(postgres: PrivatePostgres) -> None:
-    connection = await asyncpg.connect(postgres.url)
-    await connection.execute("CREATE ROLE plain_owner")
-    await connection.execute("ALTER TABLE schema_migrations OWNER TO plain_owner")
-    try:
-        await apply_roles(postgres.url, PASSWORDS)
-
-        assert await connection.fetchval(
-            "SELECT has_function_privilege('plain_owner', 'pg_advisory_xact_lock(bigint)',"
-            " 'EXECUTE')"
-        )
-    finally:
-        await connection.execute("REASSIGN OWNED BY plain_owner TO CURRENT_USER")
-        await connection.execute("DROP OWNED BY plain_owner")
-        await connection.execute("DROP ROLE plain_owner")
-        await connection.close()
-
-
-@pytest.mark.parametrize("role", LOGINS)
-async def test_a_role_cannot_take_every_connection(
-    postgres: PrivatePostgres, url_of: UrlOf, role: str
-) -> None:
-    await apply_roles(postgres.url, PASSWORDS, connections=3)
-    taken: list[asyncpg.Connection[asyncpg.Record]] = []
-    try:
-        with pytest.raises(asyncpg.TooManyConnectionsError, match=f'role "{role}"'):
-            while len(taken) < 20:
-                taken.append(await asyncpg.connect(url_of(role)))
-        assert 0 < len(taken) <= 3  # who was there before may not have gone yet
-        await (await asyncpg.connect(postgres.url)).close()
-    finally:
-        for connection in taken:
-            await connection.close()
-        await apply_roles(postgres.url, PASSWORDS)
-
-
-async def test_limits_leave_the_owner_some_of_the_usual_connections(
-    postgres: PrivatePostgres, url_of: UrlOf
-) -> None:
-    connection = await asyncpg.connect(postgres.url)
-    limits = await connection.fetch(
-        "SELECT rolconnlimit FROM pg_roles WHERE rolname = ANY ($1)", LOGINS
-    )
-    await connection.close()
-
-    assert all(row["rolconnlimit"] > 0 for row in limits)
-    # Of Postgres' 100, without the three that it keeps for superusers.
-    assert sum(row["rolconnlimit"] for row in limits) < 100 - 3
-
-
-async def test_an_owner_who_is_no_superuser_can_apply_the_roles(
-    postgres: PrivatePostgres, url_of: UrlOf
-) -> None:
-    connection = await asyncpg.connect(postgres.url)
-    await connection.execute("CREATE ROLE landlord LOGIN CREATEROLE CREATEDB PASSWORD 'landlord'")
-    await connection.execute("GRANT gateway, worker, ops TO landlord WITH ADMIN OPTION")
-    await connection.execute("CREATE DATABASE rented OWNER landlord")
-    await connection.close()
-    url = str(
-        URL(postgres.url).with_user("landlord").with_password("landlord").with_path("/rented")
-    )
-    async with connected(DatabaseSettings.model_validate({"DATABASE_URL": url})) as database:
-        await migrate(database)
-
-    await apply_roles(url, PASSWORDS)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -1,7 +1,6 @@
 """`cancel-worker dead-letters`: what operators see, and what happens when they send it again."""
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.letters import buried, dead_letters, latest
+from tests.support.letters import buried, dead_letters, editor_that, latest
 from tests.support.records import Json
 from tests.support.rows import NEVER_STARTED, PASS, insert_run
 from tests.support.services import Services
@@ -199,16 +198,9 @@ async def test_a_corrected_body_is_a_new_command_linked_to_the_letter(
     run_id = next(run_ids)
     await system.add_run(run_id)
     letter, command_id = await buried(system, run_id=run_id, grace_seconds="soon")
-    editor = tmp_path / "editor.py"
-    editor.write_text(
-        "import pathlib, sys\n"
-        "path = pathlib.Path(sys.argv[1])\n"
-        "path.write_text(path.read_text().replace('\"soon\"', '5'))\n"
-    )
+    mended = editor_that(tmp_path, "text.replace('\"soon\"', '5')")
 
-    code, out, err = await dead_letters(
-        system, "replay", "--edit", str(letter), EDITOR=f"{sys.executable} {editor}"
-    )
+    code, out, err = await dead_letters(system, "replay", "--edit", str(letter), EDITOR=mended)
 
     assert (code, err) == (0, "")
     new_id = out.splitlines()[0].removeprefix("replayed as command ")

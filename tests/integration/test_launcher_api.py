@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.launching import blocked_in_database, is_live, locked_run
+from tests.support.launching import blocked_in_database, is_live, locked_run, sleeping_child
 from tests.support.system import System
 from worker.launcher import wire
 
@@ -34,11 +34,8 @@ async def raw(system: System, request: bytes) -> bytes:
 @pytest.fixture
 async def child() -> AsyncIterator[int]:
     """A child of the test, which thereby is a launcher."""
-    process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
-    yield process.pid
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    async with sleeping_child() as pid:
+        yield pid
 
 
 def post(body: bytes, target: str = wire.LAUNCHES, length: int | None = None) -> bytes:

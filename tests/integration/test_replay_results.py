@@ -1,7 +1,6 @@
 """`dead-letters replay --wait`: what became of each letter, told in words and by the exit code."""
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.letters import buried, dead_letters, kept, latest
+from tests.support.letters import buried, dead_letters, editor_that, kept, latest
 from tests.support.records import Json
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
@@ -156,17 +155,11 @@ async def test_what_became_of_a_corrected_letter_is_that_of_its_new_command(
     letter, command_id = await buried(system, run_id=run_id, grace_seconds="soon")
     if corrected:
         await system.add_run(run_id)
-    editor = tmp_path / "editor.py"
-    editor.write_text(
-        "import pathlib, sys\n"
-        "path = pathlib.Path(sys.argv[1])\n"
-        "path.write_text(path.read_text().replace('\"soon\"', '5'))\n"
-    )
 
     code, out, err = await dead_letters(
         *(system, "replay", str(letter), "--edit", "--json"),
         *("--wait", "30" if corrected else "1"),
-        EDITOR=f"{sys.executable} {editor}",
+        EDITOR=editor_that(tmp_path, "text.replace('\"soon\"', '5')"),
     )
 
     assert (code, err) == (0 if corrected else 3, "")

@@ -1,7 +1,6 @@
 """A publisher whom the broker did not check is unknown, whoever sends its command on."""
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -13,6 +12,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
+from tests.support.letters import editor_that
 from tests.support.program import Program
 from tests.support.records import Json
 from tests.support.services import Services
@@ -98,11 +98,8 @@ async def test_unknown_ones_can_be_asked_for_and_are_counted_as_such(
 
 
 async def test_it_stays_so_through_a_replay_and_an_edit(system: System, worker: Program) -> None:
-    editor = system.directory / "editor.py"
-    editor.write_text("import pathlib, sys\np = pathlib.Path(sys.argv[1])\n"
-                      "p.write_text(p.read_text() + ' ')\n")  # fmt: skip
     letter = await _letter_of(system)
-    env = {"EDITOR": f"{sys.executable} {editor}"}
+    env = {"EDITOR": editor_that(system.directory, "text + ' '")}
     number = str(letter["letter_id"])
 
     code, _, err = await system.cli(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -199,14 +200,7 @@ def threads_cgroup() -> None:
 def outlives_main_thread() -> None:
     """To the kernel's tables it is a zombie, while a thread of it goes on."""
     ignore_signals()
-
-    def go_on() -> None:
-        while state_of_main_thread() != "Z":
-            time.sleep(0.001)
-        ready_and_sleep_on()
-
-    threading.Thread(target=go_on).start()
-    end_main_thread()
+    go_on_alone(ready_and_sleep_on)
 
 
 def hops_threads() -> None:
@@ -232,13 +226,10 @@ def leaves_cgroup_without_main_thread() -> None:
     elsewhere = cgroup_mount() / "cgroup.procs"
 
     def leave() -> None:
-        while state_of_main_thread() != "Z":
-            time.sleep(0.001)
         elsewhere.write_text("0")
         ready_and_sleep_on()
 
-    threading.Thread(target=leave).start()
-    end_main_thread()
+    go_on_alone(leave)
 
 
 def storm_without_main_threads() -> None:
@@ -262,6 +253,18 @@ def ready_and_sleep_on() -> NoReturn:
     print("ready", flush=True)
     time.sleep(600)
     os._exit(1)
+
+
+def go_on_alone(action: Callable[[], object]) -> NoReturn:
+    """Take `action` in another thread once this one, the first, has ended."""
+
+    def wait_and_act() -> None:
+        while state_of_main_thread() != "Z":
+            time.sleep(0.001)  # nobody is told of the end of a thread that is not joined
+        action()
+
+    threading.Thread(target=wait_and_act).start()
+    end_main_thread()
 
 
 def end_main_thread() -> NoReturn:

@@ -46,6 +46,18 @@ def _stat(pid: int) -> list[str]:
     return []
 
 
+@asynccontextmanager
+async def sleeping_child() -> AsyncIterator[int]:
+    """The pid of a child that sleeps in a session of its own."""
+    process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
+    try:
+        yield process.pid
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 def is_live(pid: int) -> bool:
     return bool(fields := _stat(pid)) and fields[0] not in "ZX"
 

@@ -2,14 +2,57 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import asyncpg
+import pytest
+from yarl import URL
+
+from shared.database import connected
+from shared.migrate import migrate
+from shared.settings import DatabaseSettings
+from tests.support.services import PrivatePostgres, Sandbox, ServicesUnavailable
 from tests.support.services.binaries import find_postgres
 
 ROLES_SQL: Final = Path(__file__).parents[2] / "deploy" / "postgres" / "roles.sql"
+LOGINS: Final = ("gateway", "worker", "ops")
+ROLES: Final = (*LOGINS, "platform")
+PASSWORDS: Final = {role: f"it's {role}" for role in LOGINS}
+
+UrlOf = Callable[[str], str]
+
+
+@contextmanager
+def server_alone() -> Iterator[PrivatePostgres]:
+    """A server of a test's own: roles belong to all of its databases."""
+    programs = find_postgres()
+    if programs is None or not (programs.directory / "psql").exists():
+        pytest.skip("roles need a Postgres of their own, and psql")
+    with Sandbox() as sandbox:
+        try:
+            server = PrivatePostgres(sandbox)
+        except ServicesUnavailable as error:
+            pytest.skip(str(error))
+        server.start()
+        yield server
+
+
+async def with_roles(postgres: PrivatePostgres) -> UrlOf:
+    """Migrate the server's database and make the roles there; the URL of each."""
+    settings = DatabaseSettings.model_validate({"DATABASE_URL": postgres.url})
+    async with connected(settings) as database:
+        await migrate(database)
+    await apply_roles(postgres.url, dict.fromkeys(LOGINS, "first"))
+    # Again, as each start does: another password, nothing else.
+    await apply_roles(postgres.url, PASSWORDS)
+    owner = await asyncpg.connect(postgres.url)
+    await owner.execute("ALTER ROLE platform LOGIN PASSWORD 'it''s platform'")
+    await owner.close()
+    return lambda role: str(URL(postgres.url).with_user(role).with_password(f"it's {role}"))
 
 
 async def apply_roles(
