@@ -50,8 +50,10 @@ _SUMMARY: Final = f"""
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
            r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
            c.outcome, r.host, {STATE} AS host_state,
-           {SINCE} AS host_since, c.finished_at AS answered_at, c.evidence ->> 'ended' AS ended,
-           c.evidence ->> 'proof' AS proof, (c.evidence -> 'duration_ms')::float8 AS duration_ms
+           coalesce({SINCE}, c.received_at) AS host_since, c.finished_at AS answered_at,
+           c.evidence ->> 'ended' AS ended,
+           c.evidence ->> 'proof' AS proof,
+           (c.evidence -> 'duration_ms')::float8 AS duration_ms
       FROM runs r
       LEFT JOIN LATERAL {ENDS_RUN} c ON true
       LEFT JOIN hosts h ON h.host = r.host AND c.command_id IS NOT NULL AND c.outcome IS NULL

@@ -54,6 +54,18 @@ async def test_the_status_says_for_whom_it_waits_and_since_when(system: System, 
     assert says_that_it_waits(run["cancellation"], other)
 
 
+async def test_it_says_so_too_of_a_host_that_is_not_on_record(system: System, other: str) -> None:
+    """Somebody has deleted its row by hand."""
+    api = Api(await system.gateway(), system.http, await system.token())
+    await on_record(system, await system.publish(1))
+    await system.database.execute("DELETE FROM hosts WHERE host = $1", other)
+
+    answer = await api.ask("GET", "/api/v1/runs/1")
+
+    assert answer.status == 200
+    assert says_that_it_waits(answer.body["cancellation"], other)
+
+
 async def test_so_do_the_command_lines_and_the_metrics(system: System, other: str) -> None:
     url = await system.gateway()
     await on_record(system, await system.publish(1, requested_by="alice", reason="old"))
