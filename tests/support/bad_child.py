@@ -31,8 +31,14 @@ def ignore_signals() -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
-def spawn(kind: str, *, session: bool = False, clear_environment: bool = False) -> None:
-    """Start another of these and return once it is ready."""
+def spawn(
+    kind: str, *, session: bool = False, clear_environment: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start another of these and return once it is ready.
+
+    Who waits for its end waits by what is returned: when that is dropped, a child that has ended
+    by then is reaped, and `os.wait` finds none.
+    """
     child = subprocess.Popen(
         [sys.executable, "-S", __file__, kind, MARK],
         stdout=subprocess.PIPE,
@@ -41,6 +47,7 @@ def spawn(kind: str, *, session: bool = False, clear_environment: bool = False) 
     )
     assert child.stdout is not None
     child.stdout.readline()
+    return child
 
 
 def obeys() -> None:
@@ -89,8 +96,7 @@ def setsid_child() -> None:
 
 
 def daemon() -> None:
-    spawn("becomes_orphan", session=True, clear_environment=True)
-    os.wait()
+    spawn("becomes_orphan", session=True, clear_environment=True).wait()
     ready_and_sleep()
 
 
@@ -101,8 +107,7 @@ def becomes_orphan() -> None:
 
 
 def hidden_daemon() -> None:
-    spawn("leaves_hidden", session=True)
-    os.wait()
+    spawn("leaves_hidden", session=True).wait()
     ready_and_sleep()
 
 
