@@ -89,12 +89,14 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
 
     async def connect(seconds: float) -> AbstractConnection:
         try:
+            # Not its own `timeout`: that makes a task, and if that is canceled just as the broker
+            # refuses, nobody takes the refusal, and asyncio writes a traceback.
             with lost_is_an_error():
-                return await aio_pika.connect(
-                    url.update_query(heartbeat=settings.heartbeat),
-                    timeout=seconds,
-                    client_properties={"connection_name": name},
-                )
+                async with asyncio.timeout(seconds):
+                    return await aio_pika.connect(
+                        url.update_query(heartbeat=settings.heartbeat),
+                        client_properties={"connection_name": name},
+                    )
         except StopAsyncIteration:
             # What aiormq 7.2 raises when the peer hangs up during the handshake.
             raise ConnectionResetError("the connection was closed during the handshake") from None

@@ -32,6 +32,8 @@ class TcpProxy:
         self._delay = 0.0
         self.bursts = 0
         """How often the program sent something: its round trips, if it waits for each answer."""
+        self.on_answer: Callable[[bytes], None] = lambda _: None
+        """Told what the service says, as it is passed on."""
         self.resume()
 
     @property
@@ -123,7 +125,7 @@ class TcpProxy:
     async def _pump_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        def count() -> None:
+        def count(_: bytes) -> None:
             self.bursts += 1
 
         await self._pump(reader, writer, self._flowing, count)
@@ -131,17 +133,17 @@ class TcpProxy:
     async def _pump_answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        await self._pump(reader, writer, self._answers_flow)
+        await self._pump(reader, writer, self._answers_flow, lambda data: self.on_answer(data))
 
     async def _pump(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         flow: asyncio.Event,
-        sent: Callable[[], None] = lambda: None,
+        told: Callable[[bytes], None],
     ) -> None:
         while data := await reader.read(65536):
-            sent()
+            told(data)
             if self._delay:
                 await asyncio.sleep(self._delay)
             await flow.wait()
