@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 from aio_pika.abc import AbstractConnection
-from pydantic import SecretStr
 from yarl import URL
 
 from shared.broker import keep_connected
@@ -22,8 +21,8 @@ async def test_a_refusal_that_comes_with_the_stop_is_not_left_to_asyncio(
 ) -> None:
     """`steps` of the event loop lie between the two."""
     wrong = URL(broker.proxied).with_password(uuid4().hex)
-    settings = ServiceSettings(
-        database_url=SecretStr(system.database_url), amqp_url=SecretStr(str(wrong))
+    settings = ServiceSettings.model_validate(
+        {"DATABASE_URL": system.database_url, "AMQP_URL": str(wrong)}
     )
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
