@@ -1,5 +1,6 @@
 """What a connection needs from this machine is looked at first, and named when it will not do."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from shared import local_files
 from shared.postgres_url import parse
 
 NOBODY = 65534
+_PR_SET_DUMPABLE = 4
 URL = "postgresql://ci:x@db/ci"
 
 
@@ -45,6 +47,9 @@ def _as_somebody_else() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+        # The kernel made us undumpable with that, and then root without CAP_SYS_PTRACE may not read
+        # of us what a worker has to: later tests' launches would be refused.
+        assert ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
 
 
 @pytest.mark.parametrize(
