@@ -1,4 +1,4 @@
-"""All SQL that does for many runs at once what `shared.queries` does for one, guarded alike.
+"""All SQL by which many runs come to their ends at once.
 
 Each locks its runs first. Those that somebody else has in hand are passed over, so that no run
 waits for another one, and no two of these statements for each other.
@@ -8,70 +8,14 @@ from typing import Final
 
 from shared.queries import ENDS_RUN
 
-# CANCEL_QUEUED, BEGIN_STOP on host $11 and RECORD_COMMAND, and what is a no_op. The record comes
-# first here, so that a command that turns out to be on record, for this run or another, changes no
-# run.
-DECIDE: Final = """
-    WITH asked AS (
-        SELECT *
-          FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-                      $7::boolean[], $8::float8[], $9::timestamptz[], $13::jsonb[])
-            AS a (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                  requested_at, faults)
-    ), held AS (
-        SELECT run_id, status
-          FROM runs
-         WHERE run_id = ANY ($2)
-           AND (status IN ('queued', 'pass', 'fail', 'canceled')
-                OR (status = 'error' AND loss ->> 'proof' IS NOT NULL)
-                OR (status = 'running' AND host = $11))
-           FOR UPDATE SKIP LOCKED
-    ), recorded AS (
-        INSERT INTO cancellations
-               (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                requested_at, faults, outcome, finished_at, evidence)
-        SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-               requested_at, faults,
-               CASE status WHEN 'queued' THEN 'canceled' WHEN 'running' THEN NULL
-                           ELSE 'no_op' END,
-               CASE WHEN status <> 'running' THEN clock_timestamp() END,
-               CASE status WHEN 'queued' THEN $10::jsonb WHEN 'running' THEN '{}'
-                           ELSE jsonb_build_object('run_status', status) END
-          FROM asked JOIN held USING (run_id)
-        ON CONFLICT (command_id) DO NOTHING
-        RETURNING command_id, run_id, outcome, force, grace_seconds
-    ), canceled AS (
-        UPDATE runs r
-           SET status = 'canceled', finished_at = clock_timestamp(),
-               proof = $10::jsonb ->> 'proof'
-          FROM recorded
-         WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled'
-           AND r.status = 'queued'
-    ), begun AS (
-        UPDATE runs r
-           SET status = 'canceling',
-               canceling_at = clock_timestamp(),
-               stop_deadline = clock_timestamp() + make_interval(secs =>
-                   CASE WHEN recorded.force THEN 0
-                        ELSE coalesce(recorded.grace_seconds, r.grace_seconds, $12) END)
-          FROM recorded
-         WHERE r.run_id = recorded.run_id AND recorded.outcome IS NULL
-           AND r.status = 'running'
-        RETURNING r.*
-    )
-    SELECT command_id, outcome, begun.*,
-           extract(epoch FROM stop_deadline - clock_timestamp())::float8 AS grace_left
-      FROM recorded LEFT JOIN begun USING (run_id)
-"""
-
-# RECORD_CANCELED, and CLOSE_COMMANDS where that changed a row.
-RECORD_CANCELED: Final = """
+# Of runs that are proved gone. Their commands are answered with it.
+_RECORD_CANCELED: Final = """
     WITH stopped AS (
         SELECT * FROM unnest($1::bigint[], $2::jsonb[]) AS s (run_id, evidence)
     ), held AS (
         SELECT run_id FROM runs
          WHERE run_id = ANY ($1) AND status = 'canceling'
-           FOR UPDATE SKIP LOCKED
+           FOR UPDATE {locked}
     ), canceled AS (
         UPDATE runs r
            SET status = 'canceled', finished_at = clock_timestamp(),
@@ -82,15 +26,17 @@ RECORD_CANCELED: Final = """
     ), closed AS (
         UPDATE cancellations c
            SET outcome = 'canceled', finished_at = clock_timestamp(),
-               evidence = stopped.evidence || CASE c.evidence WHEN '{}' THEN '{}'
-                   ELSE jsonb_build_object('earlier', coalesce(c.evidence -> 'earlier',
-                                                               c.evidence)) END
+               evidence = keeping_earlier(stopped.evidence, c.evidence)
           FROM canceled JOIN stopped USING (run_id)
          WHERE c.run_id = canceled.run_id
            AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
     )
     SELECT run_id FROM canceled
 """
+
+RECORD_CANCELED: Final = _RECORD_CANCELED.format(locked="SKIP LOCKED")
+# For one: whoever has it in hand is first.
+RECORD_CANCELED_WAITING: Final = _RECORD_CANCELED.format(locked="")
 
 _COMPLETE: Final = """
     WITH ended AS (
@@ -109,13 +55,6 @@ _COMPLETE: Final = """
           FROM own
          WHERE r.run_id = own.run_id AND r.status = 'running'
         RETURNING r.run_id, r.status
-    ), over AS (
-        -- What was asked for, and waited, while it ended.
-        UPDATE cancellations c
-           SET outcome = 'no_op', finished_at = clock_timestamp(),
-               evidence = c.evidence || jsonb_build_object('run_status', completed.status)
-          FROM completed
-         WHERE c.run_id = completed.run_id AND c.outcome IS NULL
     ), noted AS (
         UPDATE runs r
            SET exit_code = own.code

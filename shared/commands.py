@@ -10,8 +10,8 @@ CANCEL_TYPE: Final = "ci.run.cancel.v1"
 # By this the worker tells a command that came over REST from one published directly.
 GATEWAY_APP_ID: Final = "cancel-gateway"
 BIGINT_MAX: Final = 2**63 - 1
-# Far below RabbitMQ's default consumer timeout of 30 minutes: a delivery stays
-# unacknowledged for as long as its stop takes.
+# Seconds. A run goes on for no longer than this after its cancel, whatever the publisher asks for.
+# The schema has the same bound.
 MAX_GRACE_SECONDS: Final = 600.0
 MAX_TEXT: Final = 255
 MAX_BODY: Final = 64 * 1024

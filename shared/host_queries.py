@@ -62,9 +62,8 @@ REGISTER_HOST: Final = """
            left_at = NULL, abandoned_at = NULL
 """
 
-# What a worker wants to know with each beat: whether it still speaks for the host, whether
-# something is to be done or to be published, and who was given up lately. What was on its way to
-# such a host has long arrived after some days.
+# What a worker wants to know with each beat: whether it still speaks for the host, and whether
+# something is to be done or to be published.
 BEAT: Final = f"""
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -74,11 +73,7 @@ BEAT: Final = f"""
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
            EXISTS (SELECT FROM outbox) AS has_events,
-           ARRAY (SELECT run_id FROM ({OPEN_RUNS_OF_HOST}) open
-                   ORDER BY received_at LIMIT $3) AS open_runs,
-           ARRAY (SELECT host FROM hosts
-                   WHERE abandoned_at > clock_timestamp() - interval '7 days' AND host <> $1
-                   ORDER BY host) AS given_up
+           EXISTS (SELECT FROM ({OPEN_RUNS_OF_HOST}) open) AS has_open_commands
       FROM hosts own
      WHERE own.host = $1
 """  # noqa: S608 - put together from constants
@@ -104,12 +99,18 @@ LOSE_RUNS_OF_ABANDONED: Final = """
     RETURNING run_id
 """
 
+LOCK_LOST: Final = """
+    SELECT FROM runs
+     WHERE host = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+     ORDER BY run_id
+       FOR UPDATE
+"""
+
 ANSWER_COMMANDS_OF_ABANDONED: Final = """
     UPDATE cancellations
        SET outcome = 'abandoned', finished_at = clock_timestamp(),
-           evidence = jsonb_build_object('host_abandoned_by', $2::text, 'reason', $3::text)
-               || CASE evidence WHEN '{}' THEN '{}'
-                  ELSE jsonb_build_object('earlier', coalesce(evidence -> 'earlier', evidence)) END
+           evidence = keeping_earlier(
+               jsonb_build_object('host_abandoned_by', $2::text, 'reason', $3::text), evidence)
      WHERE (run_id = ANY ($1::bigint[]) AND (outcome IS NULL OR outcome = 'stop_failed'))
         -- And on what was lost before: nobody is left who could look for it.
         OR (outcome IS NULL
@@ -126,6 +127,7 @@ HAS_RUNS: Final = """
 CLOSE_LOST_OF_REPLACED: Final = """
     UPDATE runs SET loss = loss || '{"proof": "none_host_replaced"}'
      WHERE host = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+    RETURNING run_id
 """
 
 # No process outlives the kernel that ran it: for what was being stopped, this is the proof.

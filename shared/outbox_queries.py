@@ -1,4 +1,4 @@
-"""All SQL of the outbox, by name. Events get into it by triggers (migration 0011)."""
+"""All SQL of the outbox, by name. Triggers fill it (migrations 0011, 0013)."""
 
 from typing import Final
 
@@ -7,13 +7,18 @@ TAKE_TURN: Final = "SELECT true FROM turns WHERE name = 'relay' FOR UPDATE SKIP 
 
 HAS_EVENTS: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
-# But for those of the runs in $2, which wait. There may be very many: a planner that saw how many
+# But for events of the runs in $2, which wait. There may be very many: a planner that saw how many
 # would not hash them, and compare each event with each of them (`<> ALL` does so as well).
 NEXT_EVENTS: Final = """
-    SELECT event_id, type, run_id, at, data FROM outbox
-     WHERE run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))
-     ORDER BY event_id
-     LIMIT $1
+    (SELECT event_id, type, run_id, at, data, message_header, message_body FROM outbox
+      WHERE type <> 'dead_letter' AND run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))
+      ORDER BY event_id
+      LIMIT $1)
+    UNION ALL
+    (SELECT event_id, type, run_id, at, data, message_header, message_body FROM outbox
+      WHERE type = 'dead_letter'
+      ORDER BY event_id
+      LIMIT $1)
 """
 
 # Who has not taken them by now will not be told any more. Old ones come first: no need to look
@@ -21,7 +26,7 @@ NEXT_EVENTS: Final = """
 DROP_OLD_EVENTS: Final = """
     WITH dropped AS (
         DELETE FROM outbox
-         WHERE at < clock_timestamp() - $1::interval
+         WHERE at < clock_timestamp() - $1::interval AND type <> 'dead_letter'
            AND event_id IN (SELECT event_id FROM outbox ORDER BY event_id LIMIT 10000)
         RETURNING 1)
     SELECT count(*) FROM dropped

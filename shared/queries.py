@@ -28,9 +28,28 @@ LIST_RUNS: Final = f"""
      LIMIT $2
 """  # noqa: S608 - put together from constants
 
-LIST_OPEN_RUNS_OF_HOST: Final = f"""
-    SELECT run_id FROM ({OPEN_RUNS_OF_HOST}) open ORDER BY received_at LIMIT $2
+# Open commands on runs of host $1, one of each run: what that one comes to answers the others as
+# well. But for runs in $2, which are in hand; on those in $4 only what is forced is to be done, and
+# with $5 nothing else.
+LIST_TO_BE_DONE: Final = f"""
+    SELECT c.*
+      FROM ({OPEN_RUNS_OF_HOST}) open,
+           LATERAL (SELECT command_id, run_id, via, publisher, requested_by, reason, force,
+                           grace_seconds, requested_at, faults, taken_up, message_header
+                      FROM cancellations
+                     WHERE run_id = open.run_id AND outcome IS NULL
+                     ORDER BY force DESC, received_at, command_id
+                     LIMIT 1) c
+     WHERE open.run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))
+       AND (c.force OR open.run_id NOT IN (SELECT unnest((SELECT $4::bigint[]))))
+       AND (NOT $5 OR open.run_id IN (SELECT unnest((SELECT $4::bigint[]))))
+     ORDER BY open.received_at
+     LIMIT $3
 """  # noqa: S608 - put together from constants
+
+IS_OPEN: Final = """
+    SELECT EXISTS (SELECT FROM cancellations WHERE command_id = $1 AND outcome IS NULL)
+"""
 
 # Of runs that are over, and of which nothing is left to be stopped.
 CLOSE_OVER: Final = """
@@ -43,22 +62,23 @@ CLOSE_OVER: Final = """
             OR (r.status = 'error' AND r.loss ->> 'proof' IS NOT NULL))
 """
 
-# Before a worker takes the command up: how many, one after the other, ended over it.
-COUNT_TAKEN_UP: Final = """
-    UPDATE cancellations SET taken_up = taken_up + 1
-     WHERE command_id = $1 AND outcome IS NULL
-    RETURNING taken_up
+# What a worker that is stopped in good order leaves to the next one does not count as taken up.
+HAND_ON: Final = """
+    WITH held AS (
+        SELECT run_id FROM runs WHERE run_id = ANY ($1::bigint[]) ORDER BY run_id
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE cancellations c SET taken_up = taken_up - 1
+      FROM held
+     WHERE c.run_id = held.run_id AND c.command_id = ANY ($2::uuid[])
+       AND c.outcome IS NULL AND c.taken_up > 0
 """
 
-FIND_OLDEST_OPEN: Final = """
-    SELECT * FROM cancellations
-     WHERE run_id = $1 AND outcome IS NULL
-     ORDER BY received_at, command_id
-     LIMIT 1
-"""
-
+# But for the message of an open one, which is for its dead letter.
 LIST_CANCELLATIONS: Final = """
-    SELECT * FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
+    SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
+           requested_at, received_at, outcome, finished_at, evidence, faults, taken_up
+      FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
 """
 
 # Of the commands of the run `r` the one that ended it or is to end it: what came later and changed
@@ -79,83 +99,11 @@ ENDS_RUN: Final = """(
      LIMIT 1
 )"""
 
-# The run is locked, so that deciding and writing are one step; the command's own row, if there is
-# one, tells a repeat from a first delivery.
-LOCK_RUN: Final = """
-    SELECT r.*,
-           extract(epoch FROM r.stop_deadline - clock_timestamp())::float8 AS grace_left,
-           h.abandoned_at IS NOT NULL AS host_abandoned,
-           c.run_id AS command_run_id,
-           c.outcome AS command_outcome,
-           EXISTS (SELECT FROM cancellations o
-                    WHERE o.run_id = r.run_id AND o.outcome IS NULL AND o.command_id <> $2
-                      AND (o.force OR NOT $3)) AS is_asked_for
-      FROM runs r
-      LEFT JOIN hosts h ON h.host = r.host
-      LEFT JOIN cancellations c ON c.command_id = $2
-     WHERE r.run_id = $1
-       FOR UPDATE OF r
-"""
-
-CANCEL_QUEUED: Final = """
-    UPDATE runs
-       SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started'
-     WHERE run_id = $1 AND status = 'queued'
-    RETURNING run_id
-"""
-
-BEGIN_STOP: Final = """
-    UPDATE runs
-       SET status = 'canceling',
-           canceling_at = clock_timestamp(),
-           stop_deadline = clock_timestamp() + make_interval(secs => $2)
-     WHERE run_id = $1 AND status = 'running'
-    RETURNING run_id
-"""
-
-# Only earlier: force after force, or after the deadline, changes nothing. Not clock_timestamp(), by
-# which what was a later deadline when it was compared could be an earlier one when it is set.
-ESCALATE_STOP: Final = """
-    UPDATE runs
-       SET stop_deadline = statement_timestamp(),
-           first_stop_deadline = coalesce(first_stop_deadline, stop_deadline)
-     WHERE run_id = $1 AND status = 'canceling' AND stop_deadline > statement_timestamp()
-    RETURNING run_id
-"""
-
-RECORD_CANCELED: Final = """
-    UPDATE runs
-       SET status = 'canceled', finished_at = clock_timestamp(), proof = $2
-     WHERE run_id = $1 AND status = 'canceling'
-    RETURNING run_id
-"""
-
-# What the first of several failed stops left as evidence is kept under `earlier`.
-# A command's row is written with its result or, for a stop, with none yet. Only an open or a
-# failed one may change: a repeat of a finished command leaves it as it is.
-RECORD_COMMAND: Final = """
-    INSERT INTO cancellations AS c
-           (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-            requested_at, outcome, finished_at, evidence, faults)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-            CASE WHEN $10::text IS NOT NULL THEN clock_timestamp() END, $11::jsonb, $12::jsonb)
-    ON CONFLICT (command_id) DO UPDATE
-       SET outcome = excluded.outcome,
-           finished_at = excluded.finished_at,
-           evidence = CASE WHEN excluded.outcome IS NULL THEN c.evidence
-               ELSE excluded.evidence || CASE c.evidence WHEN '{}' THEN '{}'
-               ELSE jsonb_build_object('earlier', coalesce(c.evidence -> 'earlier', c.evidence)) END
-           END
-     WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
-    RETURNING c.command_id
-"""
-
 # One stop answers every command on the run that is still open, not just the one that began it.
 CLOSE_COMMANDS: Final = """
     UPDATE cancellations
        SET outcome = $2, finished_at = clock_timestamp(),
-           evidence = $3::jsonb || CASE evidence WHEN '{}' THEN '{}'
-               ELSE jsonb_build_object('earlier', coalesce(evidence -> 'earlier', evidence)) END
+           evidence = keeping_earlier($3::jsonb, evidence)
      WHERE run_id = $1 AND (outcome IS NULL OR outcome = 'stop_failed')
 """
 

@@ -167,7 +167,8 @@ class WorkerSettings(ServiceSettings):
     host_name: str = Field(
         default_factory=socket.gethostname,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        description="Name of this runner host; its queue is `runs.cancel.host.<name>`",
+        description="Name of this runner host, its own; the worker takes up the open commands on "
+        "runs that started under it",
     )
     host_heartbeat: Seconds = Field(
         5.0,
@@ -236,10 +237,13 @@ class WorkerSettings(ServiceSettings):
         1000,
         ge=1,
         le=65535,
-        description="Commands of each queue that are held at once; a stop holds one until it ends",
+        description="Commands of each queue that are held at once, until they are decided on; "
+        "stops hold none",
     )
     worker_shutdown_timeout: Seconds = Field(
-        15.0, description="How long stops in progress may take after SIGTERM, seconds"
+        15.0,
+        description="How long stops in progress may take after SIGTERM, seconds; what is not over "
+        "then stays open, to the same deadline, and the next worker takes it up",
     )
 
     @field_validator("trusted_publishers", mode="before")

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import uuid4
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue, ExchangeType
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractQueue,
+    ExchangeType,
+)
 
 from shared.channels import is_there
 from shared.errors import NotDeclared
@@ -52,8 +59,13 @@ class Topology:
     def events(self) -> str:
         return f"{self.prefix}runs.events"
 
-    def host(self, name: str) -> str:
-        return f"{self.prefix}runs.cancel.host.{name}"
+    @property
+    def wakes(self) -> str:
+        return f"{self.prefix}runs.wake"
+
+    def old_host_queue(self, host: str) -> str:
+        """Of versions before there were wakes."""
+        return f"{self.prefix}runs.cancel.host.{host}"
 
     def retry(self, delay: int, key: str = CANCEL_KEY) -> str:
         """Where a command waits for `delay` seconds, to come back by `key`."""
@@ -61,7 +73,7 @@ class Topology:
         return f"{queue}.retry.{delay}s"
 
     def queues(self) -> list[str]:
-        """All that are not a host's."""
+        """All that last."""
         retries = [self.retry(delay, key) for key in _KEYS for delay in RETRY_DELAYS]
         return [self.cancel, self.rest, self.dead, *retries]
 
@@ -85,7 +97,7 @@ class Topology:
                 )
 
     async def declare(self, channel: AbstractChannel) -> None:
-        """All that is not a host's."""
+        """What commands need."""
         await self._declare_dead(channel)
         exchange = await channel.declare_exchange(self.commands, ExchangeType.TOPIC, durable=True)
         for key, name in zip(_KEYS, (self.cancel, self.rest), strict=True):
@@ -94,17 +106,31 @@ class Topology:
             for delay in RETRY_DELAYS:
                 await self._declare_retry(channel, delay, key)
 
-    async def declare_worker(self, channel: AbstractChannel, host: str) -> None:
+    async def declare_worker(self, channel: AbstractChannel) -> None:
         await self.declare(channel)
-        await self.declare_events(channel)
-        await self.declare_host(channel, host)
+        await self._declare_events(channel)
+        await self._declare_wakes(channel)
 
-    async def declare_events(self, channel: AbstractChannel) -> None:
+    async def declare_relay(self, channel: AbstractChannel) -> None:
+        """What is published of what happened: events, and letters of stops that failed."""
+        await self._declare_events(channel)
+        await self._declare_dead(channel)
+
+    async def declare_wake_queue(self, channel: AbstractChannel, host: str) -> AbstractQueue:
+        """A queue of wakes for `host`, which goes with the connection.
+
+        Its name is its own: of two workers of a host, one of which gives way, both have one.
+        """
+        exchange = await self._declare_wakes(channel)
+        queue = await channel.declare_queue(f"{self.wakes}.{host}.{uuid4().hex}", exclusive=True)
+        await queue.bind(exchange, host)
+        return queue
+
+    async def _declare_events(self, channel: AbstractChannel) -> None:
         await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
 
-    async def declare_host(self, channel: AbstractChannel, host: str) -> AbstractQueue:
-        """A host's queue outlives its worker, so that commands wait there while it is away."""
-        return await self._declare_work_queue(channel, self.host(host))
+    async def _declare_wakes(self, channel: AbstractChannel) -> AbstractExchange:
+        return await channel.declare_exchange(self.wakes, ExchangeType.DIRECT, durable=True)
 
     async def _declare_dead(self, channel: AbstractChannel) -> None:
         exchange = await channel.declare_exchange(

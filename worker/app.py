@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,12 +19,17 @@ from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.migrate import require_current
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.states import Containment
+from shared.tasks import end
 from shared.topology import Topology
 from shared.traced_publisher import publisher_for
 from shared.tracing import Tracer, tracing
-from worker.cancel import Canceler
-from worker.consumer import Consumer
 from worker.host_store import Heard
+from worker.intake.consumer import Consumer
+from worker.intake.decider import Decider
+from worker.intake.notes import NoteReader
+from worker.intake.open_commands import OpenCommands
+from worker.intake.settler import Settler
+from worker.intake.wakes import Wakes
 from worker.keeper import Keeper
 from worker.known_launchers import KnownLaunchers
 from worker.launcher.api import LauncherApi
@@ -35,14 +39,11 @@ from worker.lenient import read_any_property
 from worker.listener import listen as listen_for_monitoring
 from worker.losses import Losses
 from worker.metrics import WorkerMetrics
-from worker.notes import NoteReader
-from worker.open_commands import OpenCommands
 from worker.outage import PostgresWatch
 from worker.outbox.relay import Relay
 from worker.precedence import take_precedence
 from worker.presence import Presence
 from worker.run_cgroups import RunCgroups
-from worker.settling import Settler
 from worker.stop import cgroup
 from worker.stop.identity import ForeignProc, pid_namespace
 from worker.stop.privileges import own_privileges
@@ -94,7 +95,8 @@ async def _serve(
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     # And so has this: a queue that declines an event costs the channel.
     telling = publisher_for(settings, f"cancel-worker {host} events", tracer)
-    relay = Relay(database, telling, topology)
+    broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
+    relay = Relay(database, telling, topology, broker_user, metrics)
     presence = Presence(
         database,
         host,
@@ -103,7 +105,8 @@ async def _serve(
     )
     launchers = KnownLaunchers()
     stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
-    canceler = Canceler(database, host, settings.grace_seconds, stops, tracer)
+    decider = Decider(database, host, settings.grace_seconds, stops, tracer)
+    open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
     losses = Losses(database, host, tasks, settings.kill_wait, launchers, relay)
     launches = Launches(
         database,
@@ -114,21 +117,20 @@ async def _serve(
         privileges,
         relay,
     )
-    broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
-    settler = Settler(canceler, publisher, topology, notes, presence, relay, tracer, metrics)
+    wakes = Wakes(publisher, topology, tasks)
+    settler = Settler(decider, stops, publisher, topology, notes, wakes, relay, tracer, metrics)
     consumer = Consumer(
-        settler, topology, host, settings.prefetch, tasks, postgres, presence, metrics
+        settler, topology, host, settings.prefetch, tasks, postgres, open_commands, metrics
     )
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
     dependencies = _dependencies(database, publisher, consuming, registry)
 
-    open_commands = OpenCommands(database, host, canceler, tasks)
-
     def told(heard: Heard) -> None:
-        open_commands.take_up(heard.open_runs)
+        if heard.has_open_commands:
+            open_commands.wake()
         if heard.has_events:
             relay.wake()
 
@@ -150,20 +152,21 @@ async def _serve(
     )
     await presence.register()
     await losses.take_up()
-    await open_commands.look()
     relay.wake()
+    open_commands.wake()
+    taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # only now: an empty one may be what proves a run to be gone
     tasks.create_task(presence.keep_up(told, returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
-    tasks.create_task(publisher.run(partial(topology.declare_worker, host=host)))
-    tasks.create_task(telling.run(topology.declare_events))
+    tasks.create_task(publisher.run(topology.declare_worker))
+    tasks.create_task(telling.run(topology.declare_relay))
     tasks.create_task(relay.run())
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, notes, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
-    api = LauncherApi(launches, canceler, runs_root)
+    api = LauncherApi(launches, stops, runs_root)
     socket = await listen(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
     )
@@ -179,7 +182,10 @@ async def _serve(
     )
     await stop.wait()
     log.info("worker_stopping")
-    await consumer.stop(settings.worker_shutdown_timeout)
+    await end(taking_up)
+    until = asyncio.get_running_loop().time() + settings.worker_shutdown_timeout
+    await consumer.stop(until)
+    await stops.finish(until)
     await socket.close()
     await presence.leave()
     await monitoring.close()

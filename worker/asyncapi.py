@@ -10,7 +10,7 @@ from typing import Any, Final
 from shared.commands import CANCEL_TYPE, MAX_BODY, MAX_TEXT, CancelCommand
 from shared.states import DeadReason
 from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
-from worker.reading import INFORMATION
+from worker.intake.reading import INFORMATION
 
 Json = dict[str, Any]
 
@@ -34,8 +34,8 @@ REASONS: Final[Mapping[DeadReason, str]] = {
     "does not know.",
     DeadReason.COMMAND_REUSED: "The `command_id` is on record for another run.",
     DeadReason.UNKNOWN_RUN: "There is no such run, also after the last retry.",
-    DeadReason.STOP_FAILED: "Processes of the run survived SIGKILL, or may have; it stays "
-    "`canceling`.",
+    DeadReason.STOP_FAILED: "Processes of the run survived SIGKILL, or may have, or the command "
+    "was taken up five times and none of these stops came to its end; the run stays `canceling`.",
     DeadReason.HOST_ABANDONED: "The run was claimed on its host while that was being abandoned.",
     DeadReason.INTERNAL_ERROR: "It failed for another reason, also after the last retry.",
     DeadReason.DELIVERY_LIMIT: "It was delivered too often without being settled, as one that "

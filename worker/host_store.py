@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
@@ -12,14 +12,11 @@ from asyncpg import Record
 from shared import host_queries as queries
 from shared.database import Connection, Database
 from shared.runs import Run, RunProcess
-from shared.states import HostState, Outcome
+from shared.states import HostState
 from worker import store
 from worker.stop.evidence import found_empty, host_rebooted
 from worker.stop.identity import is_machines_own
 from worker.trees import pids_are_ours, visible_cgroup
-
-MOST_OPEN: Final = 1000
-"""Runs with open commands that a worker is told of at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +44,8 @@ class Heard:
     abandoned: bool
     has_events: bool
     """Whether something in the outbox is to be published."""
-    open_runs: list[int]
-    """Runs of the host with a command that has no outcome yet, those of the oldest ones first."""
-    given_up: frozenset[str]
-    """Other hosts, whose commands any worker has to settle."""
+    has_open_commands: bool
+    """Whether something is to be done, or being done, on a run of the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +106,8 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         if before is not None and before["abandoned_at"] is not None:
             await _note(connection, speaker.host, "returned", "worker", None, [])
         if is_replaced:
-            await connection.execute(queries.CLOSE_LOST_OF_REPLACED, speaker.host)
+            rows = await connection.fetch(queries.CLOSE_LOST_OF_REPLACED, speaker.host)
+            await store.close_over(connection, [row["run_id"] for row in rows])
         # Also of boots before the last one that is on record: older versions left some.
         gone = [] if is_replaced else await _record_reboot(connection, speaker)
         if gone or (rebooted and not is_replaced):
@@ -121,23 +117,15 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
 
 
 async def beat(database: Database, speaker: Speaker) -> Heard:
-    arguments = (speaker.host, speaker.worker_id, MOST_OPEN)
+    arguments = (speaker.host, speaker.worker_id)
     row = await database.fetchrow(queries.BEAT, *arguments)
     if row is not None and not (row["heard"] or row["abandoned"]):
         # Where the UPDATE had to wait for an abandon, the rest shows the host as it was before
         # (one snapshot for the whole statement): only a second look tells who speaks for it.
         row = await database.fetchrow(queries.BEAT, *arguments)
     if row is None:  # deleted by hand
-        return Heard(
-            speaks=False, abandoned=True, has_events=False, open_runs=[], given_up=frozenset()
-        )
-    return Heard(
-        row["heard"],
-        row["abandoned"],
-        row["has_events"],
-        row["open_runs"],
-        frozenset(row["given_up"]),
-    )
+        return Heard(speaks=False, abandoned=True, has_events=False, has_open_commands=False)
+    return Heard(row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"])
 
 
 async def leave(database: Database, speaker: Speaker) -> None:
@@ -163,6 +151,8 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
             queries.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
         )
         run_ids = sorted(row["run_id"] for row in rows)
+        # So that a command which is being recorded on one of those is answered too.
+        await connection.execute(queries.LOCK_LOST, host)
         answered = await connection.fetch(
             queries.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
         )
@@ -244,9 +234,7 @@ async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
     ]
     for row in await connection.fetch(queries.FIND_STOPPING_OF_REBOOTED, *on_host):
         run_id: int = row["run_id"]
-        evidence = host_rebooted()
-        await store.record_canceled(connection, run_id, evidence)
-        await store.close_commands(connection, run_id, Outcome.CANCELED, evidence)
+        await store.record_canceled(connection, run_id, host_rebooted())
         run_ids.append(run_id)
     run_ids += [
         row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)

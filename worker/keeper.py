@@ -17,9 +17,9 @@ from shared.database import Database
 from shared.states import DeadReason
 from shared.tasks import first_of
 from shared.topology import Topology
-from worker.delivered import Delivered, consume
+from worker.intake.delivered import Delivered, consume
+from worker.intake.notes import NoteReader
 from worker.letters import Letter, letter_of
-from worker.notes import NoteReader
 from worker.outage import PostgresWatch
 from worker.patience import until_available
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from pamqp import decode
 
-from worker.deliveries import MAX_HEADER_VALUES, MAX_HEADERS
-from worker.notes import Header
+from worker.intake.deliveries import MAX_HEADER_VALUES, MAX_HEADERS
+from worker.intake.notes import Header
 
 Decoder = Callable[[bytes], tuple[int, Any]]
 

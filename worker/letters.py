@@ -12,10 +12,10 @@ from pydantic_core import to_json
 
 from shared.commands import BIGINT_MAX
 from shared.states import DeadReason, Via
-from worker.delivered import Delivered
-from worker.deliveries import theirs
-from worker.notes import NoteReader, Notes
-from worker.reading import object_in, storable
+from worker.intake.delivered import Delivered
+from worker.intake.deliveries import theirs
+from worker.intake.notes import NoteReader, Notes
+from worker.intake.reading import object_in, storable
 
 _MAX_TEXT: Final = 1000
 # Reasons of messages that were read as commands.

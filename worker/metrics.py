@@ -7,7 +7,6 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.states import DeadReason, Outcome
-from worker.decision import Forward
 from worker.stop.evidence import Ended, Evidence
 
 # Seconds: milliseconds where a run obeys, its grace period (10 s unless told otherwise) and a
@@ -27,9 +26,10 @@ _ENDS: Final = {
 
 
 class _MovedOn(StrEnum):
-    """How a delivery ends without an outcome of its command."""
+    """How a delivery ends without an outcome of its command here."""
 
-    FORWARDED = "forwarded"
+    PENDING = "pending"
+    """It waits for the worker of another host."""
     RETRIED = "retried"
     DEAD_LETTERED = "dead_lettered"
 
@@ -39,7 +39,7 @@ class WorkerMetrics:
         self._registry = registry
         commands = Counter(
             "cancel_commands",
-            "Deliveries settled by this worker, by what became of their command.",
+            "Commands that this worker settled, by what became of them.",
             ["outcome"],
             registry=registry,
         )
@@ -70,19 +70,20 @@ class WorkerMetrics:
         )
         self._stops = {ended: stops.labels(name) for ended, name in _ENDS.items()}
 
-    def settled(self, result: Outcome | Forward) -> None:
-        """A delivery ended with this."""
-        outcome = result if isinstance(result, Outcome) else _MovedOn.FORWARDED
+    def settled(self, outcome: Outcome) -> None:
         self._commands[outcome].inc()
+
+    def waits(self) -> None:
+        self._commands[_MovedOn.PENDING].inc()
 
     def retried(self, reason: DeadReason) -> None:
         self._commands[_MovedOn.RETRIED].inc()
         self._retries[reason].inc()
 
     def buried(self, reason: DeadReason) -> None:
-        """A command was dead-lettered; after a failed stop that is in addition to its outcome."""
-        failed = reason is DeadReason.STOP_FAILED
-        self._commands[Outcome.STOP_FAILED if failed else _MovedOn.DEAD_LETTERED].inc()
+        """A dead letter was published; that of a failed stop is in addition to its outcome."""
+        if reason is not DeadReason.STOP_FAILED:
+            self._commands[_MovedOn.DEAD_LETTERED].inc()
         self._letters[reason].inc()
 
     def stopped(self, evidence: Evidence) -> None:

@@ -35,21 +35,6 @@ class Presence:
             privileges=privileges,
             beat_seconds=beat_seconds,
         )
-        self._given_up: frozenset[str] = frozenset()
-        self._changed = asyncio.Event()
-
-    def given_up(self) -> tuple[frozenset[str], asyncio.Event]:
-        """The other hosts that are abandoned, and what is set as soon as that is out of date."""
-        return self._given_up, self._changed
-
-    async def believes_alive(self, host: str) -> None:
-        """Return once `host` is not abandoned as far as we know.
-
-        It may be back for longer than we know. Until we do we consume its queue as well, and would
-        only forward to ourselves.
-        """
-        while host in self._given_up:
-            await self._changed.wait()
 
     async def register(self) -> None:
         """Begin to speak for the host. Raises UserError if another machine or container does.
@@ -123,10 +108,6 @@ class Presence:
         except ServiceUnavailable as error:
             log.warning("beat_missed", error=str(error))
             return None
-        if heard.given_up != self._given_up:
-            self._given_up = heard.given_up
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
         if not (heard.speaks or heard.abandoned):
             raise UserError(f"another worker speaks for the host {self._speaker.host} now")
         return heard

@@ -26,9 +26,9 @@ from shared.states import Via
 from shared.together import Together
 from shared.topology import CANCEL_KEY, Topology
 from worker import letter_store
-from worker.deliveries import carried
+from worker.intake.deliveries import carried
+from worker.intake.notes import Notes
 from worker.letter_store import Filter, LetterState
-from worker.notes import Notes
 from worker.replay_results import Result
 
 MAX_REPLAYS: Final = 3

@@ -19,7 +19,7 @@ from shared.commands import CancelCommand
 from shared.database import Database
 from shared.errors import ServiceUnavailable
 from shared.states import DeadReason, Outcome
-from worker.deliveries import Undeliverable, read_as
+from worker.intake.deliveries import Undeliverable, read_as
 
 _EVERY: Final = 0.5
 """Seconds between two looks."""

@@ -27,9 +27,9 @@ from shared.topology import Topology
 from shared.traced_publisher import publisher_for
 from shared.tracing import tracing
 from worker import letter_store
+from worker.intake.reading import first_problem, read
 from worker.letter_reports import body_as_text
 from worker.letter_store import Filter, GroupBy
-from worker.reading import first_problem, read
 from worker.replay import Options, Replayer, Summary, all_of, is_cut, these, why_not
 from worker.replay_results import Result, Watch, sent, sent_as
 

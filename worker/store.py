@@ -1,110 +1,37 @@
 """The worker's statements, with types. Each runs in the caller's transaction."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from shared import queries
+from asyncpg import Record
+
+from shared import batch_queries, queries
 from shared.commands import CancelCommand
-from shared.database import Connection
+from shared.database import Connection, Database
 from shared.runs import Run, RunProcess
-from shared.states import Outcome, RunStatus, Via
-from worker.decision import CommandReused, Situation
+from shared.states import Outcome, Via
+from worker.intake.asked import Asked, Origin
 from worker.stop.evidence import Evidence, out_of_sight
 from worker.stop.identity import pid_namespace
 
-# No command that was decided on leaves its run in one of these.
-_UNDECIDED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
-
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """How a command came in. `publisher` is the broker user, where the broker checked it.
+class TakenUp:
+    """A command that is on record without an outcome."""
 
-    `faults` is what was wrong with its information, by field.
-    """
-
-    via: Via
-    publisher: str | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-
-Recorded = tuple[CancelCommand, Origin]
-
-
-async def lock_run(connection: Connection, command: CancelCommand) -> Situation | None:
-    row = await connection.fetchrow(
-        queries.LOCK_RUN, command.run_id, command.command_id, command.force
-    )
-    if (
-        row is not None
-        and row["command_outcome"] in (None, Outcome.STOP_FAILED)
-        and row["status"] not in _UNDECIDED
-    ):
-        # Where the lock had to be waited for, this has the run as it is now, but the command as
-        # it was before (READ COMMITTED looks again at the row that it locks, not at those that
-        # are joined to it): another worker may just have decided on it.
-        row = await connection.fetchrow(
-            queries.LOCK_RUN, command.run_id, command.command_id, command.force
-        )
-    if row is None:
-        return None
-    return Situation(
-        run=Run.from_record(row),
-        host_abandoned=row["host_abandoned"],
-        grace_left=row["grace_left"],
-        is_asked_for=row["is_asked_for"],
-        command_run_id=row["command_run_id"],
-        command_outcome=Outcome(row["command_outcome"]) if row["command_outcome"] else None,
-    )
-
-
-async def cancel_queued(connection: Connection, run_id: int) -> bool:
-    return await connection.fetchval(queries.CANCEL_QUEUED, run_id) is not None
-
-
-async def begin_stop(connection: Connection, run_id: int, grace: float) -> bool:
-    return await connection.fetchval(queries.BEGIN_STOP, run_id, grace) is not None
-
-
-async def escalate_stop(connection: Connection, run_id: int) -> bool:
-    """Whether that ends its grace period earlier."""
-    return await connection.fetchval(queries.ESCALATE_STOP, run_id) is not None
+    asked: Asked
+    times: int
+    """How often it was taken up before."""
+    message_header: bytes | None
 
 
 async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    canceled = await connection.fetchval(queries.RECORD_CANCELED, run_id, evidence.proof)
-    return canceled is not None
-
-
-async def record_command(
-    connection: Connection,
-    command: CancelCommand,
-    origin: Origin,
-    outcome: Outcome | None,
-    evidence: dict[str, object],
-) -> None:
-    """Raises CommandReused, which must undo the transaction."""
-    recorded = await connection.fetchval(
-        queries.RECORD_COMMAND,
-        command.command_id,
-        command.run_id,
-        origin.via,
-        origin.publisher,
-        command.requested_by,
-        command.reason,
-        command.force,
-        command.grace_seconds,
-        command.requested_at,
-        outcome,
-        json.dumps(evidence),
-        json.dumps(dict(origin.faults)),
-    )
-    # A finished row is never written again, so it is another run's, decided at the same time.
-    if recorded is None:
-        raise CommandReused(command.command_id)
+    """Whether the run was being canceled, and is now; then its commands are answered as well."""
+    content = json.dumps(evidence.as_json())
+    query = batch_queries.RECORD_CANCELED_WAITING
+    return await connection.fetchval(query, [run_id], [content]) is not None
 
 
 async def close_commands(
@@ -118,11 +45,6 @@ async def close_commands(
 async def close_over(connection: Connection, run_ids: Sequence[int]) -> None:
     """Answer what is open on those of these runs that are over."""
     await connection.execute(queries.CLOSE_OVER, run_ids)
-
-
-async def count_taken_up(connection: Connection, command_id: UUID) -> int:
-    """How often the command was taken up, this time included; 0 if it is not open any more."""
-    return await connection.fetchval(queries.COUNT_TAKEN_UP, command_id) or 0
 
 
 async def lock(connection: Connection, run_id: int) -> None:
@@ -148,11 +70,10 @@ async def record_gone(
     connection: Connection, run: Run, launch_id: UUID, evidence: Evidence
 ) -> None:
     """Record a run that was found to be gone: canceled if it was being canceled, else lost."""
-    if await record_canceled(connection, run.run_id, evidence):
-        await close_commands(connection, run.run_id, Outcome.CANCELED, evidence)
-    else:
+    if not await record_canceled(connection, run.run_id, evidence):
         await record_launcher_died(connection, run.run_id, launch_id)
         await record_leftovers(connection, run.run_id, evidence)
+        await close_over(connection, [run.run_id])
 
 
 async def open_of_other_namespaces(
@@ -188,22 +109,41 @@ async def find_run(connection: Connection, run_id: int) -> Run | None:
     return Run.from_record(row) if row else None
 
 
-async def open_runs_of(connection: Connection, host: str, most: int) -> list[int]:
-    """Runs of `host` with a command that has no outcome yet, those of the oldest ones first."""
-    rows = await connection.fetch(queries.LIST_OPEN_RUNS_OF_HOST, host, most)
-    return [row["run_id"] for row in rows]
+async def hand_on(connection: Connection, stops: Mapping[int, UUID]) -> None:
+    """Say that a worker ends in good order in the middle of stops: by run, of which command."""
+    await connection.execute(queries.HAND_ON, list(stops), list(stops.values()))
 
 
-async def oldest_open(connection: Connection, run_id: int) -> Recorded | None:
-    """The oldest command on the run that has no outcome yet."""
-    row = await connection.fetchrow(queries.FIND_OLDEST_OPEN, run_id)
-    if row is None:
-        return None
+async def is_open(connection: Connection, command_id: UUID) -> bool:
+    """Whether the command has no outcome yet."""
+    found: bool = await connection.fetchval(queries.IS_OPEN, command_id)
+    return found
+
+
+async def to_be_done(
+    database: Database,
+    host: str,
+    most: int,
+    *,
+    in_hand: Collection[int],
+    in_grace: Collection[int],
+    only_forced: bool,
+) -> list[TakenUp]:
+    """Open commands on runs of `host`, one of each, the oldest ones first.
+
+    None on runs that are `in_hand`; and on those `in_grace` only what is forced, or only that.
+    """
+    rows = await database.fetch(queries.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced)
+    return [_taken_up(row) for row in rows]
+
+
+def _taken_up(row: Record) -> TakenUp:
     fields = ("run_id", "command_id", "reason", "requested_by", "requested_at", "force")
     command = CancelCommand(
         **{name: row[name] for name in fields}, grace_seconds=row["grace_seconds"]
     )
-    return command, Origin(Via(row["via"]), row["publisher"], json.loads(row["faults"]))
+    origin = Origin(Via(row["via"]), row["publisher"], json.loads(row["faults"]))
+    return TakenUp(Asked(command, origin), row["taken_up"], row["message_header"])
 
 
 async def live_on(connection: Connection, host: str) -> list[Run]:

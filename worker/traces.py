@@ -9,8 +9,8 @@ from shared.commands import CancelCommand
 from shared.topology import REST_KEY, Topology
 from shared.traced_publisher import about
 from shared.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Attributes, Kind, Span, Tracer, Value
-from worker.delivered import Delivered
-from worker.notes import Notes
+from worker.intake.delivered import Delivered
+from worker.intake.notes import Notes
 from worker.stop.evidence import Evidence
 from worker.stop.ladder import StopFailed
 

@@ -51,8 +51,10 @@ GRANT SELECT, UPDATE (
 ) ON runs TO worker;
 GRANT SELECT, INSERT (
     command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds, requested_at,
-    faults, outcome, finished_at, evidence
-), UPDATE (outcome, finished_at, evidence, taken_up) ON cancellations TO worker;
+    faults, outcome, finished_at, evidence, message_header, message_body
+), UPDATE (
+    outcome, finished_at, evidence, taken_up, message_header, message_body
+) ON cancellations TO worker;
 GRANT SELECT, INSERT (
     host, worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds
 ), UPDATE (

@@ -38,12 +38,12 @@ _PARTS = {
     "read frames (aiormq)": ("Connection.__reader", "Channel._reader"),
     "write frames (aiormq)": ("Connection.__writer", "Consumer._acknowledge"),
     "read commands": ("Settler._read",),
-    "decide": ("Canceler.begin", "Canceler.cancel"),
+    "decide": ("Decider.decide_many", "Decider.decide"),
     "stop and proof": ("Stops._stop",),
     "record": ("Stops._record",),
     "reports of launchers": ("LauncherApi._complete", "LauncherApi._launch"),
     "lost launchers": ("Losses._watch_launcher",),
-    "take and settle": ("Consumer._take", "Consumer._begin_arrived", "Consumer._handle"),
+    "take and settle": ("Consumer._take", "Consumer._begin_arrived", "Consumer._settle_alone"),
 }
 _BACKLOG = 15_000
 _TREES = 300

@@ -73,12 +73,12 @@ class Stage:
         self.channel = await self._connection.channel(on_return_raises=True)
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=10)
         try:
-            await self.topology.declare_worker(self.channel, self.host)
+            await self.topology.declare_worker(self.channel)
             yield self
         finally:
             await self._end_all()
             if not self.channel.is_closed:
-                await delete_names(self.channel, self.topology, self.host)
+                await delete_names(self.channel, self.topology)
             await self.database.close()
             await self._connection.close()
 
@@ -150,7 +150,7 @@ class Stage:
 
     async def purge(self) -> None:
         names = self.topology
-        for name in (names.cancel, names.rest, names.host(self.host), names.dead):
+        for name in (names.cancel, names.rest, names.dead):
             await (await self.channel.get_queue(name, ensure=False)).purge()
 
     async def publish(self, run_ids: Sequence[int], **fields: object) -> None:

@@ -215,9 +215,14 @@ class Stage:
     async def _delete_names(self) -> None:
         async with await aio_pika.connect(self.services.amqp_url) as connection:
             channel = await connection.channel()
-            for name in (*self.topology.queues(), self.topology.host(self.host)):
+            for name in self.topology.queues():
                 await channel.queue_delete(name)
-            for name in (self.topology.commands, self.topology.dead_exchange):
+            for name in (
+                self.topology.commands,
+                self.topology.dead_exchange,
+                self.topology.events,
+                self.topology.wakes,
+            ):
                 await channel.exchange_delete(name)
 
 

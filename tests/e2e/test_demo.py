@@ -49,7 +49,7 @@ async def environment(
         "CANCEL_HOST_NAME": host,
         "TMPDIR": str(directory),
     }
-    await _delete_names(services.amqp_url, Topology(prefix), host)
+    await _delete_names(services.amqp_url, Topology(prefix))
 
 
 async def test_every_fact_holds_and_nothing_is_left(
@@ -263,10 +263,10 @@ def assert_nothing_left(directory: Path) -> None:
     assert left == []
 
 
-async def _delete_names(amqp_url: str, topology: Topology, host: str) -> None:
+async def _delete_names(amqp_url: str, topology: Topology) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (*topology.queues(), topology.host(host)):
+        for name in topology.queues():
             await channel.queue_delete(name)
-        for name in (topology.commands, topology.dead_exchange):
+        for name in (topology.commands, topology.dead_exchange, topology.events, topology.wakes):
             await channel.exchange_delete(name)

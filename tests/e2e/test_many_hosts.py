@@ -4,7 +4,6 @@ import signal
 
 from tests.support.api import Api
 from tests.support.processes import alive, until_gone
-from tests.support.queues import holds
 from tests.support.system import System
 
 HOSTS = ("north", "south", "east")
@@ -45,14 +44,14 @@ async def test_a_host_whose_worker_is_down_gets_the_command_when_it_is_back(
     system: System,
 ) -> None:
     north, south = named(system, "north"), named(system, "south")
-    await system.worker(north)
+    there = await system.worker(north)
     away = await system.worker(south)
     api = Api(await system.gateway(), system.http, await system.token())
     _, mark = await system.launch_bad_child(1, "ignores_term", socket=system.socket(south))
     await away.stop(signal.SIGKILL)
 
     assert (await api.cancel(1)).status == 202
-    await holds(system, system.topology.host(south), 1)
+    await there.event("command_open", run_id=1, waits_for=south)
     assert (await system.run(1))["status"] == "running"
     assert alive(mark)
     await system.worker(south, grace_seconds=0)

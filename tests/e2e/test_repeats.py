@@ -15,7 +15,8 @@ async def test_duplicates_during_the_stop_make_one_stop(system: System) -> None:
     async with asyncio.TaskGroup() as tasks:
         for _ in range(10):
             tasks.create_task(system.publish(1, command_id=command_id))
-    await worker.event("command_settled", command_id=command_id, count=11)
+    await worker.event("command_open", command_id=command_id, count=11)
+    await system.outcome_of(command_id)
 
     [only] = await system.cancellations(1)
     assert only["outcome"] == "canceled"
@@ -93,9 +94,8 @@ async def test_a_command_for_another_host_reaches_it_when_its_worker_is_back(
 
     command_id = await system.publish(1, grace_seconds=0.3)
     # This worker could see the processes, but on a real second host it could not.
-    await here.event("command_settled", command_id=command_id)
+    await here.event("command_open", command_id=command_id, waits_for="other-host")
     assert (await system.run(1))["status"] == "running"
-    assert await system.depth(system.topology.host("other-host")) == 1
     await system.worker("other-host")
 
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"

@@ -7,7 +7,6 @@ import pytest
 from tests.support.collector import Collector, Span
 from tests.support.powerless import WHILE
 from tests.support.processes import KILLED_BY, until_gone
-from tests.support.rows import RUNNING, insert_run
 from tests.support.system import System
 from tests.support.traced import (
     CALLER,
@@ -61,10 +60,12 @@ async def test_a_trace_goes_from_the_request_to_the_record(
     names = system.topology
     assert process.name == f"process {names.commands}:run.cancel.rest:{names.rest}"
     assert process.attributes["messaging.operation.type"] == "process"
-    assert process.attributes["run_cancel.outcome"] == outcome["outcome"] == "canceled"
+    assert process.attributes["run_cancel.outcome"] == "stopping"
+    await collector.span("record", lambda span: span.parent == process.span_id)
     decide, stop, record = collector.children(process)
     assert _names([decide, stop, record]) == ["decide", "stop", "record"]
     assert decide.ended <= stop.began <= stop.ended <= record.began <= record.ended
+    assert record.attributes["run_cancel.outcome"] == outcome["outcome"] == "canceled"
     assert [event.name for event in stop.events] == [
         "sent SIGTERM SIGCONT",
         f"sent {' '.join(KILLED_BY[outcome['evidence']['containment']])}",
@@ -142,35 +143,40 @@ async def test_a_dead_letter_and_its_replay_stay_in_the_trace(
     assert replayed[0] == 0, replayed
     await system.status_becomes(1, "canceled")
     done = await collector.span(
-        "process", lambda span: span.attributes.get("run_cancel.outcome") == "canceled"
+        "process", lambda span: span.attributes["run_cancel.via"] == "replay"
     )
-    failed = await collector.span("process", lambda span: span.failed)
+    stop = await collector.span("stop", lambda span: span.failed)
+    failed = await collector.span("process", lambda span: span.span_id == stop.parent)
     send = await collector.span("send", lambda span: span.span_id == done.parent)
     buried = await collector.span("send", lambda span: span.span_id == send.parent)
     assert {span.trace_id for span in (done, failed, send, buried)} == {TRACE_ID}
-    assert buried.parent == failed.span_id
-    assert done.attributes["run_cancel.via"] == "replay"
-    (stop,) = [span for span in collector.children(failed) if span.name == "stop"]
+    assert (buried.parent, failed.parent) == (CALLER, CALLER)
     assert stop.attributes["run_cancel.ended"] == "survived"
     assert stop.attributes["run_cancel.survivors"] >= 1
     assert stop.failed
 
 
-async def test_a_command_for_another_host_goes_there_within_the_trace(
+async def test_a_command_for_another_host_is_carried_out_there_within_the_trace(
     system: System, collector: Collector
 ) -> None:
-    await insert_run(system.database, 1, RUNNING)
-    elsewhere = system.topology.host(str(RUNNING["host"]))
+    other = f"{system.host}-other"
     await system.worker(env=collector.environment)
+    away = await system.worker(other)
+    _, mark = await system.launch_bad_child(1, "obeys", socket=system.socket(other))
+    await away.kill()
+    command_id = await publish_traced(system, 1)
+    waits = await collector.span("process", lambda span: span.trace_id == TRACE_ID)
 
-    await publish_traced(system, 1)
+    await system.worker(other, env=collector.environment)
 
-    send = await collector.span("send", lambda span: span.trace_id == TRACE_ID)
-    queue = await system.channel.get_queue(elsewhere, ensure=False)
-    message = await queue.get()
-    await queue.delete(if_empty=False, if_unused=False)
-    assert send.name == f"send {elsewhere}"
-    assert message.headers["traceparent"] == send.traceparent
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    await until_gone(mark, deadline=0)
+    taken_up = await collector.span("take up", lambda span: span.trace_id == TRACE_ID)
+    await collector.span("record", lambda span: span.parent == taken_up.span_id)
+    assert (waits.parent, taken_up.parent) == (CALLER, CALLER)
+    assert waits.attributes["run_cancel.outcome"] == "pending"
+    assert taken_up.attributes["run_cancel.command.id"] == command_id
+    assert _names(collector.children(taken_up)) == ["stop", "record"]
 
 
 @pytest.mark.parametrize("refused", ["", "00-0-0-01", f"00-{'0' * 32}-{CALLER}-01", "ff" * 40])

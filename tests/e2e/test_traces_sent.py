@@ -5,7 +5,6 @@ from time import monotonic
 
 from tests.support.collector import Collector
 from tests.support.program import Program
-from tests.support.rows import RUNNING, insert_run
 from tests.support.system import System
 from tests.support.traced import (
     TRACEPARENT,
@@ -24,17 +23,14 @@ async def test_without_settings_nothing_is_loaded_nothing_is_sent_and_headers_tr
     gateway, api = await gateway_of(system, **off, **shown)
     worker = await system.worker(env=shown)
     await system.add_run(1)
-    await insert_run(system.database, 2, RUNNING)
-    elsewhere = system.topology.host(str(RUNNING["host"]))
 
     assert (await api.cancel(1)).status == 202
     await system.status_becomes(1, "canceled")
     await publish_traced(system, 2, tracestate="ci=1")
-    await worker.event("command_settled", run_id=2)
+    await worker.event("command_retried", run_id=2)
 
-    queue = await system.channel.get_queue(elsewhere, ensure=False)
+    queue = await system.channel.get_queue(system.topology.retry(1), ensure=False)
     message = await queue.get()
-    await queue.delete(if_empty=False, if_unused=False)
     assert message.headers["traceparent"] == TRACEPARENT
     assert message.headers["tracestate"] == "ci=1"
     assert await gateway.stop() == 0

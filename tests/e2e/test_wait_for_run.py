@@ -59,7 +59,9 @@ async def test_a_run_that_is_canceled_when_it_appears_never_starts(system: Syste
 
     async with system.database.acquire() as connection, connection.transaction():
         await connection.execute(queries.ADD_RUN, 1, None, "SIGTERM")
-        await connection.execute(queries.CANCEL_QUEUED, 1)
+        await connection.execute(
+            "UPDATE runs SET status = 'canceled', finished_at = now(), proof = 'never_started'"
+        )
 
     assert await launched.exit_code() == 123
     assert await launched.errors() == (

@@ -106,8 +106,7 @@ async def _until_settled(system: System, worker: Program, messages: list[AnyMess
 
 async def _left(system: System) -> int:
     topology = system.topology
-    queues = [*topology.queues(), topology.host(system.host)]
-    return sum([await system.depth(queue) for queue in queues])
+    return sum([await system.depth(queue) for queue in topology.queues()])
 
 
 def _command(event: Event) -> tuple[str, int, str]:

@@ -63,8 +63,7 @@ class Stage:
 
     @property
     def queues(self) -> list[str]:
-        names = self.system.topology
-        return [*names.queues(), *map(names.host, HOSTS)]
+        return self.system.topology.queues()
 
 
 @pytest.fixture
@@ -158,22 +157,6 @@ async def test_the_leader_of_the_shared_queue_is_killed(stage: Stage, connected:
 
     assert await stage.leader_of(queue) != leader
     assert set(scene.storm.refused) <= {503}
-    await stage.bring_back()
-    assert stage.cluster.online_of(queue) == [0, 1, 2]
-    await scene.queues_drain()
-
-
-async def test_the_leader_of_a_host_queue_is_killed(stage: Stage) -> None:
-    shared_leader = await stage.leader_of(stage.system.topology.cancel)
-    # A queue's first leader is the node at which it is declared.
-    stage.connect_to((shared_leader + 1) % 3)
-    scene = await Scene.prepare(stage)
-    queue = stage.system.topology.host("b")
-    leader = await stage.leader_of(queue)
-    assert leader != shared_leader
-
-    assert await scene.lose(leader) < GOES_ON
-    await scene.nothing_is_lost()
     await stage.bring_back()
     assert stage.cluster.online_of(queue) == [0, 1, 2]
     await scene.queues_drain()

@@ -49,16 +49,11 @@ async def test_worker_killed_in_the_grace_period_the_launcher_still_outlives_the
     await eventually(lambda: not is_live(run["pid"]))
 
     await worker.kill()
-    # The new worker answers launchers before the broker gives it the command again.
-    queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
-    held = await queue.get(timeout=10, fail=False)
-    while held is None:
-        held = await queue.get(timeout=10, fail=False)
-    await system.worker()
+    next_worker = await system.worker()
+    await next_worker.event("command_taken_up", run_id=1)
     with suppress(TimeoutError):
         await launched.exit_code(deadline=0.5)
         raise AssertionError("exited before the stop was recorded")
-    await held.nack(requeue=True)
 
     assert await launched.exit_code() == 143
     await until_gone(mark, deadline=0)

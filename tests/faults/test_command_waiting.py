@@ -156,3 +156,14 @@ async def test_one_on_a_lost_run_is_answered_as_well_when_its_host_is_given_up(
     await abandon(system, other)
 
     assert (await system.outcome_of(command_id))["outcome"] == "abandoned"
+
+
+async def test_its_message_is_not_shown(system: System, other: str) -> None:
+    await on_record(system, await system.publish(1, reason="old"))
+
+    code, text, err = await system.cli("worker", "runs", "show", "1", "--json")
+
+    assert (code, err) == (0, "")
+    (shown,) = json.loads(text)["cancellations"]
+    assert (shown["reason"], shown["outcome"]) == ("old", None)
+    assert not [name for name in shown if name.startswith("message")]

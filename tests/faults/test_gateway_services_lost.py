@@ -54,7 +54,7 @@ async def test_a_command_that_no_queue_takes_is_never_accepted(system: System, a
     answers = await asyncio.gather(*(api.cancel(1) for _ in range(10)))
 
     assert all(map(_is_503, answers))
-    await system.topology.declare_worker(system.channel, system.host)
+    await system.topology.declare_worker(system.channel)
     await _until_202(api)
 
 

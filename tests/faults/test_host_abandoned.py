@@ -2,7 +2,6 @@
 
 import getpass
 import json
-from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +9,6 @@ from shared import host_queries
 from tests.support.hosts import BEAT, abandon, becomes, described
 from tests.support.launching import blocked_in_database
 from tests.support.processes import alive, until_gone
-from tests.support.queues import holds
 from tests.support.system import System
 
 
@@ -29,7 +27,6 @@ async def test_its_runs_say_so_and_its_commands_are_answered(system: System, bur
     await system.status_becomes(2, "canceling")
     await away.kill()
     waiting = await system.publish(1)
-    # The stop that it had under way, if it came through the host's queue, and the new one.
     await becomes(system, burnt, "silent")
 
     code, answer, _ = await abandon(system, burnt)
@@ -48,8 +45,6 @@ async def test_its_runs_say_so_and_its_commands_are_answered(system: System, bur
         assert "proof" not in loss
     assert (await system.outcome_of(stopping))["outcome"] == "abandoned"
     assert (await system.outcome_of(waiting))["outcome"] == "abandoned"
-    # Any worker settles what waits in the queue of the host.
-    await holds(system, system.topology.host(burnt), 0)
     assert await system.depth(system.topology.dead) == 0
     host = await described(system, burnt)
     assert host["state"] == "abandoned"
@@ -148,26 +143,3 @@ async def test_a_beat_that_meets_the_abandoning_finds_the_host_abandoned(
     await worker.event("host_returned")
     await becomes(system, burnt, "up")
     assert worker.process.returncode is None
-
-
-async def test_a_command_for_a_host_that_is_back_does_not_go_round_in_circles(
-    system: System, burnt: str
-) -> None:
-    """The other worker consumes the host's queue, until it hears that the host is back."""
-    away = await system.worker(burnt)
-    _, mark = await system.launch_bad_child(1, "sleeps", socket=system.socket(burnt))
-    await away.kill()
-    set_abandoned = "UPDATE hosts SET worker_id = NULL, abandoned_at = $2 WHERE host = $1"
-    await system.database.execute(set_abandoned, burnt, datetime.now(UTC))
-    other = await system.worker(host_heartbeat=2)
-    await other.event("consuming", abandoned=[burnt])
-    # Back, but not yet consuming.
-    await system.database.execute(set_abandoned, burnt, None)
-
-    command_id = await system.publish(1)
-
-    await other.event("consuming", abandoned=[])
-    await system.worker(burnt)
-    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
-    await until_gone(mark, deadline=0)
-    assert sum("Forward" in str(event.get("result")) for event in other.events) <= 2

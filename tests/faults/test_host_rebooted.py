@@ -15,8 +15,6 @@ async def test_its_runs_are_recorded_as_gone_with_the_boot_as_evidence(system: S
     command_id = await system.publish(2, grace_seconds=600)
     await system.status_becomes(2, "canceling")
     await worker.kill()
-    # As if it had died with the machine: nobody delivers the command again.
-    await system.purge(system.topology.cancel)
     other = await rebooted(system, system.host)
     await system.program("worker", "serve")
 
@@ -53,7 +51,6 @@ async def test_a_failed_stop_is_over_once_the_host_was_rebooted(system: System) 
     command_id = await system.publish(1, grace_seconds=600)
     await system.status_becomes(1, "canceling")
     await worker.kill()
-    await system.purge(system.topology.cancel)
     await system.database.execute(
         "UPDATE cancellations SET outcome = 'stop_failed', finished_at = now()"
     )

@@ -6,10 +6,8 @@ from time import monotonic
 from typing import Final
 from uuid import uuid4
 
-import aio_pika
-from yarl import URL
-
 from shared.commands import CANCEL_TYPE
+from shared.topology import REST_KEY
 from tests.support.program import DEADLINE
 from tests.support.records import Json
 from tests.support.system import System
@@ -28,7 +26,7 @@ async def test_a_command_that_kills_its_workers_becomes_a_dead_letter_and_others
 ) -> None:
     for run_id in POISONED:
         await system.add_run(run_id)
-    bodies = [await _poison(system), await _forwarded_poison(system)]
+    bodies = [await _poison(system), await _poison_over_rest(system)]
     others: list[tuple[int, str]] = []
 
     async with system.database.acquire() as connection, connection.transaction():
@@ -49,7 +47,6 @@ async def test_a_command_that_kills_its_workers_becomes_a_dead_letter_and_others
         assert letter["body"] == body
         assert (letter["reason"], letter["state"]) == ("delivery_limit", "waiting")
         assert letter["exchange"] == system.topology.commands
-        assert letter["routing_key"] == "run.cancel"
         assert str(letter["command_id"]) == letter["message_id"]
     for run_id in POISONED:
         assert (await system.run(run_id))["status"] == "queued"
@@ -58,7 +55,7 @@ async def test_a_command_that_kills_its_workers_becomes_a_dead_letter_and_others
         assert (await system.outcome_of(command_id))["outcome"] == "canceled"
         assert len(await system.cancellations(run_id)) == 1
     assert survivor.process.returncode is None
-    for queue in (system.topology.cancel, system.topology.host(system.host), system.topology.dead):
+    for queue in (system.topology.cancel, system.topology.rest, system.topology.dead):
         assert await system.depth(queue) == 0
 
 
@@ -69,22 +66,10 @@ async def _poison(system: System) -> bytes:
     return body
 
 
-async def _forwarded_poison(system: System) -> bytes:
-    """One that another host's worker sent on to this host."""
+async def _poison_over_rest(system: System) -> bytes:
     command_id = str(uuid4())
     body = json.dumps({"run_id": 2, "command_id": command_id}).encode()
-    message = aio_pika.Message(
-        body,
-        type=CANCEL_TYPE,
-        message_id=command_id,
-        user_id=URL(system.amqp_url).user,
-        headers={
-            "x-original-exchange": system.topology.commands,
-            "x-original-routing-key": "run.cancel",
-        },
-    )
-    queue = system.topology.host(system.host)
-    await system.channel.default_exchange.publish(message, queue, mandatory=True)
+    await system.publish_raw(body, key=REST_KEY, type=CANCEL_TYPE, message_id=command_id)
     return body
 
 
@@ -118,7 +103,7 @@ async def _poison_is_queued(system: System) -> bool:
     while True:
         if await system.depth(system.topology.dead) == len(POISONED):
             return False
-        if await system.depth(system.topology.host(system.host)) == 1:
+        if await system.depth(system.topology.rest) == 1:
             return True
         assert monotonic() < end, "neither queued nor dead"
         await asyncio.sleep(0.01)

@@ -9,7 +9,6 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(system: System) ->
     deleted = (
         (system.topology.cancel, CANCEL_KEY),
         (system.topology.rest, REST_KEY),
-        (system.topology.host(system.host), CANCEL_KEY),
     )
     for count, (queue, key) in enumerate(deleted, 2):
         await system.channel.queue_delete(queue)

@@ -8,6 +8,7 @@ import pytest
 
 from shared.states import Outcome
 from tests.support.api import Api
+from tests.support.commit_proxy import CommitProxy
 from tests.support.processes import alive, until_gone
 from tests.support.program import Program
 from tests.support.proxy import TcpProxy
@@ -45,26 +46,25 @@ async def test_a_short_stop_is_finished_first(system: System) -> None:
     assert len(await system.cancellations(1)) == 1
 
 
-async def test_a_stop_that_was_just_decided_on_is_finished_first(
-    system: System, postgres: TcpProxy
-) -> None:
+async def test_a_stop_that_was_just_decided_on_is_finished_first(system: System) -> None:
+    commits = CommitProxy(system.database_url)
+    await commits.listen()
     worker = await system.worker(
-        env={"DATABASE_URL": postgres.proxied}, worker_shutdown_timeout=15, database_timeout=30
+        env={"DATABASE_URL": commits.proxied}, worker_shutdown_timeout=15, database_timeout=30
     )
-    await system.add_run(2)
-    await system.outcome_of(await system.publish(2))  # the statement is prepared from now on
     _, mark = await system.launch_bad_child(1, "ignores_term")
 
-    postgres.stall_answers()
+    commits.lose()
     command_id = await system.publish(1, grace_seconds=2)
     await system.status_becomes(1, "canceling")
     stopped = asyncio.create_task(worker.stop())
     await worker.event("worker_stopping")
-    postgres.resume()
+    commits.deliver()
 
     assert await stopped == 0
     await until_gone(mark, deadline=0)
     assert (await system.outcome_of(command_id, deadline=0))["outcome"] == Outcome.CANCELED
+    await commits.close()
 
 
 async def test_a_long_stop_goes_on_in_the_next_worker_to_the_same_deadline(

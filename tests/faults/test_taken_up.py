@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.hosts import BEAT, becomes
+from tests.support.hosts import BEAT
 from tests.support.launching import WAITS, blocked_in_database
 from tests.support.privileges import NOBODY
 from tests.support.processes import alive, until_gone
@@ -68,24 +68,22 @@ async def test_a_stop_that_nobody_is_at_work_on_goes_on_to_its_deadline(system: 
     await until_gone(mark, deadline=0)
 
 
-async def test_one_whose_message_comes_all_the_same_is_carried_out_once(system: System) -> None:
+async def test_a_repeat_of_one_that_waits_for_another_host_is_carried_out_once(
+    system: System,
+) -> None:
     other = f"{system.host}-other"
-    await system.worker(host_heartbeat=BEAT)
+    here = await system.worker(host_heartbeat=BEAT)
     away = await system.worker(other, host_heartbeat=BEAT)
     await system.launch_bad_child(1, "obeys", socket=system.socket(other))
     await away.kill()
-    await becomes(system, other, "silent")
     command_id = await system.publish(1)
-    async with asyncio.timeout(DEADLINE):
-        while not await system.depth(system.topology.host(other)):
-            await asyncio.sleep(0.02)
+    await here.event("command_open", waits_for=other)
+    await system.publish(1, command_id=command_id)
+    await here.event("command_open", waits_for=other, count=2)
 
     await system.worker(other, host_heartbeat=BEAT)
 
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
-    async with asyncio.timeout(DEADLINE):
-        while await system.depth(system.topology.host(other)):
-            await asyncio.sleep(0.02)
     assert len(await system.cancellations(1)) == 1
     assert await system.depth(system.topology.dead) == 0
 

@@ -14,8 +14,8 @@ from shared.channels import open_channel, underlay
 from tests.support.program import DEADLINE
 from tests.support.queues import holds
 from tests.support.system import System
-from worker.acks import Unacknowledged
-from worker.delivered import Delivered, consume
+from worker.intake.acks import Unacknowledged
+from worker.intake.delivered import Delivered, consume
 
 
 async def test_between_the_frames_of_one_settlement_comes_no_other(system: System) -> None:
@@ -89,7 +89,7 @@ async def delivered(system: System, messages: int) -> AsyncIterator[Window]:
     async with await aio_pika.connect(system.amqp_url) as connection:
         opened = await open_channel(connection)
         await opened.set_qos(prefetch_count=messages)
-        await system.topology.declare_worker(opened, system.host)
+        await system.topology.declare_worker(opened)
         window = Window(system, await underlay(opened))
         await consume(window.channel, system.topology.cancel, window.take)
         await window.has_room_for(messages)

@@ -13,6 +13,7 @@ import pytest_asyncio
 from shared import (
     batch_queries,
     dead_letter_queries,
+    decision_queries,
     host_queries,
     outbox_queries,
     queries,
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODULES: Final = (
     queries,
     batch_queries,
+    decision_queries,
     request_queries,
     statistics_queries,
     host_queries,
@@ -112,8 +114,7 @@ REFUSED: Final = {
         "ADD_TOKEN",
         "REVOKE_TOKEN",
         "ADD_RUN",
-        "CANCEL_QUEUED",
-        "RECORD_COMMAND",
+        "RECORD",
         "CLAIM_RUN",
         "KEEP",
         "REGISTER_HOST",
@@ -131,22 +132,26 @@ REFUSED: Final = {
         "MARK_REPLAYED",
     },
     "ops": {
-        "BEGIN_STOP",
-        "CANCEL_QUEUED",
         "CLAIM_RUN",
-        "DECIDE",
         "KEEP",
+        "RECORD",
         "RECORD_CANCELED",
-        "RECORD_COMMAND",
         "REGISTER_HOST",
         "SWEEP_RATE_WINDOWS",
         "TAKE_TURN",
     },
-    "platform": {"ADD_TOKEN", "CANCEL_QUEUED", "CLAIM_RUN", "RECORD_COMMAND", "LIST_CANCELLATIONS"},
+    "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "LIST_CANCELLATIONS"},
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "gateway": (request_queries, statistics_queries),
-    "worker": (queries, batch_queries, host_queries, dead_letter_queries, outbox_queries),
+    "worker": (
+        queries,
+        batch_queries,
+        decision_queries,
+        host_queries,
+        dead_letter_queries,
+        outbox_queries,
+    ),
     "ops": (),
     "platform": (),
 }

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared import batch_queries, host_queries, queries
+from shared import batch_queries, decision_queries, host_queries, queries
 from tests.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
 from tests.support.services import Services
 from tests.support.shared_system import new_database
@@ -33,26 +33,41 @@ _CLAIM = (
 _COMPLETE = ([1], [99], [4])
 _BOOT_ID = UUID(IDENTITY["boot_id"])
 _GONE = '{"proof": "scans_empty"}'
-_NEVER_STARTED = '{"proof": "never_started"}'
 
 
-def _asked(host: str) -> tuple[Any, ...]:
-    """Arguments of a command on run 1."""
-    return (
-        *([UUID(int=1)], [1], ["rest"], [None], [None], [None], [False], [None], [None]),
-        *(_NEVER_STARTED, host, 10.0, ["{}"]),
+def _decided(
+    command: UUID | None = None,
+    *,
+    outcome: str | None = None,
+    begins_with: float | None = None,
+    hurries: bool = False,
+    reason: str | None = None,
+) -> tuple[Any, ...]:
+    """Arguments of what was decided on one command on run 1."""
+    command = command or uuid4()
+    evidence = '{"proof": "never_started"}' if outcome == "canceled" else "{}"
+    asked = (
+        [command],
+        [1],
+        ["rest"],
+        [None],
+        [None],
+        [reason],
+        [hurries],
+        [None],
+        [None],
     )
+    return *asked, ["{}"], [outcome], [evidence], [begins_with], [hurries], [None], [None], 0
 
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.
 TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "cancel queued": (queries.CANCEL_QUEUED, (1,)),
     "claim": (queries.CLAIM_RUN, _CLAIM),
-    "begin stop": (queries.BEGIN_STOP, (1, 10.0)),
-    "escalate": (queries.ESCALATE_STOP, (1,)),
-    "record canceled": (queries.RECORD_CANCELED, (1, "scans_empty")),
-    "decide": (batch_queries.DECIDE, _asked("h1")),
-    "decide elsewhere": (batch_queries.DECIDE, _asked("h2")),
+    "cancel queued": (decision_queries.RECORD, _decided(outcome="canceled")),
+    "begin stop": (decision_queries.RECORD, _decided(begins_with=10.0)),
+    "escalate": (decision_queries.RECORD, _decided(hurries=True)),
+    "leave it": (decision_queries.RECORD, _decided()),
+    "record canceled": (batch_queries.RECORD_CANCELED_WAITING, ([1], [_GONE])),
     "record canceled with others": (batch_queries.RECORD_CANCELED, ([1], [_GONE])),
     "pass": (batch_queries.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1")),
     "fail": (batch_queries.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1")),
@@ -68,13 +83,10 @@ _NOTES_THE_EXIT_CODE: dict[str, str | None] = {"pass": None, "fail": None}
 LEGAL: dict[str, dict[str, str | None]] = {
     "queued": {
         "cancel queued": "canceled",
-        "decide": "canceled",
-        "decide elsewhere": "canceled",
         "claim": "running",
     },
     "running": {
         "begin stop": "canceling",
-        "decide": "canceling",
         "pass": "pass",
         "fail": "fail",
         "lost": "error",
@@ -178,7 +190,7 @@ async def test_a_stop_that_begins_again_keeps_its_deadline(database: Connection)
     await _do(database, "begin stop")
     first = (await _run(database))["stop_deadline"]
 
-    await database.fetchval(queries.BEGIN_STOP, 1, 60.0)
+    await database.fetchval(decision_queries.RECORD, *_decided(begins_with=60.0))
 
     assert (await _run(database))["stop_deadline"] == first
 
@@ -188,10 +200,11 @@ async def test_force_moves_the_deadline_once_and_keeps_the_first(database: Conne
     await _do(database, "begin stop")
     begun = await _run(database)
 
-    moved = [await database.fetchval(queries.ESCALATE_STOP, 1) for _ in range(2)]
-
+    await _do(database, "escalate")
     forced = await _run(database)
-    assert moved == [1, None]
+    await _do(database, "escalate")
+
+    assert await _run(database) == forced
     assert forced["first_stop_deadline"] == begun["stop_deadline"]
     assert begun["canceling_at"] <= forced["stop_deadline"] < begun["stop_deadline"]
 
@@ -201,10 +214,8 @@ async def test_an_outcome_on_record_is_not_overwritten(database: Connection) -> 
     command = uuid4()
 
     async def record(outcome: str, reason: str) -> Row:
-        await database.execute(
-            queries.RECORD_COMMAND,
-            command, 1, "rest", None, None, reason, False, None, None, outcome, "{}", "{}",
-        )  # fmt: skip
+        arguments = _decided(command, outcome=outcome, reason=reason)
+        await database.execute(decision_queries.RECORD, *arguments)
         (row,) = await database.fetch(queries.LIST_CANCELLATIONS, 1)
         return dict(row)
 

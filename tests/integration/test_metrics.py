@@ -188,7 +188,7 @@ async def test_queues_are_exported_while_they_are_there(system: System) -> None:
 
     await system.channel.queue_delete(system.topology.cancel)
     await until(read, lambda found: found.value("cancel_queue_messages_ready", **queue) is None)
-    await system.topology.declare_worker(system.channel, system.host)
+    await system.topology.declare_worker(system.channel)
     await until(read, lambda found: found.value("cancel_queue_messages_ready", **queue) is not None)
 
 

@@ -116,7 +116,7 @@ async def test_gateway_and_worker_cancel_a_run(system: System, programs: Program
     assert (row["via"], row["publisher"]) == ("rest", "gateway")
 
 
-async def test_the_worker_may_retry_forward_and_keep_dead_letters(
+async def test_the_worker_may_retry_wake_and_keep_dead_letters(
     system: System, programs: Programs, publisher: AbstractChannel
 ) -> None:
     early, elsewhere = next(run_ids), next(run_ids)
@@ -128,11 +128,7 @@ async def test_the_worker_may_retry_forward_and_keep_dead_letters(
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
 
     command_id = await _publish(publisher, elsewhere)
-    await programs.worker.event("command_settled", command_id=command_id)
-    queue = await system.channel.get_queue(NAMES.host(ELSEWHERE))
-    message = await queue.get()
-    await message.ack()
-    assert message.message_id == command_id
+    await programs.worker.event("command_open", command_id=command_id, waits_for=ELSEWHERE)
 
     await _publish(publisher, 1, type="something.else")
     await programs.worker.event("dead_letters_kept")
@@ -204,29 +200,27 @@ async def _bind(
     await (await channel.get_queue(queue, ensure=False)).bind(exchange, key)
 
 
-Attempt = Callable[[AbstractChannel, str], Awaitable[object]]
+Attempt = Callable[[AbstractChannel], Awaitable[object]]
 
-# Each is given a channel and the name of the host's queue.
 FORBIDDEN: Final[dict[str, Attempt]] = {
-    "consume commands": lambda channel, _: _consume(channel, NAMES.cancel),
-    "consume a host's queue": _consume,
-    "get dead letters": lambda channel, _: get(channel, NAMES.dead),
-    "get from a retry queue": lambda channel, _: get(channel, NAMES.retry(1)),
-    "publish a dead letter": lambda channel, _: send(channel, NAMES.dead_exchange, NAMES.cancel),
-    "publish to a host's queue": lambda channel, host: send(channel, "", host),
-    "publish to a retry queue": lambda channel, _: send(channel, "", NAMES.retry(1)),
-    "publish past the exchange": lambda channel, _: send(channel, "", NAMES.cancel),
-    "publish to another exchange": lambda channel, _: send(channel, "amq.topic", CANCEL_KEY),
-    "publish by a key of its own": lambda channel, _: send(channel, NAMES.commands, "run.other"),
-    "have commands become dead letters": lambda channel, _: _bind(channel, NAMES.dead),
-    "have commands delivered twice": lambda channel, _: _bind(channel, NAMES.cancel),
-    "declare a queue": lambda channel, _: channel.declare_queue("mine"),
-    "declare a queue without a name": lambda channel, _: channel.declare_queue(exclusive=True),
-    "declare the exchange": lambda channel, _: channel.declare_exchange(
+    "consume commands": lambda channel: _consume(channel, NAMES.cancel),
+    "get dead letters": lambda channel: get(channel, NAMES.dead),
+    "get from a retry queue": lambda channel: get(channel, NAMES.retry(1)),
+    "publish a dead letter": lambda channel: send(channel, NAMES.dead_exchange, NAMES.cancel),
+    "wake a worker": lambda channel: send(channel, NAMES.wakes, "h1"),
+    "publish to a retry queue": lambda channel: send(channel, "", NAMES.retry(1)),
+    "publish past the exchange": lambda channel: send(channel, "", NAMES.cancel),
+    "publish to another exchange": lambda channel: send(channel, "amq.topic", CANCEL_KEY),
+    "publish by a key of its own": lambda channel: send(channel, NAMES.commands, "run.other"),
+    "have commands become dead letters": lambda channel: _bind(channel, NAMES.dead),
+    "have commands delivered twice": lambda channel: _bind(channel, NAMES.cancel),
+    "declare a queue": lambda channel: channel.declare_queue("mine"),
+    "declare a queue without a name": lambda channel: channel.declare_queue(exclusive=True),
+    "declare the exchange": lambda channel: channel.declare_exchange(
         NAMES.commands, aio_pika.ExchangeType.TOPIC, durable=True
     ),
-    "delete the exchange": lambda channel, _: channel.exchange_delete(NAMES.commands),
-    "delete a queue": lambda channel, _: channel.queue_delete(NAMES.cancel),
+    "delete the exchange": lambda channel: channel.exchange_delete(NAMES.commands),
+    "delete a queue": lambda channel: channel.queue_delete(NAMES.cancel),
 }
 
 
@@ -238,7 +232,7 @@ async def test_publishers_and_gateway_can_do_nothing_but_publish(
     async with await aio_pika.connect(broker.url_of(user)) as connection:
         channel = await connection.channel(on_return_raises=True)
         with pytest.raises(ChannelAccessRefused):
-            await attempt(channel, NAMES.host(system.host))
+            await attempt(channel)
 
 
 @pytest.mark.parametrize(
@@ -255,10 +249,9 @@ async def test_the_gateways_key_is_its_own_and_its_only_one(
 
 
 WORKER_FORBIDDEN: Final[dict[str, Attempt]] = {
-    "have commands become dead letters": lambda channel, _: _bind(channel, NAMES.dead, "#"),
-    "have commands copied to a host": lambda channel, host: _bind(channel, host, CANCEL_KEY),
-    "read what others have": lambda channel, _: _bind(channel, NAMES.cancel, "#", "amq.topic"),
-    "declare a queue": lambda channel, _: channel.declare_queue("mine"),
+    "have commands become dead letters": lambda channel: _bind(channel, NAMES.dead, "#"),
+    "read what others have": lambda channel: _bind(channel, NAMES.cancel, "#", "amq.topic"),
+    "declare a queue": lambda channel: channel.declare_queue("mine"),
 }
 
 
@@ -269,7 +262,7 @@ async def test_a_worker_can_neither_redirect_commands_nor_declare_other_names(
     async with await aio_pika.connect(broker.url_of("worker")) as connection:
         channel = await connection.channel(on_return_raises=True)
         with pytest.raises(ChannelAccessRefused):
-            await attempt(channel, NAMES.host(system.host))
+            await attempt(channel)
 
 
 async def test_a_publisher_can_see_how_long_a_queue_is(publisher: AbstractChannel) -> None:
@@ -287,7 +280,7 @@ async def test_what_operators_are_told_to_ask_the_broker_is_understood(
         assert program == "rabbitmqctl"
         arguments = ["somebody" if word == "publisher" else word for word in words]
         if arguments[0] == "delete_queue":
-            await NAMES.declare_host(system.channel, arguments[1].removeprefix(NAMES.host("")))
+            await system.channel.declare_queue(arguments[1], durable=True)
         broker.ctl(*arguments)
 
 
@@ -317,7 +310,7 @@ NARROW: Final = Topology("narrow.")
 
 @pytest.mark.parametrize("user", ["gateway", "worker"])
 async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: str) -> None:
-    variants = narrower(user, NARROW, "h1")
+    variants = narrower(user, NARROW)
     broker.add_users({f"{user} {variant}": it for variant, it in variants.items()}, NARROW)
     enough = []
 
@@ -328,6 +321,6 @@ async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: 
             with suppress(ChannelAccessRefused):
                 await WORK[user](connection, NARROW)
                 enough.append(variant)
-        await delete_names(system.channel, NARROW, "h1")
+        await delete_names(system.channel, NARROW)
 
     assert enough == ["whole"]

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from tests.support.exposition import monitoring_url, scrape, until
+from tests.support.launching import locked_run
 from tests.support.rows import insert_run
 from tests.support.system import System
 
@@ -66,12 +67,17 @@ async def test_what_is_in_flight_is_exported(system: System) -> None:
         lambda: scrape(system.http, url), lambda found: found.value("cancel_stops_in_flight")
     )
 
-    assert exposed.value("cancel_commands_in_flight") == 1
-    await system.publish(1, force=True)
+    assert exposed.value("cancel_commands_in_flight") == 0
+    async with locked_run(system, 1):
+        await system.publish(1, force=True)
+        await until(
+            lambda: scrape(system.http, url),
+            lambda found: found.value("cancel_commands_in_flight") == 1,
+        )
     await system.outcome_of(command_id)
     await until(
         lambda: scrape(system.http, url),
-        lambda found: found.value("cancel_commands_in_flight") == 0,
+        lambda found: found.value("cancel_stops_in_flight") == 0,
     )
 
 

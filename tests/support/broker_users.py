@@ -72,13 +72,13 @@ def broker_with_users() -> Iterator[Broker]:
         yield broker
 
 
-def narrower(user: str, names: Topology, host: str) -> dict[str, Permissions]:
+def narrower(user: str, names: Topology) -> dict[str, Permissions]:
     """The document's permissions, and each that allows one operation on one name less."""
     allowed = Permissions(
         *(it.replace("runs", f"{names.prefix}runs") for it in permissions()[user])
     )
     concerned = [
-        *(names.commands, names.dead_exchange, names.events, names.host(host)),
+        *(names.commands, names.dead_exchange, names.events, names.wakes),
         *(*names.queues(), "amq.default"),
         *(CANCEL_KEY, REST_KEY),
     ]
@@ -112,9 +112,11 @@ async def _work_as_gateway(connection: AbstractConnection, names: Topology) -> N
 
 async def _work_as_worker(connection: AbstractConnection, names: Topology) -> None:
     channel = await connection.channel(on_return_raises=True)
-    await names.declare_worker(channel, "h1")
-    for queue in (names.cancel, names.rest, names.host("h1"), names.dead):
+    await names.declare_worker(channel)
+    wakes = await names.declare_wake_queue(channel, "h1")
+    for queue in (names.cancel, names.rest, wakes.name, names.dead):
         await get(channel, queue)
+    await send(channel, names.wakes, "h1")
     await send(channel, names.dead_exchange, names.cancel)
     await send(channel, "", names.retry(1))
     await send(channel, names.commands, CANCEL_KEY)  # a replay

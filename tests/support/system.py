@@ -75,7 +75,7 @@ class System(Records):
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=10)
         self.http = aiohttp.ClientSession()
         try:
-            await self.topology.declare_worker(self.channel, self.host)
+            await self.topology.declare_worker(self.channel)
             yield self
         finally:
             await self._end_all()
@@ -260,12 +260,12 @@ class System(Records):
                 Cgroup(own / "cancel-worker" / host).remove()
 
     async def delete_names(self) -> None:
-        await delete_names(self.channel, self.topology, *self._hosts)
+        await delete_names(self.channel, self.topology)
 
 
-async def delete_names(channel: AbstractChannel, topology: Topology, *hosts: str) -> None:
+async def delete_names(channel: AbstractChannel, topology: Topology) -> None:
     """Delete every queue and exchange, as if nobody had declared them yet."""
-    for name in (*topology.queues(), *map(topology.host, hosts)):
+    for name in topology.queues():
         await channel.queue_delete(name)
-    for name in (topology.commands, topology.dead_exchange):
+    for name in (topology.commands, topology.dead_exchange, topology.events, topology.wakes):
         await channel.exchange_delete(name)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.acks import Ack, Unacknowledged
+from worker.intake.acks import Ack, Unacknowledged
 
 
 def in_hand(*tags: int) -> Unacknowledged:

@@ -1,6 +1,6 @@
 """In which order deliveries of several queues are begun."""
 
-from worker.arrivals import Arrivals
+from worker.intake.arrivals import Arrivals
 
 MANY = 1_000_000
 """Bytes."""

@@ -8,19 +8,22 @@ import pytest
 from shared.commands import CancelCommand
 from shared.runs import Run, RunProcess
 from shared.states import Containment, Outcome, RunStatus
-from worker.decision import (
+from worker.intake.decision import (
     BeginStop,
     CancelQueued,
     CommandReused,
-    Forward,
     HostAbandoned,
+    Join,
     NoOp,
+    OpenAgain,
     Pending,
     Repeat,
     ResumeStop,
     Situation,
     StopLeftovers,
+    UnderWay,
     Verdict,
+    Wait,
     judge,
 )
 
@@ -77,11 +80,14 @@ def verdict_on(
     first_run: int | None = None,
     abandoned: bool = False,
     asked_for: bool = False,
+    under_way: UUID | None = None,
 ) -> Verdict:
     if outcome is not None:
         first_run = 1
     situation = Situation(subject, abandoned, grace_left, asked_for, first_run, outcome)
-    return judge(situation, asked or command(), host=HERE, default_grace=DEFAULT_GRACE)
+    return judge(
+        situation, asked or command(), host=HERE, default_grace=DEFAULT_GRACE, under_way=under_way
+    )
 
 
 def test_a_queued_run_is_canceled_on_any_host() -> None:
@@ -98,7 +104,7 @@ def test_a_finished_run_stays_as_it_is(status: RunStatus, host: str) -> None:
 
 @pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.CANCELING])
 def test_processes_on_another_host_are_that_hosts_to_stop(status: RunStatus) -> None:
-    assert verdict_on(run(status, host="there"), grace_left=5) == Forward("there")
+    assert verdict_on(run(status, host="there"), grace_left=5) == Wait("there")
 
 
 def test_one_command_that_waits_for_another_host_is_enough() -> None:
@@ -107,7 +113,7 @@ def test_one_command_that_waits_for_another_host_is_enough() -> None:
 
     assert verdict_on(subject, asked, asked_for=True) == Pending()
     # Delivered once more, it is on record itself, and goes to that host.
-    assert verdict_on(subject, asked, asked_for=True, first_run=1) == Forward("there")
+    assert verdict_on(subject, asked, asked_for=True, first_run=1) == Wait("there")
 
 
 @pytest.mark.parametrize(
@@ -138,17 +144,19 @@ def test_force_leaves_no_grace_whatever_else_was_asked() -> None:
 def test_a_stop_that_was_begun_goes_on_with_what_is_left_of_its_grace() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING, grace=3), command(grace=60), grace_left=1.5)
 
-    assert verdict == ResumeStop(process(), 1.5)
+    assert verdict == ResumeStop(process(), 1.5, hurries=False)
 
 
 def test_a_stop_whose_deadline_passed_meanwhile_has_no_grace_left() -> None:
-    assert verdict_on(run(RunStatus.CANCELING), grace_left=-7) == ResumeStop(process(), 0)
+    assert verdict_on(run(RunStatus.CANCELING), grace_left=-7) == ResumeStop(
+        process(), 0, hurries=False
+    )
 
 
 def test_force_ends_the_grace_of_a_stop_that_was_begun() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), command(force=True), grace_left=5)
 
-    assert verdict == ResumeStop(process(), 0)
+    assert verdict == ResumeStop(process(), 0, hurries=True)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_a_command_that_has_its_outcome_does_nothing_again(
 def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), grace_left=-60, outcome=Outcome.STOP_FAILED)
 
-    assert verdict == ResumeStop(process(), 0)
+    assert verdict == ResumeStop(process(), 0, hurries=False)
 
 
 def test_a_command_id_that_named_another_run_is_refused() -> None:
@@ -175,7 +183,7 @@ def test_a_command_id_that_named_another_run_is_refused() -> None:
 
 def test_what_may_be_left_of_a_lost_run_is_stopped_where_it_is() -> None:
     assert verdict_on(run(RunStatus.ERROR, leftovers=True)) == StopLeftovers(process())
-    assert verdict_on(run(RunStatus.ERROR, leftovers=True, host="there")) == Forward("there")
+    assert verdict_on(run(RunStatus.ERROR, leftovers=True, host="there")) == Wait("there")
 
 
 def test_a_lost_run_of_which_nothing_is_left_is_over() -> None:
@@ -191,3 +199,44 @@ def test_what_an_abandoned_host_has_left_is_nobodys_to_stop() -> None:
 def test_a_live_run_of_an_abandoned_host_is_not_sent_there() -> None:
     with pytest.raises(HostAbandoned, match="there"):
         verdict_on(run(RunStatus.RUNNING, host="there"), abandoned=True)
+
+
+@pytest.mark.parametrize(
+    ("subject", "grace_left"),
+    [(run(RunStatus.CANCELING), 5.0), (run(RunStatus.ERROR, leftovers=True), None)],
+)
+def test_a_stop_that_is_under_way_here_is_joined(subject: Run, grace_left: float | None) -> None:
+    verdict = verdict_on(subject, grace_left=grace_left, under_way=uuid4())
+
+    assert verdict == Join(hurries=False)
+
+
+@pytest.mark.parametrize(("grace_left", "hurries"), [(5.0, True), (0.0, False), (-1.0, False)])
+def test_a_force_hurries_it_if_any_grace_is_left(grace_left: float, hurries: bool) -> None:
+    verdict = verdict_on(
+        run(RunStatus.CANCELING), command(force=True), grace_left=grace_left, under_way=uuid4()
+    )
+
+    assert verdict == Join(hurries)
+
+
+def test_the_command_whose_stop_it_is_waits_for_it() -> None:
+    asked = command()
+
+    verdict = verdict_on(run(RunStatus.CANCELING), asked, under_way=asked.command_id)
+
+    assert verdict == UnderWay()
+
+
+def test_a_replay_of_a_failure_that_is_not_known_here_yet_is_answered_by_that_stop() -> None:
+    asked = command()
+
+    verdict = verdict_on(
+        run(RunStatus.CANCELING),
+        asked,
+        outcome=Outcome.STOP_FAILED,
+        first_run=1,
+        under_way=asked.command_id,
+    )
+
+    assert verdict == OpenAgain()

@@ -17,7 +17,7 @@ NOT_FIELDS = {"exc_info"}
 # How fields that most lines have in common get there.
 SPREAD = {
     "log_fields(request)": {"run_id", "command_id", "correlation_id"},
-    "read.log_fields": {"run_id", "command_id", "correlation_id", "faults", "trace_id"},
+    "log_fields": {"run_id", "command_id", "correlation_id", "faults", "trace_id"},
     "_summary(run_id, evidence)": {"run_id", "ended", "duration_ms"},
     "fields": {"method", "path", "status", "client", "ms", "subject", "request_id"}
     | {"run_id", "command_id", "correlation_id"},

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.commands import RunId
 from shared.errors import ServiceUnavailable
 from shared.states import RunStatus
-from worker.cancel import Canceler
 from worker.connection import error_response
 from worker.launcher import wire
 from worker.launcher.peer import NotAllowed, child_of, launcher_of
 from worker.launches import CannotProve, Launches, Refusal
 from worker.run_cgroups import ContainmentFailed, InsideRun
+from worker.stops import Stops
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +50,9 @@ class _Completion(BaseModel):
 
 
 class LauncherApi:
-    def __init__(self, launches: Launches, canceler: Canceler, runs_root: Path | None) -> None:
+    def __init__(self, launches: Launches, stops: Stops, runs_root: Path | None) -> None:
         self._launches = launches
-        self._canceler = canceler
+        self._stops = stops
         self._runs_root = runs_root
 
     def app(self) -> web.Application:
@@ -99,7 +99,7 @@ class LauncherApi:
     async def _until_stopped(self, run_id: int, most: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(most):
-                await self._canceler.stop_ended(run_id)
+                await self._stops.ended(run_id)
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -1,13 +1,15 @@
-"""Publishes what is in the outbox, and removes what RabbitMQ has confirmed.
+"""Publishes what is in the outbox, and removes what RabbitMQ has confirmed: events, dead letters.
 
 At least once: killed between the two, the next one publishes again. In order within a run: one
 worker at a time publishes, and of a run one event after the other.
 
 A queue that is full declines an event (overflow `reject-publish`). The events of its run then wait,
-and those of other runs go on; after a day they are dropped.
+and those of other runs go on; after a day they are dropped. Dead letters wait for no event, and are
+kept until they are published.
 """
 
 import asyncio
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -22,9 +24,12 @@ from shared import outbox_queries as queries
 from shared.broker import Publisher
 from shared.database import Database
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
+from shared.states import DeadReason
 from shared.topology import Topology
+from worker.metrics import WorkerMetrics
 from worker.outbox.declined import Declined
 from worker.outbox.event import message_of
+from worker.outbox.letter import letter_of
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +45,22 @@ _LONGEST_BURST: Final = 1.0
 """Seconds."""
 _LONGEST: Final = 10.0
 """Seconds of one transaction: Postgres ends one that is idle for 30 and undoes what it removed."""
+LETTER: Final = "dead_letter"
 KEPT: Final = timedelta(days=1)
 """Of events that nobody takes."""
 
 
 class Relay:
-    def __init__(self, database: Database, publisher: Publisher, topology: Topology) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        topology: Topology,
+        broker_user: str,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._broker_user = broker_user
+        self._metrics = metrics
         self._database = database
         self._publisher = publisher
         self._topology = topology
@@ -113,12 +128,12 @@ class Relay:
         self, events: Iterable[Record], confirmed: list[int]
     ) -> ServiceUnavailable | None:
         """Add to `confirmed` what was; the error of one that was not, but for declined ones."""
-        by_run = sorted(events, key=lambda event: (event["run_id"], event["event_id"]))
+        in_order = sorted(events, key=lambda event: (*_line(event), event["event_id"]))
         until = monotonic() + _LONGEST
         results = await asyncio.gather(
             *(
-                self._publish_in_order(list(of_run), confirmed, until)
-                for _, of_run in groupby(by_run, key=lambda event: event["run_id"])
+                self._publish_in_order(list(line), confirmed, until)
+                for _, line in groupby(in_order, key=_line)
             )
         )
         return next((failure for failure in results if failure is not None), None)
@@ -130,9 +145,12 @@ class Relay:
             if monotonic() > until:
                 break
             try:
-                await self._publisher.publish(
-                    self._topology.events, event["type"], message_of(event)
-                )
+                if event["type"] == LETTER:
+                    await self._publish_letter(event)
+                else:
+                    await self._publisher.publish(
+                        self._topology.events, event["type"], message_of(event)
+                    )
             except Unroutable:
                 pass  # nobody listens
             except PublishRefused:
@@ -141,5 +159,32 @@ class Relay:
                 break  # and what came after it has to wait as well
             except ServiceUnavailable as error:
                 return error
+            except Exception as error:  # of this one alone: others are to be told all the same
+                log.exception("event_not_published", event_id=event["event_id"])
+                return ServiceUnavailable(f"event {event['event_id']}: {error}")
             confirmed.append(event["event_id"])
         return None
+
+    async def _publish_letter(self, event: Record) -> None:
+        body, properties = letter_of(event, self._topology, self._broker_user)
+        try:
+            await self._publisher.send(
+                self._topology.dead_exchange, self._topology.cancel, body, properties
+            )
+        except PublishRefused as error:
+            # The queue takes all that comes: somebody has deleted it.
+            await self._publisher.declare(self._topology.declare_relay)
+            raise ServiceUnavailable(str(error)) from error
+        self._metrics.buried(DeadReason.STOP_FAILED)
+        log.warning(
+            "command_dead_lettered",
+            run_id=event["run_id"],
+            command_id=json.loads(event["data"])["command_id"],
+            correlation_id=properties.correlation_id,
+            reason=DeadReason.STOP_FAILED,
+        )
+
+
+def _line(event: Record) -> tuple[int, bool]:
+    """What is published one after the other."""
+    return event["run_id"], event["type"] == LETTER

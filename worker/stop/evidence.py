@@ -1,6 +1,6 @@
 """What is kept of a stop: what was sent to whom and when, what was left, and why we are sure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -61,6 +61,18 @@ class Evidence:
 
 def never_started() -> Evidence:
     return Evidence(Ended.NEVER_STARTED, Proof.NEVER_STARTED, proved_at=timestamp())
+
+
+def why_failed(evidence: Mapping[str, Any]) -> str:
+    """Of a stop without a proof, in words; `evidence` as it is on record."""
+    if number := evidence.get("workers_ended"):
+        return f"{number} workers took the stop up, and none came to its end"
+    if survivors := evidence.get("survivors"):
+        return f"{len(survivors)} process(es) survived SIGKILL"
+    if not (in_doubt := evidence.get("in_doubt")):
+        return "something survived SIGKILL that could not be seen"
+    left = ", ".join(f"pid {each['pid']} {each['name']}" for each in in_doubt)
+    return f"not proved: nothing tells whether these are of the run: {left}"
 
 
 def workers_ended(number: int) -> Evidence:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shared.tasks import first_of
-from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp
+from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp, why_failed
 from worker.stop.tree import Tree
 
 # Seconds between two looks at what SIGKILL has left.
@@ -31,17 +31,8 @@ class StopFailed(Exception):
     """Something outlived SIGKILL for as long as we wait, or may have; the evidence says what."""
 
     def __init__(self, evidence: Evidence) -> None:
-        super().__init__(_why(evidence))
+        super().__init__(why_failed(evidence.as_json()))
         self.evidence = evidence
-
-
-def _why(evidence: Evidence) -> str:
-    if evidence.survivors:
-        return f"{len(evidence.survivors)} process(es) survived SIGKILL"
-    if not evidence.in_doubt:
-        return "something survived SIGKILL that could not be seen"
-    left = ", ".join(f"pid {each.pid} {each.name}" for each in evidence.in_doubt)
-    return f"not proved: nothing tells whether these are of the run: {left}"
 
 
 async def stop(tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> Evidence:

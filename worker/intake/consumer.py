@@ -1,7 +1,8 @@
 """The ack rules, and nothing else.
 
-A delivery is acknowledged when it is settled: its outcome is committed, or it is confirmed in
-another queue. At shutdown nothing is acknowledged that is not: the broker delivers it again.
+A delivery is acknowledged when it is settled: what it asks for is committed, as an outcome or as
+something to do, or it is confirmed in another queue. At shutdown nothing is acknowledged that is
+not: the broker delivers it again.
 """
 
 import asyncio
@@ -15,15 +16,16 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from shared.channels import DECLARE_TIMEOUT, open_channel, underlay
-from shared.tasks import first_of
+from shared.tasks import end, first_of
 from shared.topology import Topology
-from worker.acks import Unacknowledged
-from worker.arrivals import Arrivals
-from worker.delivered import Delivered, consume
+from worker.intake.acks import Unacknowledged
+from worker.intake.arrivals import Arrivals
+from worker.intake.delivered import Delivered, consume
+from worker.intake.old_host_queue import settle_old_host_queue
+from worker.intake.open_commands import OpenCommands
+from worker.intake.settler import Settler, Unsettled
 from worker.metrics import WorkerMetrics
 from worker.outage import PostgresWatch
-from worker.presence import Presence
-from worker.settling import Settler, Work
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +43,7 @@ class _Delivery:
 
 
 class Consumer:
-    """Takes commands from the shared queues, this host's own, and those of abandoned hosts."""
+    """Takes commands from the shared queues, and wakes for this host from its own."""
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class Consumer:
         prefetch: int,
         tasks: asyncio.TaskGroup,
         postgres: PostgresWatch,
-        presence: Presence,
+        open_commands: OpenCommands,
         metrics: WorkerMetrics,
     ) -> None:
         self._settler = settler
@@ -60,7 +62,7 @@ class Consumer:
         self._prefetch = prefetch
         self._tasks = tasks
         self._postgres = postgres
-        self._presence = presence
+        self._open_commands = open_commands
         self._metrics = metrics
         self._arrived: Arrivals[_Delivery] = Arrivals(lambda it: len(it.message.body))
         self._beginning: Sequence[_Delivery] = ()
@@ -90,34 +92,41 @@ class Consumer:
         async with asyncio.timeout(DECLARE_TIMEOUT):
             channel = await open_channel(connection)
             await channel.set_qos(prefetch_count=self._prefetch)
-            await self._topology.declare_worker(channel, self._host)
-        in_hand = Unacknowledged()
-        while not (self._stopping.is_set() or channel.is_closed):
-            await self._unless_over(channel, connection, self._postgres.answers())
-            if not (self._stopping.is_set() or channel.is_closed):
+            await self._topology.declare_worker(channel)
+            wakes = await self._topology.declare_wake_queue(channel, self._host)
+            raw = await underlay(channel)
+            await consume(raw, wakes.name, self._woken, no_ack=True)
+        await self._unless_over(channel, connection, self._postgres.answers())
+        old = settle_old_host_queue(
+            connection, self._topology.old_host_queue(self._host), self._prefetch, self._take
+        )
+        settling = asyncio.create_task(old)
+        try:
+            in_hand = Unacknowledged()
+            while not (self._stopping.is_set() or channel.is_closed):
+                self._open_commands.wake()  # whatever we did not hear of meanwhile
                 await self._consume(channel, connection, in_hand)
+                await self._unless_over(channel, connection, self._postgres.answers())
+        finally:
+            await end(settling)
 
     async def _consume(
         self, channel: AbstractChannel, connection: AbstractConnection, in_hand: Unacknowledged
     ) -> None:
-        """Consume until Postgres is away, or other hosts are abandoned than before."""
-        given_up, changed = self._presence.given_up()
+        """Consume until Postgres is away."""
+        queues = (self._topology.rest, self._topology.cancel)
         async with asyncio.timeout(DECLARE_TIMEOUT):
-            # The prefetch is each consumer's own.
-            queues = [self._topology.rest, self._topology.cancel]
-            for host in (self._host, *sorted(given_up)):
-                queues.append((await self._topology.declare_host(channel, host)).name)
             raw = await underlay(channel)
+            # The prefetch is each consumer's own.
             tags = [
                 await consume(raw, queue, partial(self._take, in_hand, queue)) for queue in queues
             ]
-        log.info("consuming", host=self._host, abandoned=sorted(given_up))
-        over = first_of(self._postgres.is_away(), changed.wait())
-        await self._unless_over(channel, connection, over)
+        log.info("consuming", host=self._host)
+        await self._unless_over(channel, connection, self._postgres.is_away())
         if not channel.is_closed:
             for tag in tags:
                 await raw.basic_cancel(tag)
-            if not (self._stopping.is_set() or changed.is_set()):
+            if not self._stopping.is_set():
                 log.warning("consuming_paused", reason="Postgres is away")
 
     async def _unless_over(
@@ -125,29 +134,32 @@ class Consumer:
     ) -> None:
         await first_of(wait, connection.closed(), channel.closed(), self._stopping.wait())
 
-    async def stop(self, timeout: float) -> None:
-        """Take no more deliveries and give those in flight `timeout` seconds.
+    async def stop(self, until: float) -> None:
+        """Take no more deliveries and settle those in flight until the loop's time is `until`.
 
-        What is not finished then goes back to the broker; its deadline is in the database.
+        What is not settled then goes back to the broker.
         """
         self._stopping.set()
         self._arrived.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout_at(until):
                 while self._in_flight:  # what was just decided on is begun meanwhile
                     await asyncio.wait(self._in_flight)
         for task in self._in_flight:
             task.cancel()
 
     async def _take(self, in_hand: Unacknowledged, queue: str, message: Delivered) -> None:
+        in_hand.add(message.delivery_tag)
         if self._stopping.is_set():
             return  # not acknowledged, so it goes back when the channel closes
-        in_hand.add(message.delivery_tag)
         if message.redelivered:
             self._metrics.redelivered()
         self._arrived.add(queue, _Delivery(message, in_hand))
         if not self._beginning and len(self._arrived) == 1:
             self._start(self._begin_arrived())
+
+    async def _woken(self, _: Delivered) -> None:
+        self._open_commands.wake()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         # In a task of our own: aio-pika cancels its callbacks when the connection dies, and a
@@ -157,21 +169,21 @@ class Consumer:
         task.add_done_callback(self._in_flight.discard)
 
     async def _begin_arrived(self) -> None:
-        """Settle together what arrived together, as far as that goes; begin on the others."""
+        """Settle together what arrived together, as far as that goes, and the others alone."""
         while batch := self._arrived.take(_MOST, _MOST_BYTES):
             self._beginning = batch  # what comes meanwhile is begun by this task too
-            works = await self._settler.begin([delivery.message for delivery in batch])
-            pairs = list(zip(batch, works, strict=True))
-            await self._acknowledge_all([delivery for delivery, work in pairs if work is None])
-            for delivery, work in pairs:
-                if work is not None:
-                    self._start(self._handle(delivery, work))
+            unsettled = await self._settler.settle([delivery.message for delivery in batch])
+            pairs = list(zip(batch, unsettled, strict=True))
+            await self._acknowledge_all([delivery for delivery, rest in pairs if rest is None])
+            for delivery, rest in pairs:
+                if rest is not None:
+                    self._start(self._settle_alone(delivery, rest))
             await asyncio.sleep(0)  # nothing above need have waited, and others have work too
             # Only now: until then, what comes is begun by this task.
             self._beginning = ()
 
-    async def _handle(self, delivery: _Delivery, work: Work) -> None:
-        await work()
+    async def _settle_alone(self, delivery: _Delivery, unsettled: Unsettled) -> None:
+        await self._settler.settle_alone(unsettled)
         await self._acknowledge([delivery])
 
     async def _acknowledge_all(self, settled: Sequence[_Delivery]) -> None:

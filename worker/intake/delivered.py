@@ -93,11 +93,18 @@ class Delivered:
 
 
 async def consume(
-    channel: aiormq.Channel, queue: str, take: Callable[[Delivered], Awaitable[None]]
+    channel: aiormq.Channel,
+    queue: str,
+    take: Callable[[Delivered], Awaitable[None]],
+    *,
+    no_ack: bool = False,
 ) -> str:
-    """Have `take` called with each message of `queue`; the consumer's tag."""
+    """Have `take` called with each message of `queue`; the consumer's tag.
+
+    With `no_ack` the broker forgets a message as soon as it is delivered.
+    """
 
     async def deliver(message: DeliveredMessage) -> None:
         await take(Delivered(message))
 
-    return str((await channel.basic_consume(queue, deliver)).consumer_tag)
+    return str((await channel.basic_consume(queue, deliver, no_ack=no_ack)).consumer_tag)

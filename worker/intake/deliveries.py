@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
 from shared.states import DeadReason
-from worker.delivered import Delivered
-from worker.notes import Header, Notes
-from worker.reading import Reading, first_problem, read
+from worker.intake.delivered import Delivered
+from worker.intake.notes import Header, Notes
+from worker.intake.reading import Reading, first_problem, read
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
 # RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
@@ -73,9 +73,9 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
         raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
 
 
-def unchanged(message: Delivered, notes: Notes, user: str) -> Message:
-    """The same message, to be published elsewhere as `user`."""
-    return _copy(message, notes, user)
+def unchanged(message: Delivered, notes: Notes) -> Message:
+    """The same message, for whoever publishes it later."""
+    return _copy(message, notes, None)
 
 
 def for_retry(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
@@ -128,7 +128,7 @@ def _failed(notes: Notes, failure: Failure) -> Notes:
     )
 
 
-def _copy(message: Delivered, notes: Notes, user: str) -> Message:
+def _copy(message: Delivered, notes: Notes, user: str | None) -> Message:
     return Message(
         message.body,
         headers={**carried(theirs(message.headers)), **notes.headers()},

@@ -13,7 +13,7 @@ from aio_pika.abc import HeadersType
 
 from shared.commands import BIGINT_MAX, GATEWAY_APP_ID
 from shared.states import Via
-from worker.delivered import Delivered
+from worker.intake.delivered import Delivered
 
 T = TypeVar("T")
 

@@ -24,6 +24,9 @@ class Unacknowledged:
         self._tags: dict[int, None] = {}
         self._turn = asyncio.Lock()
 
+    def __len__(self) -> int:
+        return len(self._tags)
+
     def add(self, tag: int) -> None:
         self._tags[tag] = None
 

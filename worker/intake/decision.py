@@ -46,8 +46,8 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
-    """The processes are on another host."""
+class Wait:
+    """The processes are on another host, whose worker takes the command up."""
 
     host: str
 
@@ -62,10 +62,14 @@ class BeginStop:
 
 @dataclass(frozen=True, slots=True)
 class ResumeStop:
-    """A stop was begun; what is left of its grace period goes on, in seconds."""
+    """A stop was begun; what is left of its grace period goes on, in seconds.
+
+    `hurries`: by this command, nothing is left of it.
+    """
 
     process: RunProcess
     grace_left: float
+    hurries: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,39 @@ class StopLeftovers:
     process: RunProcess
 
 
-Verdict = Repeat | CancelQueued | NoOp | Pending | Forward | BeginStop | ResumeStop | StopLeftovers
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A stop is under way here. At most, this command ends its grace period."""
+
+    hurries: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """The stop that is under way here is this command's: it will answer it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAgain:
+    """Likewise, but it is on record as failed: what the stop comes to is to answer it once more.
+
+    The answer to the commit of its failure was lost, and its letter is replayed already.
+    """
+
+
+Verdict = (
+    Repeat
+    | CancelQueued
+    | NoOp
+    | Pending
+    | Wait
+    | BeginStop
+    | ResumeStop
+    | StopLeftovers
+    | Join
+    | UnderWay
+    | OpenAgain
+)
 
 
 class HostAbandoned(Exception):
@@ -93,9 +129,17 @@ class CommandReused(Exception):
 
 
 def judge(
-    situation: Situation, command: CancelCommand, *, host: str, default_grace: float
+    situation: Situation,
+    command: CancelCommand,
+    *,
+    host: str,
+    default_grace: float,
+    under_way: UUID | None = None,
 ) -> Verdict:
-    """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned."""
+    """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned.
+
+    `under_way` is the command whose stop of the run is carried out here now.
+    """
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
         raise CommandReused(command.command_id)
@@ -108,20 +152,25 @@ def judge(
     assert run.process is not None  # noqa: S101 - a CHECK holds it for running, canceling, error
     if run.process.host != host:
         return _elsewhere(situation, run.process.host)
-    if run.status.is_terminal:
-        return StopLeftovers(run.process)
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
-    return ResumeStop(run.process, 0 if command.force else max(0.0, situation.grace_left or 0.0))
+    grace_left = max(0.0, situation.grace_left or 0.0)
+    hurries = command.force and grace_left > 0
+    if under_way == command.command_id:
+        return UnderWay() if situation.command_outcome is None else OpenAgain()
+    if under_way is not None:
+        return Join(hurries)
+    if run.status.is_terminal:
+        return StopLeftovers(run.process)
+    return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)
 
 
 def _elsewhere(situation: Situation, host: str) -> Verdict:
     if not situation.host_abandoned:
         is_new = situation.command_run_id is None
-        return Pending() if is_new and situation.is_asked_for else Forward(host)
+        return Pending() if is_new and situation.is_asked_for else Wait(host)
     if situation.run.status.is_terminal:
         return NoOp(situation.run.status)
-    # Not forwarded: whoever consumes that host's queue now would only do the same.
     raise HostAbandoned(host)
 
 

@@ -1,0 +1,1 @@
+"""How a command comes in: consumed, read, decided on, acknowledged; and taken up."""

@@ -1,0 +1,242 @@
+"""What commands mean, on record in one transaction: an outcome, or something to do."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+from shared.database import Database
+from shared.runs import Run
+from shared.states import Outcome
+from shared.tracing import Tracer
+from worker.intake import decision_store
+from worker.intake.asked import Asked
+from worker.intake.decision import (
+    BeginStop,
+    CancelQueued,
+    CommandReused,
+    HostAbandoned,
+    Join,
+    NoOp,
+    OpenAgain,
+    Pending,
+    Repeat,
+    ResumeStop,
+    Situation,
+    StopLeftovers,
+    UnderWay,
+    Verdict,
+    Wait,
+    judge,
+)
+from worker.intake.decision_store import Row
+from worker.patience import until_available
+from worker.stop.evidence import never_started
+from worker.stops import Stop, Stops
+
+Decision = Outcome | Stop | Wait | UnderWay
+"""What became of a command: its outcome, or who carries it out. A `Stop` is to be started."""
+
+
+class UnknownRun(Exception):
+    """No such run, yet: its row may be committed a moment from now."""
+
+
+class Decider:
+    """Decides on commands, as the worker of `host`. One stop per run, however many commands."""
+
+    def __init__(
+        self, database: Database, host: str, default_grace: float, stops: Stops, tracer: Tracer
+    ) -> None:
+        """`default_grace`: seconds, where neither the command nor the run says how many."""
+        self._database = database
+        self._host = host
+        self._default_grace = default_grace
+        self._stops = stops
+        self._tracer = tracer
+        self._in_decision: dict[int, asyncio.Event] = {}
+
+    def is_free(self, run_id: int) -> bool:
+        """Whether nobody here is at work on the run."""
+        return self._stops.of(run_id) is None and run_id not in self._in_decision
+
+    async def decide_many(self, asked: Iterable[Asked]) -> dict[UUID, Decision]:
+        """Decide on many commands at once, in one transaction, without waiting for anybody.
+
+        Those that are missing from the answer take more than that: see `decide`. Raises
+        ServiceUnavailable, after which all of them do.
+        """
+        return await self._decide_free(_one_per_run(asked))
+
+    async def take_up(self, asked: Sequence[Asked], *, counts: bool) -> dict[UUID, Decision]:
+        """Likewise, on commands that are open, one of each run; what is so no more is left alone.
+
+        `counts`: whether that is one of the times that each may be taken up.
+        """
+        return await self._decide_free(asked, taking_up=True, counts=counts)
+
+    async def _decide_free(
+        self, asked: Sequence[Asked], *, taking_up: bool = False, counts: bool = False
+    ) -> dict[UUID, Decision]:
+        chosen = [each for each in asked if each.command.run_id not in self._in_decision]
+        if not chosen:
+            return {}
+        async with self._deciding([each.command.run_id for each in chosen]):
+            return await self._decide(chosen, waits=False, taking_up=taking_up, counts=counts)
+
+    async def decide(self, asked: Asked) -> Decision:
+        """Decide on one command, however long somebody else has its run in hand.
+
+        Safe to repeat, also after being cut off anywhere. Raises UnknownRun, CommandReused and
+        HostAbandoned.
+        """
+
+        async def decide() -> Decision | None:
+            async with self._deciding([asked.command.run_id]):
+                decided = await self._decide([asked], waits=True)
+                return decided.get(asked.command.command_id)
+
+        with self._tracer.span("decide"):
+            while True:
+                # Without an answer, the command got its outcome in this moment: which?
+                if (decided := await until_available(decide)) is not None:
+                    return decided
+
+    @asynccontextmanager
+    async def _deciding(self, run_ids: Sequence[int]) -> AsyncIterator[None]:
+        """Between the commit and the begin of the stop nobody else may decide for these runs.
+
+        Several may be asked for only if all of them are free, or two might wait for each other.
+        """
+        decided = asyncio.Event()
+        for run_id in run_ids:
+            while other := self._in_decision.get(run_id):
+                await other.wait()
+            self._in_decision[run_id] = decided
+        try:
+            yield
+        finally:
+            for run_id in run_ids:
+                del self._in_decision[run_id]
+            decided.set()
+
+    async def _decide(
+        self,
+        asked: Sequence[Asked],
+        *,
+        waits: bool,
+        taking_up: bool = False,
+        counts: bool = False,
+    ) -> dict[UUID, Decision]:
+        """Where it `waits`, what keeps a command from being decided on is raised."""
+        async with self._database.transaction() as connection:
+            situations = await decision_store.lock(connection, asked, self._host, waits=waits)
+            judged: list[tuple[Asked, Run, Verdict]] = []
+            for each in asked:
+                try:
+                    situation = situations.get(each.command.command_id)
+                    if taking_up and situation and situation.command_outcome is not None:
+                        continue  # it got it since it was looked for
+                    judged.append((each, *self._judge(each, situation)))
+                except (UnknownRun, CommandReused, HostAbandoned):
+                    if waits:
+                        raise
+            never = json.dumps(never_started().as_json())
+            rows = [
+                row
+                for each, _, verdict in judged
+                if (row := _row(each, verdict, never)) is not None
+            ]
+            recorded = (
+                await decision_store.record(connection, rows, taking_up=counts) if rows else set()
+            )
+        # What follows from it begins with the commit: a command that another run has taken in this
+        # moment, or that Postgres has lost, does nothing.
+        return {
+            each.command.command_id: self._follow(each, run, verdict)
+            for each, run, verdict in judged
+            if each.command.command_id in recorded or isinstance(verdict, Repeat | UnderWay)
+        }
+
+    def _judge(self, asked: Asked, situation: Situation | None) -> tuple[Run, Verdict]:
+        if situation is None:
+            raise UnknownRun(f"run {asked.command.run_id} is unknown")
+        stop = self._stops.of(asked.command.run_id)
+        verdict = judge(
+            situation,
+            asked.command,
+            host=self._host,
+            default_grace=self._default_grace,
+            under_way=stop.command_id if stop else None,
+        )
+        return situation.run, verdict
+
+    def _follow(self, asked: Asked, run: Run, verdict: Verdict) -> Decision:
+        command = asked.command
+        match verdict:
+            case Repeat(outcome):
+                # The answer to its commit may have been lost.
+                self._escalate(run, when=outcome is Outcome.FORCED)
+                return outcome
+            case UnderWay() | OpenAgain():
+                self._escalate(run, when=command.force)
+                return UnderWay()
+            case Join(hurries):
+                self._escalate(run, when=command.force)
+                return Outcome.FORCED if hurries else Outcome.NO_OP
+            case CancelQueued():
+                return Outcome.CANCELED
+            case NoOp() | Pending():
+                return Outcome.NO_OP
+            case Wait():
+                return verdict
+            case BeginStop(process, grace):
+                return self._stops.begin(run, process, command.command_id, grace)
+            case ResumeStop(process, grace, _):
+                return self._stops.begin(run, process, command.command_id, grace)
+            case StopLeftovers(process):
+                return self._stops.begin(run, process, command.command_id, grace=0, leftovers=True)
+
+    def _escalate(self, run: Run, *, when: bool) -> None:
+        if when and (stop := self._stops.of(run.run_id)):
+            stop.escalate.set()
+
+
+def _row(asked: Asked, verdict: Verdict, never: str) -> Row | None:
+    """What is written of a command, None where that is on record already.
+
+    `never` is the evidence of a run that never starts.
+    """
+    row = partial(Row, asked)
+    match verdict:
+        case Repeat() | UnderWay():
+            return None
+        case CancelQueued():
+            return row(Outcome.CANCELED, never)
+        case NoOp(status):
+            return row(Outcome.NO_OP, f'{{"run_status": "{status}"}}')
+        case Pending():
+            return row(Outcome.NO_OP, '{"cancel_pending": true}')
+        case Join(hurries):
+            outcome = Outcome.FORCED if hurries else Outcome.NO_OP
+            return row(outcome, '{"stop_in_progress": true}', hurries=hurries)
+        case BeginStop(_, grace):
+            return row(None, begins_with=grace)
+        case ResumeStop(_, _, hurries):
+            return row(None, hurries=hurries)
+        case Wait() | StopLeftovers() | OpenAgain():
+            return row(None)
+
+
+def _one_per_run(asked: Iterable[Asked]) -> list[Asked]:
+    """The first command on each run, of those whose id comes first."""
+    by_run: dict[int, Asked] = {}
+    by_id: set[UUID] = set()
+    for each in asked:
+        command = each.command
+        if command.run_id not in by_run and command.command_id not in by_id:
+            by_run[command.run_id] = each
+        by_id.add(command.command_id)
+    return list(by_run.values())

@@ -1,0 +1,121 @@
+"""Runs locked for a decision, and decisions written. Each runs in the caller's transaction."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from asyncpg import Record
+
+from shared import decision_queries as queries
+from shared.database import Connection
+from shared.runs import Run
+from shared.states import Outcome, RunStatus
+from worker.intake.asked import Asked
+from worker.intake.decision import Situation
+
+_OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
+_MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is to be on record of a command, and what becomes of its run."""
+
+    asked: Asked
+    outcome: Outcome | None
+    evidence: str = "{}"
+    """A JSON object."""
+    begins_with: float | None = None
+    """Seconds of the grace period that begins, if one does."""
+    hurries: bool = False
+    """Whether it ends the grace period of a stop."""
+
+
+async def lock(
+    connection: Connection, asked: Sequence[Asked], host: str, *, waits: bool
+) -> dict[UUID, Situation]:
+    """Lock the runs that these commands name, one of each, for the worker on `host`.
+
+    Without an entry are commands on runs that do not exist and, unless this `waits`, those on runs
+    that somebody else has in hand.
+    """
+    query = queries.LOCK_RUNS if waits else queries.LOCK_FREE_RUNS
+    rows = await _fetch(connection, query, asked, host)
+    # Where the lock had to be waited for, or a commit came in between, this has the run as it is
+    # now but the commands as they were before (READ COMMITTED looks again at the row that it locks,
+    # not at those that are joined to it). What is final in them, the write finds out. But whether a
+    # stop goes on, or is asked for by another one, is only told by what is on record now.
+    again = [
+        each
+        for each in asked
+        if (row := rows.get(each.command.command_id)) is not None
+        and row["command_outcome"] in (None, Outcome.STOP_FAILED)
+        and row["status"] in _MAY_BE_STOPPED
+    ]
+    if again:
+        rows |= await _fetch(connection, queries.LOCK_RUNS, again, host)
+    return {command_id: _situation(row) for command_id, row in rows.items()}
+
+
+async def _fetch(
+    connection: Connection, query: str, asked: Sequence[Asked], host: str
+) -> dict[UUID, Record]:
+    rows = await connection.fetch(
+        query,
+        [each.command.command_id for each in asked],
+        [each.command.run_id for each in asked],
+        [each.command.force for each in asked],
+        host,
+    )
+    return {row["asked_by"]: row for row in rows}
+
+
+def _situation(row: Record) -> Situation:
+    return Situation(
+        run=Run.from_record(row, with_process=row["status"] not in _OVER),
+        host_abandoned=row["host_abandoned"],
+        grace_left=row["grace_left"],
+        is_asked_for=bool(row["is_asked_for"]),
+        command_run_id=row["command_run_id"],
+        command_outcome=Outcome(row["command_outcome"]) if row["command_outcome"] else None,
+    )
+
+
+async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool) -> set[UUID]:
+    """Write `rows`; the commands of those that were written, the others changed nothing.
+
+    Not written is what has its outcome already, for this run or for another. `taking_up` counts
+    that each is taken up once more.
+    """
+    rows = list(rows)
+    asked = [row.asked for row in rows]
+    commands = [each.command for each in asked]
+    originals = [
+        each.original.header_and_body()
+        if each.original is not None and row.outcome is None
+        else (None, None)
+        for each, row in zip(asked, rows, strict=True)
+    ]
+    written = await connection.fetch(
+        queries.RECORD,
+        [command.command_id for command in commands],
+        [command.run_id for command in commands],
+        [each.origin.via for each in asked],
+        [each.origin.publisher for each in asked],
+        [command.requested_by for command in commands],
+        [command.reason for command in commands],
+        [command.force for command in commands],
+        [command.grace_seconds for command in commands],
+        [command.requested_at for command in commands],
+        [json.dumps(dict(each.origin.faults)) for each in asked],
+        [row.outcome for row in rows],
+        [row.evidence for row in rows],
+        [row.begins_with for row in rows],
+        [row.hurries for row in rows],
+        [header for header, _ in originals],
+        [body for _, body in originals],
+        int(taking_up),
+    )
+    return {row["command_id"] for row in written}

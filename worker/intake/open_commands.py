@@ -1,0 +1,160 @@
+"""Commands that are on record without an outcome: what this host has to do, however it came there.
+
+A worker looks for them when it starts, when another one wakes it, when its connections are back,
+and with each heartbeat. What it decided on itself it has begun already.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Final, NoReturn
+from uuid import UUID
+
+import structlog
+
+from shared.database import Database
+from shared.errors import ServiceUnavailable
+from shared.states import Outcome
+from shared.tasks import first_of
+from shared.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
+from worker import store
+from worker.intake.asked import Asked, properties_in
+from worker.intake.decider import Decider, Decision
+from worker.metrics import WorkerMetrics
+from worker.outbox.relay import Relay
+from worker.patience import until_available
+from worker.stop.evidence import workers_ended
+from worker.stops import Stop, Stops
+
+_AT_A_TIME: Final = 500
+"""Commands taken up in one transaction."""
+_AT_ONCE: Final = 2000
+"""Stops under way, with which no more are taken up: each holds some memory and descriptors."""
+_MOST_TIMES: Final = 5
+"""A stop that ends its worker, or fails in a way that nobody foresaw, must not do so for ever."""
+
+log = structlog.get_logger(__name__)
+
+
+class OpenCommands:
+    """Takes up what is open on runs of `host`."""
+
+    def __init__(
+        self,
+        database: Database,
+        host: str,
+        decider: Decider,
+        stops: Stops,
+        relay: Relay,
+        tracer: Tracer,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._decider = decider
+        self._stops = stops
+        self._relay = relay
+        self._tracer = tracer
+        self._metrics = metrics
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may be open. A hint: what is to be done is what is on record."""
+        self._woken.set()
+
+    async def run(self) -> NoReturn:
+        """Take up what there is, whenever woken."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._take_up_all()
+            except Exception:  # the next heartbeat wakes again
+                log.exception("commands_not_taken_up")
+
+    async def _take_up_all(self) -> None:
+        seen: set[int] = set()
+        while True:
+            is_full = self._stops.number >= _AT_ONCE
+            if found := await until_available(partial(self._find, seen, only_forced=is_full)):
+                seen.update(known.asked.command.run_id for known in found)
+                await self._take_up(found)
+            elif is_full:
+                await first_of(self._stops.fewer_than(_AT_ONCE), self._woken.wait())
+                self._woken.clear()
+                seen.clear()
+            else:
+                return
+
+    async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[store.TakenUp]:
+        """What is to be done that nobody here is at work on, or somebody is to hurry."""
+        return await store.to_be_done(
+            self._database,
+            self._host,
+            _AT_A_TIME,
+            in_hand=[*self._stops.runs(in_grace=False), *seen],
+            in_grace=self._stops.runs(in_grace=True),
+            only_forced=only_forced,
+        )
+
+    async def _take_up(self, found: Sequence[store.TakenUp]) -> None:
+        for known in found:
+            if known.times >= _MOST_TIMES:
+                await until_available(partial(self._give_up, known.asked))
+        found = [known for known in found if known.times < _MOST_TIMES]
+        decided = await self._decide([known.asked for known in found])
+        # What is missing somebody else has in hand at this moment: the next look finds it, or not.
+        for known in found:
+            if decision := decided.get(known.asked.command.command_id):
+                self._follow(known, decision)
+        self._relay.wake()
+
+    async def _decide(self, asked: Sequence[Asked]) -> dict[UUID, Decision]:
+        try:
+            return await self._decider.take_up(asked, counts=True)
+        except ServiceUnavailable:
+            # It may be counted and not begun: an outage must not use up what a stop may be tried.
+            return await until_available(partial(self._decider.take_up, asked, counts=False))
+        except Exception:
+            if len(asked) == 1:
+                log.exception("command_not_taken_up", run_id=asked[0].command.run_id)
+                return {}
+        # One of them is the reason, and the others must not suffer for it.
+        decided: dict[UUID, Decision] = {}
+        for each in asked:
+            decided |= await self._decide([each])
+        return decided
+
+    def _follow(self, known: store.TakenUp, decision: Decision) -> None:
+        command = known.asked.command
+        fields = {"run_id": command.run_id, "command_id": str(command.command_id)}
+        with self._span(known), structlog.contextvars.bound_contextvars(**fields):
+            if isinstance(decision, Stop):
+                self._stops.start(decision)
+                log.info("command_taken_up")
+            elif isinstance(decision, Outcome):
+                self._metrics.settled(decision)
+                log.info("command_settled", result=decision)
+
+    def _span(self, known: store.TakenUp) -> Span:
+        """Within the trace of the message in which the command came in."""
+        if not self._tracer.on:
+            return NO_SPAN
+        command = known.asked.command
+        about = {RUN_ID: str(command.run_id), COMMAND_ID: str(command.command_id)}
+        headers = properties_in(known.message_header).headers if known.message_header else None
+        return self._tracer.span("take up", attributes=about, headers=headers or {})
+
+    async def _give_up(self, asked: Asked) -> None:
+        run_id = asked.command.run_id
+        async with self._database.transaction() as connection:
+            # First, as all do: in another order, two could wait for each other.
+            await store.lock(connection, run_id)
+            is_open = await store.is_open(connection, asked.command.command_id)
+            if not (is_open and self._decider.is_free(run_id)):
+                return
+            evidence = workers_ended(_MOST_TIMES)
+            await store.close_commands(connection, run_id, Outcome.STOP_FAILED, evidence)
+        self._metrics.settled(Outcome.STOP_FAILED)
+        log.error("command_given_up", run_id=run_id, taken_up=_MOST_TIMES)
+        self._relay.wake()

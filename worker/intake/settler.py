@@ -1,0 +1,260 @@
+"""What is done with one delivery, by the class of the exception that its command ends with.
+
+no exception                     it is on record: its outcome, or that there is something to do
+UnknownRun, HostAbandoned,       publish to the next retry queue, after the last to the dead
+any unexpected one               letters
+Undeliverable, CommandReused     publish to the dead letters with the reason
+ServiceUnavailable               never seen here: below us, work waits until it gets through
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+import structlog
+from aio_pika import Message
+
+from shared.broker import Publisher
+from shared.commands import CancelCommand
+from shared.errors import PublishRefused, ServiceUnavailable
+from shared.states import CommandState, DeadReason, Outcome, Via
+from shared.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS, Topology
+from shared.tracing import NO_SPAN, OUTCOME, Span, Tracer
+from worker.intake import deliveries
+from worker.intake.asked import Asked, Origin, Original
+from worker.intake.decider import Decider, Decision, UnknownRun
+from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
+from worker.intake.delivered import Delivered
+from worker.intake.deliveries import Failure, Undeliverable
+from worker.intake.notes import NoteReader, Notes, moved_back
+from worker.intake.wakes import Wakes
+from worker.metrics import WorkerMetrics
+from worker.outbox.relay import Relay
+from worker.patience import until_available
+from worker.stops import Stop, Stops
+from worker.traces import delivery_span
+
+log = structlog.get_logger(__name__)
+
+_PUBLISHING = 64
+"""Publishes at once. With more than the broker confirms in time, each would be sent again, and the
+copies would keep it busy still longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    message: Delivered
+    notes: Notes
+    command: CancelCommand
+    faults: Mapping[str, str]
+    span: Span
+
+    def asked(self) -> Asked:
+        origin = Origin(self.notes.via, self.notes.publisher, self.faults)
+        return Asked(self.command, origin, Original(self.message, self.notes))
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        fields: dict[str, object] = {
+            "run_id": self.command.run_id,
+            "command_id": str(self.command.command_id),
+            "correlation_id": self.message.correlation_id,
+        }
+        if self.faults:
+            fields["faults"] = dict(self.faults)
+        if self.span is not NO_SPAN:
+            fields["trace_id"] = self.span.trace_id
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A message that is no command."""
+
+    message: Delivered
+    notes: Notes
+    failure: Failure
+
+
+Unsettled = _Read | _Refused
+"""A delivery that takes longer than those that can be settled together."""
+
+
+class Settler:
+    """Sees to it that a delivery can be acknowledged and nothing is lost by that."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        stops: Stops,
+        publisher: Publisher,
+        topology: Topology,
+        notes: NoteReader,
+        wakes: Wakes,
+        relay: Relay,
+        tracer: Tracer,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._decider = decider
+        self._stops = stops
+        self._publisher = publisher
+        self._topology = topology
+        self._notes = notes
+        self._wakes = wakes
+        self._relay = relay
+        self._tracer = tracer
+        self._metrics = metrics
+        self._publishing = asyncio.Semaphore(_PUBLISHING)
+
+    async def settle(self, messages: Sequence[Delivered]) -> list[Unsettled | None]:
+        """Settle together what can be: that is None in the answer, the others are to be settled
+        alone."""
+        reads = [self._read(message) for message in messages]
+        decided = await self._decide([read for read in reads if isinstance(read, _Read)])
+        unsettled: list[Unsettled | None] = []
+        for read in reads:
+            # The first of several with one id is the one that was decided on.
+            if isinstance(read, _Refused) or read.command.command_id not in decided:
+                unsettled.append(read)
+                continue
+            decision = decided.pop(read.command.command_id)
+            if isinstance(decision, Outcome) and not self._tracer.on:
+                self._settled(decision, read.log_fields)
+            else:
+                with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
+                    self._follow(decision)
+            unsettled.append(None)
+        self._relay.wake()
+        return unsettled
+
+    async def settle_alone(self, unsettled: Unsettled) -> None:
+        """Return when an acknowledgement can lose nothing."""
+        if isinstance(unsettled, _Refused):
+            await self._refuse(unsettled)
+            return
+        read = unsettled
+        with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
+            failure: Failure
+            try:
+                decision = await self._decider.decide(read.asked())
+            except CommandReused as error:
+                await self._bury(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
+                return
+            except HostAbandoned as error:
+                failure = Failure(DeadReason.HOST_ABANDONED, str(error))
+            except UnknownRun as error:
+                failure = Failure(DeadReason.UNKNOWN_RUN, str(error))
+            except Exception as error:
+                log.exception("command_failed")
+                problem = f"{type(error).__name__}: {error}"
+                failure = Failure(DeadReason.INTERNAL_ERROR, problem)
+            else:
+                self._follow(decision)
+                self._relay.wake()
+                return
+            await self._retry(read, failure)
+
+    def _read(self, message: Delivered) -> Unsettled:
+        notes = self._notes.read(message)
+        if notes.letter is not None:
+            notes = moved_back(notes)
+        try:
+            reading = deliveries.parse(message, notes)
+        except Undeliverable as error:
+            return _Refused(message, notes, Failure(error.reason, str(error)))
+        except Exception as error:  # no message may end a worker: it would end the next one too
+            log.exception("message_not_read", message_id=message.message_id)
+            problem = f"{type(error).__name__}: {error}"
+            return _Refused(message, notes, Failure(DeadReason.MALFORMED, problem))
+        if not self._tracer.on:
+            return _Read(message, notes, reading.command, reading.faults, NO_SPAN)
+        span = delivery_span(self._tracer, self._topology, message, notes, reading.command)
+        return _Read(message, notes, reading.command, reading.faults, span)
+
+    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision]:
+        try:
+            asked = [read.asked() for read in reads]
+            if not self._tracer.on:
+                return await self._decider.decide_many(asked)
+            with self._tracer.each("decide", [read.span for read in reads]):
+                return await self._decider.decide_many(asked)
+        except Exception as error:
+            # One by one, they are waited for, or the one that is the reason is found.
+            log.warning("batch_not_decided", commands=len(reads), error=str(error))
+            return {}
+
+    def _follow(self, decision: Decision) -> None:
+        """See to it that what is on record from now on is done."""
+        match decision:
+            case Stop():
+                # First of all: while it is begun and not started, nobody is at work on the run.
+                self._stops.start(decision)
+                result = CommandState.STOPPING.value
+                log.info("command_open")
+            case UnderWay():
+                result = CommandState.STOPPING.value
+                log.info("command_open")
+            case Wait(host):
+                result = CommandState.PENDING.value
+                log.info("command_open", waits_for=host)
+                self._wakes.wake(host)
+                self._metrics.waits()
+            case outcome:
+                result = outcome.value
+                self._settled(outcome, {})
+        if self._tracer.on:
+            self._tracer.current().set({OUTCOME: result})
+
+    def _settled(self, outcome: Outcome, log_fields: Mapping[str, object]) -> None:
+        self._metrics.settled(outcome)
+        log.info("command_settled", result=outcome, **log_fields)
+
+    async def _refuse(self, refused: _Refused) -> None:
+        message = refused.message
+        span = delivery_span(self._tracer, self._topology, message, refused.notes)
+        fields = {
+            "message_id": message.message_id,
+            "correlation_id": message.correlation_id,
+            "trace_id": span.trace_id,
+        }
+        known = {name: value for name, value in fields.items() if value is not None}
+        with span, structlog.contextvars.bound_contextvars(**known):
+            await self._bury(refused, refused.failure)
+
+    async def _retry(self, read: _Read, failure: Failure) -> None:
+        notes = read.notes
+        if notes.attempt > len(RETRY_DELAYS):
+            await self._bury(read, failure)
+            return
+        self._tracer.current().fail(failure.reason.value)
+        queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1], _way_back(notes))
+        log.info("command_retried", reason=failure.reason, attempt=notes.attempt, queue=queue)
+        copy = deliveries.for_retry(read.message, notes, failure, self._notes.own_user)
+        await until_available(partial(self._publish, "", queue, copy))
+        self._metrics.retried(failure.reason)
+
+    async def _bury(self, unsettled: Unsettled, failure: Failure) -> None:
+        self._tracer.current().fail(failure.reason.value)
+        log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
+        copy = deliveries.for_dead_letters(
+            unsettled.message, unsettled.notes, failure, self._notes.own_user
+        )
+        exchange = self._topology.dead_exchange
+        await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
+        self._metrics.buried(failure.reason)
+
+    async def _publish(self, exchange: str, routing_key: str, message: Message) -> None:
+        try:
+            async with self._publishing:
+                await self._publisher.publish(exchange, routing_key, message)
+        except PublishRefused as error:
+            # The queue is ours and declared: that it refuses is an outage, not an answer.
+            raise ServiceUnavailable(str(error)) from error
+
+
+def _way_back(notes: Notes) -> str:
+    """The key of a retry. It stays the gateway's, which nobody else may use, but for a replay."""
+    came_over_rest = notes.routing_key == REST_KEY and notes.via is not Via.REPLAY
+    return REST_KEY if came_over_rest else CANCEL_KEY

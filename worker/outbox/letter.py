@@ -1,0 +1,60 @@
+"""The dead letter of a command whose stop failed, made of what is kept of its message."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from aio_pika import DeliveryMode, Message
+from asyncpg import Record
+from pamqp.commands import Basic
+
+from shared.commands import CANCEL_TYPE, CancelCommand
+from shared.states import DeadReason, Via
+from shared.topology import CANCEL_KEY, Topology
+from worker.intake.asked import properties_in
+from worker.intake.notes import Header, Notes
+from worker.stop.evidence import why_failed
+
+_ASKED: Final = tuple(CancelCommand.model_fields)
+
+
+def letter_of(event: Record, topology: Topology, user: str) -> tuple[bytes, Basic.Properties]:
+    """Body and properties, to be published as `user`. The same, however often it is made."""
+    command = json.loads(event["data"])
+    at = event["at"].isoformat()
+    if event["message_header"] is None:
+        body, properties = _from_record(command, topology)
+    else:
+        body, properties = event["message_body"], properties_in(event["message_header"])
+    # Whoever took the command may have been another one.
+    properties.user_id = user
+    headers: dict[str, Any] = dict(properties.headers or {})
+    headers.setdefault(Header.FIRST_FAILURE.value, at)
+    properties.headers = headers | {
+        Header.LAST_FAILURE.value: at,
+        Header.REASON.value: DeadReason.STOP_FAILED.value,
+        Header.ERROR.value: why_failed(command["evidence"])[:1000],
+        Header.LETTER.value: UUID(command["letter"]).hex,
+    }
+    return body, properties
+
+
+def _from_record(command: Mapping[str, Any], topology: Topology) -> tuple[bytes, Basic.Properties]:
+    """As the command would have come in: a version that kept no message has taken it."""
+    said = CancelCommand.model_validate_json(json.dumps({name: command[name] for name in _ASKED}))
+    notes = Notes(
+        via=Via(command["via"]),
+        publisher=command["publisher"],
+        exchange=topology.commands,
+        routing_key=CANCEL_KEY,
+    )
+    message = Message(
+        said.model_dump_json().encode(),
+        headers=notes.headers(),
+        content_type="application/json",
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=str(said.command_id),
+        type=CANCEL_TYPE,
+    )
+    return message.body, message.properties
