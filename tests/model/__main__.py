@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.model.check import (
+    BREAKS,
     Check,
     CheckFailed,
     Result,
@@ -20,9 +21,10 @@ from tests.support.services import apt
 from tests.support.services.model import ServicesUnavailable
 
 SOUND = (
-    ("every promise, 1 command, 2 faults", Check(commands=1, faults=2)),
-    ("every promise, 2 commands, no fault", Check(commands=2, faults=0)),
-    ("every course ends, 1 command, 1 fault", Check(faults=1, endless=True)),
+    ("every promise, 1 command, 3 faults", Check(commands=1, faults=3)),
+    ("every promise, 2 commands, 2 faults", Check(commands=2, faults=2)),
+    ("every course ends, 1 command, 2 faults", Check(commands=1, faults=2, endless=True)),
+    ("every course ends, 2 commands, 1 fault", Check(commands=2, faults=1, endless=True)),
 )
 AT_ONCE = 2
 
@@ -64,11 +66,16 @@ def _check_all(directory: Path) -> bool:
         for wanted, result in zip(
             broken, pool.map(lambda one: check(one, directory), broken), strict=True
         ):
-            good &= result.violated is not None
-            _show(
-                wanted.without or "", result, result.violated or "NOTHING: the guard is not needed"
-            )
+            expected = BREAKS.get(wanted.without or "")
+            good &= result.violated == expected
+            _show(wanted.without or "", result, _verdict(result.violated, expected))
     return good
+
+
+def _verdict(violated: str | None, expected: str | None) -> str:
+    if violated is None:
+        return "NOTHING: the guard is not needed"
+    return violated if violated == expected else f"{violated}, NOT {expected}"
 
 
 def _show(name: str, result: Result, verdict: str) -> None:
