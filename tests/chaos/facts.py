@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.chaos import audit, journal
+from tests.chaos import audit, journal, told
 from tests.chaos.journal import Entry
 from tests.chaos.processes import Process, all_processes
 from tests.chaos.queues import depths
@@ -34,6 +34,7 @@ class Facts:
     letters: list[Row]
     run_transitions: list[Row]
     command_changes: list[Row]
+    events: list[Entry]
     queues: dict[str, int]
     processes: list[Process]
     logs: list[ProgramLog]
@@ -70,6 +71,7 @@ async def collect(directory: Path, servers: Servers) -> Facts:
         letters=letters,
         run_transitions=run_transitions,
         command_changes=command_changes,
+        events=await told.heard(servers.rabbit.urls[0]),
         queues=await depths(servers),
         processes=await asyncio.to_thread(all_processes),
         logs=[_log(e["name"], Path(e["path"])) for e in entries if e["kind"] == "program_log"],

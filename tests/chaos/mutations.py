@@ -44,18 +44,18 @@ MUTATIONS: Final = (
         "P1 P2",
         (
             Edit(
-                "worker/consumer.py",
-                "            works = await self._settler.begin(",
+                "worker/intake/consumer.py",
+                "            unsettled = await self._settler.settle(",
                 "            await self._acknowledge_all(batch)\n"
-                "            works = await self._settler.begin(",
+                "            unsettled = await self._settler.settle(",
             ),
             Edit(
-                "worker/consumer.py",
-                "            await self._acknowledge_all([delivery for delivery, work in pairs "
-                "if work is None])\n",
+                "worker/intake/consumer.py",
+                "            await self._acknowledge_all([delivery for delivery, rest in pairs "
+                "if rest is None])\n",
                 "",
             ),
-            Edit("worker/consumer.py", "        await self._acknowledge([delivery])\n", ""),
+            Edit("worker/intake/consumer.py", "        await self._acknowledge([delivery])\n", ""),
         ),
         ("worker_killed",),
     ),
@@ -114,14 +114,13 @@ MUTATIONS: Final = (
         "P6",
         (
             Edit(
-                "shared/queries.py",
-                "WHERE run_id = $1 AND status = 'running'\n    RETURNING run_id\n",
-                "WHERE run_id = $1 AND status IN ('running', 'canceling')\n    RETURNING run_id\n",
+                "shared/decision_queries.py",
+                "OR begins_with IS NOT NULL AND r.status = 'running')",
+                "OR begins_with IS NOT NULL AND r.status IN ('running', 'canceling'))",
             ),
             Edit(
-                "worker/decision.py",
-                "    return ResumeStop(run.process, 0 if command.force "
-                "else max(0.0, situation.grace_left or 0.0))",
+                "worker/intake/decision.py",
+                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)",
                 "    return BeginStop(run.process, _grace(run, command, default_grace))",
             ),
         ),
@@ -135,6 +134,33 @@ MUTATIONS: Final = (
                 "worker/stop/ladder.py",
                 "        if await self._kill():",
                 "        if True:",
+            ),
+        ),
+        ("worker_killed",),
+    ),
+    Mutation(
+        "outcome_without_event",
+        "told",
+        (
+            Edit(
+                "shared/migrations/0013_letters.sql",
+                "after.outcome IS DISTINCT FROM before.outcome",
+                "before.outcome IS NOT NULL",
+            ),
+        ),
+        ("worker_killed",),
+    ),
+    # That something is open is taken for what was just told: older rows are not looked for, and
+    # what nobody told in time, or a killed worker has begun, is lost.
+    Mutation(
+        "wake_believed",
+        "P1 P2",
+        (
+            Edit(
+                "shared/queries.py",
+                " WHERE run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
+                " WHERE received_at > clock_timestamp() - interval '0.5 s'\n"
+                "       AND run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
             ),
         ),
         ("worker_killed",),

@@ -21,6 +21,8 @@ _UNDER_WAY: Final = """
                 WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed'
            )
      GROUP BY 1
+    UNION ALL
+    SELECT 'events to be told', count(*) FROM outbox
 """
 _ANSWERED: Final = """
     SELECT reason FROM cancellations WHERE reason IS NOT NULL

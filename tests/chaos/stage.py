@@ -15,7 +15,7 @@ from shared import request_queries
 from shared.database import connected
 from shared.migrate import migrate
 from shared.settings import DatabaseSettings
-from tests.chaos import audit
+from tests.chaos import audit, told
 from tests.chaos.bystanders import Bystanders
 from tests.chaos.journal import Journal
 from tests.chaos.network import Network
@@ -137,4 +137,5 @@ async def staged(directory: Path, journal: Journal, *, cluster: bool) -> AsyncIt
             await slot.start()
         if not await stage.all_ready():
             raise ServerFailed(f"a program did not start; its log is in {directory / 'logs'}")
+        await told.listen(stage.network.publishers_url)
         yield stage

@@ -12,6 +12,7 @@ from tests.chaos.checks import (
     results,
     settled,
     states,
+    told,
 )
 from tests.chaos.checks.model import Checked, Violation
 from tests.chaos.facts import Facts
@@ -25,6 +26,7 @@ CHECKS: tuple[Callable[[Facts], Checked], ...] = (
     repeats.check,
     results.check,
     settled.check,
+    told.check,
     programs.check,
 )
 

@@ -29,8 +29,7 @@ async def broker_killed(scene: Scene, random: Random) -> str:
 async def leader_killed(scene: Scene, random: Random) -> str:
     """The node that leads a queue; the others elect a new one and go on."""
     servers, topology = scene.stage.servers, Topology()
-    hosts = [topology.host(host) for host in scene.stage.hosts]
-    queue = random.choice([topology.cancel, topology.rest, topology.dead, *hosts])
+    queue = random.choice([topology.cancel, topology.rest, topology.dead])
     pause = random.uniform(0, 6)
     if servers.rabbit_lock.locked() or not isinstance(servers.rabbit, ThreeNodes):
         return NOT_NOW
