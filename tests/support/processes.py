@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -28,13 +27,31 @@ def alive(mark: str) -> list[int]:
     ]
 
 
+_MOST_LOOKS = 1000
+
+
 def _words_of_live(pid: int) -> Iterator[list[bytes]]:
-    """The command line, as each thread that lives tells it."""
-    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
-            if state not in "ZX":
-                yield (thread / "cmdline").read_bytes().split(b"\0")
+    """The command line, as each thread that lives tells it.
+
+    Looked at again while threads end as we look: those that come after them may live.
+    """
+    for _ in range(_MOST_LOOKS):
+        try:
+            threads = list(Path(f"/proc/{pid}/task").iterdir())
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return
+        have_ended = False
+        for thread in threads:
+            try:
+                state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+                if state not in "ZX":
+                    yield (thread / "cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                have_ended = True
+            except PermissionError:
+                return
+        if not have_ended:
+            return
 
 
 async def until_gone(mark: str, deadline: float = 10.0) -> None:
