@@ -158,9 +158,9 @@ MUTATIONS: Final = (
         (
             Edit(
                 "shared/queries.py",
-                " WHERE run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
+                " WHERE open.run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
                 " WHERE received_at > clock_timestamp() - interval '0.5 s'\n"
-                "       AND run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
+                "       AND open.run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
             ),
         ),
         ("worker_killed",),

@@ -5,6 +5,7 @@ from time import monotonic
 
 from tests.support.collector import Collector
 from tests.support.program import Program
+from tests.support.queues import holds
 from tests.support.system import System
 from tests.support.traced import (
     TRACEPARENT,
@@ -27,9 +28,11 @@ async def test_without_settings_nothing_is_loaded_nothing_is_sent_and_headers_tr
     assert (await api.cancel(1)).status == 202
     await system.status_becomes(1, "canceled")
     await publish_traced(system, 2, tracestate="ci=1")
-    await worker.event("command_retried", run_id=2)
+    await worker.event("command_retried", run_id=2, count=2)
 
-    queue = await system.channel.get_queue(system.topology.retry(1), ensure=False)
+    # Where it waits for 5 s.
+    await holds(system, system.topology.retry(5), 1)
+    queue = await system.channel.get_queue(system.topology.retry(5), ensure=False)
     message = await queue.get()
     assert message.headers["traceparent"] == TRACEPARENT
     assert message.headers["tracestate"] == "ci=1"
