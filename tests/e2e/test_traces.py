@@ -27,7 +27,7 @@ async def test_a_trace_goes_from_the_request_to_the_record(
 ) -> None:
     gateway, api = await gateway_of(system, **collector.environment)
     worker = await system.worker(env=collector.environment)
-    _, mark = await system.launch_bad_child(1, "ignores_term")
+    launched, mark = await system.launch_bad_child(1, "defies")
     headers = {
         "Authorization": f"Bearer {api.token}",
         "X-Request-Id": "deploy-42",
@@ -38,6 +38,7 @@ async def test_a_trace_goes_from_the_request_to_the_record(
     answer = await api.cancel(1, {"reason": "superseded"}, headers=headers)
     assert answer.status == 202
     command_id = str((await gateway.event("request", status=202))["command_id"])
+    assert await launched.line() == "asked"
     await system.publish(1, force=True)
     outcome = await system.outcome_of(command_id)
     await until_gone(mark, deadline=0)
