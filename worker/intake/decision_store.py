@@ -109,7 +109,7 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
         [command.force for command in commands],
         [command.grace_seconds for command in commands],
         [command.requested_at for command in commands],
-        [json.dumps(dict(each.origin.faults)) for each in asked],
+        [json.dumps(dict(faults)) if (faults := each.origin.faults) else "{}" for each in asked],
         [row.outcome for row in rows],
         [row.evidence for row in rows],
         [row.begins_with for row in rows],

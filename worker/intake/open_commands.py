@@ -107,7 +107,6 @@ class OpenCommands:
         for known in found:
             if decision := decided.get(known.asked.command.command_id):
                 self._follow(known, decision)
-        self._relay.wake()
 
     async def _decide(self, asked: Sequence[Asked]) -> dict[UUID, Decision]:
         try:
@@ -135,6 +134,7 @@ class OpenCommands:
             elif isinstance(decision, Outcome):
                 self._metrics.settled(decision)
                 log.info("command_settled", result=decision)
+                self._relay.wake()
 
     def _span(self, known: store.TakenUp) -> Span:
         """Within the trace of the message in which the command came in."""

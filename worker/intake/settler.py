@@ -126,7 +126,6 @@ class Settler:
                 with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
                     self._follow(decision)
             unsettled.append(None)
-        self._relay.wake()
         return unsettled
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
@@ -152,7 +151,6 @@ class Settler:
                 failure = Failure(DeadReason.INTERNAL_ERROR, problem)
             else:
                 self._follow(decision)
-                self._relay.wake()
                 return
             await self._retry(read, failure)
 
@@ -210,6 +208,8 @@ class Settler:
     def _settled(self, outcome: Outcome, log_fields: Mapping[str, object]) -> None:
         self._metrics.settled(outcome)
         log.info("command_settled", result=outcome, **log_fields)
+        # Only now: of what is open there is nothing to tell yet, and the relay would look in vain.
+        self._relay.wake()
 
     async def _refuse(self, refused: _Refused) -> None:
         message = refused.message
