@@ -7,32 +7,32 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from gateway.admission import Gate, Limits, count_strays, sweep
+from gateway.auth.admission import Gate, Limits, count_strays, sweep
 from gateway.cancel import CancelHandler
-from gateway.client_address import ClientAddresses
-from gateway.docs import add_docs
-from gateway.errors import answer_errors
-from gateway.listener import listening
-from gateway.metrics import GatewayMetrics
-from gateway.operations import CANCEL_RUN, GET_RUN
+from gateway.http.client_address import ClientAddresses
+from gateway.http.errors import answer_errors
+from gateway.http.listener import listening
+from gateway.http.request_id import bind_request_id
+from gateway.monitoring.metrics import GatewayMetrics
+from gateway.monitoring.queues import QueueWatch
+from gateway.monitoring.statistics import Statistics
+from gateway.monitoring.traces import trace_requests
+from gateway.openapi.docs import add_docs
+from gateway.openapi.operations import CANCEL_RUN, GET_RUN
 from gateway.publisher import CommandPublisher
-from gateway.queues import QueueWatch
-from gateway.request_id import bind_request_id
 from gateway.runs import RunHandler
-from gateway.statistics import Statistics
-from gateway.traces import trace_requests
 from gateway.waiting import TerminalWatch
-from shared.broker import Publisher
-from shared.database import Database, connected
-from shared.dependencies import Dependencies, Service
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import Topology
+from shared.amqp.traced_publisher import publisher_for
 from shared.errors import ServiceUnavailable
-from shared.health import add_health, add_metrics, new_registry
+from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
-from shared.migrate import require_current
+from shared.postgres.database import Database, connected
+from shared.postgres.migrate import require_current
+from shared.services.checks import Dependencies, Service
 from shared.settings import GatewaySettings
-from shared.topology import Topology
-from shared.traced_publisher import publisher_for
-from shared.tracing import Tracer, tracing
+from shared.telemetry.tracing import Tracer, tracing
 
 log = structlog.get_logger(__name__)
 

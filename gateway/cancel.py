@@ -9,15 +9,15 @@ from uuid import uuid4
 from aiohttp import web
 from pydantic import ValidationError
 
-from gateway.access import MAY_CANCEL, Scope, require_role, require_scope
-from gateway.admission import API, Budget, Gate, OfRun
-from gateway.commanded import note
-from gateway.errors import in_words, invalid, json_response, unavailable
+from gateway.auth.access import MAY_CANCEL, Scope, require_role, require_scope
+from gateway.auth.admission import API, Budget, Gate, OfRun
+from gateway.http.command_of_request import note
+from gateway.http.errors import in_words, invalid, json_response, unavailable
+from gateway.http.query import refuse_unknown
+from gateway.http.request_id import request_id
+from gateway.openapi.schemas import Answer, CancelRequest, PlainCancelAnswer
 from gateway.publisher import CommandPublisher
-from gateway.query import refuse_unknown
-from gateway.request_id import request_id
 from gateway.runs import found_status, possible_run_id, run_id_of
-from gateway.schemas import Answer, CancelRequest, PlainCancelAnswer
 from shared.commands import CancelCommand
 from shared.states import RunStatus
 

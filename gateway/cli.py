@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway.app import serve as serve_gateway
-from gateway.token_cli import tokens
+from gateway.auth.cli import tokens
 from shared import cli, lifecycle, logs, settings
 from shared.settings import GatewaySettings
 

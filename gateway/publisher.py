@@ -7,11 +7,11 @@ from time import monotonic
 from aio_pika import DeliveryMode
 from pamqp.commands import Basic
 
-from gateway.metrics import PublishResult
-from shared.broker import Publisher
+from gateway.monitoring.metrics import PublishResult
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
 from shared.errors import PublishRefused
-from shared.topology import REST_KEY, Topology
 
 
 class CommandPublisher:

@@ -7,15 +7,15 @@ from typing import Final
 from aiohttp import web
 from asyncpg import Record
 
-from gateway import schemas
-from gateway.access import Scope, require_scope
-from gateway.admission import Budget, Gate, OfRun
-from gateway.errors import ApiError, invalid, json_response
-from gateway.query import unknown
+from gateway.auth.access import Scope, require_scope
+from gateway.auth.admission import Budget, Gate, OfRun
+from gateway.http.errors import ApiError, invalid, json_response
+from gateway.http.query import unknown
+from gateway.openapi import schemas
 from gateway.waiting import TerminalWatch
-from shared import request_queries
 from shared.commands import BIGINT_MAX
-from shared.database import Database
+from shared.postgres.database import Database
+from shared.postgres.sql import requests as request_queries
 from shared.states import CommandState, RunStatus, command_state
 
 MAX_WAIT: Final = 30.0

@@ -6,9 +6,9 @@ from typing import Final, NoReturn
 
 import structlog
 
-from shared import request_queries
-from shared.database import Database
 from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from shared.postgres.sql import requests as request_queries
 
 log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ import asyncpg
 import typer
 
 from shared import logs, output, settings
-from shared.database import Database, connected
 from shared.errors import ServiceUnavailable
-from shared.migrate import SchemaError, require_current
+from shared.postgres.database import Database, connected
+from shared.postgres.migrate import SchemaError, require_current
 from shared.settings import CommandSettings, DatabaseSettings, InvalidSettings
 
 T = TypeVar("T")

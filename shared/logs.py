@@ -19,8 +19,8 @@ from structlog.typing import EventDict, ExcInfo, Processor, ProcessorReturnValue
 from shared.printable import printable, printable_json, printable_lines
 from shared.settings import LogFormat, LogLevel
 
-# What `gateway.access.new_token` makes. Nothing logs a token on purpose; a caller may well have
-# put one into a path.
+# What `gateway.auth.access.new_token` makes. Nothing logs a token on purpose; a caller may well
+# have put one into a path.
 _TOKEN: Final = re.compile(r"rct_[A-Za-z0-9_-]+")
 
 

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.commands import MAX_GRACE_SECONDS
 from shared.setting_values import Network, Seconds, network, parts, postgres_url, url_with_host
 from shared.socket_path import default_socket
-from shared.tracing_settings import TracingSettings
+from shared.telemetry.settings import TracingSettings
 
 
 class LogFormat(StrEnum):

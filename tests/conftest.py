@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from shared.database import connected
-from shared.migrate import migrate
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.commit_proxy import CommitProxy
 from tests.support.services import Services, provide

@@ -10,44 +10,44 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from shared.broker import Publisher, keep_connected
+from shared.aio.tasks import end
+from shared.amqp.broker import Publisher, keep_connected
+from shared.amqp.topology import Topology
+from shared.amqp.traced_publisher import publisher_for
 from shared.cli import UserError
-from shared.database import Database, connected
-from shared.dependencies import Dependencies, Link, Service
-from shared.health import add_health, add_metrics, new_registry
+from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
-from shared.migrate import require_current
+from shared.postgres.database import Database, connected
+from shared.postgres.migrate import require_current
+from shared.services.checks import Dependencies, Link, Service
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.states import Containment
-from shared.tasks import end
-from shared.topology import Topology
-from shared.traced_publisher import publisher_for
-from shared.tracing import Tracer, tracing
-from worker.host_store import Heard
+from shared.telemetry.tracing import Tracer, tracing
+from worker.dead_letters.keeper import Keeper
+from worker.hosts.heartbeat import Presence
+from worker.hosts.store import Heard
 from worker.intake.consumer import Consumer
 from worker.intake.decider import Decider
-from worker.intake.notes import NoteReader
 from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler
 from worker.intake.wakes import Wakes
-from worker.keeper import Keeper
-from worker.known_launchers import KnownLaunchers
-from worker.launcher.api import LauncherApi
-from worker.launcher.listener import bind, listen
-from worker.launches import Launches
-from worker.lenient import read_any_property
+from worker.launches.api import LauncherApi
+from worker.launches.claims import Launches
+from worker.launches.known_launchers import KnownLaunchers
+from worker.launches.listener import bind, listen
+from worker.launches.lost_runs import Losses
+from worker.launches.run_cgroups import RunCgroups
 from worker.listener import listen as listen_for_monitoring
-from worker.losses import Losses
+from worker.messages.headers import NoteReader
+from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
-from worker.outage import PostgresWatch
 from worker.outbox.relay import Relay
-from worker.precedence import take_precedence
-from worker.presence import Presence
-from worker.run_cgroups import RunCgroups
-from worker.stop import cgroup
-from worker.stop.identity import ForeignProc, pid_namespace
-from worker.stop.privileges import own_privileges
-from worker.stops import Stops
+from worker.postgres_watch import PostgresWatch
+from worker.priority import take_precedence
+from worker.processes import cgroup
+from worker.processes.identity import ForeignProc, pid_namespace
+from worker.processes.privileges import own_privileges
+from worker.stop.under_way import Stops
 from worker.threads import start_threads
 
 log = structlog.get_logger(__name__)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
+from shared.amqp.topology import CANCEL_KEY, RETRY_DELAYS, Topology
 from shared.commands import CANCEL_TYPE, MAX_BODY, MAX_TEXT, CancelCommand
 from shared.states import DeadReason
-from shared.topology import CANCEL_KEY, RETRY_DELAYS, Topology
-from worker.intake.reading import INFORMATION
+from worker.messages.command_reader import INFORMATION
 
 Json = dict[str, Any]
 

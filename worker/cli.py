@@ -10,15 +10,15 @@ import typer
 
 from shared import cli, lifecycle, logs, settings
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
-from shared.migrate import migrate as bring_up_to_date
 from shared.output import print_json, print_line
+from shared.postgres.migrate import migrate as bring_up_to_date
 from shared.settings import WorkerSettings
 from shared.states import RunStatus
-from worker import reports, run_reports
 from worker.app import serve as serve_worker
 from worker.asyncapi import document as asyncapi_document
-from worker.host_cli import hosts
-from worker.letter_cli import dead_letters
+from worker.dead_letters.cli import dead_letters
+from worker.hosts.cli import hosts
+from worker.runs import listing, report
 
 app = typer.Typer(
     help="Cancels runs: stops their processes and records the proof.",
@@ -86,7 +86,7 @@ def add(
     ] = StopSignal.SIGTERM,
 ) -> None:
     """Add a queued run."""
-    add_run = partial(reports.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
+    add_run = partial(listing.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
     if not cli.with_database(add_run):
         raise cli.UserError(f"run {run_id} exists already")
     print_line(f"run {run_id} is queued")
@@ -95,10 +95,10 @@ def add(
 @runs.command()
 def show(run_id: RunId, json: Json = False) -> None:
     """Show the life of one run: its states, its cancellations, their evidence."""
-    run = cli.with_database(partial(run_reports.find_run, run_id=run_id))
+    run = cli.with_database(partial(report.find_run, run_id=run_id))
     if run is None:
         raise cli.UserError(f"run {run_id} not found")
-    run_reports.print_run(run, as_json=json)
+    report.print_run(run, as_json=json)
 
 
 @runs.command("list")
@@ -108,8 +108,8 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """List runs, the newest first."""
-    found = cli.with_database(partial(reports.list_runs, status=status, limit=limit))
-    reports.print_runs(found, as_json=json)
+    found = cli.with_database(partial(listing.list_runs, status=status, limit=limit))
+    listing.print_runs(found, as_json=json)
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from shared.http_connection import Connection
-from shared.http_faults import Fault
+from shared.http.connection import Connection
+from shared.http.faults import Fault
 
 
 class WorkerConnection(Connection):

@@ -9,9 +9,9 @@ from aiohttp import web
 from yarl import URL
 
 from shared.cli import UserError
-from shared.http_connection import TimeLimits
-from shared.http_server import HttpServer, serve
-from shared.places import Door, Room
+from shared.http.connection import TimeLimits
+from shared.http.places import Door, Room
+from shared.http.server import HttpServer, serve
 from worker.connection import WorkerConnection
 
 _LIMITS: Final = TimeLimits(head=10.0, response=30.0, idle=75.0)  # seconds

@@ -7,14 +7,15 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from shared import batch_queries, queries
 from shared.commands import CancelCommand
-from shared.database import Connection, Database
+from shared.postgres.database import Connection, Database
+from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import runs as queries
 from shared.runs import Run, RunProcess
 from shared.states import Outcome, Via
 from worker.intake.asked import Asked, Origin
+from worker.processes.identity import pid_namespace
 from worker.stop.evidence import Evidence, out_of_sight
-from worker.stop.identity import pid_namespace
 
 
 @dataclass(frozen=True, slots=True)

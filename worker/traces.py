@@ -5,12 +5,21 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
+from shared.amqp.topology import REST_KEY, Topology
+from shared.amqp.traced_publisher import about
 from shared.commands import CancelCommand
-from shared.topology import REST_KEY, Topology
-from shared.traced_publisher import about
-from shared.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Attributes, Kind, Span, Tracer, Value
-from worker.intake.delivered import Delivered
-from worker.intake.notes import Notes
+from shared.telemetry.tracing import (
+    COMMAND_ID,
+    NO_SPAN,
+    RUN_ID,
+    Attributes,
+    Kind,
+    Span,
+    Tracer,
+    Value,
+)
+from worker.messages.delivery import Delivered
+from worker.messages.headers import Notes
 from worker.stop.evidence import Evidence
 from worker.stop.ladder import StopFailed
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import median
 from time import clock_gettime_ns, monotonic
 
-from shared.database import connected
-from shared.migrate import migrate
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.launched import CANCEL_EXEC
 from tests.support.launching import eventually

@@ -17,18 +17,18 @@ import asyncpg
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from gateway.access import Role, Scope, new_token, token_hash
-from shared import request_queries
+from gateway.auth.access import Role, Scope, new_token, token_hash
+from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from shared.database import connected
-from shared.migrate import migrate
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
+from shared.postgres.sql import requests as request_queries
 from shared.settings import DatabaseSettings
-from shared.topology import CANCEL_KEY, Topology
 from tests.benchmarks.programs import DEADLINE, Failed, Served, result_of
 from tests.support.services import Services
 from tests.support.shared_system import new_database
 from tests.support.system import delete_names
-from worker.stop.cgroup import Cgroup, path_of
+from worker.processes.cgroup import Cgroup, path_of
 
 LIMIT = 1_000_000_000
 """Of the bench's token: counted like any other, and never reached."""

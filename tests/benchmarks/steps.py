@@ -18,7 +18,7 @@ from tests.benchmarks.commits import watched
 from tests.benchmarks.pace import REST
 from tests.benchmarks.stage import Stage
 from tests.support.rows import RUNNING, insert_run
-from worker.stop.cgroup import Cgroup, path_of
+from worker.processes.cgroup import Cgroup, path_of
 
 FIRST_RUN = 1_000_000
 

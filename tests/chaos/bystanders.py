@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.chaos.journal import Journal
-from worker.stop.cgroup import Cgroup, path_of
+from worker.processes.cgroup import Cgroup, path_of
 
 SCRIPT = Path(__file__).with_name("bystander.py")
 

@@ -13,8 +13,8 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 
+from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from shared.topology import CANCEL_KEY, Topology
 from tests.chaos.journal import Journal
 
 ATTEMPTS: Final = 40

@@ -64,7 +64,7 @@ MUTATIONS: Final = (
         "P5",
         (
             Edit(
-                "shared/queries.py",
+                "shared/postgres/sql/runs.py",
                 "WHERE run_id = $1 AND launch_id = $2 AND status = 'running'\n    RETURNING",
                 "WHERE run_id = $1 AND launch_id = $2\n    RETURNING",
             ),
@@ -77,12 +77,12 @@ MUTATIONS: Final = (
         "P5",
         (
             Edit(
-                "shared/queries.py",
+                "shared/postgres/sql/runs.py",
                 " WHERE run_id = $1 AND status = 'queued'\n    RETURNING launch_id",
                 " WHERE run_id = $1\n    RETURNING launch_id",
             ),
             Edit(
-                "shared/migrations/0001_runs.sql",
+                "shared/postgres/migrations/0001_runs.sql",
                 "(finished_at IS NOT NULL) = (status IN ('pass', 'fail', 'canceled', 'error'))",
                 "true",
             ),
@@ -95,7 +95,7 @@ MUTATIONS: Final = (
         "programs",
         (
             Edit(
-                "shared/batch_queries.py",
+                "shared/postgres/sql/endings.py",
                 "         WHERE r.run_id = own.run_id AND r.status = 'running'\n"
                 "        RETURNING r.run_id, r.status",
                 "         WHERE r.run_id = own.run_id\n        RETURNING r.run_id, r.status",
@@ -106,7 +106,7 @@ MUTATIONS: Final = (
     Mutation(
         "not_mandatory",
         "P1 P2",
-        (Edit("shared/frames.py", "mandatory=True)", "mandatory=False)"),),
+        (Edit("shared/amqp/frames.py", "mandatory=True)", "mandatory=False)"),),
         ("binding_removed",),
     ),
     Mutation(
@@ -114,7 +114,7 @@ MUTATIONS: Final = (
         "P6",
         (
             Edit(
-                "shared/decision_queries.py",
+                "shared/postgres/sql/decisions.py",
                 "OR begins_with IS NOT NULL AND r.status = 'running')",
                 "OR begins_with IS NOT NULL AND r.status IN ('running', 'canceling'))",
             ),
@@ -143,7 +143,7 @@ MUTATIONS: Final = (
         "told",
         (
             Edit(
-                "shared/migrations/0013_letters.sql",
+                "shared/postgres/migrations/0013_letters.sql",
                 "after.outcome IS DISTINCT FROM before.outcome",
                 "before.outcome IS NOT NULL",
             ),
@@ -157,7 +157,7 @@ MUTATIONS: Final = (
         "P1 P2",
         (
             Edit(
-                "shared/queries.py",
+                "shared/postgres/sql/runs.py",
                 " WHERE open.run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",
                 " WHERE received_at > clock_timestamp() - interval '0.5 s'\n"
                 "       AND open.run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))",

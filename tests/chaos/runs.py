@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from shared import queries
+from shared.postgres.sql import runs as queries
 from tests.chaos.journal import Journal
 from tests.chaos.processes import all_processes
 from tests.chaos.rows import execute

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import asyncpg
 
-from gateway.access import Role, Scope, new_token, token_hash
-from shared import request_queries
-from shared.database import connected
-from shared.migrate import migrate
+from gateway.auth.access import Role, Scope, new_token, token_hash
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
+from shared.postgres.sql import requests as request_queries
 from shared.settings import DatabaseSettings
 from tests.chaos import audit, told
 from tests.chaos.bystanders import Bystanders
@@ -23,7 +23,7 @@ from tests.chaos.servers import Servers
 from tests.chaos.slots import Slot
 from tests.support.services import Sandbox, ServerFailed
 from tests.support.services.guard import MARKER
-from worker.stop.cgroup import Cgroup, path_of
+from worker.processes.cgroup import Cgroup, path_of
 
 ROOT: Final = Path(__file__).parents[2]
 READY_SECONDS: Final = 90.0

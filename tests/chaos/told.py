@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import aio_pika
 
-from shared.topology import Topology
+from shared.amqp.topology import Topology
 
 QUEUE: Final = "chaos.events"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.demo.programs import BIN
 from tests.support.processes import why_no_cgroups
-from worker.stop.privileges import own_privileges
+from worker.processes.privileges import own_privileges
 
 BUILD = Path(__file__).with_name("build.py")
 PROJECT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import aio_pika
 
+from shared.amqp.topology import CANCEL_KEY
 from shared.commands import CANCEL_TYPE
 from shared.states import Containment
-from shared.topology import CANCEL_KEY
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
 from tests.demo.stage import DEADLINE, Stage

@@ -14,8 +14,8 @@ import aio_pika
 import aiohttp
 import asyncpg
 
-from shared import queries
-from shared.topology import Topology
+from shared.amqp.topology import Topology
+from shared.postgres.sql import runs as queries
 from tests.demo import http
 from tests.demo.account import PUBLIC_PATH, Account, choose
 from tests.demo.deployment import Deployment
@@ -25,7 +25,7 @@ from tests.support.launched import Launched
 from tests.support.processes import alive
 from tests.support.services import Sandbox, guard
 from tests.support.subprocesses import closed
-from worker.stop.cgroup import Cgroup
+from worker.processes.cgroup import Cgroup
 
 DEADLINE = 20.0
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}

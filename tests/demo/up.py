@@ -6,7 +6,7 @@ import socket
 import time
 from shlex import quote
 
-from shared.topology import Topology
+from shared.amqp.topology import Topology
 from tests.demo import compose_up
 from tests.demo.programs import BIN, Programs, StageFailed, environment_for
 from tests.demo.screen import Screen

@@ -15,7 +15,7 @@ from tests.support.processes import KILLED_BY, alive, state_of, until_stopped, w
 from tests.support.services import Services
 from tests.support.shared_system import shared_system
 from tests.support.stage import Running, Stage, names, stranger_process
-from worker.stop.cgroup import runs_root
+from worker.processes.cgroup import runs_root
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

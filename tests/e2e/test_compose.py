@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from aiormq.exceptions import AMQPConnectionError
 
+from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from shared.topology import CANCEL_KEY, Topology
 from tests.support.compose import (
     ComposeFailed,
     Stack,

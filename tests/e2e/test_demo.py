@@ -15,7 +15,7 @@ import aio_pika
 import asyncpg
 import pytest
 
-from shared.topology import Topology
+from shared.amqp.topology import Topology
 from tests.demo.facts import Facts
 from tests.demo.screen import Screen
 from tests.demo.show import sum_up

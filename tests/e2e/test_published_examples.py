@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from yarl import URL
 
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
-from shared.topology import Topology
 from tests.support.processes import until_gone
 from tests.support.program import DEADLINE
 from tests.support.published import code_block

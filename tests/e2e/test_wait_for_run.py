@@ -7,11 +7,11 @@ from time import monotonic
 
 import pytest
 
-from shared import queries
+from shared.postgres.sql import runs as queries
 from tests.support.launched import Launched
 from tests.support.launching import blocked_in_database, children, eventually, marking, starts
 from tests.support.system import System
-from worker.stop.cgroup import path_of
+from worker.processes.cgroup import path_of
 
 CONTAINMENTS = ("cgroup", "session")
 

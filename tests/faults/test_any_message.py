@@ -11,7 +11,7 @@ import aiormq
 from aiormq import spec
 from yarl import URL
 
-from shared.topology import CANCEL_KEY
+from shared.amqp.topology import CANCEL_KEY
 from tests.support.any_message import AnyMessage, Fate, some_messages
 from tests.support.program import Event, Program
 from tests.support.rows import NEVER_STARTED, PASS, Row, insert_run

@@ -3,7 +3,7 @@
 import json
 from uuid import uuid4
 
-from shared import queries
+from shared.postgres.sql import runs as queries
 from tests.support.launching import blocked_in_database, locked_run
 from tests.support.system import System
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from yarl import URL
 
+from shared.amqp.topology import RETRY_DELAYS
 from shared.commands import CANCEL_TYPE
-from shared.topology import RETRY_DELAYS
 from tests.support.program import DEADLINE, Program
 from tests.support.system import System
 

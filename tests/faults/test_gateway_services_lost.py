@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from shared.topology import REST_KEY
+from shared.amqp.topology import REST_KEY
 from tests.support.api import Answer, Api
 from tests.support.proxy import TcpProxy
 from tests.support.system import System

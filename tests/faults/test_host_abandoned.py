@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shared import host_queries
+from shared.postgres.sql import hosts as host_queries
 from tests.support.hosts import BEAT, abandon, becomes, described
 from tests.support.launching import blocked_in_database
 from tests.support.processes import alive, until_gone

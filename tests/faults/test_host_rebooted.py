@@ -6,7 +6,7 @@ from uuid import UUID
 from tests.support.hosts import described, rebooted
 from tests.support.processes import alive
 from tests.support.system import System
-from worker.stop.identity import boot_id
+from worker.processes.identity import boot_id
 
 
 async def test_its_runs_are_recorded_as_gone_with_the_boot_as_evidence(system: System) -> None:

@@ -10,8 +10,8 @@ import aiormq
 import pytest
 from aiormq import spec
 
+from shared.amqp.topology import CANCEL_KEY
 from shared.commands import CANCEL_TYPE, MAX_BODY
-from shared.topology import CANCEL_KEY
 from tests.support.program import Program
 from tests.support.proxy import TcpProxy
 from tests.support.system import System

@@ -6,8 +6,8 @@ from time import monotonic
 from typing import Final
 from uuid import uuid4
 
+from shared.amqp.topology import REST_KEY
 from shared.commands import CANCEL_TYPE
-from shared.topology import REST_KEY
 from tests.support.program import DEADLINE
 from tests.support.records import Json
 from tests.support.system import System

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.database import Database, connected
 from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database, connected
 from shared.settings import DatabaseSettings
 from tests.support.program import DEADLINE
 from tests.support.proxy import TcpProxy

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from shared.database import connected
-from shared.migrate import migrate
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.api import Api
 from tests.support.launched import Launched

@@ -1,6 +1,6 @@
 """Somebody deletes a queue under its consumer, and it is declared anew."""
 
-from shared.topology import CANCEL_KEY, REST_KEY
+from shared.amqp.topology import CANCEL_KEY, REST_KEY
 from tests.support.system import System
 
 

@@ -9,7 +9,7 @@ import pytest
 from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from shared.broker import keep_connected
+from shared.amqp.broker import keep_connected
 from shared.settings import ServiceSettings
 from tests.support.proxy import TcpProxy
 from tests.support.system import System

@@ -10,12 +10,13 @@ import aiohttp
 import asyncpg
 import pytest
 
-from gateway.access import Role, Scope, token_hash
-from shared import queries, request_queries
-from shared.database import connected
-from shared.migrate import migrate
+from gateway.auth.access import Role, Scope, token_hash
+from shared.amqp.topology import Topology
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
+from shared.postgres.sql import requests as request_queries
+from shared.postgres.sql import runs as queries
 from shared.settings import DatabaseSettings
-from shared.topology import Topology
 from tests.support.api import Api
 from tests.support.program import Program
 from tests.support.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from yarl import URL
 
-from shared.database import connected
 from shared.errors import ServiceUnavailable
+from shared.postgres.database import connected
 from shared.settings import DatabaseSettings
 
 APPLICATION = "run-cancel"

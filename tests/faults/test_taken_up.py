@@ -12,8 +12,8 @@ from tests.support.processes import alive, until_gone
 from tests.support.program import DEADLINE
 from tests.support.rows import CANCELING, insert_run
 from tests.support.system import System
-from worker.stop.cgroup import mount_point
-from worker.stop.identity import boot_id, pid_namespace
+from worker.processes.cgroup import mount_point
+from worker.processes.identity import boot_id, pid_namespace
 
 OPEN = """
     INSERT INTO cancellations (command_id, run_id, via, requested_by, force)

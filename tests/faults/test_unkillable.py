@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import request_queries
+from shared.postgres.sql import requests as request_queries
 from tests.support.freezer import frozen, why_no_freezer
 from tests.support.powerless import WHILE
 from tests.support.processes import alive, until_gone

@@ -10,12 +10,12 @@ import aio_pika
 import aiormq
 from structlog.testing import capture_logs
 
-from shared.channels import open_channel, underlay
+from shared.amqp.channels import open_channel, underlay
 from tests.support.program import DEADLINE
 from tests.support.queues import holds
 from tests.support.system import System
 from worker.intake.acks import Unacknowledged
-from worker.intake.delivered import Delivered, consume
+from worker.messages.delivery import Delivered, consume
 
 
 async def test_between_the_frames_of_one_settlement_comes_no_other(system: System) -> None:

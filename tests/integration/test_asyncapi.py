@@ -14,9 +14,9 @@ import jsonschema_rs
 import pytest
 from pydantic import ValidationError
 
+from shared.amqp.topology import CANCEL_KEY, RETRY_DELAYS
 from shared.commands import BIGINT_MAX, CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason
-from shared.topology import CANCEL_KEY, RETRY_DELAYS
 from tests.support.published import DOCS, MESSAGES
 from worker.asyncapi import document
 

@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 from aio_pika import Message
 
-from shared.broker import Publisher
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import CANCEL_KEY
 from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown
 from shared.settings import ServiceSettings
-from shared.topology import CANCEL_KEY
 from tests.support.queues import holds
 from tests.support.system import System
 

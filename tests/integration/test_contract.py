@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from gateway.access import Role, Scope, new_token
-from gateway.operations import OPERATIONS, Operation
+from gateway.auth.access import Role, Scope, new_token
+from gateway.openapi.operations import OPERATIONS, Operation
 from tests.support.api import Answer, Api
 from tests.support.contract import CASES, SPENT, Callers, Case
 from tests.support.proxy import TcpProxy

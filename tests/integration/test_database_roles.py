@@ -10,16 +10,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared import (
-    batch_queries,
-    dead_letter_queries,
-    decision_queries,
-    host_queries,
-    outbox_queries,
-    queries,
-    request_queries,
-    statistics_queries,
-)
+from shared.postgres.sql import dead_letters as dead_letter_queries
+from shared.postgres.sql import decisions as decision_queries
+from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import hosts as host_queries
+from shared.postgres.sql import outbox as outbox_queries
+from shared.postgres.sql import requests as request_queries
+from shared.postgres.sql import runs as queries
+from shared.postgres.sql import statistics as statistics_queries
 from tests.support.api import Api
 from tests.support.exposition import scrape
 from tests.support.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles

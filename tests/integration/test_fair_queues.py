@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from shared.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS
+from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS
 from tests.support.api import Api
 from tests.support.queues import holds
 from tests.support.system import System

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.access import Role, Scope, new_token
+from gateway.auth.access import Role, Scope, new_token
+from shared.amqp.topology import REST_KEY
 from shared.commands import BIGINT_MAX
-from shared.topology import REST_KEY
 from tests.support.api import Api
 from tests.support.program import Program
 from tests.support.services import Services

@@ -15,8 +15,8 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractIncomingMessage
 from yarl import URL
 
+from shared.amqp.topology import REST_KEY
 from shared.commands import CANCEL_TYPE
-from shared.topology import REST_KEY
 from tests.support.api import Api
 from tests.support.program import DEADLINE
 from tests.support.rows import (

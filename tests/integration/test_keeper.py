@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from shared import dead_letter_queries as queries
 from shared.commands import CANCEL_TYPE, MAX_BODY
+from shared.postgres.sql import dead_letters as queries
 from tests.support.launching import blocked_in_database
 from tests.support.records import Json
 from tests.support.services import Services

@@ -8,7 +8,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared import batch_queries, decision_queries, host_queries, queries
+from shared.postgres.sql import decisions as decision_queries
+from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import hosts as host_queries
+from shared.postgres.sql import runs as queries
 from tests.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
 from tests.support.services import Services
 from tests.support.shared_system import new_database

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from gateway.access import Role
+from gateway.auth.access import Role
 from shared.states import DeadReason, RunStatus
 from tests.support.api import Api
 from tests.support.exposition import monitoring_url, scrape, until

@@ -9,7 +9,7 @@ from time import monotonic
 import asyncpg
 import pytest
 
-from shared.migrate import _LOCK, known
+from shared.postgres.migrate import _LOCK, known
 from tests.support.services import Services
 from tests.support.shared_system import new_database
 

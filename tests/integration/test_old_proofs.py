@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from shared.migrate import Migration, known
+from shared.postgres.migrate import Migration, known
 from tests.support.rows import IDENTITY, NOW, STOPPING, Connection, insert
 from tests.support.services import Services
 from tests.support.shared_system import new_database

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.outbox_queries import NEXT_EVENTS
+from shared.postgres.sql.outbox import NEXT_EVENTS
 from tests.support.listener import Json, Listener, listening, until_told
 from tests.support.system import System
 

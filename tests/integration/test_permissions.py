@@ -16,8 +16,8 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
+from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
-from shared.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.support.api import Api
 from tests.support.broker_users import WORK, Broker, broker_with_users, get, narrower, send
 from tests.support.program import Program

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from gateway.access import Role, Scope, new_token
-from gateway.admission import API
-from gateway.operations import OPERATIONS, Operation
+from gateway.auth.access import Role, Scope, new_token
+from gateway.auth.admission import API
+from gateway.openapi.operations import OPERATIONS, Operation
 from tests.support.api import Api
 from tests.support.program import DEADLINE
 from tests.support.routes import routes

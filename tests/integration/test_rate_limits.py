@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from gateway.access import Role, Scope, new_token
+from gateway.auth.access import Role, Scope, new_token
 from tests.support.api import Answer, Api
 from tests.support.services import Services
 from tests.support.shared_system import shared_system

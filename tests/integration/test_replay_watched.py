@@ -8,15 +8,15 @@ from typing import TypeVar
 
 import asyncpg
 
-from shared import dead_letter_queries as queries
 from shared.commands import CANCEL_TYPE
-from shared.database import Database
+from shared.postgres.database import Database
+from shared.postgres.sql import dead_letters as queries
 from tests.support.letters import dead_letters, kept
 from tests.support.rows import RUNNING, insert_run
 from tests.support.system import System
-from worker import letter_store
-from worker.letter_store import Filter
-from worker.replay_results import Became, Watch, sent
+from worker.dead_letters import store as letter_store
+from worker.dead_letters.replay_results import Became, Watch, sent
+from worker.dead_letters.store import Filter
 
 D = TypeVar("D", bound=Database)
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
 from yarl import URL
 
+from shared.amqp.topology import RETRY_DELAYS
 from shared.commands import CANCEL_TYPE
-from shared.topology import RETRY_DELAYS
 from tests.support.api import Api
 from tests.support.program import Program
 from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, Row, insert_run

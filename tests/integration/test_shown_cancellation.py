@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared import request_queries
+from shared.postgres.sql import requests as request_queries
 from tests.support.services import Services
 from tests.support.shared_system import new_database
 

@@ -17,10 +17,11 @@ from tests.support.stoppable import (
     stop_plan,
     stoppable,
 )
-from worker.stop import ladder, scan
+from worker.processes import scan
+from worker.processes.identity import ProcessStat
+from worker.stop import ladder
 from worker.stop.cgroup_tree import CgroupTree
 from worker.stop.evidence import Ended
-from worker.stop.identity import ProcessStat
 
 NOBODY = 65534
 

@@ -10,7 +10,7 @@ from shared.states import Containment, Proof
 from tests.support.processes import until_gone, why_no_cgroups
 from tests.support.stoppable import cgroup_of_its_own, stop_plan, stoppable
 from worker.stop.evidence import Ended
-from worker.trees import stop_tree
+from worker.stop.run_tree import stop_tree
 
 
 @pytest.mark.parametrize("elsewhere", ["/sys/fs/cgroup/gone/run-1", "{parent}/run-1"])

@@ -21,12 +21,13 @@ from tests.support.stoppable import (
     stop_plan,
     stoppable,
 )
-from worker.stop import ladder, scan
-from worker.stop.cgroup import Cgroup
+from worker.processes import scan
+from worker.processes.cgroup import Cgroup
+from worker.processes.identity import Identity, ProcessStat, read_stat
+from worker.stop import ladder
 from worker.stop.cgroup_tree import CgroupTree
 from worker.stop.evidence import Ended
-from worker.stop.identity import Identity, ProcessStat, read_stat
-from worker.trees import tree_of
+from worker.stop.run_tree import tree_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from shared.topology import CANCEL_KEY, REST_KEY, Topology
+from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.support.published import Permissions, permissions
 from tests.support.services import PrivateRabbit, Sandbox
 

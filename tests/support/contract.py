@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.operations import CANCEL_RUN, GET_RUN, Operation
+from gateway.openapi.operations import CANCEL_RUN, GET_RUN, Operation
 from tests.support.api import Answer, Api
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from tests.support.launching import children, eventually
 from tests.support.processes import why_no_cgroups
 from tests.support.program import Program
-from worker.stop.cgroup import Cgroup, mount_point, path_of
+from worker.processes.cgroup import Cgroup, mount_point, path_of
 
 _UNSHARE: Final = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
 _ENTER: Final = 'echo $$ > "$0/cgroup.procs" && exec "$@"'

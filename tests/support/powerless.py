@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 from worker.cli import main
-from worker.stop.cgroup import Cgroup
-from worker.stop.identity import ProcessHandle
+from worker.processes.cgroup import Cgroup
+from worker.processes.identity import ProcessHandle
 
 WHILE = "POWERLESS_WHILE"
 

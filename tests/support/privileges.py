@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import Final
 from uuid import uuid4
 
-from worker.stop.cgroup import Cgroup, path_of
+from worker.processes.cgroup import Cgroup, path_of
 
 NOBODY: Final = 65534
 SOMEBODY_ELSE: Final = 65533

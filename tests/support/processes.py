@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
-from worker.stop import cgroup
+from worker.processes import cgroup
 
 BAD_CHILD = Path(__file__).with_name("bad_child.py")
 

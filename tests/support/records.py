@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from shared import queries
+from shared.postgres.sql import runs as queries
 from tests.support.program import DEADLINE
 
 Json = dict[str, Any]

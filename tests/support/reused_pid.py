@@ -11,9 +11,9 @@ from pathlib import Path
 from time import monotonic
 from uuid import uuid4
 
+from worker.processes.identity import Identity, ProcessHandle, read_stat
+from worker.processes.scan import Kinship
 from worker.stop import ladder
-from worker.stop.identity import Identity, ProcessHandle, read_stat
-from worker.stop.scan import Kinship
 from worker.stop.session_tree import SessionTree
 
 Process = subprocess.Popen[bytes]

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 from yarl import URL
 
-from shared.database import connected
-from shared.migrate import migrate
+from shared.postgres.database import connected
+from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.services import PrivatePostgres, Sandbox, ServicesUnavailable
 from tests.support.services.binaries import find_postgres

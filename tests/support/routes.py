@@ -5,12 +5,12 @@ import asyncio
 from prometheus_client import CollectorRegistry
 
 from gateway.app import build
-from gateway.metrics import GatewayMetrics
+from gateway.monitoring.metrics import GatewayMetrics
 from gateway.waiting import TerminalWatch
-from shared.broker import Publisher
-from shared.database import connected
+from shared.amqp.broker import Publisher
+from shared.postgres.database import connected
 from shared.settings import GatewaySettings
-from shared.tracing import NO_TRACER
+from shared.telemetry.tracing import NO_TRACER
 from tests.support.system import System
 
 

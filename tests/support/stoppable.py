@@ -17,12 +17,12 @@ from shared.runs import RunProcess
 from shared.states import Containment
 from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
 from worker.launcher.wire import LAUNCH_VARIABLE
-from worker.stop.cgroup import Cgroup, runs_root
-from worker.stop.identity import Identity, boot_id, pid_namespace, read_stat
+from worker.processes.cgroup import Cgroup, runs_root
+from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
+from worker.processes.scan import Kinship
 from worker.stop.ladder import StopPlan
-from worker.stop.scan import Kinship
+from worker.stop.run_tree import tree_of
 from worker.stop.tree import Tree
-from worker.trees import tree_of
 
 
 @dataclass(frozen=True, slots=True)

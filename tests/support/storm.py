@@ -13,8 +13,8 @@ import aiohttp
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 
+from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from shared.topology import CANCEL_KEY, Topology
 from tests.support.api import Api
 
 DEADLINE = 40.0

@@ -19,15 +19,16 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from gateway.access import Role, Scope, new_token, token_hash
-from shared import queries, request_queries
+from gateway.auth.access import Role, Scope, new_token, token_hash
+from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from shared.topology import CANCEL_KEY, Topology
+from shared.postgres.sql import requests as request_queries
+from shared.postgres.sql import runs as queries
 from tests.support.launched import Launched
 from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tests.support.program import DEADLINE, Program
 from tests.support.records import Records
-from worker.stop.cgroup import Cgroup, path_of
+from worker.processes.cgroup import Cgroup, path_of
 
 
 class System(Records):

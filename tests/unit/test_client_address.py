@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.client_address import ClientAddresses
+from gateway.http.client_address import ClientAddresses
 
 NOBODY = ClientAddresses(())
 PROXIES = ClientAddresses((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))

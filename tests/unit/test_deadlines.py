@@ -6,7 +6,7 @@ from weakref import ref
 
 import pytest
 
-from shared.deadlines import Deadlines
+from shared.aio.deadlines import Deadlines
 from tests.support.program import DEADLINE
 
 LONG = 2 * DEADLINE

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.support.processes import BAD_CHILD
-from worker.stop import scan
-from worker.stop.identity import Identity, read_stat
-from worker.stop.scan import LAUNCH_VARIABLE, Kinship
+from worker.processes import scan
+from worker.processes.identity import Identity, read_stat
+from worker.processes.scan import LAUNCH_VARIABLE, Kinship
 
 LOOKS = 100
 LAUNCH_ID = uuid4()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.stop.identity import Identity, ProcessHandle, boot_id, read_stat, read_uid
+from worker.processes.identity import Identity, ProcessHandle, boot_id, read_stat, read_uid
 
 
 @pytest.fixture

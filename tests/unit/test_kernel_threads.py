@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from worker.stop import scan
-from worker.stop.identity import Identity, read_stat
-from worker.stop.scan import Kinship
+from worker.processes import scan
+from worker.processes.identity import Identity, read_stat
+from worker.processes.scan import Kinship
 
 
 @pytest.fixture(autouse=True)

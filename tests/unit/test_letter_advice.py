@@ -5,8 +5,8 @@ from typing import Any, Final
 import pytest
 
 from shared.states import DeadReason, RunStatus
-from worker.letter_advice import advice
-from worker.replay import MAX_REPLAYS
+from worker.dead_letters.advice import advice
+from worker.dead_letters.replay import MAX_REPLAYS
 
 Json = dict[str, Any]
 

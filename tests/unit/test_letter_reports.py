@@ -2,9 +2,9 @@
 
 import pytest
 
-from worker.letter_reports import print_summary
-from worker.replay import Summary
-from worker.replay_results import Became, Result
+from worker.dead_letters.replay import Summary
+from worker.dead_letters.replay_results import Became, Result
+from worker.dead_letters.reports import print_summary
 
 
 def test_what_publishers_chose_is_no_command_to_a_terminal(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import local_files
-from shared.postgres_url import parse
+from shared.postgres.url import parse
+from shared.services import local_files
 
 NOBODY = 65534
 _PR_SET_DUMPABLE = 4

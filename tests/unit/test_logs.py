@@ -30,7 +30,7 @@ except RuntimeError:
 
 LOGS_A_TOKEN = """
 import sys, structlog, logging
-from gateway.access import new_token
+from gateway.auth.access import new_token
 from shared import logs
 from shared.settings import LogFormat, LogLevel
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiormq.base import FutureStore
 
-from shared.channels import lost_is_an_error
+from shared.amqp.channels import lost_is_an_error
 
 
 async def test_canceled_by_the_library_it_is_a_lost_connection() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared import places
-from shared.places import Room, Wait
+from shared.http import places
+from shared.http.places import Room, Wait
 
 
 class Client:

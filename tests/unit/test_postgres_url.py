@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.postgres_url import parse
-from shared.urls import without_password
+from shared.postgres.url import parse
+from shared.services.urls import without_password
 
 SECRET = "open-sesame"
 U = f"postgresql://ci:{SECRET}@"

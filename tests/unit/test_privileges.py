@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from worker.stop.privileges import Privileges, _is_hiding, why_not_found
+from worker.processes.privileges import Privileges, _is_hiding, why_not_found
 
 OURS, NOT_OURS = str(os.getegid()), "54321"
 

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from pydantic import ValidationError
 
-from worker.intake.reading import read
+from worker.messages.command_reader import read
 
 IDS = '"command_id": "0b7c1d2e-7f7a-4d55-8f6b-0c9a4e1f2a31", "run_id": 1'
 # Around the depth at which Python's readers run out of stack, each a little earlier or later.

@@ -1,1 +1,1 @@
-"""How a command comes in: consumed, read, decided on, acknowledged; and taken up."""
+"""A command comes in: consumed, decided on, acknowledged; open commands are taken up."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiormq.abc import AbstractChannel
 
-from shared.channels import lost_is_an_error
+from shared.amqp.channels import lost_is_an_error
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pamqp.header import ContentHeader
 
 from shared.commands import CancelCommand
 from shared.states import Via
-from worker.intake import deliveries
-from worker.intake.delivered import Delivered
-from worker.intake.notes import Notes
+from worker.messages import conversion
+from worker.messages.delivery import Delivered
+from worker.messages.headers import Notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Original:
 
     def header_and_body(self) -> tuple[bytes, bytes]:
         """As they are kept with an open command."""
-        copy: Message = deliveries.unchanged(self.message, self.notes)
+        copy: Message = conversion.unchanged(self.message, self.notes)
         return ContentHeader(0, len(copy.body), copy.properties).marshal(), copy.body
 
 

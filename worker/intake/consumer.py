@@ -15,17 +15,17 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from shared.channels import DECLARE_TIMEOUT, open_channel, underlay
-from shared.tasks import end, first_of
-from shared.topology import Topology
+from shared.aio.tasks import end, first_of
+from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
+from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
-from worker.intake.arrivals import Arrivals
-from worker.intake.delivered import Delivered, consume
+from worker.intake.fair_queue import Arrivals
 from worker.intake.old_host_queue import settle_old_host_queue
 from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler, Unsettled
+from worker.messages.delivery import Delivered, consume
 from worker.metrics import WorkerMetrics
-from worker.outage import PostgresWatch
+from worker.postgres_watch import PostgresWatch
 
 log = structlog.get_logger(__name__)
 

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
 
-from shared.database import Database
+from shared.aio.retry import until_available
+from shared.postgres.database import Database
 from shared.runs import Run
 from shared.states import Outcome
-from shared.tracing import Tracer
+from shared.telemetry.tracing import Tracer
 from worker.intake import decision_store
 from worker.intake.asked import Asked
 from worker.intake.decision import (
@@ -32,9 +33,8 @@ from worker.intake.decision import (
     judge,
 )
 from worker.intake.decision_store import Row
-from worker.patience import until_available
 from worker.stop.evidence import never_started
-from worker.stops import Stop, Stops
+from worker.stop.under_way import Stop, Stops
 
 Decision = Outcome | Stop | Wait | UnderWay
 """What became of a command: its outcome, or who carries it out. A `Stop` is to be started."""

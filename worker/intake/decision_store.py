@@ -8,8 +8,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from shared import decision_queries as queries
-from shared.database import Connection
+from shared.postgres.database import Connection
+from shared.postgres.sql import decisions as queries
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
 from worker.intake.asked import Asked

@@ -12,10 +12,10 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused
 
-from shared.broker_errors import reason
-from shared.channels import AWAY, is_there, lost_is_an_error, open_channel, underlay
+from shared.amqp.channels import AWAY, is_there, lost_is_an_error, open_channel, underlay
+from shared.amqp.errors import reason
 from worker.intake.acks import Unacknowledged
-from worker.intake.delivered import Delivered, consume
+from worker.messages.delivery import Delivered, consume
 
 log = structlog.get_logger(__name__)
 

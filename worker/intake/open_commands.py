@@ -12,19 +12,19 @@ from uuid import UUID
 
 import structlog
 
-from shared.database import Database
+from shared.aio.retry import until_available
+from shared.aio.tasks import first_of
 from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
 from shared.states import Outcome
-from shared.tasks import first_of
-from shared.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
+from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
 from worker import store
 from worker.intake.asked import Asked, properties_in
 from worker.intake.decider import Decider, Decision
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
-from worker.patience import until_available
 from worker.stop.evidence import workers_ended
-from worker.stops import Stop, Stops
+from worker.stop.under_way import Stop, Stops
 
 _AT_A_TIME: Final = 500
 """Commands taken up in one transaction."""

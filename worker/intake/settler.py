@@ -16,24 +16,24 @@ from uuid import UUID
 import structlog
 from aio_pika import Message
 
-from shared.broker import Publisher
+from shared.aio.retry import until_available
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS, Topology
 from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
-from shared.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS, Topology
-from shared.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.intake import deliveries
+from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
 from worker.intake.asked import Asked, Origin, Original
 from worker.intake.decider import Decider, Decision, UnknownRun
 from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
-from worker.intake.delivered import Delivered
-from worker.intake.deliveries import Failure, Undeliverable
-from worker.intake.notes import NoteReader, Notes, moved_back
 from worker.intake.wakes import Wakes
+from worker.messages import conversion
+from worker.messages.conversion import Failure, Undeliverable
+from worker.messages.delivery import Delivered
+from worker.messages.headers import NoteReader, Notes, moved_back
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
-from worker.patience import until_available
-from worker.stops import Stop, Stops
+from worker.stop.under_way import Stop, Stops
 from worker.traces import delivery_span
 
 log = structlog.get_logger(__name__)
@@ -159,7 +159,7 @@ class Settler:
         if notes.letter is not None:
             notes = moved_back(notes)
         try:
-            reading = deliveries.parse(message, notes)
+            reading = conversion.parse(message, notes)
         except Undeliverable as error:
             return _Refused(message, notes, Failure(error.reason, str(error)))
         except Exception as error:  # no message may end a worker: it would end the next one too
@@ -231,14 +231,14 @@ class Settler:
         self._tracer.current().fail(failure.reason.value)
         queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1], _way_back(notes))
         log.info("command_retried", reason=failure.reason, attempt=notes.attempt, queue=queue)
-        copy = deliveries.for_retry(read.message, notes, failure, self._notes.own_user)
+        copy = conversion.for_retry(read.message, notes, failure, self._notes.own_user)
         await until_available(partial(self._publish, "", queue, copy))
         self._metrics.retried(failure.reason)
 
     async def _bury(self, unsettled: Unsettled, failure: Failure) -> None:
         self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
-        copy = deliveries.for_dead_letters(
+        copy = conversion.for_dead_letters(
             unsettled.message, unsettled.notes, failure, self._notes.own_user
         )
         exchange = self._topology.dead_exchange

@@ -9,9 +9,9 @@ from typing import Final
 import structlog
 from aio_pika import DeliveryMode, Message
 
-from shared.broker import Publisher
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import Topology
 from shared.errors import PublishRefused, ServiceUnavailable
-from shared.topology import Topology
 
 log = structlog.get_logger(__name__)
 

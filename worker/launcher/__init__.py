@@ -1,1 +1,1 @@
-"""`cancel-exec` and the socket on which it talks to the worker of its host."""
+"""`cancel-exec`: what runs on the job's side. It holds no credential."""

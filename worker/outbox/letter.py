@@ -9,11 +9,11 @@ from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 from pamqp.commands import Basic
 
+from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason, Via
-from shared.topology import CANCEL_KEY, Topology
 from worker.intake.asked import properties_in
-from worker.intake.notes import Header, Notes
+from worker.messages.headers import Header, Notes
 from worker.stop.evidence import why_failed
 
 _ASKED: Final = tuple(CancelCommand.model_fields)

@@ -20,12 +20,12 @@ from typing import Final, NoReturn
 import structlog
 from asyncpg import Record
 
-from shared import outbox_queries as queries
-from shared.broker import Publisher
-from shared.database import Database
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import Topology
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
+from shared.postgres.database import Database
+from shared.postgres.sql import outbox as queries
 from shared.states import DeadReason
-from shared.topology import Topology
 from worker.metrics import WorkerMetrics
 from worker.outbox.declined import Declined
 from worker.outbox.event import message_of

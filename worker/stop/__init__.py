@@ -1,1 +1,1 @@
-"""Stopping a run's process tree and proving that it is gone."""
+"""Stopping a run's process tree, proving that it is gone, and recording that."""

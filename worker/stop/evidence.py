@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.states import Containment, Proof
-from worker.stop.identity import ProcessStat
+from worker.processes.identity import ProcessStat
 
 
 class Ended(StrEnum):

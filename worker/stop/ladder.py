@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass
 from time import monotonic
 
-from shared.tasks import first_of
+from shared.aio.tasks import first_of
 from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp, why_failed
 from worker.stop.tree import Tree
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.topology import CANCEL_KEY
+from shared.amqp.topology import CANCEL_KEY
 from tests.benchmarks import load, raw
 from tests.benchmarks.results import Bar, Results, compared, percentile
 from tests.benchmarks.stage import Stage

@@ -12,7 +12,7 @@ from tests.benchmarks.measures.growth import medians
 from tests.benchmarks.one_by_one import one_by_one
 from tests.benchmarks.results import Bar, Results, compared, flatness
 from tests.benchmarks.stage import Stage
-from worker.stop.cgroup import Cgroup
+from worker.processes.cgroup import Cgroup
 
 SIZES = (10, 100, 1_000)
 _SINGLY = 10

@@ -4,16 +4,16 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from shared.database import connected
+from shared.amqp.topology import CANCEL_KEY
+from shared.postgres.database import connected
 from shared.settings import DatabaseSettings
-from shared.topology import CANCEL_KEY
 from tests.benchmarks import raw
 from tests.benchmarks.measures.accepts import PUBLISH
 from tests.benchmarks.programs import result_of
 from tests.benchmarks.results import Bar, Results, compared
 from tests.benchmarks.stage import Stage
-from worker import letter_store
-from worker.letter_store import Filter
+from worker.dead_letters import store as letter_store
+from worker.dead_letters.store import Filter
 
 COMMAND = Path(raw.__file__).with_name("list_letters.py")
 

@@ -5,7 +5,7 @@ from random import Random
 
 import aio_pika
 
-from shared.topology import CANCEL_KEY, REST_KEY, Topology
+from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.chaos.faults import NOT_NOW, Scene, fault
 from tests.chaos.servers import ThreeNodes
 

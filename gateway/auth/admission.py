@@ -1,0 +1,217 @@
+"""Token, rate limit and run in one round trip to Postgres: the first step of every request."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from math import ceil
+from typing import Final, NamedTuple, NoReturn
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from asyncpg import Record
+
+from gateway.auth.access import Caller, Role, bearer_token, token_hash, unauthorized
+from gateway.http.client_address import ClientAddresses
+from gateway.http.errors import ApiError
+from gateway.openapi import schemas
+from shared.aio.batcher import Together
+from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from shared.postgres.sql import requests as request_queries
+
+log = structlog.get_logger(__name__)
+
+API: Final = "/api/v1"
+
+
+class Budget(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    ANONYMOUS = "anonymous"
+
+
+class OfRun(StrEnum):
+    """What is looked up of a request's run."""
+
+    STATUS = "status"
+    SUMMARY = "summary"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Requests per `window` seconds, where a token has no limits of its own."""
+
+    write: int
+    read: int
+    anonymous: int
+    window: int
+
+
+class Spent(NamedTuple):
+    """What a request left of its budget."""
+
+    limit: int
+    used: int
+    resets_at: int
+    resets_in: float
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
+            "X-RateLimit-Reset": str(self.resets_at),
+        }
+
+
+class _Asked(NamedTuple):
+    token_hash: bytes | None
+    budget: Budget
+    address: str
+    run_id: int | None
+
+
+class Admission(NamedTuple):
+    """A request that may go on, and what was found for it: all of the run is null without one."""
+
+    caller: Caller
+    row: Record
+
+
+_SPENT: Final = web.RequestKey("spent", Spent)
+_CALLER: Final = web.RequestKey("caller", Caller)
+_CLIENT: Final = web.RequestKey("client", str)
+
+
+def spent_by(request: web.BaseRequest) -> Spent | None:
+    return request.get(_SPENT)
+
+
+def caller_of(request: web.BaseRequest) -> Caller | None:
+    return request.get(_CALLER)
+
+
+def client_of(request: web.BaseRequest) -> str | None:
+    """The client's address, where a proxy may stand between."""
+    return request.get(_CLIENT) or request.remote
+
+
+class Gate:
+    """Lets requests through, and counts those that it does not let through as well."""
+
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        addresses: ClientAddresses,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._database = database
+        self._limits = limits
+        self._addresses = addresses
+        self._waiting = {
+            wanted: Together(partial(self._ask, query), tasks, patience=database.timeout)
+            for wanted, query in (
+                (OfRun.STATUS, request_queries.ADMIT_WITH_STATUS),
+                (OfRun.SUMMARY, request_queries.ADMIT_WITH_SUMMARY),
+            )
+        }
+
+    async def admit(
+        self, request: web.Request, budget: Budget, wanted: OfRun, run_id: int | None
+    ) -> Admission:
+        """Check the token, spend one of its budget, and look up what is `wanted` of the run.
+
+        Raises ApiError 401 and 429, and ServiceUnavailable.
+        """
+        token = bearer_token(request)
+        row = await self._spend(request, token, budget, wanted, run_id)
+        if row["token_id"] is None:
+            raise unauthorized(token)
+        caller = Caller(row["subject"], Role(row["role"]), frozenset(row["scopes"]))
+        request[_CALLER] = caller
+        return Admission(caller, row)
+
+    async def count_stray(self, request: web.Request) -> None:
+        """Spend one for a request that leads nowhere; a token is not asked for.
+
+        Raises ApiError 429. Without Postgres nothing is counted: the answer needs no service.
+        """
+        budget = Budget.READ if request.method in ("GET", "HEAD", "OPTIONS") else Budget.WRITE
+        try:
+            await self._spend(request, bearer_token(request), budget, OfRun.STATUS, None)
+        except ServiceUnavailable as error:
+            log.warning("request_not_counted", error=str(error))
+
+    async def _spend(
+        self,
+        request: web.Request,
+        token: str | None,
+        budget: Budget,
+        wanted: OfRun,
+        run_id: int | None,
+    ) -> Record:
+        address = self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ()))
+        request[_CLIENT] = address
+        # Looked up by its hash: how long that takes says nothing about any token.
+        hashed = None if token is None else token_hash(token)
+        try:
+            row = await self._waiting[wanted].ask(_Asked(hashed, budget, address, run_id))
+        except TimeoutError as error:
+            raise ServiceUnavailable("Postgres did not answer in time") from error
+        spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])
+        request[_SPENT] = spent
+        if spent.used > spent.limit:
+            raise rate_limited(spent.limit, self._limits.window, spent.resets_in)
+        return row
+
+    async def _ask(self, query: str, asked: Sequence[_Asked]) -> list[Record]:
+        return await self._database.fetch(query, *zip(*asked, strict=True), self._limits.window)
+
+    def _limit(self, row: Record, budget: Budget) -> int:
+        if row["token_id"] is None:
+            return self._limits.anonymous
+        if budget is Budget.READ:
+            return row["read_limit"] or self._limits.read
+        return row["write_limit"] or self._limits.write
+
+
+def rate_limited(limit: int, window: int, resets_in: float) -> ApiError:
+    """More than `limit` requests in `window` seconds, of which `resets_in` are left."""
+    retry_after = max(1, ceil(resets_in))
+    return ApiError(
+        429,
+        schemas.RateLimited(
+            message=f"More than {limit} requests in {window}s; try again in {retry_after} s.",
+            details=schemas.SpentBudget(retry_after=retry_after, limit=limit, window=f"{window}s"),
+        ),
+        {"Retry-After": str(retry_after)},
+    )
+
+
+def count_strays(gate: Gate) -> Middleware:
+    """Unknown paths and methods below the API's cost what known ones do."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is not None and request.path.startswith(f"{API}/"):
+            await gate.count_stray(request)
+        return await handler(request)
+
+    return count
+
+
+async def sweep(database: Database, every: float) -> NoReturn:
+    """Remove what nobody spends from any more, `every` so many seconds."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            async with database.connection() as connection:
+                await connection.execute(request_queries.SWEEP_RATE_WINDOWS)
+        except ServiceUnavailable as error:
+            log.warning("rate_windows_not_swept", error=str(error))
+        except Exception:  # windows that are over do no harm
+            log.exception("rate_windows_not_swept")

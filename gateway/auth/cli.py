@@ -1,0 +1,102 @@
+"""`cancel-gateway tokens`: parses and delegates."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from gateway.auth import tokens as stored
+from gateway.auth.access import TOKEN_PREFIX, Role, Scope
+from gateway.auth.tokens import NewToken
+from shared import cli
+from shared.commands import BIGINT_MAX
+from shared.output import plain, print_columns, print_json, print_line
+
+tokens = typer.Typer(help="Bearer tokens.")
+
+
+@tokens.command()
+def create(
+    subject: Annotated[str, typer.Option(help="Who holds the token; recorded with each cancel.")],
+    role: Annotated[Role, typer.Option(help="What its holder is.")] = Role.CONTRIBUTOR,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What it may be used for; repeatable. Default: runs:read, runs:write."),
+    ] = None,
+    expires_in: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=cli.duration, metavar="DURATION", help="Like 12h or 30d; default: never."
+        ),
+    ] = None,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Cancel requests per window, for this token."),
+    ] = None,
+    read_rate_limit: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Status requests per window, for this token."),
+    ] = None,
+) -> None:
+    """Create a token and print it, alone and only this once."""
+    if not 1 <= len(subject) <= 255 or not subject.isprintable() or not subject.strip():
+        raise cli.UserError("--subject must have 1 to 255 printable characters")
+    wanted = NewToken(
+        subject, role, frozenset(scope or Scope), rate_limit, read_rate_limit, expires_in
+    )
+    print_line(cli.with_database(partial(stored.create, wanted=wanted)))
+
+
+@tokens.command("list")
+def list_tokens(
+    subject: Annotated[str | None, typer.Option(help="Only tokens of this holder.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
+) -> None:
+    """List tokens, revoked and expired ones too; what they are is not kept and cannot be shown."""
+    found = cli.with_database(partial(stored.find, subject=subject))
+    rows = [plain(asdict(token)) for token in found]
+    if json:
+        print_json(rows)
+        return
+    columns = {
+        "id": "token_id",
+        "subject": "subject",
+        "role": "role",
+        "scopes": "scopes",
+        "writes": "write_limit",
+        "reads": "read_limit",
+        "state": "state",
+        "expires": "expires_at",
+    }
+    print_columns(columns, rows)
+
+
+@tokens.command()
+def revoke(
+    token: Annotated[
+        list[str], typer.Argument(metavar="ID…", help="As listed; or a leaked token itself.")
+    ],
+) -> None:
+    """Revoke tokens. It holds from the next request on, in every gateway."""
+    done = cli.with_database(partial(stored.revoke, tokens=[_named(text) for text in token]))
+    missing = []
+    for text, revoked in zip(token, done, strict=True):
+        if revoked is None:
+            missing.append("that token" if text.startswith(TOKEN_PREFIX) else f"token {text}")
+            continue
+        already = "was revoked before" if revoked.was_revoked else "revoked"
+        print_line(f"token {revoked.token_id} ({revoked.subject}): {already}")
+    if missing:
+        raise cli.UserError(f"not found: {', '.join(missing)}")
+
+
+def _named(text: str) -> int | str:
+    if text.startswith(TOKEN_PREFIX):
+        return text
+    if len(text) <= len(str(BIGINT_MAX)) and text.isascii() and text.isdigit():
+        number = int(text)
+        if 1 <= number <= BIGINT_MAX:
+            return number
+    raise typer.BadParameter("an id is a number, as `tokens list` shows it")

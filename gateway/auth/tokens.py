@@ -1,0 +1,82 @@
+"""Tokens as they are kept: never themselves, only their hash."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.auth.access import Role, Scope, new_token, token_hash
+from shared.postgres.database import Database
+from shared.postgres.sql import requests as request_queries
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """What a token allows. Limits are requests per window; None means the gateway's default."""
+
+    subject: str
+    role: Role
+    scopes: frozenset[Scope]
+    write_limit: int | None = None
+    read_limit: int | None = None
+    expires_in: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    token_id: int
+    subject: str
+    role: str
+    scopes: list[str]
+    write_limit: int | None
+    read_limit: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    token_id: int
+    subject: str
+    was_revoked: bool
+
+
+async def create(database: Database, wanted: NewToken) -> str:
+    """Store a new token and return it; it cannot be had again."""
+    token = new_token()
+    async with database.connection() as connection:
+        await connection.execute(
+            request_queries.ADD_TOKEN,
+            token_hash(token),
+            wanted.subject,
+            wanted.role,
+            sorted(wanted.scopes),
+            wanted.write_limit,
+            wanted.read_limit,
+            wanted.expires_in,
+        )
+    return token
+
+
+async def find(database: Database, subject: str | None) -> list[StoredToken]:
+    """All tokens, or those of `subject`, the oldest first."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(request_queries.LIST_TOKENS, subject)
+    return [StoredToken(**row) for row in rows]
+
+
+async def revoke(database: Database, tokens: list[int | str]) -> list[Revoked | None]:
+    """Revoke tokens, named by their number or by themselves; None where there is none.
+
+    All of them or, when Postgres fails meanwhile, none.
+    """
+    async with database.transaction() as connection:
+        rows = [
+            await connection.fetchrow(
+                request_queries.REVOKE_TOKEN,
+                token if isinstance(token, int) else None,
+                token_hash(token) if isinstance(token, str) else None,
+            )
+            for token in tokens
+        ]
+    return [None if row is None else Revoked(**row) for row in rows]

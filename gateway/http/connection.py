@@ -1,0 +1,46 @@
+"""A client's connection to the gateway: whatever arrives on it, the answer is in our envelope."""
+
+from aiohttp import web
+
+from gateway.http.errors import ApiError, from_aiohttp, internal, invalid, unavailable
+from gateway.http.request_id import request_id
+from gateway.http.responses import QUIET, complete, log_response, unasked
+from shared.http.connection import Connection
+from shared.http.faults import Fault
+
+
+class GatewayConnection(Connection):
+    """Gives each response the headers that all have, and the log a line for it."""
+
+    __slots__ = ()
+
+    def refusal(self, fault: Fault) -> web.StreamResponse:
+        return _refused(fault).response()
+
+    def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        return None if request.path in QUIET else unavailable().response()
+
+    def internal_error(self) -> web.StreamResponse:
+        return internal().response()
+
+    def unasked(self, fault: Fault) -> bytes:
+        return unasked(_refused(fault))
+
+    def id_of(self, request: web.BaseRequest) -> str | None:
+        return request_id(request)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):
+            resp = from_aiohttp(resp).response()
+        complete(request, resp)
+        begun_at = self.begun_at
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            log_response(request, resp, begun_at)
+
+
+def _refused(fault: Fault) -> ApiError:
+    return invalid({"request": fault.problem}, fault.status)

@@ -1,0 +1,152 @@
+"""Every answer other than success has the envelope `code`, `message`, `details`."""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Final
+
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel
+
+from gateway.http.command_of_request import log_fields
+from gateway.openapi import schemas
+from gateway.openapi.schemas import ErrorBody
+from shared.errors import PublishRefused, ServiceUnavailable
+
+log = structlog.get_logger(__name__)
+
+_RETRY_AFTER: Final = 5
+_MOST_TOLD: Final = 20
+_MAX_NAME: Final = 100
+
+
+def json_response(
+    body: BaseModel | Mapping[str, object],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    return web.Response(
+        body=body.model_dump_json().encode() if isinstance(body, BaseModel) else orjson.dumps(body),
+        status=status,
+        headers={"Content-Type": "application/json", **(headers or {})},
+    )
+
+
+class ApiError(Exception):
+    """An answer other than success, in the caller's terms."""
+
+    def __init__(
+        self, status: int, body: ErrorBody, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(body.message)
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+    def response(self) -> web.Response:
+        return json_response(self.body, self.status, self.headers)
+
+
+def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
+    """The request does not say what it must; `fields` names what is wrong.
+
+    Callers choose names and their number: of very many, the first are told.
+    """
+    told = {_cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
+    if len(fields) > _MOST_TOLD:
+        told["…"] = f"{len(fields) - _MOST_TOLD} more"
+    shown = "; ".join(f"{name}: {problem}" for name, problem in told.items())
+    return ApiError(
+        status,
+        schemas.ValidationProblem(
+            message=f"Invalid request: {shown}.", details=schemas.FieldProblems(fields=told)
+        ),
+    )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+
+
+def in_words(message: str) -> str:
+    """A message of pydantic without what it puts before those of our validators."""
+    return message.removeprefix("Value error, ")
+
+
+def unavailable() -> ApiError:
+    """A service is away or the outcome is unknown. Asking again is safe."""
+    return ApiError(
+        503,
+        schemas.Unavailable(
+            message="The service is temporarily unavailable and the request may be repeated safely."
+        ),
+        {"Retry-After": str(_RETRY_AFTER)},
+    )
+
+
+def internal() -> ApiError:
+    return ApiError(500, schemas.InternalError(message="An unexpected error occurred."))
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever is raised into the envelope; nothing internal gets out."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error.response()
+    except web.HTTPException as error:
+        return from_aiohttp(error).response()
+    except (ServiceUnavailable, PublishRefused) as error:
+        log.warning(
+            "request_unavailable",
+            path=request.rel_url.raw_path,
+            error=str(error),
+            **log_fields(request),
+        )
+        return unavailable().response()
+    except Exception:
+        log.exception(
+            "request_failed",
+            method=request.method,
+            path=request.rel_url.raw_path,
+            **log_fields(request),
+        )
+        return internal().response()
+
+
+def from_aiohttp(error: web.HTTPException) -> ApiError:
+    """What aiohttp raises by itself, in the envelope."""
+    match error:
+        case web.HTTPMethodNotAllowed():
+            allowed = sorted(error.allowed_methods)
+            shown = ", ".join(allowed)
+            return ApiError(
+                405,
+                schemas.AnyError(
+                    code="method_not_allowed",
+                    message=f"{error.method} is not allowed here; use {shown}.",
+                    details={"allowed": allowed},
+                ),
+                {"Allow": shown},
+            )
+        case web.HTTPNotFound():
+            return ApiError(
+                404,
+                schemas.AnyError(
+                    code="not_found", message="No such route.", details={"resource": "route"}
+                ),
+            )
+        case web.HTTPRequestEntityTooLarge():
+            return invalid({"body": "is too large"}, status=413)
+        case web.HTTPExpectationFailed():
+            return invalid({"Expect": "must be 100-continue"}, status=417)
+        case _:
+            return ApiError(
+                error.status,
+                schemas.AnyError(
+                    code=f"http_{error.status}", message=error.reason or "The request failed."
+                ),
+            )

@@ -1,0 +1,70 @@
+"""The gateway's address: who may connect to it, how many, and for how long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import Counter
+from yarl import URL
+
+from gateway.http.client_address import ClientAddresses
+from gateway.http.connection import GatewayConnection
+from shared.cli import UserError
+from shared.http.connection import TimeLimits
+from shared.http.places import Door, Room
+from shared.http.server import Listen, serve
+from shared.lifecycle import most_files
+from shared.settings import GatewaySettings
+
+# Places beyond all others, so that whoever asks is told, and health checks are answered.
+_BEYOND: Final = 100
+
+
+@asynccontextmanager
+async def listening(
+    settings: GatewaySettings, app: web.Application, refused: Counter
+) -> AsyncIterator[URL]:
+    """Serve `app` within the block; after it, finish what was begun, for a bounded time.
+
+    `refused` counts the connections beyond the most that may be open. Raises UserError when the
+    address cannot be had.
+    """
+    host, port = settings.gateway_host, settings.gateway_port
+    limits = TimeLimits(
+        head=settings.head_timeout, response=settings.response_timeout, idle=settings.idle_timeout
+    )
+    try:
+        server = await serve(
+            app,
+            GatewayConnection,
+            limits,
+            _door(settings, refused),
+            _listen(host, port),
+            settings.gateway_shutdown_timeout,
+        )
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    try:
+        bound_host, bound_port = server.address
+        yield URL.build(scheme="http", host=bound_host, port=bound_port)
+    finally:
+        await server.close()
+
+
+def _listen(host: str, port: int) -> Listen:
+    loop = asyncio.get_running_loop()
+    return lambda protocol: loop.create_server(protocol, host, port, backlog=1024)
+
+
+def _door(settings: GatewaySettings, refused: Counter) -> Door:
+    addresses = ClientAddresses(settings.trusted_proxies)
+
+    def peer_of(transport: asyncio.BaseTransport) -> Hashable:
+        name = transport.get_extra_info("peername")
+        return addresses.connected_as(str(name[0]) if name else None)
+
+    most = min(settings.max_connections, most_files() // 2)
+    main = Room(most, settings.max_connections_per_address)
+    return Door("gateway", (main, Room(_BEYOND)), peer_of, refused.inc)

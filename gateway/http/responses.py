@@ -1,0 +1,76 @@
+"""What every response has, whoever made it, and what the log says of it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from gateway.auth.admission import caller_of, client_of, spent_by
+from gateway.http.command_of_request import log_fields
+from gateway.http.errors import ApiError
+from gateway.http.request_id import HEADER, new_request_id, request_id
+
+log = structlog.get_logger(__name__)
+
+QUIET: Final = ("/healthz", "/readyz", "/metrics")
+"""Asked for all the time, by programs."""
+_HEADERS: Final[Mapping[str, str]] = {
+    "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
+    "X-Content-Type-Options": "nosniff",
+}
+_NOT_KEPT: Final = ("Cache-Control", "no-store")
+
+
+def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Add the headers that every response has."""
+    headers = response.headers
+    headers.update(_HEADERS)
+    headers[HEADER] = request_id(request)
+    headers.setdefault(*_NOT_KEPT)
+    if spent := spent_by(request):
+        headers.update(spent.headers)
+
+
+def log_response(
+    request: web.BaseRequest, response: web.StreamResponse, begun_at: float | None
+) -> None:
+    """One line for a request; `begun_at` is when its head had arrived, by the monotonic clock."""
+    # As it was sent, percent-encoded: no line break or escape sequence gets into the log. The
+    # parser refuses those that are not encoded.
+    path = request.rel_url.raw_path
+    fields: dict[str, Any] = {
+        **log_fields(request),
+        "status": response.status,
+        "request_id": request_id(request),
+        "method": request.method,
+        "path": path,
+        "client": client_of(request),
+    }
+    if begun_at is not None:
+        fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
+    if caller := caller_of(request):
+        fields["subject"] = caller.subject
+    if path in QUIET:
+        log.debug("request", **fields)
+    else:
+        log.info("request", **fields)
+
+
+def unasked(error: ApiError) -> bytes:
+    """A whole response, for where there is no request to answer."""
+    body = error.body.model_dump_json().encode()
+    head = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **_HEADERS,
+        _NOT_KEPT[0]: _NOT_KEPT[1],
+        HEADER: new_request_id(),
+        **(error.headers or {}),
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in head.items()]
+    return "\r\n".join((*lines, "", "")).encode() + body

@@ -1,0 +1,123 @@
+"""What the gateway counts as it happens. Labels are bound once, so that a request looks up none."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from gateway.http.errors import ApiError
+from gateway.openapi.schemas import Answer
+from shared.errors import PublishRefused, ServiceUnavailable
+
+_FOUND: Final = "found"
+# Seconds. A confirm takes a few milliseconds, and at most `CANCEL_CONFIRM_TIMEOUT`.
+_PUBLISH_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+
+
+class Refusal(StrEnum):
+    """Why a request got no success, as its `code` says."""
+
+    VALIDATION_ERROR = "validation_error"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+_BY_CODE: Final = {refusal.value: refusal for refusal in Refusal}
+
+
+class PublishResult(StrEnum):
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Requests:
+    """The requests of one operation, by outcome."""
+
+    def __init__(
+        self, name: str, documentation: str, successes: Iterable[str], registry: CollectorRegistry
+    ) -> None:
+        counter = Counter(name, documentation, ["outcome"], registry=registry)
+        self._by_outcome = {
+            outcome: counter.labels(str(outcome)) for outcome in (*successes, *Refusal)
+        }
+
+    def count(self, outcome: str) -> None:
+        self._by_outcome[outcome].inc()
+
+    def counting_refusals(self, handler: Handler) -> Handler:
+        """`handler`, whose errors are counted."""
+
+        async def counted(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except Exception as error:
+                self.count(refusal_of(error))
+                raise
+
+        return counted
+
+
+class GatewayMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.accepts = Requests(
+            "cancel_accepts",
+            "Requests to cancel a run, by how they were answered.",
+            (Answer.ACCEPTED, Answer.NO_OP),
+            registry,
+        )
+        self.reads = Requests(
+            "cancel_reads",
+            "Requests for the status of a run, by how they were answered.",
+            (_FOUND,),
+            registry,
+        )
+        self.connections_refused = Counter(
+            "cancel_connections_refused",
+            "Connections answered 503 because too many were open.",
+            registry=registry,
+        )
+        publish = Histogram(
+            "cancel_publish_duration_seconds",
+            "Time from a command's publish to what RabbitMQ said of it.",
+            ["result"],
+            buckets=_PUBLISH_BUCKETS,
+            registry=registry,
+        )
+        self._publish = {result: publish.labels(result.value) for result in PublishResult}
+
+    def published(self, result: PublishResult, seconds: float) -> None:
+        self._publish[result].observe(seconds)
+
+    def counting_reads(self, handler: Handler) -> Handler:
+        """`handler`, whose answers are counted."""
+        counted = self.reads.counting_refusals(handler)
+
+        async def read(request: web.Request) -> web.StreamResponse:
+            response = await counted(request)
+            self.reads.count(_FOUND)
+            return response
+
+        return read
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What `answer_errors` makes of `error`."""
+    match error:
+        case ApiError():
+            return _BY_CODE.get(error.body.code, Refusal.INTERNAL_ERROR)
+        case ServiceUnavailable() | PublishRefused():
+            return Refusal.UNAVAILABLE
+        case web.HTTPException():
+            return Refusal.VALIDATION_ERROR
+        case _:
+            return Refusal.INTERNAL_ERROR

@@ -1,0 +1,161 @@
+"""What Postgres knows of the whole installation, as metrics that are read when somebody scrapes.
+
+Each gateway exports the same, workers nothing of it: there is one on each runner host.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
+from typing import Final, NamedTuple
+
+import structlog
+from asyncpg import PostgresError
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from shared.postgres.sql.statistics import MOST, OVERDUE_AFTER, READ_STATISTICS
+from shared.states import DeadReason, HostState, RunStatus
+
+log = structlog.get_logger(__name__)
+
+# Seconds.
+_PATIENCE: Final = 2.0
+_FRESH: Final = 5.0
+"""Who scrapes again within this gets what was read before."""
+
+_OTHER: Final = "other"
+_WAITS_FOR: Final = ("stop", *(f"host_{state}" for state in HostState))
+
+
+class _Gauge(NamedTuple):
+    name: str
+    documentation: str
+    label: str | None = None
+    values: tuple[str, ...] = ()
+    """Of the label: others are exported as `other`, and those that are not found as 0."""
+
+
+# By what the rows of READ_STATISTICS are about.
+_GAUGES: Final[Mapping[str, _Gauge]] = {
+    "runs": _Gauge(
+        "cancel_runs",
+        f"Runs by status. Counting stops at {MOST} of each.",
+        "status",
+        tuple(RunStatus),
+    ),
+    "stops_overdue": _Gauge(
+        "cancel_stops_overdue",
+        f"Runs in canceling more than {OVERDUE_AFTER} s after the deadline of their stop.",
+    ),
+    "stop_overdue_seconds": _Gauge(
+        "cancel_stop_overdue_seconds",
+        "How far the stop that is longest beyond its deadline is beyond it.",
+    ),
+    "runs_unkillable": _Gauge(
+        "cancel_runs_unkillable", "Runs of which something outlived SIGKILL and may still live."
+    ),
+    "commands_open": _Gauge(
+        "cancel_commands_open",
+        "Commands without an outcome, by what they wait for: the end of their stop, or the worker "
+        f"of a host in that state. Counting stops at {MOST}.",
+        "waits_for",
+        _WAITS_FOR,
+    ),
+    "commands_open_oldest": _Gauge(
+        "cancel_commands_open_oldest_age_seconds",
+        "How long the oldest command without an outcome has been on record.",
+        "waits_for",
+        _WAITS_FOR,
+    ),
+    "letters_waiting": _Gauge(
+        "cancel_dead_letters_waiting",
+        f"Dead letters that wait for an operator. Counting stops at {MOST}.",
+        "reason",
+        tuple(DeadReason),
+    ),
+    "letters_oldest": _Gauge(
+        "cancel_dead_letters_oldest_age_seconds",
+        "How long the oldest dead letter has waited for an operator.",
+        "reason",
+        tuple(DeadReason),
+    ),
+    "events_waiting": _Gauge(
+        "cancel_events_waiting",
+        f"Events that RabbitMQ has not taken yet. Counting stops at {MOST}.",
+    ),
+    "events_oldest": _Gauge(
+        "cancel_events_waiting_oldest_age_seconds",
+        "How long ago the oldest of them happened. After a day it is dropped.",
+    ),
+    "hosts": _Gauge(
+        "cancel_hosts", "Runner hosts by what is known of them.", "state", tuple(HostState)
+    ),
+}
+
+_Found = Mapping[str, Mapping[str, float]]
+"""Values by what they are about and by label."""
+
+
+class Statistics(Collector):
+    def __init__(self, database: Database, registry: CollectorRegistry) -> None:
+        self._database = database
+        self._found: _Found | None = None
+        self._reading = asyncio.Lock()
+        self._read_at = float("-inf")
+        registry.register(self)
+
+    async def refresh(self) -> None:
+        """Read what `collect` gives, unless that was just done. Takes a bounded time."""
+        async with self._reading:
+            if monotonic() - self._read_at > _FRESH:
+                self._found = await self._read()
+                self._read_at = monotonic()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily(
+            "cancel_statistics_up",
+            "Whether Postgres could be read for this scrape; if not (0), all of cancel_runs*, "
+            "cancel_stop*, cancel_commands_open*, cancel_dead_letters*, cancel_events* and "
+            "cancel_hosts of the gateway is left out.",
+            value=self._found is not None,
+        )
+        if self._found is not None:
+            for what, gauge in _GAUGES.items():
+                yield _family(gauge, self._found.get(what, {}))
+
+    async def _read(self) -> _Found | None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                rows = await self._database.fetch(READ_STATISTICS, list(RunStatus))
+        except (ServiceUnavailable, TimeoutError, PostgresError) as error:
+            # The last where our role may not read a table.
+            log.warning("statistics_not_read", error=str(error) or "no answer in time")
+            return None
+        except Exception:  # the other metrics are worth having all the same
+            log.exception("statistics_not_read")
+            return None
+        return _by_subject((row["what"], row["label"], row["value"]) for row in rows)
+
+
+def _by_subject(rows: Iterable[tuple[str, str, float]]) -> _Found:
+    found: dict[str, dict[str, float]] = {}
+    for what, label, value in rows:
+        found.setdefault(what, {})[label] = value
+    return found
+
+
+def _family(gauge: _Gauge, values: Mapping[str, float]) -> GaugeMetricFamily:
+    if gauge.label is None:
+        return GaugeMetricFamily(gauge.name, gauge.documentation, value=values.get("", 0.0))
+    family = GaugeMetricFamily(gauge.name, gauge.documentation, labels=[gauge.label])
+    for label in gauge.values:
+        family.add_metric([label], values.get(label, 0.0))
+    others = [value for label, value in values.items() if label not in gauge.values]
+    if others:
+        # Of counts the sum, of ages the largest: the number of series has a bound either way.
+        combined = max(others) if gauge.name.endswith("_seconds") else sum(others)
+        family.add_metric([_OTHER], combined)
+    return family

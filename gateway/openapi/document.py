@@ -1,0 +1,125 @@
+"""The OpenAPI document, made from the operations and models that the handlers use."""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from gateway.openapi import schemas
+from gateway.openapi.operations import OPERATIONS, Operation, Response
+
+Json = dict[str, Any]
+
+_HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
+    "X-Request-Id": ("The id that was sent, or a new one.", {"type": "string"}),
+    "X-RateLimit-Limit": ("Requests per window.", {"type": "integer"}),
+    "X-RateLimit-Remaining": ("How many of them are left.", {"type": "integer"}),
+    "X-RateLimit-Reset": ("Unix time at which the window resets.", {"type": "integer"}),
+    "Retry-After": ("Seconds.", {"type": "integer"}),
+    "WWW-Authenticate": ("RFC 6750.", {"type": "string"}),
+    "Location": ("Where to follow the run.", {"type": "string", "format": "uri-reference"}),
+}
+
+
+def document() -> Json:
+    """The whole API, as OpenAPI 3.1."""
+    paths: Json = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Run cancellation",
+            "version": version("run-cancel"),
+            "description": "Cancel CI runs, and see that they were. Every error has `code`, "
+            "`message` and `details`. A query parameter that a call does not have is refused with "
+            "400.",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": "Runs"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "From `cancel-gateway tokens create`.",
+                }
+            },
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _operation(operation: Operation) -> Json:
+    described: Json = {
+        "operationId": operation.operation_id,
+        "tags": ["Runs"],
+        "summary": operation.summary,
+        "description": f"{operation.description}\n\nScope: `{operation.scope}`.",
+        "parameters": list(operation.parameters),
+        "responses": {
+            **{str(status): _response(it) for status, it in operation.responses.items()},
+            "default": {
+                "description": "Any other error, in the same envelope.",
+                "headers": _headers(()),
+                "content": _content(schemas.AnyError),
+            },
+        },
+    }
+    if operation.request is not None:
+        described["requestBody"] = {"required": False, "content": _content(operation.request)}
+    return described
+
+
+def _response(response: Response) -> Json:
+    (model,) = {type(example) for example in response.examples.values()}
+    described: Json = {
+        "description": response.description,
+        "headers": _headers(response.headers, response.sometimes),
+        "content": _content(
+            model,
+            examples={
+                name: {"value": example.model_dump(mode="json")}
+                for name, example in response.examples.items()
+            },
+        ),
+    }
+    if response.links:
+        described["links"] = response.links
+    return described
+
+
+def _headers(always: Iterable[str], sometimes: Iterable[str] = ()) -> Json:
+    return {
+        **{name: _header(name, required=True) for name in ("X-Request-Id", *always)},
+        **{name: _header(name, required=False) for name in sometimes},
+    }
+
+
+def _header(name: str, *, required: bool) -> Json:
+    description, schema = _HEADERS[name]
+    return {"description": description, "required": required, "schema": schema}
+
+
+def _content(model: type[BaseModel], **more: Json) -> Json:
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"application/json": {"schema": schema, **more}}
+
+
+def _schemas() -> Json:
+    models: dict[type[BaseModel], Literal["serialization", "validation"]] = {
+        type(example): "serialization"
+        for operation in OPERATIONS
+        for response in operation.responses.values()
+        for example in response.examples.values()
+    }
+    models[schemas.AnyError] = "serialization"
+    models.update({it.request: "validation" for it in OPERATIONS if it.request is not None})
+    _, definitions = models_json_schema(
+        list(models.items()), ref_template="#/components/schemas/{model}"
+    )
+    return dict(sorted(definitions["$defs"].items()))

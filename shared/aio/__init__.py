@@ -1,0 +1,1 @@
+"""Small helpers around asyncio: tasks, deadlines, retry, batcher."""

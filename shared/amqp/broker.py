@@ -1,0 +1,254 @@
+"""RabbitMQ: a connection that is kept up, and publishing that ends in a confirm or an error.
+
+Plain connections, not aio-pika's robust ones: those wait a fixed 5 s before they reconnect, and a
+publish or declare on them can wait for a reconnect without end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NoReturn
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
+from yarl import URL
+
+from shared.aio.tasks import first_of
+from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
+from shared.amqp.confirms import Confirms
+from shared.amqp.errors import reason
+from shared.errors import (
+    NotDeclared,
+    PublishRefused,
+    PublishUnknown,
+    ServiceUnavailable,
+    Unroutable,
+)
+from shared.services import local_files
+from shared.services.startup import until_connected
+from shared.services.urls import without_password
+from shared.settings import InvalidSettings, ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+# Seconds.
+_CONNECT_TIMEOUT = 10.0
+_PAUSE = 0.2
+"""A broker that accepts and then fails, or declines, must not be hammered."""
+_ANSWERS = 1.0
+"""For the messages in flight when another one was declined."""
+_LOOK_AGAIN = 1.0
+"""For names that are missing."""
+
+Declare = Callable[[AbstractChannel], Awaitable[None]]
+Session = Callable[[AbstractConnection], Awaitable[None]]
+
+
+async def keep_connected(settings: ServiceSettings, name: str, session: Session) -> NoReturn:
+    """Run `session` on one connection after the other; it ends when its connection does.
+
+    Raises ServiceUnavailable if the first connection cannot be had within `startup_timeout`
+    seconds. Later outages are retried for ever.
+    """
+    once_connected = False
+    while True:
+        connection = await _connect(settings, name, bounded=not once_connected)
+        once_connected = True
+        log.info("rabbitmq_connected", connection=name)
+        try:
+            with lost_is_an_error():
+                await session(connection)
+        except AWAY as error:
+            log.warning("rabbitmq_session_failed", connection=name, error=reason(error))
+            await asyncio.sleep(_PAUSE)
+        finally:
+            await _close(connection)
+        log.warning("rabbitmq_disconnected", connection=name)
+
+
+async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> AbstractConnection:
+    url = URL(settings.amqp_url.get_secret_value())
+    shown = without_password(settings.amqp_url.get_secret_value())
+    if bounded and url.scheme == "amqps":
+        try:
+            local_files.check_for_rabbitmq(url.query)
+        except ValueError as error:
+            raise InvalidSettings(f"AMQP_URL: {error}") from None
+
+    def say(error: BaseException | None) -> None:
+        log.warning("rabbitmq_unreachable", url=shown, error=reason(error, url), retrying=True)
+
+    async def connect(seconds: float) -> AbstractConnection:
+        try:
+            # Not its own `timeout`: that makes a task, and if that is canceled just as the broker
+            # refuses, nobody takes the refusal, and asyncio writes a traceback.
+            with lost_is_an_error():
+                async with asyncio.timeout(seconds):
+                    return await aio_pika.connect(
+                        url.update_query(heartbeat=settings.heartbeat),
+                        client_properties={"connection_name": name},
+                    )
+        except StopAsyncIteration:
+            # What aiormq 7.2 raises when the peer hangs up during the handshake.
+            raise ConnectionResetError("the connection was closed during the handshake") from None
+
+    try:
+        return await until_connected(
+            connect,
+            attempt=_CONNECT_TIMEOUT,
+            within=settings.startup_timeout if bounded else None,
+            is_outage=lambda error: isinstance(error, AWAY),
+            say=say,
+        )
+    except AWAY as error:
+        raise ServiceUnavailable(f"cannot use RabbitMQ at {shown}: {reason(error, url)}") from None
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        with lost_is_an_error():
+            async with asyncio.timeout(2):
+                await connection.close()
+    except AWAY:
+        pass  # it was gone already
+
+
+class Publisher:
+    """Publishes with mandatory routing and a publisher confirm, on a connection of its own.
+
+    Its own, because a memory or disk alarm blocks every connection that publishes.
+    """
+
+    def __init__(self, settings: ServiceSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
+        self._known = asyncio.Event()
+        self._confirms: Confirms | None = None  # while there is a channel
+        self._declined = asyncio.Event()
+        self.problem: str | None = None
+        """What is missing in a broker that can be reached, and how to mend that."""
+
+    async def run(self, declare: Declare | None = None, look: Session | None = None) -> NoReturn:
+        """Keep a confirming channel open.
+
+        `declare` prepares the names before it is used. Whoever may declare nothing has `look` raise
+        NotDeclared while they are missing, and waits for them.
+        """
+
+        async def session(connection: AbstractConnection) -> None:
+            while not connection.is_closed:
+                try:
+                    async with asyncio.timeout(DECLARE_TIMEOUT):
+                        if look is not None:
+                            await look(connection)
+                        channel = await open_channel(connection)
+                        if declare is not None:
+                            await declare(channel)
+                        confirms = Confirms(await underlay(channel))
+                except NotDeclared as error:
+                    self._lacks(str(error))
+                    await first_of(connection.closed(), asyncio.sleep(_LOOK_AGAIN))
+                    if connection.is_closed:
+                        self.problem = None
+                    continue
+                if self.problem is not None:
+                    log.info("names_declared", connection=self._name)
+                self.problem = None
+                self._declined.clear()
+                self._confirms = confirms
+                self._channel.set_result(channel)
+                self._known.set()
+                try:
+                    await first_of(connection.closed(), channel.closed(), self._declined.wait())
+                finally:
+                    self._confirms = None
+                    self._channel = asyncio.Future()
+                if self._declined.is_set():
+                    await self._give_up(channel, confirms)
+
+        await keep_connected(self._settings, self._name, session)
+
+    def _lacks(self, problem: str) -> None:
+        if self.problem != problem:
+            log.warning("names_not_declared", connection=self._name, error=problem, retrying=True)
+        self.problem = problem
+        self._known.set()
+
+    async def _give_up(self, channel: AbstractChannel, confirms: Confirms) -> None:
+        """Close a channel on which the broker declined a message.
+
+        One that first met a quorum queue while the node of its leader was dying goes on asking
+        that node, and declines all that comes until it is back (RabbitMQ 3.10). A new one finds
+        the new leader. What is in flight is answered first, or nobody would know what became of it.
+        """
+        log.warning("publishing_declined", connection=self._name, using="a new channel")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWERS):
+                await confirms.answered()
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            await channel.close()
+        await asyncio.sleep(_PAUSE)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._channel.done()
+
+    async def wait_ready(self) -> None:
+        """Return once a channel is open and its names are declared, or `problem` says why not.
+
+        Raises ServiceUnavailable if that takes longer than a service may be away at start: the
+        broker can be reached then, but does not let us declare what we need.
+        """
+        try:
+            async with asyncio.timeout(self._settings.startup_timeout + _CONNECT_TIMEOUT):
+                await self._known.wait()
+        except TimeoutError:
+            shown = without_password(self._settings.amqp_url.get_secret_value())
+            raise ServiceUnavailable(
+                f"cannot declare exchanges and queues on RabbitMQ at {shown}"
+            ) from None
+
+    async def declare(self, what: Callable[[AbstractChannel], Awaitable[object]]) -> None:
+        """Declare something more on the publishing channel. Raises ServiceUnavailable."""
+        try:
+            with lost_is_an_error():
+                async with asyncio.timeout(self._settings.confirm_timeout):
+                    await what(await asyncio.shield(self._channel))
+        except AWAY as error:
+            raise ServiceUnavailable(f"RabbitMQ: {reason(error)}") from error
+
+    async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
+        """Return when the broker has confirmed that `message` is safe in a queue.
+
+        Raises PublishRefused when the broker declined it or has no place for it, Unroutable when no
+        queue is bound for it, and PublishUnknown when the confirm did not come within
+        `confirm_timeout` seconds, a reconnect included.
+        """
+        await self.send(exchange, routing_key, message.body, message.properties)
+
+    async def send(
+        self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties
+    ) -> None:
+        """`publish` for a message that is in its wire's terms already."""
+        until = asyncio.get_running_loop().time() + self._settings.confirm_timeout
+        try:
+            with lost_is_an_error():
+                confirms = self._confirms
+                while confirms is None:
+                    if self.problem is not None:
+                        raise PublishRefused(self.problem)
+                    async with asyncio.timeout_at(until):
+                        await asyncio.shield(self._channel)
+                    confirms = self._confirms
+                await confirms.publish(exchange, routing_key, body, properties, until)
+        except PublishError as error:
+            raise Unroutable(f"no queue takes messages for {routing_key}") from error
+        except DeliveryError as error:
+            self._declined.set()
+            raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
+        except AWAY as error:
+            raise PublishUnknown(f"RabbitMQ did not confirm: {reason(error)}") from error

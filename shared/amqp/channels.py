@@ -1,0 +1,132 @@
+"""What aiormq leaves to its users: channels that say when they, or a consumer on them, are lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import cast
+
+import aiormq
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import (
+    AMQPError,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+)
+
+from shared.aio.tasks import cancellation_noticed
+from shared.amqp.heads import keep_heads
+from shared.commands import MAX_BODY
+
+log = structlog.get_logger(__name__)
+
+AWAY = (OSError, AMQPError, ChannelInvalidStateError)
+"""What an outage of RabbitMQ looks like. OSError has TimeoutError among it."""
+DECLARE_TIMEOUT = 30.0
+"""Seconds that opening a channel and declaring all names may take."""
+
+
+class lost_is_an_error:  # noqa: N801 - used like a function
+    """Raise ConnectionError where aiormq 7.2 says in its own ways that the connection was lost.
+
+    When heartbeats run out it ends what waits for the broker with CancelledError, which would
+    silently end our task, as if somebody had asked for that. What waits for its bytes to be sent
+    gets an Exception of no class and no words.
+
+    Whoever was canceled meanwhile stays so, whichever error came in the place of that.
+    """
+
+    __slots__ = ("_was_canceled",)
+
+    def __enter__(self) -> None:
+        self._was_canceled = cancellation_noticed()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            if not self._was_canceled():
+                raise ConnectionError("the connection was lost") from None
+        elif isinstance(error, Exception):
+            if self._was_canceled():
+                raise asyncio.CancelledError from error
+            if kind is Exception:
+                raise ConnectionError("the connection was lost") from error
+
+
+async def open_channel(connection: AbstractConnection) -> AbstractChannel:
+    """Open a confirming channel, which closes when the broker ends one of its consumers.
+
+    Of each body that it delivers, no more than `MAX_BODY` bytes are kept. Raises OSError when the
+    connection is lost meanwhile.
+    """
+    try:
+        # on_return_raises defaults to False, and then an unroutable publish succeeds.
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        keep_heads(await underlay(channel), MAX_BODY)
+        await _close_with_consumers(channel)
+        channel.close_callbacks.add(_say_why)
+    except RuntimeError as error:
+        # What aiormq 7.2 raises on a connection that is closed but not yet reported so.
+        raise ConnectionError(str(error)) from error
+    return channel
+
+
+async def open_channel_to_look(connection: AbstractConnection) -> AbstractChannel:
+    """Open a channel on which names are looked for: one that is missing costs it, and says nothing.
+
+    Raises OSError when the connection is lost meanwhile.
+    """
+    try:
+        return await connection.channel(publisher_confirms=False)
+    except RuntimeError as error:
+        raise ConnectionError(str(error)) from error
+
+
+async def is_there(
+    connection: AbstractConnection, ask: Callable[[AbstractChannel], Awaitable[object]]
+) -> bool:
+    """Whether the broker has what `ask` declares passively.
+
+    Raises OSError when the connection is lost meanwhile.
+    """
+    channel = await open_channel_to_look(connection)
+    try:
+        await ask(channel)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
+def _say_why(_channel: object, error: BaseException | None) -> None:
+    # A mistake of ours, mostly; the connection is made anew, and works or makes it again.
+    if isinstance(error, ChannelClosed) and error.args[0] is not None:
+        log.warning("channel_closed_by_broker", error=str(error))
+
+
+async def underlay(channel: AbstractChannel) -> aiormq.Channel:
+    """The library's own channel below aio-pika's."""
+    return cast(aiormq.Channel, await channel.get_underlay_channel())
+
+
+async def _close_with_consumers(channel: AbstractChannel) -> None:
+    """A consumer that the broker ends, because its queue was deleted, says nothing by itself.
+
+    It would wait for messages for ever, also once the queue is there again.
+    """
+    closing: set[asyncio.Task[None]] = set()
+
+    async def close() -> None:
+        with suppress(*AWAY), lost_is_an_error():
+            async with asyncio.timeout(DECLARE_TIMEOUT):
+                await channel.close()
+
+    def ended(_frame: object) -> None:
+        log.warning("consumer_ended_by_broker")
+        # Not here: this runs in what reads the broker's answers.
+        closing.add(task := asyncio.create_task(close()))
+        task.add_done_callback(closing.discard)
+
+    (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(ended)

@@ -1,0 +1,53 @@
+"""What went wrong between us and RabbitMQ, in words for whoever has to mend it."""
+
+import ssl
+import traceback
+
+from aio_pika.exceptions import AMQPConnectionError, AMQPError
+from aiormq.exceptions import AuthenticationError, InvalidFrameError
+from pamqp.commands import Connection
+from yarl import URL
+
+from shared.services.reasons import network_reason
+
+
+def reason(error: BaseException | None, connecting_to: URL | None = None) -> str:
+    """One line; the URL says that a connection could not be had, and to where."""
+    if isinstance(error, InvalidFrameError) and (words := _last_words(error)):
+        return words
+    if isinstance(error, AuthenticationError):
+        return error.reason % error.args
+    if connecting_to is not None and isinstance(error, (OSError, AMQPError)):
+        return _while_connecting(error, connecting_to)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _last_words(error: InvalidFrameError) -> str | None:
+    """Why the broker closed the connection when it was asked for a vhost.
+
+    aiormq 7.2 expects the answer alone, names the frame that came instead by its address, and keeps
+    the frame in a variable of its own, whatever its name is.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, Connection.Close):
+                return value.reply_text
+    return None
+
+
+def _while_connecting(error: OSError | AMQPError, url: URL) -> str:
+    # aiormq puts the system's errors into its own.
+    cause = error.__cause__ if isinstance(error, AMQPConnectionError) else error
+    tls = url.scheme == "amqps"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{network_reason(cause)}; its CA can be named by ?cafile=…"
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS on this port; that is amqp://, or another port (5671)"
+    if isinstance(cause, (EOFError, ConnectionResetError)):
+        hung_up = "it hung up during the handshake: is it RabbitMQ"
+        return f"{hung_up}?" if tls else f"{hung_up}, and does it want TLS there (amqps://)?"
+    if isinstance(cause, OSError):
+        return network_reason(cause)
+    return " ".join(str(error).split()) or type(error).__name__

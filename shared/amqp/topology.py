@@ -1,0 +1,174 @@
+"""Every exchange, queue and routing key, and how each is declared."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractQueue,
+    ExchangeType,
+)
+
+from shared.amqp.channels import is_there
+from shared.errors import NotDeclared
+
+CANCEL_KEY: Final = "run.cancel"
+"""Of services that publish, and of replays."""
+REST_KEY: Final = "run.cancel.rest"
+"""Of the gateway. Its commands have queues of their own all the way, retries included, so that a
+flood of a publisher's never stands before them."""
+RETRY_DELAYS: Final = (1, 5, 30)
+"""Seconds before attempt 2, 3 and 4. One queue each: a TTL only expires at a queue's head."""
+_KEYS: Final = (CANCEL_KEY, REST_KEY)
+
+# Against commands that kill their worker, nothing else: RabbitMQ 3.10 counts every lost channel
+# as a delivery, so this must stay above what a bad day of restarts can add up to.
+_DELIVERY_LIMIT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The names of one installation. A prefix lets several share a virtual host."""
+
+    prefix: str = ""
+
+    @property
+    def commands(self) -> str:
+        return f"{self.prefix}runs.commands"
+
+    @property
+    def dead_exchange(self) -> str:
+        return f"{self.prefix}runs.dead"
+
+    @property
+    def cancel(self) -> str:
+        return f"{self.prefix}runs.cancel"
+
+    @property
+    def rest(self) -> str:
+        return f"{self.prefix}runs.cancel.rest"
+
+    @property
+    def dead(self) -> str:
+        return f"{self.prefix}runs.cancel.dead"
+
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}runs.events"
+
+    @property
+    def wakes(self) -> str:
+        return f"{self.prefix}runs.wake"
+
+    def old_host_queue(self, host: str) -> str:
+        """Of versions before there were wakes."""
+        return f"{self.prefix}runs.cancel.host.{host}"
+
+    def retry(self, delay: int, key: str = CANCEL_KEY) -> str:
+        """Where a command waits for `delay` seconds, to come back by `key`."""
+        queue = self.rest if key == REST_KEY else self.cancel
+        return f"{queue}.retry.{delay}s"
+
+    def queues(self) -> list[str]:
+        """All that last."""
+        retries = [self.retry(delay, key) for key in _KEYS for delay in RETRY_DELAYS]
+        return [self.cancel, self.rest, self.dead, *retries]
+
+    async def look(self, connection: AbstractConnection) -> None:
+        """Look whether there is what a command over REST needs, which takes no permission.
+
+        Raises NotDeclared.
+        """
+        for kind, name, ask in (
+            (
+                "exchange",
+                self.commands,
+                lambda it: it.declare_exchange(self.commands, passive=True),
+            ),
+            ("queue", self.rest, lambda it: it.declare_queue(self.rest, passive=True)),
+        ):
+            if not await is_there(connection, ask):
+                raise NotDeclared(
+                    f"no worker has declared the {kind} {name} yet: start one "
+                    "(cancel-worker serve), or restart one if it was deleted"
+                )
+
+    async def declare(self, channel: AbstractChannel) -> None:
+        """What commands need."""
+        await self._declare_dead(channel)
+        exchange = await channel.declare_exchange(self.commands, ExchangeType.TOPIC, durable=True)
+        for key, name in zip(_KEYS, (self.cancel, self.rest), strict=True):
+            queue = await self._declare_work_queue(channel, name)
+            await queue.bind(exchange, key)
+            for delay in RETRY_DELAYS:
+                await self._declare_retry(channel, delay, key)
+
+    async def declare_worker(self, channel: AbstractChannel) -> None:
+        await self.declare(channel)
+        await self._declare_events(channel)
+        await self._declare_wakes(channel)
+
+    async def declare_relay(self, channel: AbstractChannel) -> None:
+        """What is published of what happened: events, and letters of stops that failed."""
+        await self._declare_events(channel)
+        await self._declare_dead(channel)
+
+    async def declare_wake_queue(self, channel: AbstractChannel, host: str) -> AbstractQueue:
+        """A queue of wakes for `host`, which goes with the connection.
+
+        Its name is its own: of two workers of a host, one of which gives way, both have one.
+        """
+        exchange = await self._declare_wakes(channel)
+        queue = await channel.declare_queue(f"{self.wakes}.{host}.{uuid4().hex}", exclusive=True)
+        await queue.bind(exchange, host)
+        return queue
+
+    async def _declare_events(self, channel: AbstractChannel) -> None:
+        await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
+
+    async def _declare_wakes(self, channel: AbstractChannel) -> AbstractExchange:
+        return await channel.declare_exchange(self.wakes, ExchangeType.DIRECT, durable=True)
+
+    async def _declare_dead(self, channel: AbstractChannel) -> None:
+        exchange = await channel.declare_exchange(
+            self.dead_exchange, ExchangeType.TOPIC, durable=True
+        )
+        queue = await channel.declare_queue(
+            self.dead, durable=True, arguments={"x-queue-type": "quorum"}
+        )
+        await queue.bind(exchange, "#")
+
+    async def _declare_work_queue(self, channel: AbstractChannel, name: str) -> AbstractQueue:
+        return await channel.declare_queue(
+            name,
+            durable=True,
+            arguments={
+                **_at_least_once(self.dead_exchange, routing_key=name),
+                "x-delivery-limit": _DELIVERY_LIMIT,
+            },
+        )
+
+    async def _declare_retry(self, channel: AbstractChannel, delay: int, key: str) -> None:
+        await channel.declare_queue(
+            self.retry(delay, key),
+            durable=True,
+            arguments={
+                **_at_least_once(self.commands, routing_key=key),
+                "x-message-ttl": delay * 1000,
+            },
+        )
+
+
+def _at_least_once(exchange: str, routing_key: str) -> dict[str, str | int]:
+    # All three are needed: without reject-publish the broker silently falls back to
+    # at-most-once dead lettering (RabbitMQ, "Quorum queues": at-least-once dead lettering).
+    return {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": exchange,
+        "x-dead-letter-routing-key": routing_key,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }

@@ -1,0 +1,1 @@
+"""HTTP for both programs: connections with limits, serving, stopping, health checks."""

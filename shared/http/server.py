@@ -1,0 +1,93 @@
+"""Serving HTTP on connections of ours, and stopping without cutting off who was accepted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
+
+from shared.http.connection import Connection, TimeLimits
+from shared.http.faults import fault_in, refuse_faulty
+from shared.http.places import Door
+
+Listen = Callable[[Callable[[], asyncio.Protocol]], Awaitable[asyncio.Server]]
+
+
+class MakeConnection(Protocol):
+    def __call__(self, server: web.Server, limits: TimeLimits, door: Door) -> Connection: ...
+
+
+class HttpServer:
+    """Serves until it is closed."""
+
+    def __init__(self, runner: web.AppRunner, listener: asyncio.Server) -> None:
+        self._runner = runner
+        self._listener = listener
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, of a server that has them."""
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def close(self) -> None:
+        """Let nobody else in, and finish what was begun, for a bounded time."""
+        self._listener.close()
+        await self._runner.cleanup()
+
+
+async def serve(
+    app: web.Application,
+    connection: MakeConnection,
+    limits: TimeLimits,
+    door: Door,
+    listen: Listen,
+    shutdown_timeout: float,
+) -> HttpServer:
+    """Serve `app`; requests in flight have `shutdown_timeout` seconds to end after a close.
+
+    `listen` makes the listener, and what it raises is raised.
+    """
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout)
+    await runner.setup()
+    server = runner.server
+    assert server is not None  # noqa: S101 - there is one after setup
+    refuse_faulty(server)
+    _tell_of_requests(server)
+    _refuse(server)
+    try:
+        listener = await listen(lambda: connection(server, limits, door))
+    except OSError:
+        await runner.cleanup()
+        raise
+    return HttpServer(runner, listener)
+
+
+def _tell_of_requests(server: web.Server) -> None:
+    """Have a connection told when a request of it is taken up, at that very moment."""
+    make = server.request_factory
+
+    def make_request(
+        message: RawRequestMessage, payload: StreamReader, connection: Any, *others: Any
+    ) -> web.BaseRequest:
+        connection.request_begins()
+        return make(message, payload, connection, *others)
+
+    server.request_factory = make_request
+
+
+def _refuse(server: web.Server) -> None:
+    """Answer what is not served."""
+    handle = server.request_handler
+
+    async def handle_served(request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # noqa: S101 - there are no others
+        if (fault := fault_in(request)) is not None:
+            return connection.refusal(fault)
+        if connection.is_beyond and (answer := connection.turn_away(request)) is not None:
+            return answer
+        return await handle(request)
+
+    server.request_handler = handle_served

@@ -1,0 +1,1 @@
+"""Postgres: the pool, the errors, the schema and its migrations."""

@@ -1,0 +1,87 @@
+"""Bring the schema up to date.
+
+Numbered SQL files and one lock are all this needs; the kept migration libraries bring an ORM or a
+second Postgres driver with them.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+
+import asyncpg
+
+from shared.postgres.database import Connection, Database
+
+# Any constant will do, as long as every process takes the same.
+_LOCK = 0x72756E63  # "runc"
+# Seconds. A migration may well take longer than any statement of the service may.
+_PATIENCE = 3600.0
+
+
+class SchemaError(Exception):
+    """The schema in the database and the one this code knows do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+
+def known() -> list[Migration]:
+    """All migrations, in the order in which they apply."""
+    files = resources.files("shared.postgres.migrations").iterdir()
+    return [
+        Migration(int(file.name[:4]), file.name.removesuffix(".sql"), file.read_text())
+        for file in sorted(files, key=lambda file: file.name)
+        if file.name.endswith(".sql")
+    ]
+
+
+async def migrate(database: Database) -> list[str]:
+    """Apply what is missing, in one transaction, and return the names of it.
+
+    Safe from several processes at once: they take turns, and the later find nothing to do.
+    Raises SchemaError when the database is ahead of this code.
+    """
+    async with database.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE)
+        await connection.execute(
+            """
+            CREATE TABLE IF NOT EXISTS schema_migrations (
+                number     integer PRIMARY KEY,
+                name       text NOT NULL,
+                applied_at timestamptz NOT NULL DEFAULT now()
+            )
+            """
+        )
+        missing = await _missing(connection)
+        for migration in missing:
+            await connection.execute(migration.sql, timeout=_PATIENCE)
+            await connection.execute(
+                "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)",
+                migration.number,
+                migration.name,
+            )
+        return [migration.name for migration in missing]
+
+
+async def require_current(database: Database) -> None:
+    """Raise SchemaError unless the schema is the one this code was written for."""
+    async with database.connection() as connection:
+        try:
+            missing = await _missing(connection)
+        except asyncpg.UndefinedTableError:
+            missing = known()
+    if missing:
+        raise SchemaError("the database schema is not up to date: run `cancel-worker migrate`")
+
+
+async def _missing(connection: Connection) -> list[Migration]:
+    applied = {
+        row["number"] for row in await connection.fetch("SELECT number FROM schema_migrations")
+    }
+    migrations = known()
+    if ahead := applied - {migration.number for migration in migrations}:
+        raise SchemaError(f"the database is ahead of this version: it has migration {max(ahead)}")
+    return [migration for migration in migrations if migration.number not in applied]

@@ -1,0 +1,1 @@
+"""All SQL, by name, in one file for each concern."""

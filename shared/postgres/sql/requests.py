@@ -1,0 +1,102 @@
+"""All SQL of the gateway, by name: who asks, how often, and for which run."""
+
+from typing import Final
+
+from shared.postgres.sql.hosts import SINCE, STATE
+from shared.postgres.sql.runs import ENDS_RUN
+
+# One round trip admits all requests that wait for it, in their order: for each, who asks, what that
+# leaves of the budget, and the run. The count is exact under concurrency, because requests of one
+# spender take turns on its row; of several spenders, the rows are taken in one order, so that no
+# two gateways wait for each other. now() is the statement's begin, so that all of its comparisons
+# agree.
+_ADMIT: Final = """
+    WITH asked AS (
+        SELECT *
+          FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY
+            AS a (token_hash, budget, address, run_id, number)
+    ), request AS (
+        SELECT number, run_id, token_id, subject, role, scopes, write_limit, read_limit,
+               coalesce(token_id::text, address) AS spender,
+               CASE WHEN token_id IS NULL THEN 'anonymous' ELSE budget END AS budget
+          FROM asked
+          LEFT JOIN tokens ON tokens.token_hash = asked.token_hash
+                          AND revoked_at IS NULL
+                          AND (expires_at IS NULL OR expires_at > now())
+    ), spent AS (
+        INSERT INTO rate_windows AS w (spender, budget, used, resets_at)
+        SELECT spender, budget, count(*), now() + make_interval(secs => $5)
+          FROM request
+         GROUP BY spender, budget
+         ORDER BY spender, budget
+        ON CONFLICT (spender, budget) DO UPDATE
+           SET used = CASE WHEN w.resets_at > now() THEN w.used ELSE 0 END + excluded.used,
+               resets_at = CASE WHEN w.resets_at > now() THEN w.resets_at
+                                ELSE excluded.resets_at END
+        RETURNING spender, budget, used,
+                  ceil(extract(epoch FROM resets_at))::bigint AS resets_at,
+                  extract(epoch FROM resets_at - now())::float8 AS resets_in
+    )
+    SELECT token_id, subject, role, scopes, write_limit, read_limit,
+           used - count(*) OVER same + row_number() OVER (same ORDER BY number) AS used,
+           resets_at, resets_in, run.*
+      FROM request JOIN spent USING (spender, budget)
+      LEFT JOIN LATERAL ({run}) AS run ON true
+    WINDOW same AS (PARTITION BY spender, budget)
+     ORDER BY number
+"""
+
+_SUMMARY: Final = f"""
+    SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
+           r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
+           c.outcome, r.host, {STATE} AS host_state,
+           coalesce({SINCE}, c.received_at) AS host_since, c.finished_at AS answered_at,
+           c.evidence ->> 'ended' AS ended,
+           c.evidence ->> 'proof' AS proof,
+           (c.evidence -> 'duration_ms')::float8 AS duration_ms
+      FROM runs r
+      LEFT JOIN LATERAL {ENDS_RUN} c ON true
+      LEFT JOIN hosts h ON h.host = r.host AND c.command_id IS NOT NULL AND c.outcome IS NULL
+     WHERE r.run_id = {{run_id}}
+"""  # noqa: S608 - put together from constants
+
+# $1 the tokens' hashes, $2 the budgets, $3 the clients' addresses, $4 the runs, $5 the window in
+# seconds
+ADMIT_WITH_STATUS: Final = _ADMIT.format(
+    run="SELECT r.status FROM runs r WHERE r.run_id = request.run_id"
+)
+ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="request.run_id"))
+
+FIND_RUN_SUMMARY: Final = _SUMMARY.format(run_id="$1")
+
+LIST_TERMINAL: Final = """
+    SELECT run_id
+      FROM runs
+     WHERE run_id = ANY ($1::bigint[]) AND status IN ('pass', 'fail', 'canceled', 'error')
+"""
+
+SWEEP_RATE_WINDOWS: Final = "DELETE FROM rate_windows WHERE resets_at < now()"
+
+ADD_TOKEN: Final = """
+    INSERT INTO tokens (token_hash, subject, role, scopes, write_limit, read_limit, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval)
+"""
+
+LIST_TOKENS: Final = """
+    SELECT token_id, subject, role, scopes, write_limit, read_limit, created_at, expires_at,
+           revoked_at,
+           CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                WHEN expires_at <= now() THEN 'expired'
+                ELSE 'active' END AS state
+      FROM tokens
+     WHERE $1::text IS NULL OR subject = $1
+     ORDER BY token_id
+"""
+
+# By its number or by its hash. A token that was revoked stays as it is, and is found all the same.
+REVOKE_TOKEN: Final = """
+    UPDATE tokens
+       SET revoked_at = coalesce(revoked_at, now())
+     WHERE token_id = $1 OR token_hash = $2
+    RETURNING token_id, subject, revoked_at < now() AS was_revoked
+"""

@@ -1,0 +1,200 @@
+"""All SQL of the way of a command, by name. Each arrow in `shared.states` is a guarded statement.
+
+A guard is the `WHERE … status …` of an UPDATE: when no row comes back, another transition was first
+and nothing was changed.
+"""
+
+from typing import Final
+
+from shared.postgres.sql.hosts import OPEN_RUNS_OF_HOST, STATE
+
+IS_READ_ONLY: Final = "SELECT current_setting('transaction_read_only')::bool AS read_only"
+
+ADD_RUN: Final = """
+    INSERT INTO runs (run_id, grace_seconds, stop_signal) VALUES ($1, $2, $3)
+    ON CONFLICT (run_id) DO NOTHING
+    RETURNING run_id
+"""
+
+FIND_RUN: Final = "SELECT * FROM runs WHERE run_id = $1"
+
+LIST_RUNS: Final = f"""
+    SELECT r.*, {STATE} AS host_state,
+           EXISTS (SELECT FROM cancellations c
+                    WHERE c.run_id = r.run_id AND c.outcome IS NULL) AS has_open_command
+      FROM runs r LEFT JOIN hosts h ON h.host = r.host
+     WHERE $1::text IS NULL OR status = $1
+     ORDER BY run_id DESC
+     LIMIT $2
+"""  # noqa: S608 - put together from constants
+
+# Open commands on runs of host $1, one of each run: what that one comes to answers the others as
+# well. But for runs in $2, which are in hand; on those in $4 only what is forced is to be done, and
+# with $5 nothing else.
+LIST_TO_BE_DONE: Final = f"""
+    SELECT c.*
+      FROM ({OPEN_RUNS_OF_HOST}) open,
+           LATERAL (SELECT command_id, run_id, via, publisher, requested_by, reason, force,
+                           grace_seconds, requested_at, faults, taken_up, message_header
+                      FROM cancellations
+                     WHERE run_id = open.run_id AND outcome IS NULL
+                     ORDER BY force DESC, received_at, command_id
+                     LIMIT 1) c
+     WHERE open.run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))
+       AND (c.force OR open.run_id NOT IN (SELECT unnest((SELECT $4::bigint[]))))
+       AND (NOT $5 OR open.run_id IN (SELECT unnest((SELECT $4::bigint[]))))
+     ORDER BY open.received_at
+     LIMIT $3
+"""  # noqa: S608 - put together from constants
+
+IS_OPEN: Final = """
+    SELECT EXISTS (SELECT FROM cancellations WHERE command_id = $1 AND outcome IS NULL)
+"""
+
+# Of runs that are over, and of which nothing is left to be stopped.
+CLOSE_OVER: Final = """
+    UPDATE cancellations c
+       SET outcome = 'no_op', finished_at = clock_timestamp(),
+           evidence = c.evidence || jsonb_build_object('run_status', r.status)
+      FROM runs r
+     WHERE r.run_id = ANY ($1::bigint[]) AND c.run_id = r.run_id AND c.outcome IS NULL
+       AND (r.status IN ('pass', 'fail', 'canceled')
+            OR (r.status = 'error' AND r.loss ->> 'proof' IS NOT NULL))
+"""
+
+# What a worker that is stopped in good order leaves to the next one does not count as taken up.
+HAND_ON: Final = """
+    WITH held AS (
+        SELECT run_id FROM runs WHERE run_id = ANY ($1::bigint[]) ORDER BY run_id
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE cancellations c SET taken_up = taken_up - 1
+      FROM held
+     WHERE c.run_id = held.run_id AND c.command_id = ANY ($2::uuid[])
+       AND c.outcome IS NULL AND c.taken_up > 0
+"""
+
+# But for the message of an open one, which is for its dead letter.
+LIST_CANCELLATIONS: Final = """
+    SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
+           requested_at, received_at, outcome, finished_at, evidence, faults, taken_up
+      FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
+"""
+
+# Of the commands of the run `r` the one that ended it or is to end it: what came later and changed
+# nothing would hide who asked, why, and the proof. The first of these kinds, and of a kind the
+# first:
+#   canceled            the run's end is proved; where one stop answered several, it was asked first
+#   leftovers_stopped   the run was lost before; this proved that nothing of it is left
+#   open                is being carried out, and so says more than a failure before it
+#   stop_failed         goes on when it is replayed
+#   any other           closed without an end that anybody could prove: abandoned, not_proved
+#   no_op, forced       never: repeats, and those that hurried a stop in progress
+ENDS_RUN: Final = """(
+    SELECT * FROM cancellations
+     WHERE run_id = r.run_id AND (outcome IS NULL OR outcome NOT IN ('no_op', 'forced'))
+     ORDER BY array_position(ARRAY['canceled', 'leftovers_stopped', 'open', 'stop_failed'],
+                             coalesce(outcome, 'open')),
+              received_at, command_id
+     LIMIT 1
+)"""
+
+# One stop answers every command on the run that is still open, not just the one that began it.
+CLOSE_COMMANDS: Final = """
+    UPDATE cancellations
+       SET outcome = $2, finished_at = clock_timestamp(),
+           evidence = keeping_earlier($3::jsonb, evidence)
+     WHERE run_id = $1 AND (outcome IS NULL OR outcome = 'stop_failed')
+"""
+
+CLAIM_RUN: Final = """
+    UPDATE runs
+       SET status = 'running', started_at = clock_timestamp(), host = $2, boot_id = $3, pid = $4,
+           start_ticks = $5, launcher_pid = $6, launcher_start_ticks = $7, uid = $8,
+           launch_id = $9, containment = $10, cgroup = $11, pid_namespace = $12,
+           cgroup_inode = $13
+     WHERE run_id = $1 AND status = 'queued'
+    RETURNING launch_id
+"""
+
+# Also true between two workers, when the one that was stopping the run is gone. Not after a stop
+# that failed: only a new command takes that up again.
+IS_BEING_STOPPED: Final = """
+    SELECT EXISTS (
+        SELECT FROM runs JOIN cancellations c USING (run_id)
+         WHERE run_id = $1 AND status = 'canceling' AND c.outcome IS NULL
+    )
+"""
+
+# Waits for whoever has the run in hand: a claim whose commit is in doubt may yet come through.
+LOCK_LAUNCH: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
+
+RECORD_LAUNCHER_DIED: Final = """
+    UPDATE runs
+       SET status = 'error', finished_at = clock_timestamp(),
+           error = 'the launcher died without reporting an exit code',
+           loss = jsonb_build_object('cause', 'launcher_died', 'noticed_at', clock_timestamp())
+     WHERE run_id = $1 AND launch_id = $2 AND status = 'running'
+    RETURNING run_id
+"""
+
+# Whether it is lost, whoever recorded that: the answer to the first attempt may have been.
+IS_UNPROVED: Final = """
+    SELECT EXISTS (
+        SELECT FROM runs
+         WHERE run_id = $1 AND launch_id = $2 AND status = 'error' AND loss ->> 'proof' IS NULL
+    )
+"""
+
+# What a look for the processes of a lost run came to. The latest one counts, up to a proof.
+RECORD_LEFTOVERS: Final = """
+    UPDATE runs SET loss = coalesce(loss, '{"cause": "launcher_died"}') || $2::jsonb
+     WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+    RETURNING run_id
+"""
+
+# Of a run in another pid namespace, whose processes nobody can see from here.
+LOSE_RUN_OUT_OF_SIGHT: Final = """
+    UPDATE runs
+       SET status = 'error', finished_at = clock_timestamp(),
+           error = 'its worker''s container was replaced: nobody can see what became of it',
+           loss = jsonb_build_object(
+               'cause', 'container_lost', 'proof', 'none_container_lost',
+               'noticed_at', clock_timestamp(), 'was', status, 'seen_from', $2::text)
+     WHERE run_id = $1 AND status IN ('running', 'canceling')
+    RETURNING run_id
+"""
+
+# One that was lost before, and of which nobody will find out any more whether something is left.
+CLOSE_LOSS_OUT_OF_SIGHT: Final = """
+    UPDATE runs
+       SET loss = coalesce(loss, '{"cause": "launcher_died"}') || jsonb_build_object(
+               'proof', 'none_container_lost', 'seen_from', $2::text)
+     WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+    RETURNING run_id
+"""
+
+LIST_LIVE_ON_HOST: Final = """
+    SELECT * FROM runs WHERE host = $1 AND status IN ('running', 'canceling')
+"""
+
+RECORD_UNREPORTED: Final = """
+    UPDATE runs SET unreported_since = clock_timestamp()
+     WHERE run_id = $1 AND launch_id = $2 AND status = 'running' AND unreported_since IS NULL
+    RETURNING run_id
+"""
+
+IS_LAUNCH: Final = "SELECT EXISTS (SELECT FROM runs WHERE launch_id = $1)"
+
+LIST_OPEN_OF_OTHER_NAMESPACES: Final = """
+    SELECT * FROM runs
+     WHERE host = $1 AND boot_id = $2 AND pid_namespace IS DISTINCT FROM $3
+       AND (status IN ('running', 'canceling')
+            OR (status = 'error' AND loss ->> 'proof' IS NULL))
+       FOR UPDATE
+"""
+
+LIST_UNPROVED_ON_HOST: Final = """
+    SELECT * FROM runs
+     WHERE host = $1 AND boot_id = $2 AND status = 'error' AND loss ->> 'proof' IS NULL
+"""

@@ -1,0 +1,122 @@
+"""Whether the services that a program needs answer, and since when one does not."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from time import monotonic
+from typing import Final, NoReturn
+
+from aio_pika.abc import AbstractConnection
+from prometheus_client import CollectorRegistry, Gauge
+
+from shared.amqp.broker import Session
+from shared.errors import ServiceUnavailable
+
+# Seconds.
+_PATIENCE: Final = 2.0
+"""For an answer. Longer would be of no use to whoever asks for our readiness."""
+_FRESH: Final = 1.0
+"""Who asks again within this gets the same answer, so that nobody can make us ask all the time."""
+
+Probe = Callable[[], Awaitable[bool]]
+"""Raises ServiceUnavailable where there is more to say than that there is no answer."""
+
+
+class Service(StrEnum):
+    POSTGRES = "postgres"
+    RABBITMQ = "rabbitmq"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    service: Service
+    since: datetime
+    seconds: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Noticed:
+    at: datetime
+    by_the_clock: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    came: bool
+    reason: str | None = None
+    """Why it did not come, where that is known."""
+
+
+class Dependencies:
+    """Asks each service by its probe, and remembers since when one has not answered."""
+
+    def __init__(self, probes: Mapping[Service, Probe], registry: CollectorRegistry) -> None:
+        self._probes = probes
+        self._missing: dict[Service, _Noticed] = {}
+        self._reasons: dict[Service, str | None] = {}
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
+        up = Gauge(
+            "cancel_service_up",
+            "Whether a service that this program needs answers it (1) or not (0).",
+            ["service"],
+            registry=registry,
+        )
+        self._up = {service: up.labels(service.value) for service in probes}
+
+    async def keep_looking(self, every: float) -> NoReturn:
+        """Look every so many seconds, so that we know since when a service is away."""
+        while True:
+            await asyncio.sleep(every)
+            await self.missing()
+
+    async def missing(self) -> list[Missing]:
+        """The services that do not answer now, or did not within the last second."""
+        async with self._looking:
+            if monotonic() - self._looked_at > _FRESH:
+                await self._look()
+        now = monotonic()
+        return [
+            Missing(service, noticed.at, now - noticed.by_the_clock, self._reasons[service])
+            for service, noticed in self._missing.items()
+        ]
+
+    async def _look(self) -> None:
+        began = _Noticed(datetime.now(UTC), monotonic())
+        answers = await asyncio.gather(*map(_answers, self._probes.values()))
+        for service, answer in zip(self._probes, answers, strict=True):
+            self._up[service].set(answer.came)
+            self._reasons[service] = answer.reason
+            if answer.came:
+                self._missing.pop(service, None)
+            else:
+                self._missing.setdefault(service, began)
+        self._looked_at = monotonic()
+
+
+async def _answers(probe: Probe) -> _Answer:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return _Answer(await probe())
+    except TimeoutError:
+        return _Answer(False)
+    except ServiceUnavailable as error:
+        return _Answer(False, str(error))
+
+
+class Link:
+    """A session for `keep_connected` that can be asked whether it is under way."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.is_up = False
+
+    async def session(self, connection: AbstractConnection) -> None:
+        self.is_up = True
+        try:
+            await self._session(connection)
+        finally:
+            self.is_up = False

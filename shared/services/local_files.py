@@ -1,0 +1,149 @@
+"""What a connection needs from this machine, looked at before: waiting would not mend it.
+
+Every function raises ValueError with what is wrong. The loads are those that the library does,
+so that what passes here passes there.
+"""
+
+import configparser
+import getpass
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from shared.postgres.url import PostgresUrl
+
+_VERIFYING: Final = ("verify-ca", "verify-full")
+_OWN_HOME: Final = "set HOME to the home directory of the user who runs this"
+
+
+def check_for_postgres(url: PostgresUrl) -> None:
+    """Check the user's name, the service file, and the files for TLS, as asyncpg 0.32 does."""
+    if service := url.parameters.get("service"):
+        _check_service(service)
+    elif not (url.user or os.environ.get("PGUSER")):
+        _check_own_name()
+    mode = url.parameters.get("sslmode") or os.environ.get("PGSSLMODE")
+    only_sockets = bool(url.hosts) and all(host.is_socket for host in url.hosts)
+    if mode == "disable" or (mode is None and only_sockets):
+        return
+    _check_tls_for_postgres(url.parameters, mode)
+
+
+def check_for_rabbitmq(parameters: Mapping[str, str]) -> None:
+    """Check the files that an amqps:// URL names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if cafile := parameters.get("cafile"):
+        _load(partial(context.load_verify_locations, cafile), f"cafile={cafile}")
+    if certfile := parameters.get("certfile"):
+        keyfile = parameters.get("keyfile")
+        _load(
+            partial(context.load_cert_chain, certfile, keyfile, password=""),
+            f"certfile={certfile}" + (f", keyfile={keyfile}" if keyfile else ""),
+        )
+
+
+def no_password(url: PostgresUrl) -> str:
+    """Words to add where Postgres refuses a user who gave none; empty if one was given."""
+    if url.has_password or "PGPASSWORD" in os.environ or "service" in url.parameters:
+        return ""
+    named = url.parameters.get("passfile") or os.environ.get("PGPASSFILE")
+    if not named:
+        return "; DATABASE_URL has no password"
+    try:
+        with Path(named).open() as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                return f"; the password file {named} must be readable by its owner alone"
+    except OSError as error:
+        return f"; cannot read the password file {named}: {error.strerror}"
+    return f"; DATABASE_URL has no password, and {named} none for it"
+
+
+def _check_own_name() -> None:
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        raise ValueError(f"must name a user: uid {os.getuid()} has no name here") from None
+
+
+def _check_service(service: str) -> None:
+    # asyncpg goes to the default host, whichever that is, where it does not find the service.
+    home = _home()
+    named = os.environ.get("PGSERVICEFILE")
+    path = Path(named) if named else home and home / ".pg_service.conf"
+    if path is None:
+        raise ValueError(f"service {service}: there is no service file; set PGSERVICEFILE")
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(path.read_text())
+        known = service in parser and dict(parser[service])
+    except OSError as error:
+        raise ValueError(f"service {service}: cannot read {path}: {error.strerror}") from None
+    except (configparser.Error, UnicodeDecodeError):
+        raise ValueError(f"service {service}: {path} is not a service file") from None
+    if not known:
+        raise ValueError(f"service {service} is not in {path}")
+
+
+def _check_tls_for_postgres(parameters: Mapping[str, str], mode: str | None) -> None:
+    def named(name: str) -> str | None:
+        return parameters.get(name) or os.environ.get(f"PG{name.upper()}")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    home = _home()
+    own = home / ".postgresql" if home else None
+    if mode in ("require", *_VERIFYING):
+        for name, usual in (("sslrootcert", "root.crt"), ("sslcrl", "root.crl")):
+            if path := named(name):
+                _load(partial(context.load_verify_locations, path), f"{name}={path}")
+            elif own:
+                _load_own(partial(context.load_verify_locations, own / usual), own / usual)
+    if mode in _VERIFYING and not (named("sslrootcert") or (own and (own / "root.crt").exists())):
+        where = f", or put it at {own / 'root.crt'}" if own else ""
+        raise ValueError(f"sslmode={mode} needs a CA's certificate: name it by sslrootcert{where}")
+    key = named("sslkey") or (own and _own_key(own))
+    load = partial(context.load_cert_chain, keyfile=key, password=parameters.get("sslpassword", ""))
+    if cert := named("sslcert"):
+        _load(partial(load, cert), f"sslcert={cert}" + (f", sslkey={key}" if key else ""))
+    elif own:
+        _load_own(partial(load, own / "postgresql.crt"), own / "postgresql.crt")
+
+
+def _own_key(own: Path) -> Path | None:
+    key = own / "postgresql.key"
+    try:
+        return key if key.exists() else None
+    except OSError as error:
+        raise ValueError(f"cannot look into {own}: {error.strerror}; {_OWN_HOME}") from None
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except (RuntimeError, KeyError):
+        return None
+
+
+def _load(load: Callable[[], None], what: str) -> None:
+    try:
+        load()
+    except ssl.SSLError:
+        raise ValueError(f"{what}: not PEM, or a key that does not fit") from None
+    except OSError as error:
+        raise ValueError(f"{what}: {error.strerror}") from None
+
+
+def _load_own(load: Callable[[], None], path: Path) -> None:
+    """Likewise for a file that nobody named: it may be missing."""
+    try:
+        load()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ssl.SSLError:
+        raise ValueError(f"{path}: not PEM, or a key that does not fit") from None
+    except OSError as error:
+        raise ValueError(
+            f"cannot use what is beside {path}: {error.strerror}; {_OWN_HOME}"
+        ) from None

@@ -1,0 +1,1 @@
+"""Tracing: off by default, and then without cost; on, by OpenTelemetry."""

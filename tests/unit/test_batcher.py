@@ -1,0 +1,126 @@
+"""Asked for by many, done for all at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shared.aio.batcher import Together
+from shared.errors import ServiceUnavailable
+from shared.lifecycle import Shutdown
+from tests.support.program import DEADLINE
+
+
+class Work:
+    """Doubles numbers. Waits for `go`, and fails for 13 and for -1."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.begun = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, asked: Sequence[int]) -> list[int]:
+        self.batches.append(list(asked))
+        self.begun.set()
+        await self.go.wait()
+        if -1 in asked:
+            raise ServiceUnavailable("away")
+        if 13 in asked:
+            raise ValueError("13 is unlucky")
+        return [2 * number for number in asked]
+
+
+@asynccontextmanager
+async def together(work: Work, patience: float | None = None) -> AsyncIterator[Together[int, int]]:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            yield Together(work, tasks, patience)
+            raise Shutdown
+    except* Shutdown:
+        pass
+
+
+async def ask(asking: Together[int, int], numbers: Sequence[int]) -> list[int | BaseException]:
+    tasks = [asyncio.create_task(asking.ask(number)) for number in numbers]
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def begun(work: Work) -> None:
+    async with asyncio.timeout(DEADLINE):
+        await work.begun.wait()
+
+
+async def tasks_have_asked() -> None:
+    # Those that were made before come first in the next turn of the loop.
+    await asyncio.sleep(0)
+
+
+async def test_who_asks_while_a_batch_is_under_way_is_in_the_next() -> None:
+    work = Work()
+    async with together(work) as asking:
+        first = asyncio.create_task(asking.ask(1))
+        await begun(work)
+        others = asyncio.create_task(ask(asking, [2, 3, 4]))
+        await tasks_have_asked()
+        work.go.set()
+
+        assert await first == 2
+        assert await others == [4, 6, 8]
+    assert work.batches == [[1], [2, 3, 4]]
+
+
+async def test_one_that_fails_does_not_fail_the_others() -> None:
+    work = Work()
+    work.go.set()
+    async with together(work) as asking:
+        *good, bad = await ask(asking, [1, 2, 3, 13])
+
+    assert good == [2, 4, 6]
+    assert isinstance(bad, ValueError)
+
+
+async def test_an_outage_is_everybodys_and_not_asked_about_one_by_one() -> None:
+    work = Work()
+    work.go.set()
+    async with together(work) as asking:
+        answers = await ask(asking, [1, -1, 3])
+
+    assert all(isinstance(answer, ServiceUnavailable) for answer in answers)
+    assert work.batches == [[1, -1, 3]]
+
+
+async def test_who_gave_up_is_not_asked_for() -> None:
+    work = Work()
+    async with together(work) as asking:
+        first = asyncio.create_task(asking.ask(1))
+        await begun(work)
+        second, third = asyncio.create_task(asking.ask(2)), asyncio.create_task(asking.ask(3))
+        await tasks_have_asked()
+        second.cancel()
+        work.go.set()
+
+        assert await first == 2
+        assert await third == 6
+    assert work.batches == [[1], [3]]
+
+
+async def test_no_work_is_done_for_nobody() -> None:
+    work = Work()
+    async with together(work) as asking:
+        first = asyncio.create_task(asking.ask(1))
+        await begun(work)
+        second = asyncio.create_task(asking.ask(2))
+        await tasks_have_asked()
+        second.cancel()
+        work.go.set()
+
+        assert await first == 2
+        assert await asking.ask(3) == 6
+    assert work.batches == [[1], [3]]
+
+
+async def test_nobody_waits_longer_than_patience_says() -> None:
+    async with together(Work(), patience=0.01) as asking:
+        with pytest.raises(TimeoutError):
+            await asking.ask(1)

@@ -1,0 +1,1 @@
+"""Dead letters: kept in Postgres, looked at, replayed, discarded."""

@@ -1,0 +1,221 @@
+"""`cancel-worker dead-letters`: parses and delegates."""
+
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Final
+
+import typer
+
+from shared import cli
+from shared.commands import BIGINT_MAX
+from shared.errors import ServiceUnavailable
+from shared.output import print_error, print_line
+from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
+from shared.states import DeadReason
+from worker.dead_letters import replay_command, reports
+from worker.dead_letters import store as letter_store
+from worker.dead_letters.replay import Options, Summary
+from worker.dead_letters.replay_results import Became
+from worker.dead_letters.store import Filter, GroupBy, LetterState
+from worker.operator import operator
+
+_EXIT_UNDECIDED: Final = 3
+
+dead_letters = typer.Typer(
+    help="Commands that could not be carried out: look at them, send them out again."
+)
+
+
+class StateChoice(StrEnum):
+    WAITING = LetterState.WAITING.value
+    REPLAYED = LetterState.REPLAYED.value
+    DISCARDED = LetterState.DISCARDED.value
+    ALL = "all"
+
+
+def _broker_user(text: str) -> str:
+    """`text` if a broker user can be so called. Raises BadParameter."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("is no UTF-8") from None
+    return text
+
+
+LetterId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID")]
+LetterIds = Annotated[
+    list[int] | None, typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="As listed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Reason = Annotated[
+    DeadReason | None, typer.Option(help="Only letters that are dead for this reason.")
+]
+Publisher = Annotated[
+    str | None,
+    typer.Option(
+        parser=_broker_user,
+        metavar="USER",
+        help=f"Only letters of this broker user; {UNKNOWN_PUBLISHER}: of one that is not known.",
+    ),
+]
+Run = Annotated[
+    int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="N", help="Only letters of this run.")
+]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=cli.duration, metavar="DURATION", help="Only letters kept before that, like 2h."
+    ),
+]
+NewerThan = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=cli.duration, metavar="DURATION", help="Only letters kept since then, like 15m."
+    ),
+]
+
+
+@dead_letters.command("list")
+def list_letters(
+    reason: Reason = None,
+    publisher: Publisher = None,
+    run: Run = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    state: Annotated[StateChoice, typer.Option(help="What became of them.")] = StateChoice.WAITING,
+    count_by: Annotated[
+        GroupBy | None, typer.Option(help="How many there are of each, instead of the letters.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    json: Json = False,
+) -> None:
+    """List dead letters, the newest first."""
+    wanted = Filter(
+        None if state is StateChoice.ALL else LetterState(state.value),
+        reason,
+        publisher,
+        run,
+        older_than,
+        newer_than,
+    )
+    _warn_of(publisher)
+    if count_by is not None:
+        counts = cli.with_database(partial(letter_store.count, wanted=wanted, by=count_by))
+        reports.print_counts(counts, count_by, as_json=json)
+        return
+    found = cli.with_database(partial(letter_store.find, wanted=wanted, limit=limit))
+    reports.print_letters(found, as_json=json)
+
+
+@dead_letters.command()
+def show(
+    letter: LetterId,
+    as_hex: Annotated[
+        bool, typer.Option("--hex", help="The body as bytes, also where it is text.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show all that is known of one dead letter, its body included."""
+    found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
+    if found is None:
+        raise cli.UserError(f"dead letter {letter} not found")
+    reports.print_letter(*found, as_hex=as_hex, as_json=json)
+
+
+@dead_letters.command()
+def replay(
+    ids: LetterIds = None,
+    all_letters: Annotated[
+        bool, typer.Option("--all", help="All that wait and fit the filters.")
+    ] = False,
+    reason: Reason = None,
+    publisher: Publisher = None,
+    run: Run = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be sent.")
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, max=100_000, help="At most so many per second.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what was replayed often, or discarded.")
+    ] = False,
+    edit: Annotated[
+        bool, typer.Option("--edit", help="Correct one body first; it becomes a new command.")
+    ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=86_400,
+            metavar="SECONDS",
+            help="Wait up to so long, and say what became of each.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Publish dead letters again, with a confirm for each. Safe to interrupt and to repeat.
+
+    With --wait the exit code is 1 if one died again, and 3 if one was not decided in time.
+    """
+    wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
+    some = wanted != Filter()
+    if bool(ids) == (all_letters or some):
+        raise cli.UserError("name the letters by their IDs, or by --all and filters")
+    if dry_run and wait is not None:
+        raise cli.UserError("--dry-run sends nothing that --wait could wait for")
+    options = Options(by=operator(), rate=rate, force=force, wait=wait)
+    if edit:
+        if len(ids or ()) != 1 or dry_run or rate:
+            raise cli.UserError("--edit takes one ID, and neither --dry-run nor --rate")
+        _finish(replay_command.edit_one((ids or [0])[0], options), json)
+        return
+    _warn_of(publisher)
+    chosen = ids or wanted
+    if dry_run:
+        letters = cli.with_database(partial(replay_command.would_go, chosen=chosen, force=force))
+        reports.print_letters(letters, as_json=json)
+        return
+    _finish(replay_command.replay(chosen, options), json)
+
+
+@dead_letters.command()
+def discard(
+    ids: Annotated[
+        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="As listed.")
+    ],
+) -> None:
+    """Mark dead letters as not to be replayed. They are kept, and who did it is recorded."""
+    done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
+    for letter in sorted(done):
+        print_line(f"dead letter {letter} discarded")
+    if missing := sorted(set(ids) - done):
+        raise cli.UserError(f"not waiting: {', '.join(map(str, missing))}")
+
+
+def _warn_of(publisher: str | None) -> None:
+    """A name that is misspelled finds nothing, like one whose letters are all dealt with."""
+    if publisher is None:
+        return
+    if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
+        print_error(
+            f"cancel-worker: no dead letter was ever of the broker user {publisher!r}, "
+            "see list --state all --count-by publisher"
+        )
+
+
+def _finish(summary: Summary, json: bool) -> None:
+    reports.print_summary(summary, as_json=json)
+    if summary.failed is not None:
+        raise ServiceUnavailable(summary.failed)
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    became = {result.became for result in summary.results or ()}
+    left = summary.missing or summary.too_often or summary.discarded or summary.cut
+    if left or Became.DEAD_AGAIN in became:
+        raise typer.Exit(cli.EXIT_FAILED)
+    if Became.UNDECIDED in became:
+        raise typer.Exit(_EXIT_UNDECIDED)

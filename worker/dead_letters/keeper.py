@@ -1,0 +1,97 @@
+"""Moves dead letters from their queue into Postgres: commit, then ack.
+
+They cannot be looked at in the queue: to take one and put it back counts as a delivery.
+"""
+
+import asyncio
+from dataclasses import astuple
+from functools import partial
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+from shared.aio.retry import until_available
+from shared.aio.tasks import first_of
+from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
+from shared.amqp.topology import Topology
+from shared.postgres.database import Database
+from shared.postgres.sql import dead_letters as queries
+from shared.states import DeadReason
+from worker.dead_letters.letter import Letter, letter_of
+from worker.messages.delivery import Delivered, consume
+from worker.messages.headers import NoteReader
+from worker.postgres_watch import PostgresWatch
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 200
+"""Letters in one transaction, and so also in memory at once."""
+_AFTER_FAILURE = 5.0
+"""Seconds."""
+
+
+class Keeper:
+    def __init__(
+        self, database: Database, topology: Topology, notes: NoteReader, postgres: PostgresWatch
+    ) -> None:
+        self._database = database
+        self._topology = topology
+        self._notes = notes
+        self._postgres = postgres
+
+    async def session(self, connection: AbstractConnection) -> None:
+        """Keep what comes, until `connection` closes."""
+        # Letters that are taken while Postgres is away only wear out what deliveries they have.
+        await first_of(self._postgres.answers(), connection.closed())
+        if connection.is_closed:
+            return
+        arrived: asyncio.Queue[Delivered] = asyncio.Queue()
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            channel = await open_channel(connection)
+            await channel.set_qos(prefetch_count=_BATCH)
+            await self._topology.declare(channel)
+            await consume(await underlay(channel), self._topology.dead, arrived.put)
+        log.info("keeping_dead_letters")
+        await first_of(self._keep_all(arrived), connection.closed(), channel.closed())
+
+    async def _keep_all(self, arrived: asyncio.Queue[Delivered]) -> None:
+        """Return when something is wrong; then the letters are delivered again, in a while."""
+        while True:
+            batch = [await arrived.get()]
+            while not arrived.empty() and len(batch) < _BATCH:
+                batch.append(arrived.get_nowait())
+            try:
+                letters = [letter_of(message, self._notes) for message in batch]
+                await until_available(partial(self._keep, letters))
+                # Deliveries come in order: this is for all of the batch.
+                last = batch[-1]
+                await last.channel.basic_ack(last.delivery_tag, multiple=True)
+            except (AMQPError, ChannelInvalidStateError, OSError) as error:
+                log.warning("ack_lost", error=str(error) or type(error).__name__)
+                return
+            except Exception:
+                log.exception("dead_letters_not_kept", count=len(batch))
+                await asyncio.sleep(_AFTER_FAILURE)
+                return
+            log.info("dead_letters_kept", count=len(batch))
+            for letter in letters:
+                _say_if_found(letter)
+
+    async def _keep(self, letters: list[Letter]) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(queries.TAKE_TURN)
+            await connection.executemany(queries.KEEP, [astuple(letter) for letter in letters])
+
+
+def _say_if_found(letter: Letter) -> None:
+    """One line for a letter that no worker of ours has said anything of."""
+    if letter.reason in (DeadReason.DELIVERY_LIMIT, DeadReason.FOREIGN):
+        log.warning(
+            "dead_letter_found",
+            reason=letter.reason,
+            error=letter.error,
+            run_id=letter.run_id,
+            command_id=None if letter.command_id is None else str(letter.command_id),
+            correlation_id=letter.correlation_id,
+        )

@@ -1,0 +1,161 @@
+"""A dead letter as it is kept: the message, why it is dead, and what can be told of its command."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from pydantic_core import to_json
+
+from shared.commands import BIGINT_MAX
+from shared.states import DeadReason, Via
+from worker.messages.command_reader import object_in, storable
+from worker.messages.conversion import theirs
+from worker.messages.delivery import Delivered
+from worker.messages.headers import NoteReader, Notes
+
+_MAX_TEXT: Final = 1000
+# Reasons of messages that were read as commands.
+_OF_COMMANDS: Final = frozenset(
+    {
+        DeadReason.COMMAND_REUSED,
+        DeadReason.UNKNOWN_RUN,
+        DeadReason.STOP_FAILED,
+        DeadReason.HOST_ABANDONED,
+        DeadReason.INTERNAL_ERROR,
+    }
+)
+# What a quorum queue adds when it delivers again: by these a letter would not be known again.
+_COUNTS: Final = ("x-delivery-count", "x-acquired-count")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One row of `dead_letters`, in the order of `KEEP`."""
+
+    letter_key: str
+    digest: bytes
+    reason: str
+    error: str
+    attempts: int
+    first_failed_at: datetime | None
+    last_failed_at: datetime | None
+    exchange: str
+    routing_key: str
+    via: Via
+    publisher: str | None
+    command_id: UUID | None
+    run_id: int | None
+    requested_by: str | None
+    body: bytes
+    message_id: str | None
+    correlation_id: str | None
+    type: str | None
+    app_id: str | None
+    content_type: str | None
+    content_encoding: str | None
+    headers: str
+    replays: int
+    replay_of: int | None
+    may_be_known: bool
+    is_command: bool
+    full_size: int | None
+
+
+def letter_of(message: Delivered, reader: NoteReader) -> Letter:
+    """Make a letter of whatever was found in the queue of the dead."""
+    notes = reader.read(message)
+    said = object_in(message.body) or {}
+    reason, error, exchange, routing_key = _why(message, notes)
+    return Letter(
+        letter_key=notes.letter or uuid4().hex,
+        digest=_digest(message, notes),
+        reason=_text(reason),
+        error=_text(error),
+        attempts=notes.attempt,
+        first_failed_at=_time(notes.first_failure),
+        last_failed_at=_time(notes.last_failure) or datetime.now(UTC),
+        exchange=_text(exchange),
+        routing_key=_text(routing_key),
+        via=notes.via,
+        publisher=_maybe(notes.publisher),
+        command_id=_uuid(said.get("command_id")),
+        run_id=_run_id(said.get("run_id")),
+        requested_by=_maybe(said.get("requested_by")),
+        body=message.body,
+        message_id=_maybe(message.message_id),
+        correlation_id=_maybe(message.correlation_id),
+        type=_maybe(message.type),
+        app_id=_maybe(message.app_id),
+        content_type=_maybe(message.content_type),
+        content_encoding=_maybe(message.content_encoding),
+        headers=_as_json(theirs(message.headers)),
+        replays=notes.replays,
+        replay_of=notes.replay_of,
+        may_be_known=notes.letter is None and bool(message.redelivered),
+        is_command=reason in _OF_COMMANDS,
+        full_size=notes.body_size,
+    )
+
+
+def _why(message: Delivered, notes: Notes) -> tuple[str, str, str, str]:
+    """Reason, error, and the exchange and routing key by which it came in at first."""
+    if notes.letter is not None and notes.reason is not None:
+        return notes.reason, notes.error or "", notes.exchange, notes.routing_key
+    match message.headers.get("x-death"):
+        case [{"reason": str(reason), "queue": str(queue), **death}, *_]:
+            keys = death.get("routing-keys")
+            key = keys[0] if isinstance(keys, list) and keys else notes.routing_key
+            exchange, key = str(death.get("exchange", "")), str(key)
+            if (notes.exchange, notes.routing_key) != (message.exchange, message.routing_key):
+                # Noted when we sent it on; the broker only knows how it came into this queue.
+                exchange, key = notes.exchange, notes.routing_key
+            if reason == "delivery_limit":
+                error = f"queue {queue}: each worker that took it ended before it had settled it"
+                return DeadReason.DELIVERY_LIMIT, error, exchange, key
+            return DeadReason.FOREIGN, f"dead-lettered by queue {queue}: {reason}", exchange, key
+    return DeadReason.FOREIGN, "put here by somebody else", notes.exchange, notes.routing_key
+
+
+def _digest(message: Delivered, notes: Notes) -> bytes:
+    properties = (message.message_id, message.correlation_id, message.type, message.app_id)
+    headers = {name: value for name, value in message.headers.items() if name not in _COUNTS}
+    size = [] if notes.body_size is None else [notes.body_size]
+    described = json.dumps([properties, headers, *size], default=str, sort_keys=True)
+    return hashlib.sha256(described.encode(errors="replace") + message.body).digest()
+
+
+def _as_json(headers: Mapping[str, Any]) -> str:
+    return to_json(headers, bytes_mode="hex", inf_nan_mode="null", serialize_unknown=True).decode()
+
+
+def _text(value: object) -> str:
+    return storable(str(value)[:_MAX_TEXT])
+
+
+def _maybe(value: object) -> str | None:
+    return _text(value) if isinstance(value, str) and value else None
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _run_id(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= BIGINT_MAX:
+        return value
+    return None

@@ -1,0 +1,215 @@
+"""Sending dead letters out again: confirmed and mandatory publish, then the mark.
+
+A crash between the two leaves the letter waiting, and its command in the queue: it goes out once
+more, and the worker finds a repeat.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from aio_pika import DeliveryMode, Message
+from asyncpg import Record
+
+from shared.aio.batcher import Together
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.commands import CANCEL_TYPE
+from shared.errors import PublishRefused, ServiceUnavailable
+from shared.postgres.database import Database
+from shared.states import Via
+from worker.dead_letters import store as letter_store
+from worker.dead_letters.replay_results import Result
+from worker.dead_letters.store import Filter, LetterState
+from worker.messages.conversion import carried
+from worker.messages.headers import Notes
+
+MAX_REPLAYS: Final = 3
+"""Replays of one letter, its earlier lives included, before `--force` is asked for."""
+
+_PAGE: Final = 1_000
+_IN_FLIGHT: Final = 256
+_PUBLISHING: Final = 64
+"""Of them; the others wait for their mark, which many get together."""
+
+
+class WhyNot(StrEnum):
+    DISCARDED = "discarded"
+    TOO_OFTEN = f"replayed {MAX_REPLAYS} times already"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the letters that were to be replayed."""
+
+    replayed: int = 0
+    too_often: list[int] = field(default_factory=list)
+    discarded: list[int] = field(default_factory=list)
+    cut: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    edited_as: UUID | None = None
+    results: list[Result] | None = None
+    """What became of those that went out, where that was waited for."""
+    interrupted: bool = False
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`rate` is letters per second; `force` goes on where a letter was replayed too often.
+
+    `wait` is how many seconds what becomes of them is waited for.
+    """
+
+    by: str
+    rate: float | None = None
+    force: bool = False
+    wait: float | None = None
+
+
+class Replayer:
+    def __init__(
+        self, database: Database, publisher: Publisher, topology: Topology, broker_user: str
+    ) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._topology = topology
+        self._broker_user = broker_user
+        self._publishing = asyncio.Semaphore(_PUBLISHING)
+
+    async def replay(
+        self,
+        letters: AsyncIterator[Record],
+        options: Options,
+        stop: asyncio.Event,
+        done: Callable[[Record], None],
+    ) -> Summary:
+        """Send `letters` out until they end or `stop` is set; what was begun is finished.
+
+        `done` is told of each that went out.
+        """
+        summary = Summary()
+        places = asyncio.Semaphore(_IN_FLIGHT)
+        pace = _Pace(options.rate)
+
+        async def one(letter: Record) -> None:
+            try:
+                await self._replay(letter, marks)
+                summary.replayed += 1
+                done(letter)
+            except (ServiceUnavailable, PublishRefused) as error:
+                summary.failed = str(error)
+                stop.set()  # the letter is still there, and so are those after it
+            finally:
+                places.release()
+
+        async with asyncio.TaskGroup() as tasks:
+            marks = Together(partial(self._mark, options.by), tasks)
+            async for letter in letters:
+                if is_cut(letter):
+                    summary.cut.append(letter["letter_id"])
+                    continue
+                if not options.force and (why := why_not(letter)):
+                    refused = summary.discarded if why is WhyNot.DISCARDED else summary.too_often
+                    refused.append(letter["letter_id"])
+                    continue
+                await pace.wait()
+                await places.acquire()
+                if stop.is_set():
+                    places.release()
+                    break
+                tasks.create_task(one(letter))
+        return summary
+
+    async def replay_edited(self, letter: Record, body: bytes, command_id: UUID, by: str) -> None:
+        """Send out `body` in the letter's place, as a command of its own.
+
+        Raises ServiceUnavailable and PublishRefused.
+        """
+        message = self._message(letter, body, str(command_id), CANCEL_TYPE)
+        await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        await letter_store.mark_edited(self._database, letter["letter_id"], by, command_id, body)
+
+    async def _replay(self, letter: Record, marks: Together[int, None]) -> None:
+        message = self._message(letter, letter["body"], letter["message_id"], letter["type"])
+        async with self._publishing:
+            await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        await marks.ask(letter["letter_id"])
+
+    async def _mark(self, by: str, letter_ids: Sequence[int]) -> list[None]:
+        await letter_store.mark_replayed(self._database, letter_ids, by)
+        return [None] * len(letter_ids)
+
+    def _message(
+        self, letter: Record, body: bytes, message_id: str | None, kind: str | None
+    ) -> Message:
+        notes = Notes(
+            via=Via.REPLAY,
+            publisher=letter["publisher"],
+            exchange=letter["exchange"],
+            routing_key=letter["routing_key"],
+            replays=letter["replays"] + 1,
+            replay_of=letter["letter_id"],
+        )
+        return Message(
+            body,
+            headers={**carried(json.loads(letter["headers"])), **notes.headers()},
+            content_type=letter["content_type"],
+            content_encoding=letter["content_encoding"],
+            delivery_mode=DeliveryMode.PERSISTENT,
+            correlation_id=letter["correlation_id"],
+            message_id=message_id,
+            timestamp=datetime.now(UTC),
+            type=kind,
+            app_id=letter["app_id"],
+            user_id=self._broker_user,
+        )
+
+
+async def all_of(database: Database, wanted: Filter) -> AsyncIterator[Record]:
+    """The letters that `wanted` lets through, page by page, in the order of their numbers."""
+    after = 0
+    while page := await letter_store.next_of(database, wanted, after, _PAGE):
+        for letter in page:
+            yield letter
+        after = page[-1]["letter_id"]
+
+
+async def these(letters: list[Record]) -> AsyncIterator[Record]:
+    for letter in letters:
+        yield letter
+
+
+def is_cut(letter: Record) -> bool:
+    """Whether only the head of it is there, which is not what was sent."""
+    return letter["full_size"] is not None
+
+
+def why_not(letter: Record) -> WhyNot | None:
+    """Why a letter is not replayed unless that is forced."""
+    if letter["state"] == LetterState.DISCARDED:
+        return WhyNot.DISCARDED
+    return WhyNot.TOO_OFTEN if letter["replays"] >= MAX_REPLAYS else None
+
+
+class _Pace:
+    """Lets one through every 1/rate seconds."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._every = 1 / rate if rate else 0.0
+        self._next = monotonic()
+
+    async def wait(self) -> None:
+        if not self._every:
+            return
+        delay = self._next - monotonic()
+        if delay > 0:
+            await asyncio.sleep(delay)
+        self._next = max(self._next, monotonic() - self._every) + self._every

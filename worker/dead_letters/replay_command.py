@@ -1,0 +1,185 @@
+"""What `dead-letters replay` does: choose letters, send them out, tell how far it is."""
+
+import asyncio
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from asyncpg import Record
+from pydantic import ValidationError
+from yarl import URL
+
+from shared import lifecycle, logs, settings
+from shared.amqp.topology import Topology
+from shared.amqp.traced_publisher import publisher_for
+from shared.cli import UserError, with_database
+from shared.commands import CancelCommand
+from shared.lifecycle import Shutdown, stop_requested
+from shared.output import progress
+from shared.postgres.database import Database, connected
+from shared.postgres.migrate import require_current
+from shared.settings import LogLevel, PublishingCommandSettings
+from shared.telemetry.tracing import tracing
+from worker.dead_letters import store as letter_store
+from worker.dead_letters.replay import Options, Replayer, Summary, all_of, is_cut, these, why_not
+from worker.dead_letters.replay_results import Result, Watch, sent, sent_as
+from worker.dead_letters.reports import body_as_text
+from worker.dead_letters.store import Filter, GroupBy
+from worker.messages.command_reader import first_problem, read
+
+T = TypeVar("T")
+Chosen = list[int] | Filter
+
+
+def replay(chosen: Chosen, options: Options) -> Summary:
+    """Send the chosen letters out; SIGINT and SIGTERM end it after what is in flight.
+
+    Raises InvalidSettings, SchemaError and ServiceUnavailable.
+    """
+
+    async def work(database: Database, replayer: Replayer) -> Summary:
+        stop = stop_requested()
+        watch = None if options.wait is None else await Watch.begin(database)
+        letters, total, missing = await _choose(database, chosen)
+
+        with progress() as bar:
+            task = bar.add_task("replaying", total=total)
+
+            def done(letter: Record) -> None:
+                bar.advance(task)
+                if watch is not None:
+                    watch.add(sent(letter))
+
+            summary = await replayer.replay(letters, options, stop, done)
+        summary.missing = missing
+        if watch is not None and options.wait is not None:
+            summary.results = await _results(watch, options.wait, stop, summary.replayed)
+        summary.interrupted = stop.is_set() and summary.failed is None
+        return summary
+
+    return _with_replayer(work)
+
+
+async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
+    """The letters that a replay would send out now."""
+    letters, _, _ = await _choose(database, chosen)
+    return [
+        letter
+        async for letter in letters
+        if not is_cut(letter) and (force or why_not(letter) is None)
+    ]
+
+
+def edit_one(letter_id: int, options: Options) -> Summary:
+    """Have the operator correct a letter's body, and send it out as a new command.
+
+    Raises UserError when nothing comes of it.
+    """
+    found = with_database(lambda database: letter_store.find_some(database, [letter_id]))
+    if not found:
+        raise UserError(f"dead letter {letter_id} not found")
+    (letter,) = found
+    if not options.force and (why := why_not(letter)):
+        raise UserError(f"dead letter {letter_id} was {why}; --force replays it all the same")
+    body, command = _as_command(_edited(letter), uuid4())
+
+    async def work(database: Database, replayer: Replayer) -> Summary:
+        stop = stop_requested()
+        watch = None if options.wait is None else await Watch.begin(database)
+        await replayer.replay_edited(letter, body, command.command_id, options.by)
+        summary = Summary(replayed=1, edited_as=command.command_id)
+        if watch is not None and options.wait is not None:
+            watch.add(sent_as(letter_id, command, body))
+            summary.results = await _results(watch, options.wait, stop, total=1)
+        summary.interrupted = stop.is_set()
+        return summary
+
+    return _with_replayer(work)
+
+
+async def _results(watch: Watch, wait: float, stop: asyncio.Event, total: int) -> list[Result]:
+    with progress() as bar:
+        task = bar.add_task("waiting", total=total)
+        return await watch.wait(wait, stop, lambda decided: bar.update(task, completed=decided))
+
+
+def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
+    configured = settings.load(PublishingCommandSettings)
+    quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
+    logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
+    user = URL(configured.amqp_url.get_secret_value()).user or "guest"
+
+    async def run() -> T:
+        results: list[T] = []
+        name = "cancel-worker dead-letters"
+        async with tracing(configured, name) as tracer, connected(configured) as database:
+            await require_current(database)
+            publisher = publisher_for(configured, name, tracer)
+            topology = Topology(configured.topology_prefix)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    # Nothing is declared: an operator's user needs no right to do that.
+                    tasks.create_task(publisher.run())
+                    await publisher.wait_ready()
+                    results.append(
+                        await work(database, Replayer(database, publisher, topology, user))
+                    )
+                    raise Shutdown
+            except* Shutdown:
+                pass
+        return results[0]
+
+    return lifecycle.run(run())
+
+
+async def _choose(
+    database: Database, chosen: Chosen
+) -> tuple[AsyncIterator[Record], int, list[int]]:
+    """The letters, how many they are, and those that were asked for in vain."""
+    if isinstance(chosen, Filter):
+        counts = await letter_store.count(database, chosen, GroupBy.STATE)
+        return all_of(database, chosen), sum(row["letters"] for row in counts), []
+    found = await letter_store.find_some(database, chosen)
+    missing = sorted(set(chosen) - {letter["letter_id"] for letter in found})
+    return these(found), len(found), missing
+
+
+def _edited(letter: Record) -> str:
+    text = body_as_text(letter["body"], is_cut=is_cut(letter))
+    if text is None:
+        raise UserError("the body is no text, and cannot be edited")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "command.json")
+        path.write_text(text)
+        try:
+            ended = subprocess.run([*shlex.split(editor), str(path)], check=False)
+        except OSError as error:
+            raise UserError(f"cannot start the editor {editor}: {error.strerror}") from None
+        edited = path.read_text()
+    if ended.returncode != 0 or edited == text:
+        raise UserError("nothing was changed, and nothing was sent")
+    return edited
+
+
+def _as_command(text: str, command_id: UUID) -> tuple[bytes, CancelCommand]:
+    """What is sent out: what was written, with an id of its own."""
+    body = _with_id(text, command_id).encode()
+    try:
+        return body, read(body).command
+    except ValidationError as error:
+        raise UserError(f"that is no cancel command: {first_problem(error)}") from None
+
+
+def _with_id(text: str, command_id: UUID) -> str:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return text
+    return json.dumps({**said, "command_id": str(command_id)}) if isinstance(said, dict) else text

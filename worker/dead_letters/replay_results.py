@@ -1,0 +1,237 @@
+"""What became of dead letters that went out again: an outcome, another letter, or neither yet."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import islice
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from asyncpg import Record
+
+from shared.commands import CancelCommand
+from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from shared.postgres.sql import dead_letters as queries
+from shared.states import DeadReason, Outcome
+from worker.messages.conversion import Undeliverable, read_as
+
+_EVERY: Final = 0.5
+"""Seconds between two looks."""
+_PAGE: Final = 1_000
+
+
+class Became(StrEnum):
+    SETTLED = "settled"
+    DEAD_AGAIN = "dead_again"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A letter that went out; `command` is None where its body is none, and so dies again."""
+
+    letter_id: int
+    command: CancelCommand | None
+    digest: bytes
+
+    @property
+    def command_id(self) -> UUID | None:
+        return None if self.command is None else self.command.command_id
+
+    @property
+    def run_id(self) -> int | None:
+        return None if self.command is None else self.command.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`again` is the letter as which it is dead again; `why` is what an undecided one waits for."""
+
+    letter_id: int
+    command_id: UUID | None
+    run_id: int | None
+    became: Became
+    outcome: str | None = None
+    again: int | None = None
+    reason: str | None = None
+    error: str | None = None
+    why: str | None = None
+
+
+def sent(letter: Record) -> Sent:
+    """`letter`, sent out as it is."""
+    try:
+        command = read_as(letter["type"], letter["body"]).command
+    except Undeliverable:
+        command = None
+    return Sent(letter["letter_id"], command, _digest(letter["body"]))
+
+
+def sent_as(letter_id: int, command: CancelCommand, body: bytes) -> Sent:
+    """A letter that was sent out as another command."""
+    return Sent(letter_id, command, _digest(body))
+
+
+class Watch:
+    """Looks for what becomes of letters. It must begin before they go out."""
+
+    def __init__(self, database: Database, latest: int, began: datetime) -> None:
+        """`latest` is the last letter before the replay, `began` its time by Postgres' clock."""
+        self._database = database
+        self._latest = latest
+        self._began = began
+        self._undecided: dict[int, Sent] = {}
+        self._results: dict[int, Result] = {}
+
+    @classmethod
+    async def begin(cls, database: Database) -> "Watch":
+        (row,) = await database.fetch(queries.LATEST)
+        return cls(database, row["letter_id"], row["now"])
+
+    def add(self, letter: Sent) -> None:
+        self._undecided[letter.letter_id] = letter
+
+    async def wait(
+        self, seconds: float, stop: asyncio.Event, decided: Callable[[int], None]
+    ) -> list[Result]:
+        """Wait until all are decided, at most `seconds` or until `stop` is set.
+
+        `decided` is told how many are. Raises nothing where Postgres is away: it may be back.
+        """
+        end = monotonic() + seconds
+        while self._undecided:
+            # Told before the look, so that the last one tells what is known at the end.
+            is_last = stop.is_set() or monotonic() >= end
+            with suppress(ServiceUnavailable):
+                await self._look()
+            decided(len(self._results))
+            if is_last or not self._undecided:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_EVERY, end - monotonic())):
+                    await stop.wait()
+        await self._explain()
+        return [self._results[letter_id] for letter_id in sorted(self._results)]
+
+    async def _look(self) -> None:
+        # Letters first: a command's row keeps the outcome of an earlier delivery.
+        await self._look_for_letters()
+        for page in _pages([each for each in self._undecided.values() if each.command_id]):
+            rows = await self._database.fetch(queries.OUTCOMES, [each.command_id for each in page])
+            outcomes = {(row["command_id"], row["run_id"]): row["outcome"] for row in rows}
+            for each in page:
+                outcome = outcomes.get((each.command_id, each.run_id))
+                # A failed stop is taken up again: this outcome is that of the stop before, or
+                # there will be a letter.
+                if outcome not in (None, Outcome.STOP_FAILED):
+                    self._decide(each, Became.SETTLED, outcome=outcome)
+
+    async def _look_for_letters(self) -> None:
+        """Keepers take turns, so none comes to light with a number below one that was seen."""
+        while rows := await self._database.fetch(queries.LATER, self._latest, _PAGE):
+            same_body: dict[bytes, list[Sent]] = {}
+            for each in self._undecided.values():
+                same_body.setdefault(each.digest, []).append(each)
+            for row in rows:
+                before = self._undecided.get(row["replay_of"])
+                # Without that note, the workers do not trust the user that it was sent by.
+                unnoted = same_body.get(row["digest"], []) if row["replay_of"] is None else []
+                for each in [before] if before else self._known_by_body(unnoted):
+                    self._decide(
+                        each,
+                        Became.DEAD_AGAIN,
+                        again=row["letter_id"],
+                        reason=row["reason"],
+                        error=row["error"],
+                    )
+            self._latest = rows[-1]["letter_id"]
+
+    def _known_by_body(self, same: Sequence[Sent]) -> Sequence[Sent]:
+        """For which of `same` one letter stands: a command waits once, anything else each time."""
+        open_still = [each for each in same if each.letter_id in self._undecided]
+        return [each for each in open_still if each.command is not None] or open_still[:1]
+
+    async def _explain(self) -> None:
+        """Say of those that are left what they wait for."""
+        for page in _pages(list(self._undecided.values())):
+            try:
+                rows = await self._database.fetch(
+                    queries.WAITS_FOR,
+                    [each.letter_id for each in page],
+                    [each.command_id for each in page],
+                    [each.run_id for each in page],
+                )
+            except ServiceUnavailable as error:
+                for each in page:
+                    self._decide(each, Became.UNDECIDED, why=str(error))
+                continue
+            for row in rows:
+                self._explain_one(self._undecided[row["letter_id"]], row)
+
+    def _explain_one(self, each: Sent, row: Record) -> None:
+        match row["outcome"]:
+            case Outcome.STOP_FAILED if row["finished_at"] > self._began:
+                # Its letter is not kept yet, or is left in its queue.
+                reason = DeadReason.STOP_FAILED
+                self._decide(each, Became.DEAD_AGAIN, reason=reason, error="the stop failed again")
+            case None | Outcome.STOP_FAILED:
+                self._decide(each, Became.UNDECIDED, why=_why(row))
+            case outcome:  # since the last look
+                self._decide(each, Became.SETTLED, outcome=outcome)
+
+    def _decide(
+        self,
+        each: Sent,
+        became: Became,
+        *,
+        outcome: str | None = None,
+        again: int | None = None,
+        reason: str | None = None,
+        error: str | None = None,
+        why: str | None = None,
+    ) -> None:
+        del self._undecided[each.letter_id]
+        self._results[each.letter_id] = Result(
+            each.letter_id,
+            each.command_id,
+            each.run_id,
+            became,
+            outcome,
+            again,
+            reason,
+            error,
+            why,
+        )
+
+
+def _why(row: Record) -> str:
+    run_id, status, host = row["run_id"], row["status"], row["host"]
+    if run_id is None:
+        return "it is no command, and not among the dead letters again yet"
+    if row["waits_as"] is not None:
+        return f"its command waits as dead letter {row['waits_as']} ({row['waits_because']})"
+    if status is None:
+        return f"run {run_id} is unknown so far"
+    where = ""
+    if host is not None:
+        where = f" on {host}"
+        if row["seen_at"] is not None:
+            where += f", last heard of at {row['seen_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    what = "its stop is not over" if row["is_open"] else "no worker has carried it out yet"
+    return f"{what}: run {run_id} is {status}{where}"
+
+
+def _pages(letters: Sequence[Sent]) -> Iterator[list[Sent]]:
+    rest = iter(letters)
+    while page := list(islice(rest, _PAGE)):
+        yield page
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()

@@ -1,0 +1,203 @@
+"""Dead letters as people and programs want to read them."""
+
+import codecs
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from asyncpg import Record
+
+from shared.output import (
+    plain,
+    print_columns,
+    print_facts,
+    print_json,
+    print_line,
+    print_text,
+)
+from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
+from worker.dead_letters.replay import MAX_REPLAYS, Summary
+from worker.dead_letters.replay_results import Became, Result
+from worker.dead_letters.store import GroupBy
+
+_COLUMNS = {
+    "id": "letter_id",
+    "state": "state",
+    "reason": "reason",
+    "run": "run_id",
+    "publisher": "publisher",
+    "attempts": "attempts",
+    "replays": "replays",
+    "kept": "arrived_at",
+    "body": "size",
+    "error": "error",
+}
+_NOT_SHOWN = ("letter_key", "digest", "body", "headers")
+_HEX_WIDTH = 16
+
+
+def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
+    rows = [plain(letter) for letter in letters]
+    if as_json:
+        print_json([_without_bytes(row) for row in rows])
+    else:
+        known = [
+            {**row, "publisher": row["publisher"] or UNKNOWN_PUBLISHER, "size": _size(row)}
+            for row in rows
+        ]
+        print_columns(_COLUMNS, known)
+
+
+def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> None:
+    rows = [plain(row) for row in counts]
+    if as_json:
+        print_json(rows)
+    else:
+        if by is GroupBy.PUBLISHER:
+            rows = [{**row, "value": row["value"] or UNKNOWN_PUBLISHER} for row in rows]
+        headings = {by.value: "value", "letters": "letters", "oldest": "oldest", "newest": "newest"}
+        print_columns(headings, rows)
+
+
+def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_json: bool) -> None:
+    """Everything; the body as text if it is some, JSON indented, else as bytes."""
+    row = plain(letter)
+    headers = json.loads(letter["headers"])
+    body = letter["body"]
+    is_cut = letter["full_size"] is not None
+    text = None if as_hex else body_as_text(body, is_cut=is_cut)
+    if as_json:
+        described = {
+            **_without_bytes(row),
+            "headers": headers,
+            "body": text,
+            "body_hex": body.hex(),
+            "actions": [plain(action) for action in actions],
+        }
+        print_json(described)
+        return
+    print_facts(
+        [
+            *((name, value) for name, value in row.items() if _is_shown(name, value)),
+            ("body", _size(row)),
+            *((f"header {name}", json.dumps(value)) for name, value in headers.items()),
+            *((action["action"], _done(action)) for action in actions),
+        ]
+    )
+    print_text(_hex_dump(body) if text is None else _indented(text))
+
+
+def _is_shown(name: str, value: object) -> bool:
+    return value is not None and name not in (*_NOT_SHOWN, "full_size")
+
+
+def _done(action: Record) -> str:
+    command = f", as command {action['command_id']}" if action["command_id"] else ""
+    return f"{action['done_at']} by {action['done_by']}{command}"
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_summary_as_json(summary))
+        return
+    if summary.edited_as is None:
+        print_line(f"replayed {summary.replayed}")
+    else:
+        print_line(f"replayed as command {summary.edited_as}")
+    for letters, why in (
+        (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
+        (summary.discarded, "discarded, see --force"),
+        (summary.cut, "cut: of the body only the head was kept, see --edit"),
+        (summary.missing, "not found"),
+    ):
+        if letters:
+            print_line(f"not replayed: {_some(letters)}: {why}")
+    if summary.results is not None:
+        _print_results(summary.results)
+    elif summary.replayed:
+        print_line("sent, and no more is known: --wait 60 says what becomes of them")
+
+
+def _summary_as_json(summary: Summary) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "replayed": summary.replayed,
+        "too_often": summary.too_often,
+        "discarded": summary.discarded,
+        "cut": summary.cut,
+        "missing": summary.missing,
+        "interrupted": summary.interrupted,
+        "error": summary.failed,
+    }
+    if summary.edited_as is not None:
+        described["command_id"] = str(summary.edited_as)
+    if summary.results is not None:
+        described["letters"] = [plain(asdict(result)) for result in summary.results]
+    return described
+
+
+def _print_results(results: Sequence[Result]) -> None:
+    for result in results:
+        print_line(f"letter {result.letter_id}: {_in_words(result)}")
+    became = Counter(result.became for result in results)
+    print_line(
+        f"settled {became[Became.SETTLED]}, dead again {became[Became.DEAD_AGAIN]}, "
+        f"not decided in time {became[Became.UNDECIDED]}"
+    )
+
+
+def _in_words(result: Result) -> str:
+    match result.became:
+        case Became.SETTLED:
+            return f"{result.outcome}, run {result.run_id}"
+        case Became.DEAD_AGAIN:
+            again = f" as letter {result.again}" if result.again is not None else ""
+            return f"dead again{again} ({result.reason}): {result.error}"
+        case Became.UNDECIDED:
+            return f"not decided in time: {result.why}"
+
+
+def body_as_text(body: bytes, *, is_cut: bool = False) -> str | None:
+    """`body` as text, or None where it is none that a terminal could show.
+
+    If it `is_cut`, its last character need not be whole.
+    """
+    try:
+        text, _ = codecs.utf_8_decode(body, "strict", not is_cut)
+    except UnicodeDecodeError:
+        return None
+    shown = text.replace("\n", "").replace("\t", "").replace("\r", "")
+    return text if shown.isprintable() else None
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    kept = row["bytes"] if "bytes" in row else len(row["body"])
+    if row["full_size"] is None:
+        return f"{kept} bytes"
+    return f"{kept} of {row['full_size']} bytes, cut"
+
+
+def _without_bytes(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in _NOT_SHOWN}
+
+
+def _indented(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):  # the latter: nested too deeply
+        return text
+
+
+def _hex_dump(body: bytes) -> str:
+    lines = []
+    for start in range(0, len(body), _HEX_WIDTH):
+        piece = body[start : start + _HEX_WIDTH]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
+        lines.append(f"{start:08x}  {piece.hex(' '):<{3 * _HEX_WIDTH}} {text}")
+    return "\n".join(lines)
+
+
+def _some(letters: list[int]) -> str:
+    shown = ", ".join(map(str, letters[:10]))
+    return shown if len(letters) <= 10 else f"{shown} and {len(letters) - 10} more"

@@ -1,0 +1,1 @@
+"""Runner hosts: registered, kept alive by heartbeats, listed, abandoned."""

@@ -1,0 +1,56 @@
+"""`cancel-worker hosts`: parses and delegates."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from shared import cli
+from worker.hosts import reports
+from worker.hosts import store as host_store
+from worker.hosts.store import HostIsUp
+from worker.operator import operator
+
+hosts = typer.Typer(help="The machines that runs are on.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The host's name.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+
+
+@hosts.command("list")
+def list_hosts(json: Json = False) -> None:
+    """List hosts: whether their workers are heard of, and what runs there."""
+    reports.print_hosts(cli.with_database(host_store.find_all), as_json=json)
+
+
+@hosts.command()
+def show(name: Name, json: Json = False) -> None:
+    """Show one host, and all that became of it."""
+    found = cli.with_database(partial(host_store.find_one, host=name))
+    if found is None:
+        raise cli.UserError(f"host {name!r} is unknown")
+    reports.print_host(*found, as_json=json)
+
+
+@hosts.command()
+def abandon(
+    name: Name,
+    reason: Annotated[
+        str, typer.Option(help="Why it will not come back, for the record (255 characters).")
+    ],
+    json: Json = False,
+) -> None:
+    """Give up a host that will never come back, and with it the runs that it had.
+
+    They are recorded as errors, never as canceled: nothing proves that their processes are gone.
+    """
+    if not (1 <= len(reason) <= 255 and reason.isprintable()):
+        raise cli.UserError("--reason takes 1 to 255 printable characters")
+    give_up = partial(host_store.abandon, host=name, by=operator(), reason=reason)
+    try:
+        abandoned = cli.with_database(give_up)
+    except HostIsUp as error:
+        raise cli.UserError(f"host {name!r} is up: {error}; stop its worker first") from None
+    if abandoned is None:
+        raise cli.UserError(f"host {name!r} is unknown")
+    reports.print_abandoned(name, abandoned, as_json=json)

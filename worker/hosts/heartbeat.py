@@ -1,0 +1,113 @@
+"""One worker speaks for a host: registered at start, heard of with each beat."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from shared.aio.retry import until_available
+from shared.cli import UserError
+from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from worker.hosts import store as host_store
+from worker.hosts.store import Heard, OtherMachine, RunsOutsideContainer, Speaker
+from worker.processes.identity import boot_id, machine_id, pid_namespace
+
+log = structlog.get_logger(__name__)
+
+
+class Presence:
+    """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
+
+    def __init__(
+        self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
+    ) -> None:
+        self._database = database
+        self._speaker = Speaker(
+            host=host,
+            worker_id=uuid4(),
+            boot_id=boot_id(),
+            machine_id=machine_id(),
+            pid_namespace=pid_namespace(),
+            privileges=privileges,
+            beat_seconds=beat_seconds,
+        )
+
+    async def register(self) -> None:
+        """Begin to speak for the host. Raises UserError if another machine or container does.
+
+        That takes up to three beats after a reboot or a new container that was faster than they
+        are: until then nobody can tell it from a second one.
+        """
+        heard_before: datetime | None = None
+        while True:
+            heard = await until_available(self._try_to_register)
+            if heard is None:
+                break
+            if heard_before is not None and heard > heard_before:
+                raise UserError(
+                    f"the host name {self._speaker.host} is in use by a worker on another machine "
+                    "or in another container; give each worker a CANCEL_HOST_NAME of its own"
+                )
+            if heard_before is None:
+                log.warning("host_name_in_use", host=self._speaker.host, waiting="for its silence")
+            heard_before = heard
+            await asyncio.sleep(self._speaker.beat_seconds)
+        await self._beat()
+
+    async def keep_up(
+        self, told: Callable[[Heard], None], returned: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Beat for ever. Calls `told` with what each beat is answered.
+
+        Calls `returned` when the host had been abandoned meanwhile. Raises UserError once another
+        worker speaks for the host.
+        """
+        while True:
+            await asyncio.sleep(self._speaker.beat_seconds)
+            heard = await self._beat()
+            if heard is None:
+                continue
+            told(heard)
+            if heard.abandoned:
+                log.warning("host_returned", host=self._speaker.host)
+                await self.register()
+                await returned()
+
+    async def leave(self) -> None:
+        """Say that the worker ends, if Postgres can be told."""
+        try:
+            await host_store.leave(self._database, self._speaker)
+        except ServiceUnavailable as error:
+            log.warning("leave_unrecorded", error=str(error))
+
+    async def _try_to_register(self) -> datetime | None:
+        try:
+            return await host_store.register(self._database, self._speaker)
+        except OtherMachine:
+            raise UserError(
+                f"the host {self._speaker.host} has runs on another machine: give each machine a "
+                "CANCEL_HOST_NAME of its own, or, if that one is gone for good, give it up first: "
+                f"cancel-worker hosts abandon {self._speaker.host}"
+            ) from None
+        except RunsOutsideContainer as error:
+            raise UserError(
+                f"the host {self._speaker.host} has runs outside of this container, which cannot "
+                f"be seen from here ({error}): start its worker outside until they are over, or "
+                "give this worker a CANCEL_HOST_NAME of its own, or give the runs up: "
+                f"cancel-worker hosts abandon {self._speaker.host}"
+            ) from None
+
+    async def _beat(self) -> Heard | None:
+        """The answer, None if there was none."""
+        try:
+            heard = await host_store.beat(self._database, self._speaker)
+        except ServiceUnavailable as error:
+            log.warning("beat_missed", error=str(error))
+            return None
+        if not (heard.speaks or heard.abandoned):
+            raise UserError(f"another worker speaks for the host {self._speaker.host} now")
+        return heard

@@ -1,0 +1,114 @@
+"""Hosts as people and programs want to see them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from asyncpg import Record
+
+from shared.output import plain, print_columns, print_facts, print_json, print_line
+from worker.hosts.store import Abandoned
+
+_COLUMNS = {
+    "host": "host",
+    "state": "state",
+    "heard of": "heard",
+    "running": "running",
+    "canceling": "canceling",
+    "flag": "flag",
+}
+
+
+def print_hosts(hosts: Iterable[Record], *, as_json: bool) -> None:
+    rows = [_described(host) for host in hosts]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        row["heard"] = _ago(row["seconds_silent"])
+    print_columns(_COLUMNS, rows)
+
+
+def print_host(
+    host: Record, commands: Sequence[Record], actions: Sequence[Record], *, as_json: bool
+) -> None:
+    """A host with the commands that it has yet to carry out, and all that became of it."""
+    described, history = _described(host), [plain(action) for action in actions]
+    todo = [plain(command) for command in commands]
+    if as_json:
+        print_json({**described, "open_commands": todo, "actions": history})
+        return
+    privileges = described.pop("privileges") or {}
+    print_facts(
+        [
+            *(
+                (name, value)
+                for name, value in (described | _can(privileges)).items()
+                if value is not None and value != []
+            ),
+            *(("to cancel", _asked(command)) for command in todo),
+            *((action["action"], _in_words(action)) for action in history),
+        ]
+    )
+
+
+def _asked(command: Mapping[str, Any]) -> str:
+    who = command["requested_by"] or "somebody unnamed"
+    why = f": {command['reason']}" if command["reason"] else ""
+    of_run = f"run {command['run_id']} ({command['status']})"
+    return f"{of_run}, asked for by {who} at {command['received_at']}{why}"
+
+
+def _in_words(action: Mapping[str, Any]) -> str:
+    why = f": {action['reason']}" if action["reason"] else ""
+    runs = ", ".join(map(str, action["run_ids"])) or "none"
+    return f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
+
+
+def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "host": name,
+                "already_abandoned": abandoned.already,
+                "run_ids": abandoned.run_ids,
+                "commands": abandoned.commands,
+            }
+        )
+        return
+    print_line(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
+    for run_id in abandoned.run_ids:
+        print_line(f"run {run_id} is recorded as error")
+    if abandoned.commands:
+        print_line(f"{abandoned.commands} cancel command(s) answered: abandoned")
+
+
+def _described(host: Record) -> dict[str, Any]:
+    row = plain(host)
+    row["privileges"] = json.loads(row["privileges"]) if row["privileges"] else None
+    unkillable = row["unkillable"]
+    runs = ", ".join(map(str, unkillable))
+    return {**row, "flag": f"unkillable: {runs}" if unkillable else None}
+
+
+def _can(privileges: Mapping[str, Any]) -> dict[str, str]:
+    """What its worker found out at start, in words."""
+    if not privileges:
+        return {}
+    own = f"of user {privileges['uid']}"
+    return {
+        "holds runs by": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
+            privileges["containment"]
+        ],
+        "can signal": f"processes {'of all users' if privileges['signals_all'] else own}",
+        "can find": f"processes {'of all users' if privileges['reads_all'] else own}"
+        if privileges["lists_all"]
+        else "not all processes: /proc is mounted with hidepid",
+    }
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"

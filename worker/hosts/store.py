@@ -1,0 +1,249 @@
+"""Runner hosts in Postgres: registered, heard of, given up. Each is one transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from shared.postgres.database import Connection, Database
+from shared.postgres.sql import hosts as queries
+from shared.runs import Run, RunProcess
+from shared.states import HostState
+from worker import store
+from worker.processes.identity import is_machines_own
+from worker.stop.evidence import found_empty, host_rebooted
+from worker.stop.run_tree import pids_are_ours, visible_cgroup
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A worker process, as the one that speaks for its host."""
+
+    host: str
+    worker_id: UUID
+    boot_id: UUID
+    machine_id: str | None
+    pid_namespace: str
+    privileges: Mapping[str, Any]
+    beat_seconds: float
+
+    def is_on_another_machine(self, machine_id: str | None) -> bool:
+        """Whether that is certain: a machine may also have no id."""
+        return None not in (self.machine_id, machine_id) and self.machine_id != machine_id
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The answer to a beat."""
+
+    speaks: bool
+    abandoned: bool
+    has_events: bool
+    """Whether something in the outbox is to be published."""
+    has_open_commands: bool
+    """Whether something is to be done, or being done, on a run of the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    run_ids: list[int]
+    commands: int
+    already: bool
+
+
+class OtherMachine(Exception):
+    """The host has runs on another machine of the same name."""
+
+
+class RunsOutsideContainer(Exception):
+    """The host has runs in the machine's own pid namespace, which a container's does not see."""
+
+    def __init__(self, run_ids: Sequence[int]) -> None:
+        super().__init__(", ".join(map(str, run_ids)))
+
+
+class HostIsUp(Exception):
+    """A host whose worker is heard of cannot be given up."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"its worker was heard of {seconds:.1f} s ago")
+
+
+async def register(database: Database, speaker: Speaker) -> datetime | None:
+    """Speak for the host from now on, and record what a reboot has ended.
+
+    Where a living worker on another machine, or in another pid namespace, speaks for it: change
+    nothing, and return when it was heard of last. Of two workers in one namespace, the later one is
+    believed. Raises OtherMachine and RunsOutsideContainer.
+    """
+    async with database.transaction() as connection:
+        before = await connection.fetchrow(queries.LOCK_HOST, speaker.host)
+        rebooted = before is not None and before["boot_id"] != speaker.boot_id
+        if before is not None and before["state"] == HostState.UP and not _is_same(before, speaker):
+            seen_at: datetime = before["seen_at"]
+            return seen_at
+        is_replaced = before is not None and speaker.is_on_another_machine(before["machine_id"])
+        if is_replaced and await connection.fetchval(queries.HAS_RUNS, speaker.host):
+            # To take over would be to decide about processes that another kernel may run.
+            raise OtherMachine
+        foreign = await _runs_of_other_namespaces(connection, speaker)
+        if outside := [run.run_id for run, process in foreign if _is_outside(run, process)]:
+            raise RunsOutsideContainer(outside)
+        await connection.execute(
+            queries.REGISTER_HOST,
+            speaker.host,
+            speaker.worker_id,
+            speaker.boot_id,
+            speaker.beat_seconds,
+            speaker.machine_id,
+            speaker.pid_namespace,
+            json.dumps(speaker.privileges),
+        )
+        if before is not None and before["abandoned_at"] is not None:
+            await _note(connection, speaker.host, "returned", "worker", None, [])
+        if is_replaced:
+            rows = await connection.fetch(queries.CLOSE_LOST_OF_REPLACED, speaker.host)
+            await store.close_over(connection, [row["run_id"] for row in rows])
+        # Also of boots before the last one that is on record: older versions left some.
+        gone = [] if is_replaced else await _record_reboot(connection, speaker)
+        if gone or (rebooted and not is_replaced):
+            await _note(connection, speaker.host, "rebooted", "worker", None, gone)
+        await _settle_foreign(connection, speaker, foreign)
+    return None
+
+
+async def beat(database: Database, speaker: Speaker) -> Heard:
+    arguments = (speaker.host, speaker.worker_id)
+    row = await database.fetchrow(queries.BEAT, *arguments)
+    if row is not None and not (row["heard"] or row["abandoned"]):
+        # Where the UPDATE had to wait for an abandon, the rest shows the host as it was before
+        # (one snapshot for the whole statement): only a second look tells who speaks for it.
+        row = await database.fetchrow(queries.BEAT, *arguments)
+    if row is None:  # deleted by hand
+        return Heard(speaks=False, abandoned=True, has_events=False, has_open_commands=False)
+    return Heard(row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"])
+
+
+async def leave(database: Database, speaker: Speaker) -> None:
+    """Say that the worker ends. Its runs live on."""
+    await database.fetchrow(queries.LEAVE, speaker.host, speaker.worker_id)
+
+
+async def abandon(database: Database, host: str, by: str, reason: str) -> Abandoned | None:
+    """Give a host up, with all that is known to run there; None if there is no such host.
+
+    Raises HostIsUp.
+    """
+    async with database.transaction() as connection:
+        found = await connection.fetchrow(queries.LOCK_HOST, host)
+        if found is None:
+            return None
+        if found["state"] == HostState.UP:
+            raise HostIsUp(found["age"])
+        already = found["abandoned_at"] is not None
+        if not already:
+            await connection.execute(queries.ABANDON, host)
+        rows = await connection.fetch(
+            queries.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
+        )
+        run_ids = sorted(row["run_id"] for row in rows)
+        # So that a command which is being recorded on one of those is answered too.
+        await connection.execute(queries.LOCK_LOST, host)
+        answered = await connection.fetch(
+            queries.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
+        )
+        if run_ids or not already:
+            await _note(connection, host, "abandoned", by, reason, run_ids)
+    return Abandoned(run_ids, len(answered), already)
+
+
+async def find_all(database: Database) -> list[Record]:
+    async with database.connection() as connection:
+        rows: list[Record] = await connection.fetch(queries.LIST_HOSTS, None)
+    return rows
+
+
+async def find_one(
+    database: Database, host: str
+) -> tuple[Record, list[Record], list[Record]] | None:
+    """One host, the commands that its worker has yet to carry out, and all that became of it."""
+    async with database.connection() as connection:
+        found = await connection.fetchrow(queries.LIST_HOSTS, host)
+        commands = await connection.fetch(queries.LIST_OPEN_COMMANDS, host)
+        actions = await connection.fetch(queries.LIST_ACTIONS, host)
+    return (found, commands, actions) if found else None
+
+
+def _is_same(host: Record, speaker: Speaker) -> bool:
+    """Whether who spoke for the host sees the same processes as `speaker`."""
+    return host["boot_id"] == speaker.boot_id and host["pid_namespace"] in (
+        None,  # a version that did not look
+        speaker.pid_namespace,
+    )
+
+
+async def _runs_of_other_namespaces(
+    connection: Connection, speaker: Speaker
+) -> list[tuple[Run, RunProcess]]:
+    """Runs of this boot that are not over, whose pids mean nothing here."""
+    runs = await store.open_of_other_namespaces(
+        connection, speaker.host, speaker.boot_id, speaker.pid_namespace
+    )
+    return [
+        (run, run.process)
+        for run in runs
+        if run.process is not None and not pids_are_ours(run.process)
+    ]
+
+
+def _is_outside(run: Run, process: RunProcess) -> bool:
+    """Whether it may well live, where the machine itself sees it and we do not."""
+    if run.status.is_terminal or process.pid_namespace is None:
+        return False
+    return is_machines_own(process.pid_namespace) and visible_cgroup(process) is None
+
+
+async def _settle_foreign(
+    connection: Connection, speaker: Speaker, foreign: Sequence[tuple[Run, RunProcess]]
+) -> None:
+    """Record what became of runs of a container that was here before, as far as can be seen.
+
+    What lives in a cgroup that is visible from here goes on.
+    """
+    lost = []
+    for run, process in foreign:
+        cgroup = visible_cgroup(process)
+        if cgroup is None:
+            await store.lose_out_of_sight(connection, run)
+            lost.append(run.run_id)
+        elif not cgroup.is_populated():
+            await store.record_gone(connection, run, process.launch_id, found_empty())
+            lost.append(run.run_id)
+    if lost:
+        await _note(connection, speaker.host, "container_lost", "worker", None, sorted(lost))
+
+
+async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
+    on_host = (speaker.host, speaker.boot_id)
+    run_ids = [
+        row["run_id"] for row in await connection.fetch(queries.LOSE_RUNS_OF_REBOOTED, *on_host)
+    ]
+    for row in await connection.fetch(queries.FIND_STOPPING_OF_REBOOTED, *on_host):
+        run_id: int = row["run_id"]
+        await store.record_canceled(connection, run_id, host_rebooted())
+        run_ids.append(run_id)
+    run_ids += [
+        row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)
+    ]
+    await store.close_over(connection, run_ids)
+    return sorted(run_ids)
+
+
+async def _note(
+    connection: Connection, host: str, action: str, by: str, reason: str | None, run_ids: list[int]
+) -> None:
+    await connection.execute(queries.ADD_ACTION, host, action, by, reason, run_ids)

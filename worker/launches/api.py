@@ -1,0 +1,134 @@
+"""The worker's Unix socket: what launchers may ask. Parses and delegates."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.commands import RunId
+from shared.errors import ServiceUnavailable
+from shared.states import RunStatus
+from worker.connection import error_response
+from worker.launcher import wire
+from worker.launches.claims import CannotProve, Launches, Refusal
+from worker.launches.peer import NotAllowed, child_of, launcher_of
+from worker.launches.run_cgroups import ContainmentFailed, InsideRun
+from worker.stop.under_way import Stops
+
+log = structlog.get_logger(__name__)
+
+# Seconds for which a completion is held while the run's tree is being stopped. The launcher asks
+# again; so it outlives the tree, and whoever waits for the launcher finds nothing left.
+_HOLD = 20.0
+# A tree that obeys is gone within this, and then the run and its exit code are written in one go.
+_PROMPT = 1.0
+
+
+# For a request's body to arrive. A launcher sends all of it at once.
+_BODY = 10.0
+
+
+class _Late(Exception):
+    """The body did not arrive in time."""
+
+
+class _Launch(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+    run_id: RunId
+    pid: int = Field(gt=1, lt=2**31)
+
+
+class _Completion(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+    run_id: RunId
+    exit_code: int = Field(ge=0, le=255)
+
+
+class LauncherApi:
+    def __init__(self, launches: Launches, stops: Stops, runs_root: Path | None) -> None:
+        self._launches = launches
+        self._stops = stops
+        self._runs_root = runs_root
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[_answer_errors], client_max_size=4096)
+        app.router.add_post(wire.LAUNCHES, self._launch)
+        app.router.add_post(wire.COMPLETIONS, self._complete)
+        return app
+
+    async def _launch(self, request: web.Request) -> web.Response:
+        launcher = launcher_of(request, self._runs_root)
+        launch = await _read(request, _Launch)
+        child = child_of(launcher, launch.pid)
+        answer = await self._launches.claim(launch.run_id, launcher, child)
+        if isinstance(answer, Refusal):
+            refusal: dict[str, object] = {"refused": answer}
+            if answer is Refusal.CANCELED:
+                refusal |= await self._cancellation(launch.run_id)
+            return web.json_response(refusal, status=409)
+        return web.json_response(
+            {"launch_id": str(answer.launch_id), "containment": answer.containment}
+        )
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        launcher = launcher_of(request, self._runs_root)
+        completion = await _read(request, _Completion)
+        run_id, exit_code = completion.run_id, completion.exit_code
+        await self._until_stopped(run_id, _PROMPT)
+        completed = await self._launches.complete(run_id, launcher, exit_code)
+        if completed is not None and completed.stopping:
+            await self._until_stopped(run_id, _HOLD)
+            completed = await self._launches.complete(run_id, launcher, exit_code)
+        if completed is None:
+            raise NotAllowed(f"run {run_id} is not the caller's")
+        told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
+        if completed.status in (RunStatus.CANCELING, RunStatus.CANCELED):
+            told |= await self._cancellation(run_id)
+        return web.json_response(told)
+
+    async def _cancellation(self, run_id: int) -> dict[str, object]:
+        """What the job's log is to say of a run that was canceled."""
+        cancellation = await self._launches.cancellation_of(run_id)
+        return {"cancellation": cancellation.as_json()} if cancellation else {}
+
+    async def _until_stopped(self, run_id: int, most: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most):
+                await self._stops.ended(run_id)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def _read(request: web.Request, model: type[M]) -> M:
+    try:
+        async with asyncio.timeout(_BODY):
+            return model.model_validate_json(await request.read())
+    except TimeoutError:
+        raise _Late from None
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ValidationError as error:
+        return error_response(400, error.errors(include_url=False)[0]["msg"])
+    except (NotAllowed, CannotProve, InsideRun) as error:
+        return error_response(403, str(error))
+    except _Late:
+        return error_response(408, "the request's body did not arrive in time")
+    except ConnectionResetError:
+        return error_response(400, "the caller hung up")  # and so will never read this
+    except (ServiceUnavailable, ContainmentFailed) as error:
+        return error_response(503, str(error))
+    except web.HTTPException as error:
+        return error_response(error.status, error.reason)
+    except Exception:
+        log.exception("launcher_request_failed", path=request.path)
+        return error_response(500, "internal error; the worker's log has more")

@@ -1,0 +1,235 @@
+"""Runs as their launchers see them: claimed and completed."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import structlog
+from asyncpg import Record, UniqueViolationError
+
+from shared.aio.batcher import Together
+from shared.postgres.database import Database
+from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import runs as queries
+from shared.runs import Run, RunProcess
+from shared.states import Containment, RunStatus
+from worker import store
+from worker.launches import cancellations
+from worker.launches.cancellations import Cancellation
+from worker.launches.lost_runs import Losses
+from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
+from worker.outbox.relay import Relay
+from worker.processes.cgroup import Cgroup
+from worker.processes.identity import Identity, boot_id, pid_namespace
+from worker.processes.privileges import Privileges, why_not_found
+from worker.processes.scan import Mark, read_launch_id
+from worker.stop.run_tree import may_escape
+
+log = structlog.get_logger(__name__)
+
+# After these nothing of the run is left to be cleared away; an `error` says nothing of that.
+_ENDED_WELL = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
+
+
+class Refusal(StrEnum):
+    """Why a run may not start. The launcher turns these into its exit code."""
+
+    UNKNOWN = "unknown"
+    CANCELED = "canceled"
+    ALREADY_STARTED = "already_started"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The process that asks, as the kernel names it."""
+
+    identity: Identity
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    launch_id: UUID
+    containment: Containment
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    status: RunStatus
+    stopping: bool
+    """Whether a stop of the run is under way or about to be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    run_id: int
+    launcher: Identity
+    exit_code: int
+
+
+class CannotProve(Exception):
+    """Of this run nobody could say later that it is gone; the message says why."""
+
+
+class Launches:
+    """Claims runs for waiting children, and records how they ended."""
+
+    def __init__(
+        self,
+        database: Database,
+        host: str,
+        cgroups: RunCgroups,
+        losses: Losses,
+        tasks: asyncio.TaskGroup,
+        privileges: Privileges,
+        relay: Relay,
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._cgroups = cgroups
+        self._privileges = privileges
+        self._losses = losses
+        self._relay = relay
+        self._boot_id = boot_id()
+        self._pid_namespace = pid_namespace()
+        self._completions = Together(partial(self._complete, batch_queries.COMPLETE), tasks)
+        self._endings = Together(partial(cancellations.find_ending, database), tasks)
+
+    async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
+        """Contain `child` and then claim the run for it, in this order.
+
+        The other way round a cancel could find the containment empty and call a child proved
+        gone that had yet to enter it. Raises CannotProve and InsideRun; also ContainmentFailed and
+        ServiceUnavailable, after which the same claim may be made again.
+        """
+        await self._require_outside(launcher)
+        cgroup = self._cgroups.contain(run_id, child)
+        # What only a cgroup holds shows by itself. The rest must be found in /proc.
+        must_find = cgroup is None or may_escape(launcher.uid)
+        if must_find and (why := why_not_found(self._privileges, launcher.uid, child.pid)):
+            await discard(cgroup)
+            raise CannotProve(why)
+        process = RunProcess(
+            host=self._host,
+            boot_id=self._boot_id,
+            pid=child.pid,
+            start_ticks=child.start_ticks,
+            launcher_pid=launcher.identity.pid,
+            launcher_start_ticks=launcher.identity.start_ticks,
+            uid=launcher.uid,
+            launch_id=uuid4(),
+            containment=Containment.CGROUP if cgroup else Containment.SESSION,
+            cgroup=str(cgroup.path) if cgroup else None,
+            pid_namespace=self._pid_namespace,
+            cgroup_inode=cgroup.inode() if cgroup else None,
+        )
+        claimed = None
+        try:
+            async with self._database.transaction() as connection:
+                claimed = await store.claim(connection, run_id, process)
+                run = await store.find_run(connection, run_id)
+        except UniqueViolationError:
+            claimed = False
+            await discard(cgroup)
+            raise InsideRun(f"process {child.pid} is another run already") from None
+        finally:
+            # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
+            # a run that is not claimed yet cannot be recorded as lost.
+            if claimed is not False:
+                self._losses.watch(run_id, process)
+        if not claimed:
+            if run is not None and (earlier := _claim_for(child, run, process)):
+                # Perhaps of a worker that died over it, and unknown to this one until now.
+                self._losses.watch(run_id, earlier)
+                return Claimed(earlier.launch_id, earlier.containment)
+            await discard(cgroup)
+            return _refusal(run)
+        log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
+        return Claimed(process.launch_id, process.containment)
+
+    async def _require_outside(self, launcher: Launcher) -> None:
+        """Raise InsideRun for a launcher that was started by a run: it is to end with that run.
+
+        Without cgroups its environment, as it was at exec, is what tells.
+        """
+        launch_id = read_launch_id(launcher.identity.pid)
+        if launch_id is Mark.UNREADABLE and launcher.uid == os.geteuid():
+            # A launcher hides only once its command runs.
+            raise InsideRun("a process that hides its environment may not start runs")
+        if not isinstance(launch_id, UUID):
+            return
+        row = await self._database.fetchrow(queries.IS_LAUNCH, launch_id)
+        if row is not None and row[0]:
+            raise InsideRun("a run's own processes may not start runs")
+
+    async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> Completed | None:
+        """Record how the command ended; how the run stands then, None if it is not theirs.
+
+        A run that is being canceled keeps its status. Raises ServiceUnavailable.
+        """
+        ended = _Ended(run_id, launcher.identity, exit_code)
+        row = await self._completions.ask(ended)
+        if row is None:  # somebody has it in hand, or it is not theirs
+            [row] = await self._complete(batch_queries.COMPLETE_WAITING, [ended])
+        if row is None:
+            return None
+        if row["cgroup"] is not None:
+            Cgroup(Path(row["cgroup"])).remove()
+        status = RunStatus(row["status"])
+        if status in _ENDED_WELL:
+            self._losses.ended_well(row["launch_id"])
+        if row["is_news"]:  # a launcher whose run is being stopped asks several times a second
+            self._relay.wake()
+            log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
+        return Completed(
+            status, stopping=status is RunStatus.CANCELING and await self._is_being_stopped(run_id)
+        )
+
+    async def cancellation_of(self, run_id: int) -> Cancellation | None:
+        """The one that ended the run or is to end it. Raises ServiceUnavailable."""
+        return await self._endings.ask(run_id)
+
+    async def _complete(self, query: str, ended: Sequence[_Ended]) -> list[Record | None]:
+        rows = await self._database.fetch(
+            query,
+            [each.run_id for each in ended],
+            [each.launcher.pid for each in ended],
+            [each.launcher.start_ticks for each in ended],
+            [each.exit_code for each in ended],
+            self._boot_id,
+            self._pid_namespace,
+        )
+        by_run = {row["run_id"]: row for row in rows}
+        return [by_run.get(each.run_id) for each in ended]
+
+    async def _is_being_stopped(self, run_id: int) -> bool:
+        row = await self._database.fetchrow(queries.IS_BEING_STOPPED, run_id)
+        return row is not None and row[0]
+
+
+def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | None:
+    """The claim that `child` has already: its launcher lost the answer and asks again."""
+    has = run.process
+    if has is None or run.status is not RunStatus.RUNNING:
+        return None
+    if (has.host, has.boot_id) != (asked.host, asked.boot_id):
+        return None
+    if has.pid_namespace not in (None, asked.pid_namespace):
+        return None
+    if Identity(has.pid, has.start_ticks) != child:
+        return None
+    return has
+
+
+def _refusal(run: Run | None) -> Refusal:
+    if run is None:
+        return Refusal.UNKNOWN
+    if run.status in (RunStatus.CANCELED, RunStatus.CANCELING):
+        return Refusal.CANCELED
+    return Refusal.FINISHED if run.status.is_terminal else Refusal.ALREADY_STARTED

@@ -1,0 +1,34 @@
+"""The launchers of this host's runs: no processes of any run, and not readable to their user."""
+
+from shared.runs import RunProcess
+from worker.processes.identity import Identity, read_stat
+
+_AT_LEAST = 64
+"""So many are not worth looking for those that have ended."""
+
+
+class KnownLaunchers:
+    """Those of which this worker has heard, as long as they live at least."""
+
+    def __init__(self) -> None:
+        self._known: set[Identity] = set()
+        self._most = _AT_LEAST
+
+    def add(self, process: RunProcess) -> None:
+        """Know the launcher of this run."""
+        self._known.add(Identity(process.launcher_pid, process.launcher_start_ticks))
+        if len(self._known) > self._most:
+            self._known = {launcher for launcher in self._known if _is_there(launcher)}
+            self._most = 2 * len(self._known) + _AT_LEAST
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._known
+
+
+def _is_there(launcher: Identity) -> bool:
+    """Whether it lives, as far as can be seen now."""
+    try:
+        stat = read_stat(launcher.pid)
+    except OSError:  # a shortage of descriptors or memory
+        return True
+    return stat is not None and stat.identity == launcher

@@ -1,0 +1,80 @@
+"""The worker's Unix socket: how it is made, how many may be connected, and for how long."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from shared.http.connection import TimeLimits
+from shared.http.places import Door, Room
+from shared.http.server import HttpServer, serve
+from shared.lifecycle import most_files
+from worker.connection import WorkerConnection
+from worker.launches.peer import credentials_of
+
+# Seconds. A launcher sends its one request at once, and reads the answer at once.
+_LIMITS: Final = TimeLimits(head=10.0, response=10.0, idle=10.0)
+_SHUTDOWN: Final = 2.0
+# Places beyond all others, so that launchers are told to try again.
+_BEYOND: Final = 100
+# Who waits in the queue of the kernel is no burden to us, and served in turn.
+_BACKLOG: Final = 1024
+
+
+def bind(path: Path, mode: int) -> socket.socket:
+    """Make the Unix socket. Raises OSError, also if somebody serves at `path`."""
+    # Below /tmp the directory is what keeps other users from putting their own socket there.
+    private = 0o755 if os.geteuid() == 0 else 0o700
+    path.parent.mkdir(mode=private, parents=True, exist_ok=True)
+    if path.parent.stat().st_uid not in (0, os.geteuid()):
+        raise OSError(errno.EPERM, f"{path.parent} belongs to another user")
+    _refuse_second(path)
+    if path.is_socket():
+        path.unlink()
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(str(path))
+        os.chmod(path, mode)  # noqa: PTH101 - as the setting says, whatever the umask
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+async def listen(
+    app: web.Application, bound: socket.socket, most: int, most_of_one: int
+) -> HttpServer:
+    """Serve `app`; until now callers were refused and tried again.
+
+    At most `most` are connected, `most_of_one` of one user, and so many fewer that three quarters
+    of the files that we may open are left for stops.
+    """
+    most = min(most, most_files() // 4)
+    rooms = Room(most, min(most_of_one, max(most // 2, 1))), Room(_BEYOND)
+    loop = asyncio.get_running_loop()
+    return await serve(
+        app,
+        WorkerConnection,
+        _LIMITS,
+        Door("worker socket", rooms, _user_of),
+        lambda protocol: loop.create_unix_server(protocol, sock=bound, backlog=_BACKLOG),
+        _SHUTDOWN,
+    )
+
+
+def _user_of(transport: asyncio.BaseTransport) -> Hashable:
+    return credentials_of(transport.get_extra_info("socket")).uid
+
+
+def _refuse_second(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return
+    raise OSError(errno.EADDRINUSE, "another worker serves there")

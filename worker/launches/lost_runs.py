@@ -1,0 +1,199 @@
+"""Runs that lose their launcher: recorded, and what is left of them cleared away."""
+
+import asyncio
+import signal
+from functools import partial
+from time import monotonic
+from typing import NoReturn
+from uuid import UUID
+
+import structlog
+
+from shared.aio.retry import until_available
+from shared.postgres.database import Database
+from shared.runs import Run, RunProcess
+from shared.states import RunStatus
+from worker import store
+from worker.launches.known_launchers import KnownLaunchers
+from worker.launches.unreported import UnreportedRuns
+from worker.outbox.relay import Relay
+from worker.processes.identity import Identity, ProcessHandle, boot_id
+from worker.stop.evidence import Evidence
+from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.run_tree import (
+    OutOfSight,
+    pids_are_ours,
+    shortage_is_an_outage,
+    stop_tree,
+    visible_cgroup,
+)
+
+log = structlog.get_logger(__name__)
+
+# Seconds. A launcher's last words may still be on their way to us when it dies.
+_LAST_WORDS = 0.5
+
+
+class Losses:
+    """Watches the launchers of one host. `kill_wait` is in seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        host: str,
+        tasks: asyncio.TaskGroup,
+        kill_wait: float,
+        launchers: KnownLaunchers,
+        relay: Relay,
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._tasks = tasks
+        self._kill_wait = kill_wait
+        self._launchers = launchers
+        self._relay = relay
+        self._boot_id = boot_id()
+        self._watched: set[UUID] = set()
+        self._unreported = UnreportedRuns(database)
+
+    def ended_well(self, launch_id: UUID) -> None:
+        """The run is over and that is recorded: when its launcher goes, there is nothing to do."""
+        self._watched.discard(launch_id)
+
+    def watch(self, run_id: int, process: RunProcess) -> None:
+        """See to it that the run does not stay `running` once its launcher is gone."""
+        if process.launch_id not in self._watched:
+            self._watched.add(process.launch_id)
+            self._launchers.add(process)
+            self._tasks.create_task(self._watch_launcher(run_id, process))
+
+    async def take_up(self) -> None:
+        """Go on where an earlier worker of this host left off."""
+
+        async def find() -> tuple[list[Run], list[Run]]:
+            async with self._database.connection() as connection:
+                return (
+                    await store.live_on(connection, self._host),
+                    await store.unproved_on(connection, self._host, self._boot_id),
+                )
+
+        live, unproved = await until_available(find)
+        await self._watch_all(live)
+        for run in unproved:
+            if run.process is not None:
+                self._tasks.create_task(self._clear_away(run.run_id, run.process))
+
+    async def keep_watch(self, every: float) -> NoReturn:
+        """Look every so many seconds for runs that nobody watches.
+
+        A claim can be committed when its answer, and the worker that asked for it, are long lost.
+        """
+
+        async def find() -> list[Run]:
+            async with self._database.connection() as connection:
+                return await store.live_on(connection, self._host)
+
+        while True:
+            await asyncio.sleep(every)
+            live = await until_available(find)
+            await self._watch_all(live)
+            await self._unreported.look(run for run in live if self._is_watched(run))
+
+    async def _watch_all(self, runs: list[Run]) -> None:
+        for run in runs:
+            if run.process is None:
+                continue
+            if run.status is not RunStatus.RUNNING:
+                self._launchers.add(run.process)
+            elif run.process.boot_id != self._boot_id or pids_are_ours(run.process):
+                self.watch(run.run_id, run.process)
+            else:
+                await self._look_from_outside(run, run.process)
+
+    def _is_watched(self, run: Run) -> bool:
+        return run.process is not None and run.process.launch_id in self._watched
+
+    async def _look_from_outside(self, run: Run, process: RunProcess) -> None:
+        """A run in another pid namespace: not its launcher, but perhaps its cgroup can be seen."""
+        cgroup = visible_cgroup(process)
+        if cgroup is None:
+            await until_available(partial(self._lose_out_of_sight, run))
+        elif not cgroup.is_populated():
+            await self._lose(run.run_id, process)
+
+    async def _lose_out_of_sight(self, run: Run) -> None:
+        async with self._database.transaction() as connection:
+            lost = await store.lose_out_of_sight(connection, run)
+        self._relay.wake()
+        if lost:
+            log.warning("run_out_of_sight", run_id=run.run_id)
+
+    async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
+        launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
+
+        async def find() -> ProcessHandle | None:
+            with shortage_is_an_outage():
+                return ProcessHandle.open(launcher)
+
+        if handle := await until_available(find):
+            await _ended(handle)
+        if process.launch_id in self._watched:
+            await asyncio.sleep(_LAST_WORDS)
+        if process.launch_id not in self._watched:
+            return  # it ended well
+
+        await self._lose(run_id, process)
+
+    async def _lose(self, run_id: int, process: RunProcess) -> None:
+        async def record() -> bool:
+            async with self._database.transaction() as connection:
+                return await store.record_launcher_died(connection, run_id, process.launch_id)
+
+        lost = await until_available(record)
+        self._watched.discard(process.launch_id)
+        self._relay.wake()
+        if lost:
+            log.warning("run_lost", run_id=run_id)
+            await self._clear_away(run_id, process)
+
+    async def _clear_away(self, run_id: int, process: RunProcess) -> None:
+        """Kill what is left of a lost run: nobody is there to say how it ends, or to stop it.
+
+        A job may also have killed its launcher so as to be out of reach of a cancel.
+        """
+
+        async def stop() -> Evidence:
+            plan = StopPlan(signal.SIGKILL, deadline=monotonic(), kill_wait=self._kill_wait)
+            return await stop_tree(process, plan, asyncio.Event(), self._launchers)
+
+        try:
+            evidence = await until_available(stop)
+        except StopFailed as failure:
+            evidence = failure.evidence
+        except OutOfSight:
+            log.warning("leftovers_out_of_sight", run_id=run_id)
+            return
+        except OSError:
+            # The run stays unproved: a cancel, or the next worker, tries again.
+            log.exception("leftovers_unreachable", run_id=run_id)
+            return
+
+        async def record() -> None:
+            async with self._database.transaction() as connection:
+                await store.record_leftovers(connection, run_id, evidence)
+                await store.close_over(connection, [run_id])
+
+        await until_available(record)
+        log.info("leftovers_cleared", run_id=run_id, ended=evidence.ended, proof=evidence.proof)
+
+
+async def _ended(handle: ProcessHandle) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    # A pidfd is readable once its process has ended (pidfd_open(2)).
+    loop.add_reader(handle.fd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(handle.fd)
+        handle.close()

@@ -1,0 +1,1 @@
+"""Messages: received, read as commands, and published again with headers of ours."""

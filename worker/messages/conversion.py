@@ -1,0 +1,159 @@
+"""From a delivered message to a command, and from a failed one to a retry or a dead letter.
+
+What was delivered travels on unchanged: body bytes, type, ids. Our own notes go into headers.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import uuid4
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import HeadersType
+from pamqp import encode
+from pydantic import ValidationError
+
+from shared.commands import CANCEL_TYPE, MAX_BODY
+from shared.states import DeadReason
+from worker.messages.command_reader import Reading, first_problem, read
+from worker.messages.delivery import Delivered
+from worker.messages.headers import Header, Notes
+
+_OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
+# RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
+_BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
+# Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
+# as well: a copy that does not fit would cost the publishing connection, again and again.
+MAX_HEADERS: Final = 64 * 1024
+MAX_HEADER_VALUES: Final = 1000
+"""Values in headers, those in tables and arrays included."""
+
+
+class Undeliverable(Exception):
+    """This message can never be carried out as it is."""
+
+    def __init__(self, reason: DeadReason, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    reason: DeadReason
+    error: str
+
+
+def parse(message: Delivered, notes: Notes) -> Reading:
+    """Read the command in `message`. Raises Undeliverable."""
+    return read_as(message.type, message.body, notes.body_size)
+
+
+def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Reading:
+    """Read `body`, which came in a message of the type `kind`. Raises Undeliverable.
+
+    `full_size` is how many bytes it had, where it is only the head.
+    """
+    if kind != CANCEL_TYPE:
+        family = (kind or "").rpartition(".v")[0]
+        known = family == CANCEL_TYPE.rpartition(".v")[0]
+        raise Undeliverable(
+            DeadReason.UNKNOWN_VERSION if known else DeadReason.UNKNOWN_TYPE,
+            f"type is {kind!r}, expected {CANCEL_TYPE!r}",
+        )
+    if full_size is not None:
+        raise Undeliverable(
+            DeadReason.MALFORMED,
+            f"the body has {full_size} bytes, and that of a command at most {MAX_BODY}",
+        )
+    try:
+        return read(body)
+    except ValidationError as error:
+        raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
+
+
+def unchanged(message: Delivered, notes: Notes) -> Message:
+    """The same message, for whoever publishes it later."""
+    return _copy(message, notes, None)
+
+
+def for_retry(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
+    return _copy(message, replace(_failed(notes, failure), attempt=notes.attempt + 1), user)
+
+
+def for_dead_letters(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
+    return _copy(message, replace(_failed(notes, failure), letter=uuid4().hex), user)
+
+
+def carried(headers: HeadersType) -> HeadersType:
+    """`headers` if they can be sent on, else a note that they were dropped."""
+    try:
+        size = len(encode.field_table(dict(headers)))
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        return {Header.HEADERS_DROPPED.value: f"cannot be encoded: {error}"[:200]}
+    if size > MAX_HEADERS:
+        return {Header.HEADERS_DROPPED.value: f"{size} bytes"}
+    if (values := _values(headers)) > MAX_HEADER_VALUES:
+        return {Header.HEADERS_DROPPED.value: f"{values} values"}
+    return headers
+
+
+def _values(of: object) -> int:
+    match of:
+        case Mapping():
+            return sum(1 + _values(value) for value in of.values())
+        case list():
+            return sum(1 + _values(value) for value in of)
+    return 0
+
+
+def theirs(headers: Mapping[str, object]) -> HeadersType:
+    """The headers that the publisher set: neither our notes nor the broker's."""
+    return {
+        name: value  # type: ignore[misc]  # as received, so a header value already
+        for name, value in headers.items()
+        if name not in _OURS and not name.startswith(_BROKERS)
+    }
+
+
+def _failed(notes: Notes, failure: Failure) -> Notes:
+    now = datetime.now(UTC).isoformat()
+    return replace(
+        notes,
+        reason=failure.reason.value,
+        error=failure.error[:1000],
+        first_failure=notes.first_failure or now,
+        last_failure=now,
+    )
+
+
+def _copy(message: Delivered, notes: Notes, user: str | None) -> Message:
+    return Message(
+        message.body,
+        headers={**carried(theirs(message.headers)), **notes.headers()},
+        content_type=_short(message.content_type),
+        content_encoding=_short(message.content_encoding),
+        delivery_mode=DeliveryMode.PERSISTENT,
+        correlation_id=_short(message.correlation_id),
+        message_id=_short(message.message_id) or _command_id(message.body),
+        timestamp=message.timestamp,
+        type=_short(message.type),
+        app_id=_short(message.app_id),
+        # By this the notes are known to be ours.
+        user_id=user,
+    )
+
+
+def _command_id(body: bytes) -> str | None:
+    """The id of a command that came without one: aiormq 7.2 would make up another, and then the
+    copy would not be its command's."""
+    try:
+        return str(read(body).command.command_id)
+    except ValidationError:
+        return None
+
+
+def _short(text: str | None) -> str | None:
+    # Bytes that are no UTF-8 come in as replacement characters, which are longer.
+    return None if text is None else text.encode()[:255].decode(errors="ignore")

@@ -1,0 +1,1 @@
+"""Runs as `cancel-worker runs` shows them."""

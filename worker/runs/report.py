@@ -1,0 +1,160 @@
+"""One run as a person wants to read it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from asyncpg import Record
+
+from shared.output import plain, print_json, print_line
+from shared.postgres.database import Database
+from shared.postgres.sql import dead_letters as dead_letter_queries
+from shared.postgres.sql import hosts as host_queries
+from shared.postgres.sql import runs as queries
+from shared.states import CommandState, Outcome, RunStatus, command_state
+from worker.dead_letters.advice import advice
+from worker.dead_letters.store import LetterState
+from worker.runs import timeline
+from worker.runs.listing import described
+
+Json = dict[str, Any]
+
+_NAME: Final = 9  # the longest name of a fact, and a space
+
+
+async def find_run(database: Database, run_id: int) -> Json | None:
+    """One run with all its cancellations and dead letters, oldest first."""
+    async with database.connection() as connection:
+        run = await connection.fetchrow(queries.FIND_RUN, run_id)
+        if run is None:
+            return None
+        cancellations = await connection.fetch(queries.LIST_CANCELLATIONS, run_id)
+        letters = await connection.fetch(dead_letter_queries.LIST_OF_RUN, run_id)
+        actions = await connection.fetch(dead_letter_queries.LIST_ACTIONS_OF_RUN, run_id)
+        host = await connection.fetchrow(host_queries.FIND_STATE, run["host"])
+    return described(run) | {
+        "cancellations": [
+            plain(row)
+            | {name: json.loads(row[name]) for name in ("evidence", "faults")}
+            | _open(row, run, host)
+            for row in cancellations
+        ],
+        "dead_letters": [
+            plain(letter)
+            | {
+                "actions": [
+                    plain(action)
+                    for action in actions
+                    if action["letter_id"] == letter["letter_id"]
+                ]
+            }
+            for letter in letters
+        ],
+    }
+
+
+def _open(command: Record, run: Record, host: Record | None) -> Json:
+    """How it is with a command that has no outcome yet, and what it waits for."""
+    if command["outcome"] is not None or host is None:
+        return {"state": None, "waiting_for": None}
+    state, waiting_for = command_state(run["status"], host["state"]), None
+    if state is CommandState.PENDING:
+        since = host["since"].isoformat()
+        waiting_for = {"host": run["host"], "host_state": host["state"], "since": since}
+    return {"state": state, "waiting_for": waiting_for}
+
+
+def print_run(run: Json, *, as_json: bool) -> None:
+    if as_json:
+        print_json(run)
+        return
+    for line in _lines(run, datetime.now(UTC)):
+        print_line(line)
+
+
+def _lines(run: Json, now: datetime) -> Iterator[str]:
+    yield f"run {run['run_id']}: {run['status']}"
+    for name, fact in _facts(run, now):
+        yield f"  {name:<{_NAME}} {fact}"
+    yield ""
+    yield from _timeline(run)
+    for number, command in enumerate(run["cancellations"], 1):
+        yield ""
+        yield f"  cancel {number}: command {command['command_id']}"
+        for name, fact in _facts_of_command(command):
+            yield f"    {name:<{_NAME}} {fact}"
+
+
+def _timeline(run: Json) -> Iterator[str]:
+    yield f"  {'UTC':<23}  {'after':>12}  what"
+    before: datetime | None = None
+    for moment in timeline.moments(run):
+        after = "" if before is None else timeline.length(moment.at - before)
+        at = f"{moment.at:%Y-%m-%d %H:%M:%S}.{moment.at.microsecond // 1000:03d}"
+        yield f"  {at}  {after:>12}  {moment.what}"
+        before = moment.at
+
+
+def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
+    lasted = ", ".join(f"{name} {timeline.length(time)}" for name, time in timeline.spans(run, now))
+    yield "was", lasted if run["finished_at"] else f"{lasted} so far"
+    if run["host"] is not None:
+        where = f"in cgroup {run['cgroup']}" if run["cgroup"] else "in a session of its own"
+        launcher = f"below launcher {run['launcher_pid']}"
+        yield "ran on", f"{run['host']}, pid {run['pid']} {launcher}, user {run['uid']}, {where}"
+    if run["exit_code"] is not None:
+        yield "exit code", timeline.exit_code(run["exit_code"])
+    if run["status"] == RunStatus.CANCELED:
+        yield "proof", run["proof"]
+    if run["error"] is not None:
+        yield "error", run["error"]
+    if (lost := timeline.loss(run)) is not None:
+        yield "lost", lost
+    if run["grace_seconds"] is not None or run["stop_signal"] != "SIGTERM":
+        own = run["grace_seconds"]
+        grace = "the usual grace period" if own is None else f"a grace period of {own:g} s"
+        yield "stop by", f"{run['stop_signal']}, {grace}"
+    yield from _what_to_do(run)
+
+
+def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
+    failed = [row for row in run["cancellations"] if row["outcome"] == Outcome.STOP_FAILED]
+    is_open = any(row["outcome"] is None for row in run["cancellations"])
+    if run["status"] == RunStatus.CANCELING and failed and not is_open:
+        left = timeline.remains(failed[-1]["evidence"])
+        yield "alive", f"{left}; a new cancel or a replay takes the stop up again"
+    if run["status"] == RunStatus.RUNNING and run["unreported_since"] is not None:
+        yield (
+            "waiting",
+            f"for its launcher, pid {run['launcher_pid']}, to say how the command ended; if it is "
+            "stopped (state T in ps), continue it with kill -CONT, or cancel the run",
+        )
+    for letter in run["dead_letters"]:
+        if letter["state"] == LetterState.WAITING:
+            what = advice(letter, run)
+            yield "waiting", f"dead letter {letter['letter_id']} ({letter['reason']}): {what}"
+
+
+def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
+    yield "asked by", timeline.asked(command)
+    if command["requested_at"] is not None:
+        asked = datetime.fromisoformat(command["requested_at"])
+        waited = datetime.fromisoformat(command["received_at"]) - asked
+        by_its_clock = f"{asked.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by its own clock"
+        if waited.total_seconds() >= 0:
+            by_its_clock += f", {timeline.length(waited)} before a worker had it"
+        yield "asked at", by_its_clock
+    for field, fault in command["faults"].items():
+        yield "fault", f"{field}: {fault}"
+    outcome = timeline.answered(command)
+    if command["finished_at"] is not None:
+        received = datetime.fromisoformat(command["received_at"])
+        took = datetime.fromisoformat(command["finished_at"]) - received
+        outcome += f" (answered after {timeline.length(took)})"
+    yield "outcome", outcome
+    evidence = command["evidence"]
+    if left := evidence.get("escaped"):
+        yield "escaped", f"{timeline.processes(left)}: left the cgroup, and was found"
+    if earlier := evidence.get("earlier"):
+        yield "earlier", f"{timeline.remains(earlier)}, in a stop before"

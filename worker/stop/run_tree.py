@@ -1,0 +1,123 @@
+"""From a recorded process to the tree that can be stopped, and to its end."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Container, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from shared.errors import ServiceUnavailable
+from shared.runs import RunProcess
+from shared.states import Containment
+from worker.processes.cgroup import Cgroup
+from worker.processes.identity import (
+    Identity,
+    ProcessHandle,
+    boot_id,
+    is_machines_own,
+    pid_namespace,
+)
+from worker.processes.scan import Kinship
+from worker.stop import ladder
+from worker.stop.cgroup_tree import CgroupTree
+from worker.stop.evidence import Evidence, host_rebooted
+from worker.stop.ladder import StopPlan
+from worker.stop.session_tree import SessionTree
+from worker.stop.tree import Tree
+
+
+class OutOfSight(Exception):
+    """The run's processes are in another pid namespace: nothing can be proved from here."""
+
+
+def tree_of(process: RunProcess, launchers: Container[Identity] = ()) -> Tree:
+    """The tree of a run of this host and this boot. Close it when done.
+
+    `launchers` are those of runs of this host, of which none is in doubt. Raises OutOfSight.
+    """
+    kin = Kinship(
+        leader=Identity(process.pid, process.start_ticks),
+        launcher=Identity(process.launcher_pid, process.launcher_start_ticks),
+        launch_id=process.launch_id,
+        uid=process.uid,
+        adopts=process.containment is Containment.SESSION,
+        launchers=launchers,
+    )
+    if not pids_are_ours(process):
+        if (cgroup := visible_cgroup(process)) is None:
+            raise OutOfSight
+        return CgroupTree(cgroup, None)
+    cgroup = None if process.cgroup is None else Cgroup(Path(process.cgroup))
+    if cgroup is not None and _is_seen(cgroup, process):
+        return CgroupTree(cgroup, kin, may_escape=may_escape(process.uid))
+    return SessionTree(kin)
+
+
+def may_escape(uid: int) -> bool:
+    """Whether a job of `uid` can leave its cgroup: root any, our own user those that we own."""
+    return uid in (0, os.geteuid())
+
+
+def pids_are_ours(process: RunProcess) -> bool:
+    """Whether its pids are those of our own pid namespace."""
+    if process.pid_namespace is None:
+        # By a version that did not look. A container is made anew for another version.
+        return is_machines_own(pid_namespace())
+    return process.pid_namespace == pid_namespace()
+
+
+def visible_cgroup(process: RunProcess) -> Cgroup | None:
+    """The cgroup that holds all of a run of another pid namespace, if it can be seen from here."""
+    if process.cgroup is None or process.cgroup_inode is None or may_escape(process.uid):
+        return None
+    cgroup = Cgroup(Path(process.cgroup))
+    return cgroup if cgroup.inode() == process.cgroup_inode else None
+
+
+async def stop_tree(
+    process: RunProcess,
+    plan: StopPlan,
+    escalate: asyncio.Event,
+    launchers: Container[Identity] = (),
+) -> Evidence:
+    """Stop what is left of a run of this host; `launchers` as in `tree_of`.
+
+    Raises StopFailed, OutOfSight, and ServiceUnavailable where this host lacks descriptors or
+    memory.
+    """
+    if process.boot_id != boot_id():
+        return host_rebooted()
+    with shortage_is_an_outage(), closing(tree_of(process, launchers)) as tree:
+        return await ladder.stop(tree, plan, escalate)
+
+
+@contextmanager
+def shortage_is_an_outage() -> Iterator[None]:
+    """Raise ServiceUnavailable where this host lacks descriptors, memory or threads."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise ServiceUnavailable(f"this host: {error.strerror}") from error
+        raise
+    except RuntimeError as error:
+        if "new thread" in str(error):  # Python has no class of its own for it
+            raise ServiceUnavailable(f"this host: {error}") from error
+        raise
+
+
+def _is_seen(cgroup: Cgroup, process: RunProcess) -> bool:
+    """Whether what we see of `cgroup` is the truth about it.
+
+    One that is gone was empty, but one that is mounted elsewhere now, or hidden by a namespace,
+    looks the same: there the directory above it is missing too, or the leader lives. And where
+    there is one of that name, it may be another.
+    """
+    inode = cgroup.inode()
+    if inode is not None:
+        return process.cgroup_inode in (None, inode)
+    leader = ProcessHandle.open(Identity(process.pid, process.start_ticks))
+    if leader is not None:
+        leader.close()
+    return leader is None and cgroup.path.parent.is_dir()

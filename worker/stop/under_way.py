@@ -1,0 +1,228 @@
+"""Stops under way: carried out until their outcome is recorded."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from uuid import UUID
+
+import structlog
+
+from shared.aio.batcher import Together
+from shared.aio.retry import until_available
+from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from shared.runs import Run, RunProcess
+from shared.states import Outcome
+from shared.telemetry.tracing import OUTCOME, Tracer
+from worker import store
+from worker.launches.known_launchers import KnownLaunchers
+from worker.metrics import WorkerMetrics
+from worker.outbox.relay import Relay
+from worker.stop import record as batch
+from worker.stop.evidence import Ended, Evidence
+from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.run_tree import OutOfSight, stop_tree
+from worker.traces import stop_within_span
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop that this worker is carrying out, of a run or of what a lost run left."""
+
+    run: Run
+    process: RunProcess
+    command_id: UUID
+    """The command that began it, or took it up again."""
+    deadline: float
+    leftovers: bool = False
+    escalate: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def may_be_hurried(self, now: float) -> bool:
+        """Whether a force would end its grace period earlier."""
+        return not (self.leftovers or self.escalate.is_set()) and now < self.deadline
+
+
+class Stops:
+    """One stop per run. `kill_wait` is in seconds, after SIGKILL."""
+
+    def __init__(
+        self,
+        database: Database,
+        kill_wait: float,
+        tasks: asyncio.TaskGroup,
+        launchers: KnownLaunchers,
+        relay: Relay,
+        tracer: Tracer,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._database = database
+        self._kill_wait = kill_wait
+        self._launchers = launchers
+        self._relay = relay
+        self._tracer = tracer
+        self._metrics = metrics
+        self._tasks = tasks
+        self._under_way: dict[int, Stop] = {}
+        self._started: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+        self._records = Together(partial(batch.record_canceled, database), tasks)
+
+    @property
+    def number(self) -> int:
+        """How many are under way."""
+        return len(self._under_way)
+
+    def runs(self, *, in_grace: bool) -> list[int]:
+        """Those whose stop is under way, and may yet be hurried, or not."""
+        now = monotonic()
+        return [
+            run_id
+            for run_id, stop in self._under_way.items()
+            if stop.may_be_hurried(now) == in_grace
+        ]
+
+    async def fewer_than(self, most: int) -> None:
+        """Return when fewer than `most` stops are under way."""
+        while self.number >= most:
+            self._ended.clear()
+            await self._ended.wait()
+
+    def of(self, run_id: int) -> Stop | None:
+        """The stop of `run_id` that is under way."""
+        return self._under_way.get(run_id)
+
+    async def ended(self, run_id: int) -> None:
+        """Return when no stop of `run_id` is under way here."""
+        if stop := self._under_way.get(run_id):
+            await stop.done.wait()
+
+    def begin(
+        self,
+        run: Run,
+        process: RunProcess,
+        command_id: UUID,
+        grace: float,
+        *,
+        leftovers: bool = False,
+    ) -> Stop:
+        """A stop that has to be started now; in `grace` seconds the run is killed."""
+        self._launchers.add(process)
+        stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
+        self._under_way[run.run_id] = stop
+        return stop
+
+    def start(self, stop: Stop) -> None:
+        """Carry it out, whatever becomes of the delivery that asked for it."""
+        task = self._tasks.create_task(self._carry_out(stop))
+        self._started.add(task)
+        task.add_done_callback(self._started.discard)
+
+    async def finish(self, until: float) -> None:
+        """Go on until the loop's time is `until`, then leave what is left to the next worker.
+
+        Their commands are open, and their deadlines in the database.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while self._started:
+                    await asyncio.wait(self._started)
+        unfinished = {stop.run.run_id: stop.command_id for stop in self._under_way.values()}
+        for task in self._started:
+            task.cancel()
+        if unfinished:
+            log.info("stops_handed_on", runs=len(unfinished))
+            try:
+                async with self._database.connection() as connection:
+                    await store.hand_on(connection, unfinished)
+            except ServiceUnavailable as error:  # they count as taken up once
+                log.warning("hand_on_unrecorded", error=str(error))
+
+    async def _carry_out(self, stop: Stop) -> None:
+        try:
+            outcome = await self._until_recorded(stop)
+            self._metrics.settled(outcome)
+            log.info("command_settled", result=outcome)
+        except Exception:  # the next heartbeat takes it up
+            log.exception("stop_not_carried_out", run_id=stop.run.run_id)
+        finally:
+            self._relay.wake()
+            if self._under_way.get(stop.run.run_id) is stop:
+                del self._under_way[stop.run.run_id]
+            stop.done.set()
+            self._ended.set()
+
+    async def _until_recorded(self, stop: Stop) -> Outcome:
+        """Stop the run and record that."""
+        try:
+            evidence = await until_available(partial(self._stop, stop))
+        except StopFailed as failure:
+            log.warning("stop_failed", run_id=stop.run.run_id, error=str(failure))
+            self._metrics.stopped(failure.evidence)
+            work = partial(self._record_failed, stop, failure.evidence)
+        except OutOfSight:
+            work = partial(self._record_out_of_sight, stop)
+        else:
+            self._metrics.stopped(evidence)
+            work = partial(self._record, stop, evidence)
+        with self._tracer.span("record") as span:
+            outcome = await until_available(work)
+            span.set({OUTCOME: outcome.value})
+        return outcome
+
+    async def _stop(self, stop: Stop) -> Evidence:
+        plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._kill_wait)
+        work = partial(stop_tree, stop.process, plan, stop.escalate, self._launchers)
+        return await stop_within_span(self._tracer, max(0.0, stop.deadline - monotonic()), work)
+
+    async def _record(self, stop: Stop, evidence: Evidence) -> Outcome:
+        run_id = stop.run.run_id
+        if not stop.leftovers and await self._records.ask((run_id, evidence)):
+            log.info("run_canceled", **_summary(run_id, evidence))
+            return Outcome.CANCELED
+        outcome = _outcome(stop, evidence)
+        async with self._database.transaction() as connection:
+            await store.lock(connection, run_id)
+            canceled = not stop.leftovers and await store.record_canceled(
+                connection, run_id, evidence
+            )
+            # Not there to be canceled: lost, or its host was abandoned during the stop. Or it is
+            # canceled already, by an earlier attempt whose answer was lost.
+            lost = not canceled and await store.record_leftovers(connection, run_id, evidence)
+            if not canceled:
+                await store.close_commands(connection, run_id, outcome, evidence)
+        if stop.leftovers or lost:
+            log.info("leftovers_stopped", **_summary(run_id, evidence))
+        else:
+            log.info("run_canceled", **_summary(run_id, evidence))
+        return outcome
+
+    async def _record_out_of_sight(self, stop: Stop) -> Outcome:
+        async with self._database.transaction() as connection:
+            await store.lose_out_of_sight(connection, stop.run)
+        log.warning("run_out_of_sight", run_id=stop.run.run_id)
+        return Outcome.NOT_PROVED
+
+    async def _record_failed(self, stop: Stop, evidence: Evidence) -> Outcome:
+        async with self._database.transaction() as connection:
+            await store.lock(connection, stop.run.run_id)
+            # Of a run that is lost, or was since its host was abandoned; of no other.
+            await store.record_leftovers(connection, stop.run.run_id, evidence)
+            await store.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
+        return Outcome.STOP_FAILED
+
+
+def _summary(run_id: int, evidence: Evidence) -> dict[str, object]:
+    return {"run_id": run_id, "ended": evidence.ended, "duration_ms": evidence.duration_ms}
+
+
+def _outcome(stop: Stop, evidence: Evidence) -> Outcome:
+    if not stop.leftovers:
+        return Outcome.CANCELED
+    gone_before = evidence.ended is Ended.ALREADY_GONE
+    return Outcome.NO_OP if gone_before else Outcome.LEFTOVERS_STOPPED
