@@ -17,7 +17,7 @@ from gateway.auth.access import Caller, Role, bearer_token, token_hash, unauthor
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import ApiError
 from gateway.openapi import schemas
-from shared.aio.batcher import Together
+from shared.aio.batcher import Batcher
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.postgres.sql import requests as request_queries
@@ -113,7 +113,7 @@ class Gate:
         self._limits = limits
         self._addresses = addresses
         self._waiting = {
-            wanted: Together(partial(self._ask, query), tasks, patience=database.timeout)
+            wanted: Batcher(partial(self._ask, query), tasks, timeout=database.timeout)
             for wanted, query in (
                 (OfRun.STATUS, request_queries.ADMIT_WITH_STATUS),
                 (OfRun.SUMMARY, request_queries.ADMIT_WITH_SUMMARY),
@@ -159,7 +159,7 @@ class Gate:
         # Looked up by its hash: how long that takes says nothing about any token.
         hashed = None if token is None else token_hash(token)
         try:
-            row = await self._waiting[wanted].ask(_Asked(hashed, budget, address, run_id))
+            row = await self._waiting[wanted].submit(_Asked(hashed, budget, address, run_id))
         except TimeoutError as error:
             raise ServiceUnavailable("Postgres did not answer in time") from error
         spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])

@@ -1,4 +1,4 @@
-"""Doing for many at once what each of them asks for by itself."""
+"""Batcher: callers that each ask for one thing are answered by one call for many."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,64 +7,67 @@ from typing import Generic, TypeVar
 from shared.aio.deadlines import Deadlines
 from shared.errors import ServiceUnavailable
 
-Asked = TypeVar("Asked")
+Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_MOST = 500
+_MAX_BATCH = 500
 
 
-class Together(Generic[Asked, Answer]):
-    """One batch after the other: who asks while one is under way is in the next.
+class Batcher(Generic[Item, Answer]):
+    """Runs one batch after the other; what is submitted while one runs is in the next.
 
-    So nobody waits for a batch to fill, and the more is asked for, the less each costs. `work` has
-    one answer for each, in order. With `patience`, nobody waits for more seconds than that.
+    No caller waits for a batch to fill, and under load each item costs less.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]],
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
         tasks: asyncio.TaskGroup,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> None:
+        """`work` is called with up to 500 items and returns one answer for each, in order.
+
+        `tasks` runs the batches. `timeout` is in seconds, for each item.
+        """
         self._work = work
         self._tasks = tasks
-        self._patience = patience
+        self._timeout = timeout
         self._deadlines = Deadlines()
-        self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._is_working = False
 
-    async def ask(self, asked: Asked) -> Answer:
-        """The answer to `asked`. Raises what `work` raises, and TimeoutError."""
+    async def submit(self, item: Item) -> Answer:
+        """The answer for `item`. Raises what `work` raises, and TimeoutError."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((asked, answer))
+        self._waiting.append((item, answer))
         if not self._is_working:
             self._is_working = True
             self._tasks.create_task(self._work_off())
-        if self._patience is not None:
-            self._deadlines.end(answer, loop.time() + self._patience)
+        if self._timeout is not None:
+            self._deadlines.end(answer, loop.time() + self._timeout)
         return await answer
 
     async def _work_off(self) -> None:
         try:
             while self._waiting:
-                batch = self._waiting[:_MOST]
-                del self._waiting[:_MOST]
-                # Some may have given up.
-                if asking := [each for each in batch if not each[1].done()]:
-                    await self._answer(asking)
+                batch = self._waiting[:_MAX_BATCH]
+                del self._waiting[:_MAX_BATCH]
+                # Some callers may have given up.
+                if wanted := [each for each in batch if not each[1].done()]:
+                    await self._answer(wanted)
         finally:
             self._is_working = False
 
-    async def _answer(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+    async def _answer(self, batch: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
-            answers = await self._work([asked for asked, _ in batch])
+            answers = await self._work([item for item, _ in batch])
         except ServiceUnavailable as error:
             _fail(batch, error)
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch, error)
-            else:  # one of them may be the reason, and the others must not suffer for it
+            else:  # one item may be the reason; the others must not fail with it
                 for each in batch:
                     await self._answer([each])
         else:
@@ -73,7 +76,7 @@ class Together(Generic[Asked, Answer]):
                     future.set_result(answer)
 
 
-def _fail(batch: Sequence[tuple[Asked, asyncio.Future[Answer]]], error: Exception) -> None:
+def _fail(batch: Sequence[tuple[Item, asyncio.Future[Answer]]], error: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)

@@ -175,7 +175,7 @@ inline begin(c) {                                 /* written in one step; starte
 inline hurry(c) { if :: is_forced(c) && stop == GRACE -> stop = KILL :: else fi }
 
 /* What the row of the run and of the command say. Of a run that may be stopped they are read anew
- * under the lock (decision_store.lock); of others the write finds out. */
+ * under the lock (decision_store.lock_runs); of others the write finds out. */
 #define reads_anew  (KEEPS(FRESH_READ) && (status == CANCELING || status == ERROR))
 #define own_row(i)  (reads_anew -> outcome[cmd[i]] : row_seen[i])
 #define is_asked(i) (KEEPS(FRESH_READ) -> outcome[LAST] == OPEN : asked_seen[i])

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared.aio.batcher import Together
+from shared.aio.batcher import Batcher
 from shared.errors import ServiceUnavailable
 from shared.lifecycle import Shutdown
 from tests.support.program import DEADLINE
@@ -32,17 +32,17 @@ class Work:
 
 
 @asynccontextmanager
-async def together(work: Work, patience: float | None = None) -> AsyncIterator[Together[int, int]]:
+async def batcher(work: Work, timeout: float | None = None) -> AsyncIterator[Batcher[int, int]]:
     try:
         async with asyncio.TaskGroup() as tasks:
-            yield Together(work, tasks, patience)
+            yield Batcher(work, tasks, timeout)
             raise Shutdown
     except* Shutdown:
         pass
 
 
-async def ask(asking: Together[int, int], numbers: Sequence[int]) -> list[int | BaseException]:
-    tasks = [asyncio.create_task(asking.ask(number)) for number in numbers]
+async def ask(asking: Batcher[int, int], numbers: Sequence[int]) -> list[int | BaseException]:
+    tasks = [asyncio.create_task(asking.submit(number)) for number in numbers]
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -58,8 +58,8 @@ async def tasks_have_asked() -> None:
 
 async def test_who_asks_while_a_batch_is_under_way_is_in_the_next() -> None:
     work = Work()
-    async with together(work) as asking:
-        first = asyncio.create_task(asking.ask(1))
+    async with batcher(work) as asking:
+        first = asyncio.create_task(asking.submit(1))
         await begun(work)
         others = asyncio.create_task(ask(asking, [2, 3, 4]))
         await tasks_have_asked()
@@ -73,7 +73,7 @@ async def test_who_asks_while_a_batch_is_under_way_is_in_the_next() -> None:
 async def test_one_that_fails_does_not_fail_the_others() -> None:
     work = Work()
     work.go.set()
-    async with together(work) as asking:
+    async with batcher(work) as asking:
         *good, bad = await ask(asking, [1, 2, 3, 13])
 
     assert good == [2, 4, 6]
@@ -83,7 +83,7 @@ async def test_one_that_fails_does_not_fail_the_others() -> None:
 async def test_an_outage_is_everybodys_and_not_asked_about_one_by_one() -> None:
     work = Work()
     work.go.set()
-    async with together(work) as asking:
+    async with batcher(work) as asking:
         answers = await ask(asking, [1, -1, 3])
 
     assert all(isinstance(answer, ServiceUnavailable) for answer in answers)
@@ -92,10 +92,10 @@ async def test_an_outage_is_everybodys_and_not_asked_about_one_by_one() -> None:
 
 async def test_who_gave_up_is_not_asked_for() -> None:
     work = Work()
-    async with together(work) as asking:
-        first = asyncio.create_task(asking.ask(1))
+    async with batcher(work) as asking:
+        first = asyncio.create_task(asking.submit(1))
         await begun(work)
-        second, third = asyncio.create_task(asking.ask(2)), asyncio.create_task(asking.ask(3))
+        second, third = asyncio.create_task(asking.submit(2)), asyncio.create_task(asking.submit(3))
         await tasks_have_asked()
         second.cancel()
         work.go.set()
@@ -107,20 +107,20 @@ async def test_who_gave_up_is_not_asked_for() -> None:
 
 async def test_no_work_is_done_for_nobody() -> None:
     work = Work()
-    async with together(work) as asking:
-        first = asyncio.create_task(asking.ask(1))
+    async with batcher(work) as asking:
+        first = asyncio.create_task(asking.submit(1))
         await begun(work)
-        second = asyncio.create_task(asking.ask(2))
+        second = asyncio.create_task(asking.submit(2))
         await tasks_have_asked()
         second.cancel()
         work.go.set()
 
         assert await first == 2
-        assert await asking.ask(3) == 6
+        assert await asking.submit(3) == 6
     assert work.batches == [[1], [3]]
 
 
 async def test_nobody_waits_longer_than_patience_says() -> None:
-    async with together(Work(), patience=0.01) as asking:
+    async with together(Work(), timeout=0.01) as asking:
         with pytest.raises(TimeoutError):
-            await asking.ask(1)
+            await asking.submit(1)

@@ -1,13 +1,13 @@
 """In which order deliveries of several queues are begun."""
 
-from worker.intake.fair_queue import Arrivals
+from worker.intake.fair_queue import FairQueue
 
 MANY = 1_000_000
 """Bytes."""
 
 
-def _arrived(**queues: int) -> Arrivals[str]:
-    arrivals: Arrivals[str] = Arrivals(len)
+def _arrived(**queues: int) -> FairQueue[str]:
+    arrivals: FairQueue[str] = FairQueue(len)
     for queue, number in queues.items():
         for each in range(number):
             arrivals.add(queue, f"{queue}{each}")
@@ -36,7 +36,7 @@ def test_what_is_left_is_taken_next_and_nothing_twice() -> None:
 
 
 def test_large_ones_are_taken_a_few_at_a_time_and_never_none() -> None:
-    arrivals: Arrivals[str] = Arrivals(len)
+    arrivals: FairQueue[str] = FairQueue(len)
     for each in ("x" * 60, "y" * 60, "z" * 500, "a"):
         arrivals.add("q", each)
 

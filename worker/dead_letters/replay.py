@@ -18,7 +18,7 @@ from uuid import UUID
 from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 
-from shared.aio.batcher import Together
+from shared.aio.batcher import Batcher
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
@@ -111,7 +111,7 @@ class Replayer:
                 places.release()
 
         async with asyncio.TaskGroup() as tasks:
-            marks = Together(partial(self._mark, options.by), tasks)
+            marks = Batcher(partial(self._mark, options.by), tasks)
             async for letter in letters:
                 if is_cut(letter):
                     summary.cut.append(letter["letter_id"])
@@ -137,11 +137,11 @@ class Replayer:
         await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
         await letter_store.mark_edited(self._database, letter["letter_id"], by, command_id, body)
 
-    async def _replay(self, letter: Record, marks: Together[int, None]) -> None:
+    async def _replay(self, letter: Record, marks: Batcher[int, None]) -> None:
         message = self._message(letter, letter["body"], letter["message_id"], letter["type"])
         async with self._publishing:
             await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
-        await marks.ask(letter["letter_id"])
+        await marks.submit(letter["letter_id"])
 
     async def _mark(self, by: str, letter_ids: Sequence[int]) -> list[None]:
         await letter_store.mark_replayed(self._database, letter_ids, by)

@@ -13,8 +13,9 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.sql import hosts as queries
 from shared.runs import Run, RunProcess
 from shared.states import HostState
-from worker import store
+from worker.launches import store as launch_store
 from worker.processes.identity import is_machines_own
+from worker.stop import record
 from worker.stop.evidence import found_empty, host_rebooted
 from worker.stop.run_tree import pids_are_ours, visible_cgroup
 
@@ -107,7 +108,7 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
             await _note(connection, speaker.host, "returned", "worker", None, [])
         if is_replaced:
             rows = await connection.fetch(queries.CLOSE_LOST_OF_REPLACED, speaker.host)
-            await store.close_over(connection, [row["run_id"] for row in rows])
+            await record.close_over(connection, [row["run_id"] for row in rows])
         # Also of boots before the last one that is on record: older versions left some.
         gone = [] if is_replaced else await _record_reboot(connection, speaker)
         if gone or (rebooted and not is_replaced):
@@ -190,7 +191,7 @@ async def _runs_of_other_namespaces(
     connection: Connection, speaker: Speaker
 ) -> list[tuple[Run, RunProcess]]:
     """Runs of this boot that are not over, whose pids mean nothing here."""
-    runs = await store.open_of_other_namespaces(
+    runs = await launch_store.open_of_other_namespaces(
         connection, speaker.host, speaker.boot_id, speaker.pid_namespace
     )
     return [
@@ -218,10 +219,10 @@ async def _settle_foreign(
     for run, process in foreign:
         cgroup = visible_cgroup(process)
         if cgroup is None:
-            await store.lose_out_of_sight(connection, run)
+            await record.lose_out_of_sight(connection, run)
             lost.append(run.run_id)
         elif not cgroup.is_populated():
-            await store.record_gone(connection, run, process.launch_id, found_empty())
+            await launch_store.record_gone(connection, run, process.launch_id, found_empty())
             lost.append(run.run_id)
     if lost:
         await _note(connection, speaker.host, "container_lost", "worker", None, sorted(lost))
@@ -234,12 +235,12 @@ async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
     ]
     for row in await connection.fetch(queries.FIND_STOPPING_OF_REBOOTED, *on_host):
         run_id: int = row["run_id"]
-        await store.record_canceled(connection, run_id, host_rebooted())
+        await record.record_canceled(connection, run_id, host_rebooted())
         run_ids.append(run_id)
     run_ids += [
         row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)
     ]
-    await store.close_over(connection, run_ids)
+    await record.close_over(connection, run_ids)
     return sorted(run_ids)
 
 

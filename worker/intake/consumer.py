@@ -19,7 +19,7 @@ from shared.aio.tasks import end, first_of
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
-from worker.intake.fair_queue import Arrivals
+from worker.intake.fair_queue import FairQueue
 from worker.intake.old_host_queue import settle_old_host_queue
 from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler, Unsettled
@@ -64,7 +64,7 @@ class Consumer:
         self._postgres = postgres
         self._open_commands = open_commands
         self._metrics = metrics
-        self._arrived: Arrivals[_Delivery] = Arrivals(lambda it: len(it.message.body))
+        self._arrived: FairQueue[_Delivery] = FairQueue(lambda it: len(it.message.body))
         self._beginning: Sequence[_Delivery] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()

@@ -132,7 +132,7 @@ class Decider:
     ) -> dict[UUID, Decision]:
         """Where it `waits`, what keeps a command from being decided on is raised."""
         async with self._database.transaction() as connection:
-            situations = await decision_store.lock(connection, asked, self._host, waits=waits)
+            situations = await decision_store.lock_runs(connection, asked, self._host, waits=waits)
             judged: list[tuple[Asked, Run, Verdict]] = []
             for each in asked:
                 try:

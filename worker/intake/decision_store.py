@@ -33,7 +33,7 @@ class Row:
     """Whether it ends the grace period of a stop."""
 
 
-async def lock(
+async def lock_runs(
     connection: Connection, asked: Sequence[Asked], host: str, *, waits: bool
 ) -> dict[UUID, Situation]:
     """Lock the runs that these commands name, one of each, for the worker on `host`.

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Arrivals(Generic[T]):
+class FairQueue(Generic[T]):
     """A line for each queue, so that a flood in one does not stand before another.
 
     `size_of` tells the bytes of one.

@@ -18,11 +18,12 @@ from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
-from worker import store
+from worker.intake import open_store
 from worker.intake.asked import Asked, properties_in
 from worker.intake.decider import Decider, Decision
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
+from worker.stop import record
 from worker.stop.evidence import workers_ended
 from worker.stop.under_way import Stop, Stops
 
@@ -86,9 +87,9 @@ class OpenCommands:
             else:
                 return
 
-    async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[store.TakenUp]:
+    async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[open_store.TakenUp]:
         """What is to be done that nobody here is at work on, or somebody is to hurry."""
-        return await store.to_be_done(
+        return await open_store.to_be_done(
             self._database,
             self._host,
             _AT_A_TIME,
@@ -97,7 +98,7 @@ class OpenCommands:
             only_forced=only_forced,
         )
 
-    async def _take_up(self, found: Sequence[store.TakenUp]) -> None:
+    async def _take_up(self, found: Sequence[open_store.TakenUp]) -> None:
         for known in found:
             if known.times >= _MOST_TIMES:
                 await until_available(partial(self._give_up, known.asked))
@@ -124,7 +125,7 @@ class OpenCommands:
             decided |= await self._decide([each])
         return decided
 
-    def _follow(self, known: store.TakenUp, decision: Decision) -> None:
+    def _follow(self, known: open_store.TakenUp, decision: Decision) -> None:
         command = known.asked.command
         fields = {"run_id": command.run_id, "command_id": str(command.command_id)}
         with self._span(known), structlog.contextvars.bound_contextvars(**fields):
@@ -136,7 +137,7 @@ class OpenCommands:
                 log.info("command_settled", result=decision)
                 self._relay.wake()
 
-    def _span(self, known: store.TakenUp) -> Span:
+    def _span(self, known: open_store.TakenUp) -> Span:
         """Within the trace of the message in which the command came in."""
         if not self._tracer.on:
             return NO_SPAN
@@ -149,12 +150,12 @@ class OpenCommands:
         run_id = asked.command.run_id
         async with self._database.transaction() as connection:
             # First, as all do: in another order, two could wait for each other.
-            await store.lock(connection, run_id)
-            is_open = await store.is_open(connection, asked.command.command_id)
+            await record.lock_run(connection, run_id)
+            is_open = await open_store.is_open(connection, asked.command.command_id)
             if not (is_open and self._decider.is_free(run_id)):
                 return
             evidence = workers_ended(_MOST_TIMES)
-            await store.close_commands(connection, run_id, Outcome.STOP_FAILED, evidence)
+            await record.close_commands(connection, run_id, Outcome.STOP_FAILED, evidence)
         self._metrics.settled(Outcome.STOP_FAILED)
         log.error("command_given_up", run_id=run_id, taken_up=_MOST_TIMES)
         self._relay.wake()

@@ -199,8 +199,8 @@ def _ask(
     while True:
         try:
             left = give_up_at - time.monotonic()
-            patience = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
-            status, answer = wire.post(socket, target, body, patience)
+            timeout = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
+            status, answer = wire.post(socket, target, body, timeout)
             if status < 500:
                 return status, answer
             problem = str(answer.get("error"))

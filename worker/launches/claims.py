@@ -12,14 +12,14 @@ from uuid import UUID, uuid4
 import structlog
 from asyncpg import Record, UniqueViolationError
 
-from shared.aio.batcher import Together
+from shared.aio.batcher import Batcher
 from shared.postgres.database import Database
 from shared.postgres.sql import endings as batch_queries
 from shared.postgres.sql import runs as queries
 from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
-from worker import store
 from worker.launches import cancellations
+from worker.launches import store as launch_store
 from worker.launches.cancellations import Cancellation
 from worker.launches.lost_runs import Losses
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
@@ -98,8 +98,8 @@ class Launches:
         self._relay = relay
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
-        self._completions = Together(partial(self._complete, batch_queries.COMPLETE), tasks)
-        self._endings = Together(partial(cancellations.find_ending, database), tasks)
+        self._completions = Batcher(partial(self._complete, batch_queries.COMPLETE), tasks)
+        self._endings = Batcher(partial(cancellations.find_ending, database), tasks)
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
         """Contain `child` and then claim the run for it, in this order.
@@ -132,8 +132,8 @@ class Launches:
         claimed = None
         try:
             async with self._database.transaction() as connection:
-                claimed = await store.claim(connection, run_id, process)
-                run = await store.find_run(connection, run_id)
+                claimed = await launch_store.claim(connection, run_id, process)
+                run = await launch_store.find_run(connection, run_id)
         except UniqueViolationError:
             claimed = False
             await discard(cgroup)
@@ -174,7 +174,7 @@ class Launches:
         A run that is being canceled keeps its status. Raises ServiceUnavailable.
         """
         ended = _Ended(run_id, launcher.identity, exit_code)
-        row = await self._completions.ask(ended)
+        row = await self._completions.submit(ended)
         if row is None:  # somebody has it in hand, or it is not theirs
             [row] = await self._complete(batch_queries.COMPLETE_WAITING, [ended])
         if row is None:
@@ -193,7 +193,7 @@ class Launches:
 
     async def cancellation_of(self, run_id: int) -> Cancellation | None:
         """The one that ended the run or is to end it. Raises ServiceUnavailable."""
-        return await self._endings.ask(run_id)
+        return await self._endings.submit(run_id)
 
     async def _complete(self, query: str, ended: Sequence[_Ended]) -> list[Record | None]:
         rows = await self._database.fetch(

@@ -13,11 +13,12 @@ from shared.aio.retry import until_available
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import RunStatus
-from worker import store
+from worker.launches import store as launch_store
 from worker.launches.known_launchers import KnownLaunchers
 from worker.launches.unreported import UnreportedRuns
 from worker.outbox.relay import Relay
 from worker.processes.identity import Identity, ProcessHandle, boot_id
+from worker.stop import record
 from worker.stop.evidence import Evidence
 from worker.stop.ladder import StopFailed, StopPlan
 from worker.stop.run_tree import (
@@ -73,8 +74,8 @@ class Losses:
         async def find() -> tuple[list[Run], list[Run]]:
             async with self._database.connection() as connection:
                 return (
-                    await store.live_on(connection, self._host),
-                    await store.unproved_on(connection, self._host, self._boot_id),
+                    await launch_store.live_on(connection, self._host),
+                    await launch_store.unproved_on(connection, self._host, self._boot_id),
                 )
 
         live, unproved = await until_available(find)
@@ -91,7 +92,7 @@ class Losses:
 
         async def find() -> list[Run]:
             async with self._database.connection() as connection:
-                return await store.live_on(connection, self._host)
+                return await launch_store.live_on(connection, self._host)
 
         while True:
             await asyncio.sleep(every)
@@ -123,7 +124,7 @@ class Losses:
 
     async def _lose_out_of_sight(self, run: Run) -> None:
         async with self._database.transaction() as connection:
-            lost = await store.lose_out_of_sight(connection, run)
+            lost = await record.lose_out_of_sight(connection, run)
         self._relay.wake()
         if lost:
             log.warning("run_out_of_sight", run_id=run.run_id)
@@ -147,7 +148,9 @@ class Losses:
     async def _lose(self, run_id: int, process: RunProcess) -> None:
         async def record() -> bool:
             async with self._database.transaction() as connection:
-                return await store.record_launcher_died(connection, run_id, process.launch_id)
+                return await launch_store.record_launcher_died(
+                    connection, run_id, process.launch_id
+                )
 
         lost = await until_available(record)
         self._watched.discard(process.launch_id)
@@ -178,12 +181,12 @@ class Losses:
             log.exception("leftovers_unreachable", run_id=run_id)
             return
 
-        async def record() -> None:
+        async def record_end() -> None:
             async with self._database.transaction() as connection:
-                await store.record_leftovers(connection, run_id, evidence)
-                await store.close_over(connection, [run_id])
+                await record.record_leftovers(connection, run_id, evidence)
+                await record.close_over(connection, [run_id])
 
-        await until_available(record)
+        await until_available(record_end)
         log.info("leftovers_cleared", run_id=run_id, ended=evidence.ended, proof=evidence.proof)
 
 

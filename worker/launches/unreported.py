@@ -10,7 +10,7 @@ import structlog
 from shared.aio.retry import until_available
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
-from worker import store
+from worker.launches import store as launch_store
 from worker.processes.identity import Identity, ProcessStat, read_stat
 from worker.stop.run_tree import shortage_is_an_outage
 
@@ -39,7 +39,7 @@ class UnreportedRuns:
 
     async def _record(self, run_id: int, launch_id: UUID) -> None:
         async with self._database.connection() as connection:
-            is_news = await store.record_unreported(connection, run_id, launch_id)
+            is_news = await launch_store.record_unreported(connection, run_id, launch_id)
         self._recorded.add(launch_id)
         if is_news:
             launcher = self._found[launch_id]

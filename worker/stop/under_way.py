@@ -10,18 +10,17 @@ from uuid import UUID
 
 import structlog
 
-from shared.aio.batcher import Together
+from shared.aio.batcher import Batcher
 from shared.aio.retry import until_available
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Outcome
 from shared.telemetry.tracing import OUTCOME, Tracer
-from worker import store
 from worker.launches.known_launchers import KnownLaunchers
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
-from worker.stop import record as batch
+from worker.stop import record
 from worker.stop.evidence import Ended, Evidence
 from worker.stop.ladder import StopFailed, StopPlan
 from worker.stop.run_tree import OutOfSight, stop_tree
@@ -71,7 +70,7 @@ class Stops:
         self._under_way: dict[int, Stop] = {}
         self._started: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
-        self._records = Together(partial(batch.record_canceled, database), tasks)
+        self._records = Batcher(partial(record.record_many_canceled, database), tasks)
 
     @property
     def number(self) -> int:
@@ -139,7 +138,7 @@ class Stops:
             log.info("stops_handed_on", runs=len(unfinished))
             try:
                 async with self._database.connection() as connection:
-                    await store.hand_on(connection, unfinished)
+                    await record.hand_on(connection, unfinished)
             except ServiceUnavailable as error:  # they count as taken up once
                 log.warning("hand_on_unrecorded", error=str(error))
 
@@ -182,20 +181,20 @@ class Stops:
 
     async def _record(self, stop: Stop, evidence: Evidence) -> Outcome:
         run_id = stop.run.run_id
-        if not stop.leftovers and await self._records.ask((run_id, evidence)):
+        if not stop.leftovers and await self._records.submit((run_id, evidence)):
             log.info("run_canceled", **_summary(run_id, evidence))
             return Outcome.CANCELED
         outcome = _outcome(stop, evidence)
         async with self._database.transaction() as connection:
-            await store.lock(connection, run_id)
-            canceled = not stop.leftovers and await store.record_canceled(
+            await record.lock_run(connection, run_id)
+            canceled = not stop.leftovers and await record.record_canceled(
                 connection, run_id, evidence
             )
             # Not there to be canceled: lost, or its host was abandoned during the stop. Or it is
             # canceled already, by an earlier attempt whose answer was lost.
-            lost = not canceled and await store.record_leftovers(connection, run_id, evidence)
+            lost = not canceled and await record.record_leftovers(connection, run_id, evidence)
             if not canceled:
-                await store.close_commands(connection, run_id, outcome, evidence)
+                await record.close_commands(connection, run_id, outcome, evidence)
         if stop.leftovers or lost:
             log.info("leftovers_stopped", **_summary(run_id, evidence))
         else:
@@ -204,16 +203,16 @@ class Stops:
 
     async def _record_out_of_sight(self, stop: Stop) -> Outcome:
         async with self._database.transaction() as connection:
-            await store.lose_out_of_sight(connection, stop.run)
+            await record.lose_out_of_sight(connection, stop.run)
         log.warning("run_out_of_sight", run_id=stop.run.run_id)
         return Outcome.NOT_PROVED
 
     async def _record_failed(self, stop: Stop, evidence: Evidence) -> Outcome:
         async with self._database.transaction() as connection:
-            await store.lock(connection, stop.run.run_id)
+            await record.lock_run(connection, stop.run.run_id)
             # Of a run that is lost, or was since its host was abandoned; of no other.
-            await store.record_leftovers(connection, stop.run.run_id, evidence)
-            await store.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
+            await record.record_leftovers(connection, stop.run.run_id, evidence)
+            await record.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
         return Outcome.STOP_FAILED
 
 

@@ -127,7 +127,7 @@ IS_BEING_STOPPED: Final = """
 """
 
 # Waits for whoever has the run in hand: a claim whose commit is in doubt may yet come through.
-LOCK_LAUNCH: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
+LOCK_RUN: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
 
 RECORD_LAUNCHER_DIED: Final = """
     UPDATE runs

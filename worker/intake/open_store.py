@@ -1,0 +1,56 @@
+"""Open commands in Postgres: those that a host has to carry out."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from asyncpg import Record
+
+from shared.commands import CancelCommand
+from shared.postgres.database import Connection, Database
+from shared.postgres.sql import runs as queries
+from shared.states import Via
+from worker.intake.asked import Asked, Origin
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """A command that is on record without an outcome."""
+
+    asked: Asked
+    times: int
+    """How often it was taken up before."""
+    message_header: bytes | None
+
+
+async def to_be_done(
+    database: Database,
+    host: str,
+    most: int,
+    *,
+    in_hand: Collection[int],
+    in_grace: Collection[int],
+    only_forced: bool,
+) -> list[TakenUp]:
+    """Open commands on runs of `host`, one of each, the oldest ones first.
+
+    None on runs that are `in_hand`; and on those `in_grace` only what is forced, or only that.
+    """
+    rows = await database.fetch(queries.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced)
+    return [_taken_up(row) for row in rows]
+
+
+def _taken_up(row: Record) -> TakenUp:
+    fields = ("run_id", "command_id", "reason", "requested_by", "requested_at", "force")
+    command = CancelCommand(
+        **{name: row[name] for name in fields}, grace_seconds=row["grace_seconds"]
+    )
+    origin = Origin(Via(row["via"]), row["publisher"], json.loads(row["faults"]))
+    return TakenUp(Asked(command, origin), row["taken_up"], row["message_header"])
+
+
+async def is_open(connection: Connection, command_id: UUID) -> bool:
+    """Whether the command has no outcome yet."""
+    found: bool = await connection.fetchval(queries.IS_OPEN, command_id)
+    return found

@@ -1,0 +1,79 @@
+"""Runs of a host in Postgres: claimed, lost, found to be gone.
+
+Each statement runs in the caller's transaction.
+"""
+
+from uuid import UUID
+
+from shared.postgres.database import Connection
+from shared.postgres.sql import runs as queries
+from shared.runs import Run, RunProcess
+from worker.stop.evidence import Evidence
+from worker.stop.record import close_over, lock_run, record_canceled, record_leftovers
+
+
+async def claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
+    claimed = await connection.fetchval(
+        queries.CLAIM_RUN,
+        run_id,
+        process.host,
+        process.boot_id,
+        process.pid,
+        process.start_ticks,
+        process.launcher_pid,
+        process.launcher_start_ticks,
+        process.uid,
+        process.launch_id,
+        process.containment,
+        process.cgroup,
+        process.pid_namespace,
+        process.cgroup_inode,
+    )
+    return claimed is not None
+
+
+async def find_run(connection: Connection, run_id: int) -> Run | None:
+    row = await connection.fetchrow(queries.FIND_RUN, run_id)
+    return Run.from_record(row) if row else None
+
+
+async def live_on(connection: Connection, host: str) -> list[Run]:
+    """Runs that are running or being canceled."""
+    return [Run.from_record(row) for row in await connection.fetch(queries.LIST_LIVE_ON_HOST, host)]
+
+
+async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
+    """Lost runs of this boot of which something may be left."""
+    rows = await connection.fetch(queries.LIST_UNPROVED_ON_HOST, host, boot_id)
+    return [Run.from_record(row) for row in rows]
+
+
+async def open_of_other_namespaces(
+    connection: Connection, host: str, boot_id: UUID, namespace: str
+) -> list[Run]:
+    """Runs of this boot that are not over, or of which something may be left; locked."""
+    rows = await connection.fetch(queries.LIST_OPEN_OF_OTHER_NAMESPACES, host, boot_id, namespace)
+    return [Run.from_record(row) for row in rows]
+
+
+async def record_unreported(connection: Connection, run_id: int, launch_id: UUID) -> bool:
+    """Whether that is news."""
+    return await connection.fetchval(queries.RECORD_UNREPORTED, run_id, launch_id) is not None
+
+
+async def record_launcher_died(connection: Connection, run_id: int, launch_id: UUID) -> bool:
+    """Whether the run is lost and something of it may be left, now or since an earlier attempt."""
+    await lock_run(connection, run_id)
+    await connection.execute(queries.RECORD_LAUNCHER_DIED, run_id, launch_id)
+    lost: bool = await connection.fetchval(queries.IS_UNPROVED, run_id, launch_id)
+    return lost
+
+
+async def record_gone(
+    connection: Connection, run: Run, launch_id: UUID, evidence: Evidence
+) -> None:
+    """Record a run that was found to be gone: canceled if it was being canceled, else lost."""
+    if not await record_canceled(connection, run.run_id, evidence):
+        await record_launcher_died(connection, run.run_id, launch_id)
+        await record_leftovers(connection, run.run_id, evidence)
+        await close_over(connection, [run.run_id])
