@@ -120,7 +120,7 @@ async def test_no_work_is_done_for_nobody() -> None:
     assert work.batches == [[1], [3]]
 
 
-async def test_nobody_waits_longer_than_patience_says() -> None:
-    async with together(Work(), timeout=0.01) as asking:
+async def test_no_caller_waits_longer_than_the_timeout() -> None:
+    async with batcher(Work(), timeout=0.01) as asking:
         with pytest.raises(TimeoutError):
             await asking.submit(1)
