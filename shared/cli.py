@@ -12,10 +12,10 @@ import asyncpg
 import typer
 
 from shared import logs, output, settings
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, UserError
 from shared.postgres.database import Database, connected
-from shared.postgres.migrate import SchemaError, require_current
-from shared.settings import CommandSettings, DatabaseSettings, InvalidSettings
+from shared.postgres.migrate import require_current
+from shared.settings import CommandSettings, DatabaseSettings
 
 T = TypeVar("T")
 
@@ -24,10 +24,6 @@ EXIT_USAGE = 2
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TEN_YEARS = timedelta(days=3653)
-
-
-class UserError(Exception):
-    """The command cannot be done as asked; the message says why in the user's terms."""
 
 
 def run(app: typer.Typer, name: str) -> NoReturn:
@@ -88,7 +84,7 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
             return _first_expected(inner)
         case typer.TyperException():
             return f"{error.format_message()} (see --help)", EXIT_USAGE
-        case UserError() | InvalidSettings() | SchemaError():
+        case UserError():
             return str(error), EXIT_USAGE
         case ServiceUnavailable():
             return str(error), EXIT_FAILED

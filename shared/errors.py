@@ -1,11 +1,48 @@
-"""Errors that cross a module's border."""
+"""All errors that cross a module's border. Those of one room are defined there.
+
+RunCancelError
+├── ServiceUnavailable            Postgres or RabbitMQ does not answer; it is safe to try again
+│   └── PublishUnknown            no publisher confirm in time: queued, or not
+├── PublishRefused                RabbitMQ declined the message: it is in no queue
+│   └── Unroutable                no queue is bound for it
+├── NotDeclared                   an exchange or queue that workers declare is missing
+├── UserError                     a command line or a setting asks for what cannot be done
+│   ├── InvalidSettings           a setting is missing or wrong
+│   └── SchemaError               the database schema is of another version
+├── ApiError                      a request is answered with an error (gateway.http.errors)
+├── Undeliverable                 a message is no cancel command (worker.messages.conversion)
+├── UnknownRun                    no such run yet (worker.intake.decider)
+├── CommandReused                 one command id for two runs (worker.intake.decision)
+├── HostAbandoned                 the run's host is abandoned (worker.intake.decision)
+├── StopFailed                    a process outlived SIGKILL, or may have (worker.stop.ladder)
+├── OutOfSight                    the run is in another pid namespace (worker.stop.run_tree)
+├── CgroupUnavailable             no cgroup v2 for the runs (worker.processes.cgroup)
+├── ForeignProc                   /proc is of another pid namespace (worker.processes.identity)
+├── CannotProve                   a launch whose end could not be proved (worker.launches.claims)
+├── ContainmentFailed             a child not put into its cgroup (worker.launches.run_cgroups)
+├── InsideRun                     a launch from within another run (worker.launches.run_cgroups)
+├── NotAllowed                    a launcher asks for what its user may not (worker.launches.peer)
+├── OtherMachine                  the host name belongs to another machine (worker.hosts.store)
+├── RunsOutsideContainer          the host has runs outside of this container (worker.hosts.store)
+├── HostIsUp                      a live host cannot be abandoned (worker.hosts.store)
+└── LauncherFailed                cannot start the command (worker.launcher.cancel_exec)
+    └── ChildKilled               the waiting child was killed without a reason given
+"""
 
 
-class ServiceUnavailable(Exception):
+class RunCancelError(Exception):
+    """The base of all errors of this project."""
+
+
+class ServiceUnavailable(RunCancelError):
     """Postgres or RabbitMQ cannot be reached or cannot answer now; trying again is safe."""
 
 
-class PublishRefused(Exception):
+class PublishUnknown(ServiceUnavailable):
+    """The confirm did not come in time: the message may or may not have been queued."""
+
+
+class PublishRefused(RunCancelError):
     """The broker said no: nothing was queued (negative confirm, or no queue for the message)."""
 
 
@@ -13,9 +50,17 @@ class Unroutable(PublishRefused):
     """No queue is bound for the message."""
 
 
-class NotDeclared(Exception):
+class NotDeclared(RunCancelError):
     """An exchange or a queue that workers declare is not there."""
 
 
-class PublishUnknown(ServiceUnavailable):
-    """The confirm did not come in time: the message may or may not have been queued."""
+class UserError(RunCancelError):
+    """The command cannot be done as asked; the message says why in the user's terms."""
+
+
+class InvalidSettings(UserError):
+    """A setting is missing or wrong. The message names it, and never its value."""
+
+
+class SchemaError(UserError):
+    """The database has the schema of another version."""

@@ -9,8 +9,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.commands import MAX_GRACE_SECONDS
+from shared.errors import InvalidSettings
+from shared.launcher_environment import default_socket
 from shared.setting_values import Network, Seconds, network, parts, postgres_url, url_with_host
-from shared.socket_path import default_socket
 from shared.telemetry.settings import TracingSettings
 
 
@@ -30,10 +31,6 @@ class ContainmentPolicy(StrEnum):
     AUTO = "auto"
     CGROUP = "cgroup"
     SESSION = "session"
-
-
-class InvalidSettings(Exception):
-    """A setting is missing or wrong; the message names it by its environment variable."""
 
 
 TYPED_PATIENCE = 5.0

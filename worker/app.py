@@ -14,7 +14,7 @@ from shared.aio.tasks import end
 from shared.amqp.broker import Publisher, keep_connected
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
-from shared.cli import UserError
+from shared.errors import UserError
 from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.postgres.database import Database, connected

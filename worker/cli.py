@@ -10,6 +10,7 @@ import typer
 
 from shared import cli, lifecycle, logs, settings
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
+from shared.errors import UserError
 from shared.output import print_json, print_line
 from shared.postgres.migrate import migrate as bring_up_to_date
 from shared.settings import WorkerSettings
@@ -88,7 +89,7 @@ def add(
     """Add a queued run."""
     add_run = partial(listing.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
     if not cli.with_database(add_run):
-        raise cli.UserError(f"run {run_id} exists already")
+        raise UserError(f"run {run_id} exists already")
     print_line(f"run {run_id} is queued")
 
 
@@ -97,7 +98,7 @@ def show(run_id: RunId, json: Json = False) -> None:
     """Show the life of one run: its states, its cancellations, their evidence."""
     run = cli.with_database(partial(report.find_run, run_id=run_id))
     if run is None:
-        raise cli.UserError(f"run {run_id} not found")
+        raise UserError(f"run {run_id} not found")
     report.print_run(run, as_json=json)
 
 

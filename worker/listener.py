@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
-from shared.cli import UserError
+from shared.errors import UserError
 from shared.http.connection import TimeLimits
 from shared.http.places import Door, Room
 from shared.http.server import HttpServer, serve

@@ -12,6 +12,7 @@ from gateway.auth.access import TOKEN_PREFIX, Role, Scope
 from gateway.auth.tokens import NewToken
 from shared import cli
 from shared.commands import BIGINT_MAX
+from shared.errors import UserError
 from shared.output import plain, print_columns, print_json, print_line
 
 tokens = typer.Typer(help="Bearer tokens.")
@@ -42,7 +43,7 @@ def create(
 ) -> None:
     """Create a token and print it, alone and only this once."""
     if not 1 <= len(subject) <= 255 or not subject.isprintable() or not subject.strip():
-        raise cli.UserError("--subject must have 1 to 255 printable characters")
+        raise UserError("--subject must have 1 to 255 printable characters")
     wanted = NewToken(
         subject, role, frozenset(scope or Scope), rate_limit, read_rate_limit, expires_in
     )
@@ -89,7 +90,7 @@ def revoke(
         already = "was revoked before" if revoked.was_revoked else "revoked"
         print_line(f"token {revoked.token_id} ({revoked.subject}): {already}")
     if missing:
-        raise cli.UserError(f"not found: {', '.join(missing)}")
+        raise UserError(f"not found: {', '.join(missing)}")
 
 
 def _named(text: str) -> int | str:

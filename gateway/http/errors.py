@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from gateway.http.command_of_request import log_fields
 from gateway.openapi import schemas
 from gateway.openapi.schemas import ErrorBody
-from shared.errors import PublishRefused, ServiceUnavailable
+from shared.errors import PublishRefused, RunCancelError, ServiceUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ def json_response(
     )
 
 
-class ApiError(Exception):
+class ApiError(RunCancelError):
     """An answer other than success, in the caller's terms."""
 
     def __init__(

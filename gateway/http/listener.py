@@ -11,7 +11,7 @@ from yarl import URL
 
 from gateway.http.client_address import ClientAddresses
 from gateway.http.connection import GatewayConnection
-from shared.cli import UserError
+from shared.errors import UserError
 from shared.http.connection import TimeLimits
 from shared.http.places import Door, Room
 from shared.http.server import Listen, serve

@@ -21,6 +21,7 @@ from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_c
 from shared.amqp.confirms import Confirms
 from shared.amqp.errors import reason
 from shared.errors import (
+    InvalidSettings,
     NotDeclared,
     PublishRefused,
     PublishUnknown,
@@ -30,7 +31,7 @@ from shared.errors import (
 from shared.services import local_files
 from shared.services.startup import until_connected
 from shared.services.urls import without_password
-from shared.settings import InvalidSettings, ServiceSettings
+from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 

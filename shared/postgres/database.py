@@ -10,7 +10,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from shared.aio.tasks import cancellation_noticed
-from shared.errors import ServiceUnavailable
+from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import url as postgres_url
 from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
 from shared.postgres.servers import Servers
@@ -18,7 +18,7 @@ from shared.postgres.sql import runs as queries
 from shared.services import local_files
 from shared.services.startup import until_connected
 from shared.services.urls import without_password
-from shared.settings import DatabaseSettings, InvalidSettings
+from shared.settings import DatabaseSettings
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 

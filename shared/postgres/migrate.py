@@ -9,16 +9,13 @@ from importlib import resources
 
 import asyncpg
 
+from shared.errors import SchemaError
 from shared.postgres.database import Connection, Database
 
 # Any constant will do, as long as every process takes the same.
 _LOCK = 0x72756E63  # "runc"
 # Seconds. A migration may well take longer than any statement of the service may.
 _PATIENCE = 3600.0
-
-
-class SchemaError(Exception):
-    """The schema in the database and the one this code knows do not fit."""
 
 
 @dataclass(frozen=True, slots=True)

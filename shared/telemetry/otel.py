@@ -26,8 +26,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from shared.errors import InvalidSettings
 from shared.services.urls import without_password
-from shared.settings import InvalidSettings
 from shared.telemetry.tracing import Attributes, Kind, Span, Tracer
 
 log = structlog.get_logger(__name__)

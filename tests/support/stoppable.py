@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.launcher_environment import LAUNCH_VARIABLE
 from shared.runs import RunProcess
 from shared.states import Containment
 from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
-from worker.launcher.wire import LAUNCH_VARIABLE
 from worker.processes.cgroup import Cgroup, runs_root
 from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
 from worker.processes.scan import Kinship

@@ -50,14 +50,15 @@ def test_packages_import_in_one_direction_only(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["worker.launcher.cancel_exec", "worker.launcher.wire", "shared.socket_path"]
+    "module", ["worker.launcher.cancel_exec", "worker.launcher.wire", "shared.launcher_environment"]
 )
 def test_what_a_launcher_imports_is_the_standard_library(module: str) -> None:
     # -S: without site-packages, whose .pth files import things on their own.
     ours = {
         "shared",
+        "shared.errors",
         "shared.printable",
-        "shared.socket_path",
+        "shared.launcher_environment",
         "worker",
         "worker.launcher",
         "worker.launcher.wire",

@@ -2,11 +2,11 @@
 
 import pytest
 
+from shared.errors import InvalidSettings
 from shared.settings import (
     CommandSettings,
     DatabaseSettings,
     GatewaySettings,
-    InvalidSettings,
     PublishingCommandSettings,
     WorkerSettings,
     load,

@@ -9,7 +9,7 @@ import typer
 
 from shared import cli
 from shared.commands import BIGINT_MAX
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, UserError
 from shared.output import print_error, print_line
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.states import DeadReason
@@ -119,7 +119,7 @@ def show(
     """Show all that is known of one dead letter, its body included."""
     found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
     if found is None:
-        raise cli.UserError(f"dead letter {letter} not found")
+        raise UserError(f"dead letter {letter} not found")
     reports.print_letter(*found, as_hex=as_hex, as_json=json)
 
 
@@ -164,13 +164,13 @@ def replay(
     wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
     some = wanted != Filter()
     if bool(ids) == (all_letters or some):
-        raise cli.UserError("name the letters by their IDs, or by --all and filters")
+        raise UserError("name the letters by their IDs, or by --all and filters")
     if dry_run and wait is not None:
-        raise cli.UserError("--dry-run sends nothing that --wait could wait for")
+        raise UserError("--dry-run sends nothing that --wait could wait for")
     options = Options(by=operator(), rate=rate, force=force, wait=wait)
     if edit:
         if len(ids or ()) != 1 or dry_run or rate:
-            raise cli.UserError("--edit takes one ID, and neither --dry-run nor --rate")
+            raise UserError("--edit takes one ID, and neither --dry-run nor --rate")
         _finish(replay_command.edit_one((ids or [0])[0], options), json)
         return
     _warn_of(publisher)
@@ -193,7 +193,7 @@ def discard(
     for letter in sorted(done):
         print_line(f"dead letter {letter} discarded")
     if missing := sorted(set(ids) - done):
-        raise cli.UserError(f"not waiting: {', '.join(map(str, missing))}")
+        raise UserError(f"not waiting: {', '.join(map(str, missing))}")
 
 
 def _warn_of(publisher: str | None) -> None:

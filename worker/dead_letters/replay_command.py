@@ -18,8 +18,9 @@ from yarl import URL
 from shared import lifecycle, logs, settings
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
-from shared.cli import UserError, with_database
+from shared.cli import with_database
 from shared.commands import CancelCommand
+from shared.errors import UserError
 from shared.lifecycle import Shutdown, stop_requested
 from shared.output import progress
 from shared.postgres.database import Database, connected

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from shared import cli
+from shared.errors import UserError
 from worker.hosts import reports
 from worker.hosts import store as host_store
 from worker.hosts.store import HostIsUp
@@ -28,7 +29,7 @@ def show(name: Name, json: Json = False) -> None:
     """Show one host, and all that became of it."""
     found = cli.with_database(partial(host_store.find_one, host=name))
     if found is None:
-        raise cli.UserError(f"host {name!r} is unknown")
+        raise UserError(f"host {name!r} is unknown")
     reports.print_host(*found, as_json=json)
 
 
@@ -45,12 +46,12 @@ def abandon(
     They are recorded as errors, never as canceled: nothing proves that their processes are gone.
     """
     if not (1 <= len(reason) <= 255 and reason.isprintable()):
-        raise cli.UserError("--reason takes 1 to 255 printable characters")
+        raise UserError("--reason takes 1 to 255 printable characters")
     give_up = partial(host_store.abandon, host=name, by=operator(), reason=reason)
     try:
         abandoned = cli.with_database(give_up)
     except HostIsUp as error:
-        raise cli.UserError(f"host {name!r} is up: {error}; stop its worker first") from None
+        raise UserError(f"host {name!r} is up: {error}; stop its worker first") from None
     if abandoned is None:
-        raise cli.UserError(f"host {name!r} is unknown")
+        raise UserError(f"host {name!r} is unknown")
     reports.print_abandoned(name, abandoned, as_json=json)

@@ -9,8 +9,7 @@ from uuid import uuid4
 import structlog
 
 from shared.aio.retry import until_available
-from shared.cli import UserError
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, UserError
 from shared.postgres.database import Database
 from worker.hosts import store as host_store
 from worker.hosts.store import Heard, OtherMachine, RunsOutsideContainer, Speaker

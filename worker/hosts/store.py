@@ -9,6 +9,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from shared.errors import RunCancelError
 from shared.postgres.database import Connection, Database
 from shared.postgres.sql import hosts as queries
 from shared.runs import Run, RunProcess
@@ -56,18 +57,18 @@ class Abandoned:
     already: bool
 
 
-class OtherMachine(Exception):
+class OtherMachine(RunCancelError):
     """The host has runs on another machine of the same name."""
 
 
-class RunsOutsideContainer(Exception):
+class RunsOutsideContainer(RunCancelError):
     """The host has runs in the machine's own pid namespace, which a container's does not see."""
 
     def __init__(self, run_ids: Sequence[int]) -> None:
         super().__init__(", ".join(map(str, run_ids)))
 
 
-class HostIsUp(Exception):
+class HostIsUp(RunCancelError):
     """A host whose worker is heard of cannot be given up."""
 
     def __init__(self, seconds: float) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from shared.aio.retry import until_available
+from shared.errors import RunCancelError
 from shared.postgres.database import Database
 from shared.runs import Run
 from shared.states import Outcome
@@ -40,7 +41,7 @@ Decision = Outcome | Stop | Wait | UnderWay
 """What became of a command: its outcome, or who carries it out. A `Stop` is to be started."""
 
 
-class UnknownRun(Exception):
+class UnknownRun(RunCancelError):
     """No such run, yet: its row may be committed a moment from now."""
 
 

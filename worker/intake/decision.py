@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.commands import CancelCommand
+from shared.errors import RunCancelError
 from shared.runs import Run, RunProcess
 from shared.states import Outcome, RunStatus
 
@@ -114,14 +115,14 @@ Verdict = (
 )
 
 
-class HostAbandoned(Exception):
+class HostAbandoned(RunCancelError):
     """The host was given up in the moment in which the run was claimed there."""
 
     def __init__(self, host: str) -> None:
         super().__init__(f"host {host} is abandoned, but a run of it is not")
 
 
-class CommandReused(Exception):
+class CommandReused(RunCancelError):
     """One command id was used for two runs: the later one cannot be told from a repeat."""
 
     def __init__(self, command_id: UUID) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
+from shared.errors import RunCancelError
 from worker.launcher import job_log, wire
 from worker.launcher.child import fork_waiting, has_ended, let_go, pass_signals_on, wait
 from worker.launcher.job_log import say
@@ -28,7 +29,7 @@ _FIRST_RUN_PAUSE = 0.1
 _LONGEST_RUN_PAUSE = 1.0
 
 
-class LauncherFailed(Exception):
+class LauncherFailed(RunCancelError):
     """The command was not started, or its result could not be reported."""
 
     def __init__(self, message: str, exit_code: int = wire.EXIT_LAUNCHER_FAILED) -> None:

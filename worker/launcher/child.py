@@ -6,6 +6,7 @@ Standard library only, as `cancel-exec` is.
 import os
 import signal
 
+from shared.launcher_environment import LAUNCH_VARIABLE, RUN_VARIABLE
 from worker.launcher import wire
 from worker.launcher.job_log import say
 
@@ -35,7 +36,7 @@ def fork_waiting(command: list[str], run_id: int) -> tuple[int, int]:
         os.setsid()
         launch_id = os.read(read_end, 64).decode()
         if launch_id:
-            _exec(command, {wire.LAUNCH_VARIABLE: launch_id, wire.RUN_VARIABLE: str(run_id)})
+            _exec(command, {LAUNCH_VARIABLE: launch_id, RUN_VARIABLE: str(run_id)})
     finally:
         os._exit(wire.EXIT_LAUNCHER_FAILED)
 

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from shared.socket_path import SOCKET_VARIABLE, launcher_socket
+from shared.launcher_environment import SOCKET_VARIABLE, launcher_socket
 from worker.launcher import wire
 from worker.launcher.job_log import say
 

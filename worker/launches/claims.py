@@ -13,6 +13,7 @@ import structlog
 from asyncpg import Record, UniqueViolationError
 
 from shared.aio.batcher import Batcher
+from shared.errors import RunCancelError
 from shared.postgres.database import Database
 from shared.postgres.sql import endings as batch_queries
 from shared.postgres.sql import runs as queries
@@ -73,7 +74,7 @@ class _Ended:
     exit_code: int
 
 
-class CannotProve(Exception):
+class CannotProve(RunCancelError):
     """Of this run nobody could say later that it is gone; the message says why."""
 
 

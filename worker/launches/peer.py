@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from shared.errors import RunCancelError
 from worker.launches.claims import Launcher
 from worker.processes.cgroup import path_of
 from worker.processes.identity import Identity, read_stat, read_uid
@@ -19,7 +20,7 @@ _INT: Final = struct.Struct("i")
 _SO_PEERPIDFD: Final = 77  # asm-generic/socket.h
 
 
-class NotAllowed(Exception):
+class NotAllowed(RunCancelError):
     """The caller may not ask for this; the message says why."""
 
 

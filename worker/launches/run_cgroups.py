@@ -4,6 +4,7 @@ from pathlib import Path
 
 import structlog
 
+from shared.errors import RunCancelError
 from worker.processes.cgroup import Cgroup, path_of
 from worker.processes.identity import Identity, read_stat
 from worker.processes.watch import EndWatch
@@ -14,11 +15,11 @@ log = structlog.get_logger(__name__)
 _DISCARD_WAIT = 1.0
 
 
-class ContainmentFailed(Exception):
+class ContainmentFailed(RunCancelError):
     """The run's process cannot be put where it must be; the message says why."""
 
 
-class InsideRun(Exception):
+class InsideRun(RunCancelError):
     """Who asks for a run, or what is to become one, is of another run; the message says which."""
 
 

@@ -16,6 +16,7 @@ from pamqp import encode
 from pydantic import ValidationError
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
+from shared.errors import RunCancelError
 from shared.states import DeadReason
 from worker.messages.command_reader import Reading, first_problem, read
 from worker.messages.delivery import Delivered
@@ -31,7 +32,7 @@ MAX_HEADER_VALUES: Final = 1000
 """Values in headers, those in tables and arrays included."""
 
 
-class Undeliverable(Exception):
+class Undeliverable(RunCancelError):
     """This message can never be carried out as it is."""
 
     def __init__(self, reason: DeadReason, error: str) -> None:

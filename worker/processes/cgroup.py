@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shared.errors import RunCancelError
 
-class CgroupUnavailable(Exception):
+
+class CgroupUnavailable(RunCancelError):
     """No cgroup v2 that this process may make children in; the message says why."""
 
 

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from uuid import UUID
 
+from shared.errors import RunCancelError
+
 # PROC_PID_INIT_INO in the kernel's include/linux/proc_ns.h.
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 _DEAD = "ZXx"
@@ -69,7 +71,7 @@ def machine_id() -> str | None:
         return None
 
 
-class ForeignProc(Exception):
+class ForeignProc(RunCancelError):
     """/proc shows another pid namespace than our own: no pid in it means what it says."""
 
 

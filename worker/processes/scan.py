@@ -8,9 +8,9 @@ from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.launcher_environment import LAUNCH_VARIABLE
 from worker.processes.identity import Identity, ProcessStat, read_stat, read_uids
 
-LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
 _MARK = f"{LAUNCH_VARIABLE}=".encode()
 # On a busy host, each listing may show somebody new.
 _MAX_LISTINGS = 10

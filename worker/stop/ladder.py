@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shared.aio.tasks import first_of
+from shared.errors import RunCancelError
 from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp, why_failed
 from worker.stop.tree import Tree
 
@@ -27,7 +28,7 @@ class StopPlan:
     kill_wait: float
 
 
-class StopFailed(Exception):
+class StopFailed(RunCancelError):
     """Something outlived SIGKILL for as long as we wait, or may have; the evidence says what."""
 
     def __init__(self, evidence: Evidence) -> None:

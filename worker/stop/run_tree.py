@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from shared.errors import ServiceUnavailable
+from shared.errors import RunCancelError, ServiceUnavailable
 from shared.runs import RunProcess
 from shared.states import Containment
 from worker.processes.cgroup import Cgroup
@@ -27,7 +27,7 @@ from worker.stop.session_tree import SessionTree
 from worker.stop.tree import Tree
 
 
-class OutOfSight(Exception):
+class OutOfSight(RunCancelError):
     """The run's processes are in another pid namespace: nothing can be proved from here."""
 
 

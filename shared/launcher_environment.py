@@ -1,4 +1,4 @@
-"""Where a worker and its launchers meet unless told otherwise.
+"""What a worker and its launchers agree on: the default socket, and the names of variables.
 
 Standard library only, and little of it: every launcher imports this.
 """
@@ -7,6 +7,11 @@ import os
 from pathlib import Path
 
 SOCKET_VARIABLE = "CANCEL_WORKER_SOCKET"
+"""The socket, where it is not the default one."""
+LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
+"""The launch id in a job's environment, by which a process is known to be of a run."""
+RUN_VARIABLE = "CANCEL_RUN_ID"
+"""The run id in a job's environment."""
 SYSTEM_SOCKET = Path("/run/cancel-worker/worker.sock")
 
 
