@@ -139,16 +139,18 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         with self._outages():
             since = self._departures
-            connection = await self._acquire()
+            connection = await self._take()
             try:
                 yield connection
-            except asyncpg.ReadOnlySQLTransactionError:
-                await self._depart(since)
-                raise
-            finally:
+            except BaseException as error:
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                    await self._depart(since)
                 if since != self._departures:
                     _terminate(connection)
+                # Only the pool knows what a statement that was cut off still needs.
                 await self._pool.release(connection, timeout=self._timeout)
+                raise
+            await self._give_back(connection, since)
 
     @contextmanager
     def _outages(self) -> Iterator[None]:

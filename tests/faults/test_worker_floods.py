@@ -41,7 +41,9 @@ async def test_a_job_that_floods_the_workers_socket_keeps_no_neighbor_waiting(
     await system.add_run(1)
     user = JobUser(system)
     command = 'for n in 1 2; do "$@" & done; wait'
-    arguments = (user.python, "-S", "-c", SOURCE, kind, "3000", "0", str(system.socket()))
+    # The mark, or a test that fails would leave a flood for all that follow.
+    program = (user.python, "-S", "-X", system.new_mark(), "-c", SOURCE)
+    arguments = (*program, kind, "3000", "0", str(system.socket()))
     launched = await user.launch(1, "sh", "-c", command, "sh", *arguments)
     assert launched.stdout is not None
     async with asyncio.timeout(100):

@@ -20,7 +20,10 @@ _LOCK_RUNS: Final = """
       FROM unnest($1::uuid[], $2::bigint[], $3::boolean[]) AS asked (command_id, run_id, force)
       JOIN runs r ON r.run_id = asked.run_id
       LEFT JOIN hosts h ON h.host = r.host
-      LEFT JOIN cancellations c ON c.command_id = asked.command_id
+      -- By its LIMIT, an index lookup for each: a join may read the whole table, while that is small.
+      LEFT JOIN LATERAL (
+          SELECT run_id, outcome FROM cancellations WHERE command_id = asked.command_id LIMIT 1
+      ) c ON true
      ORDER BY r.run_id
        FOR UPDATE OF r {locked}
 """
@@ -64,12 +67,12 @@ RECORD: Final = """
                -- A replay begins anew.
                taken_up = CASE WHEN c.outcome IS NULL THEN c.taken_up + $17 ELSE 0 END
          WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
-        RETURNING command_id
+        RETURNING command_id, run_id, outcome
     ), canceled AS (
         UPDATE runs r
            SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started'
-          FROM decided JOIN recorded USING (command_id)
-         WHERE r.run_id = decided.run_id AND decided.outcome = 'canceled' AND r.status = 'queued'
+          FROM recorded
+         WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled' AND r.status = 'queued'
     ), changed AS (
         UPDATE runs r
            SET status = 'canceling',
@@ -79,7 +82,7 @@ RECORD: Final = """
                first_stop_deadline = CASE WHEN hurries
                    THEN coalesce(first_stop_deadline, stop_deadline) END
           FROM decided JOIN recorded USING (command_id)
-         WHERE r.run_id = decided.run_id
+         WHERE r.run_id = decided.run_id AND (hurries OR begins_with IS NOT NULL)
            AND (hurries AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
                 OR begins_with IS NOT NULL AND r.status = 'running')
     )
