@@ -1,4 +1,4 @@
-"""The plots for the README: how latencies are distributed, how cost grows with work."""
+"""The plots for docs/performance.md: how latencies are distributed, how cost grows with work."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
