@@ -89,7 +89,7 @@ def revoke(
         if revoked is None:
             missing.append("that token" if text.startswith(TOKEN_PREFIX) else f"token {text}")
             continue
-        already = "was revoked before" if revoked.was_revoked else "revoked"
+        already = "was already revoked" if revoked.was_revoked else "revoked"
         print_line(f"token {revoked.token_id} ({revoked.subject}): {already}")
     if missing:
         raise cli.UserError(f"not found: {', '.join(missing)}")

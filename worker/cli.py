@@ -86,7 +86,7 @@ def add(
     """Add a queued run."""
     add_run = partial(reports.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
     if not cli.with_database(add_run):
-        raise cli.UserError(f"run {run_id} exists already")
+        raise cli.UserError(f"run {run_id} already exists")
     print_line(f"run {run_id} is queued")
 
 

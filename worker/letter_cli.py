@@ -38,7 +38,7 @@ def _broker_user(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise typer.BadParameter("is no UTF-8") from None
+        raise typer.BadParameter("is not valid UTF-8") from None
     return text
 
 
@@ -169,9 +169,9 @@ def replay(
     wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
     some = wanted != Filter()
     if bool(ids) == (all_letters or some):
-        raise cli.UserError("name the letters by their IDs, or by --all and filters")
+        raise cli.UserError("name letters by ID, or select them with --all or filters")
     if dry_run and wait is not None:
-        raise cli.UserError("--dry-run sends nothing that --wait could wait for")
+        raise cli.UserError("--wait cannot be combined with --dry-run")
     options = Options(by=operator(), rate=rate, force=force, wait=wait)
     if edit:
         if len(ids or ()) != 1 or dry_run or rate:
@@ -207,7 +207,7 @@ def _warn_of(publisher: str | None) -> None:
         return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
         print_error(
-            f"cancel-worker: no dead letter was ever of the broker user {publisher!r}, "
+            f"cancel-worker: no dead letter ever came from the broker user {publisher!r}, "
             "see list --state all --count-by publisher"
         )
 

@@ -163,7 +163,7 @@ async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[
 
 
 async def record_launcher_died(connection: Connection, run_id: int, launch_id: UUID) -> bool:
-    """Whether the run is lost and something of it may be left, now or since an earlier attempt."""
+    """Whether the run is lost and processes may be left, now or since an earlier attempt."""
     await lock(connection, run_id)
     await connection.execute(queries.RECORD_LAUNCHER_DIED, run_id, launch_id)
     lost: bool = await connection.fetchval(queries.IS_UNPROVED, run_id, launch_id)
