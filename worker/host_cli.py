@@ -39,7 +39,7 @@ def abandon(
     ],
     json: Json = False,
 ) -> None:
-    """Give up a host that will never come back, and its runs.
+    """Abandon a host that will never come back, and its runs.
 
     The runs become errors, never canceled: there is no proof that their processes are gone.
     """

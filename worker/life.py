@@ -23,7 +23,7 @@ _ENDED: Final[Mapping[str, str]] = {
 _CAUSES: Final[Mapping[str, str]] = {
     "launcher_died": "its launcher died without reporting an exit code",
     "host_rebooted": "its host was rebooted",
-    "host_abandoned": "its host was given up",
+    "host_abandoned": "its host was abandoned",
     "container_lost": "its worker's container was replaced",
 }
 
@@ -100,7 +100,7 @@ def answered(command: Json) -> str:
             return "not_proved: its container was replaced, so its end cannot be proved"
         case Outcome.ABANDONED:
             by, why = evidence.get("host_abandoned_by"), evidence.get("reason")
-            return f"abandoned: the host was given up by {by}: {why}"
+            return f"abandoned: the host was abandoned by {by}: {why}"
         case outcome:
             return f"{outcome}: {_ended(evidence)}"
 

@@ -118,8 +118,8 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "not_proved: its container was replaced, so its end cannot be proved",
     ),
     "abandoned": (
-        "lost      its host was given up by ops: burnt down; processes may be left",
-        "abandoned: the host was given up by ops: burnt down",
+        "lost      its host was abandoned by ops: burnt down; processes may be left",
+        "abandoned: the host was abandoned by ops: burnt down",
     ),
 }
 IDS: Final = {name: number for number, name in enumerate(RUNS, 1)}
