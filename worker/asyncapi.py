@@ -28,7 +28,7 @@ _PERSISTENT: Final = 2
 
 REASONS: Final[Mapping[DeadReason, str]] = {
     DeadReason.MALFORMED: "The body is not a command: it is not JSON or too large, or a required "
-    "or strict field is missing, invalid or there twice.",
+    "or strict field is missing, invalid or duplicated.",
     DeadReason.UNKNOWN_TYPE: "The message has no type, or one that is not ours.",
     DeadReason.UNKNOWN_VERSION: "The type is a cancel command with a major version that the "
     "worker does not know.",
