@@ -87,7 +87,7 @@ MISTAKES = {
     "worker dead-letters replay 1 --wait nan": "'--wait'",
     "worker dead-letters replay 1 --wait inf": "'--wait'",
     "worker dead-letters replay 1 --dry-run --wait 5": "--wait cannot be combined with --dry-run",
-    "worker dead-letters replay --all --dry-run --wait 0": "--dry-run sends nothing that --wait",
+    "worker dead-letters replay --all --dry-run --wait 0": "--wait cannot be combined with",
     "worker dead-letters discard": "Missing argument 'ID",
     "worker dead-letters discard 404": "not waiting: 404",
     "worker serve --host-name a/b": "CANCEL_HOST_NAME: ",
