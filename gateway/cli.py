@@ -10,7 +10,7 @@ from shared import cli, lifecycle, logs, settings
 from shared.settings import GatewaySettings
 
 app = typer.Typer(
-    help="The REST gateway: accepts cancel requests and confirms them.",
+    help="The REST gateway: accepts cancel requests and publishes them.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -22,7 +22,7 @@ app.add_typer(tokens, name="tokens")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
     ] = None,
 ) -> None:
     """Serve the API until SIGTERM."""

@@ -46,7 +46,7 @@ def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
     try:
         parsed = URL(text)
     except ValueError:
-        raise ValueError("has a host or a port that cannot be one") from None
+        raise ValueError("has an invalid host or port") from None
     if not parsed.host:
         raise ValueError("must name a host")
     if "password" in parsed.query:

@@ -1,4 +1,4 @@
-"""All settings, with their defaults. The README's table is tested against these classes."""
+"""All settings, with their defaults. The table in docs/settings.md is made from these classes."""
 
 import socket
 from enum import StrEnum
@@ -42,22 +42,24 @@ class DatabaseSettings(BaseSettings):
 
     database_url: SecretStr = Field(
         validation_alias="DATABASE_URL",
-        description="Postgres, `postgresql://user:password@host/db`; of several hosts, "
-        "`…@host1:5432,host2:5432/db`, the one that takes writes is used",
+        description="Postgres, `postgresql://user:password@host/db`. With several hosts, "
+        "`…@host1:5432,host2:5432/db`, the one that accepts writes is used",
     )
     database_pool_size: int = Field(
-        10, ge=1, le=1000, description="Most Postgres connections of one process"
+        10, ge=1, le=1000, description="Maximum size of the Postgres pool, per process"
     )
     database_timeout: Seconds = Field(
-        5.0, description="Longest wait for a connection or a statement, seconds"
+        5.0, description="Timeout for a Postgres connection or statement, seconds"
     )
     startup_timeout: Seconds = Field(
         60.0,
-        description="How long a service that is away is retried at start, seconds; unless it is "
-        f"set, {TYPED_PATIENCE:.0f} for commands other than `serve` and `migrate`",
+        description="How long to retry an unavailable service at start, seconds. Commands other "
+        f"than `serve` and `migrate` have the default {TYPED_PATIENCE:.0f}",
     )
-    log_format: LogFormat = Field(LogFormat.CONSOLE, description="`console` or `json`")
-    log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning`, `error`")
+    log_format: LogFormat = Field(LogFormat.CONSOLE, description="Log format: `console` or `json`")
+    log_level: LogLevel = Field(
+        LogLevel.INFO, description="Lowest level logged: `debug`, `info`, `warning`, `error`"
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -72,20 +74,19 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
     topology_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,60}$",
-        description="Put before every exchange and queue name, where installations share a vhost",
+        description="Prefix of every exchange and queue name, for installations that share a "
+        "virtual host",
     )
     confirm_timeout: Seconds = Field(
-        5.0, description="Longest wait for a publisher confirm, reconnect included, seconds"
+        5.0, description="Timeout for a publisher confirm, including a reconnect, seconds"
     )
     heartbeat: int = Field(
         10,
         ge=1,
         le=600,
-        description="AMQP heartbeat, seconds; a dead peer shows after about three of them",
+        description="AMQP heartbeat, seconds. A dead connection is noticed after about three",
     )
-    probe_interval: Seconds = Field(
-        5.0, description="How often it is looked whether the services answer, seconds"
-    )
+    probe_interval: Seconds = Field(5.0, description="Interval between dependency checks, seconds")
 
     @field_validator("amqp_url")
     @classmethod
@@ -106,50 +107,50 @@ class PublishingCommandSettings(ServiceSettings):
 
 
 class GatewaySettings(ServiceSettings):
-    gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on")
-    gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on")
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="Port that the gateway listens on")
     write_limit: int = Field(
-        20, ge=1, description="Cancel requests that a token may send per window, if it says nothing"
+        20, ge=1, description="Cancel requests per window, for tokens without their own limit"
     )
     read_limit: int = Field(
-        120, ge=1, description="Status requests that a token may send per window, likewise"
+        120, ge=1, description="Status requests per window, for tokens without their own limit"
     )
     anonymous_limit: int = Field(
-        20, ge=1, description="Requests without a valid token per client address and window"
+        20, ge=1, description="Requests without a valid token, per client address and window"
     )
-    rate_window: int = Field(60, ge=1, le=86400, description="Length of that window, seconds")
+    rate_window: int = Field(
+        60, ge=1, le=86400, description="Length of the rate limit window, seconds"
+    )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
-        description="Addresses or networks, separated by commas, whose `X-Forwarded-For` is "
-        "believed; empty believes nobody",
+        description="Proxies whose `X-Forwarded-For` is trusted: addresses or networks, separated "
+        "by commas",
     )
     max_connections: int = Field(
         1000,
         ge=1,
-        description="Connections open at once; never more than half of the files that the gateway "
-        "may open. A further one takes the place of one that asks for nothing, or is answered 503",
+        description="Maximum number of open connections; at most half of the gateway's file "
+        "descriptors. Beyond it, a new connection replaces an idle one or gets 503",
     )
     max_connections_per_address: int = Field(
         500,
         ge=1,
-        description="Likewise, of one client address (an IPv6 /64); those of "
-        "`CANCEL_TRUSTED_PROXIES` have no such limit",
+        description="Maximum number of open connections per client address (IPv6: per /64). Does "
+        "not apply to `CANCEL_TRUSTED_PROXIES`",
     )
-    body_limit: int = Field(16384, ge=1024, description="Largest request body, bytes")
+    body_limit: int = Field(16384, ge=1024, description="Maximum size of a request body, bytes")
     head_timeout: Seconds = Field(
-        10.0, description="How long a request's line and headers may take to arrive, seconds"
+        10.0, description="Timeout for receiving a request line and headers, seconds"
     )
-    body_timeout: Seconds = Field(
-        10.0, description="How long a request's body may take to arrive, seconds"
-    )
+    body_timeout: Seconds = Field(10.0, description="Timeout for receiving a request body, seconds")
     response_timeout: Seconds = Field(
-        30.0, description="How long a client may take to read its response, seconds"
+        30.0, description="Timeout for a client to read its response, seconds"
     )
     idle_timeout: Seconds = Field(
-        75.0, description="How long a connection is kept open between requests, seconds"
+        75.0, description="Timeout for an idle connection between requests, seconds"
     )
     gateway_shutdown_timeout: Seconds = Field(
-        10.0, description="How long requests in flight may take after SIGTERM, seconds"
+        10.0, description="Timeout for requests in flight after SIGTERM, seconds"
     )
 
     @field_validator("trusted_proxies", mode="before")
@@ -164,83 +165,84 @@ class WorkerSettings(ServiceSettings):
     host_name: str = Field(
         default_factory=socket.gethostname,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        description="Name of this runner host, its own; the worker takes up the open commands on "
-        "runs that started under it",
+        description="Unique name of this runner host. The worker takes up the open commands on "
+        "runs that started under this name",
     )
     host_heartbeat: Seconds = Field(
         5.0,
         le=300,
-        description="How often the worker records that its host is up, seconds; after three missed "
-        "ones it counts as silent",
+        description="Interval between heartbeats of the host, seconds. After three missed "
+        "heartbeats the host counts as silent",
     )
     worker_socket: Path = Field(
         default_factory=default_socket,
         description="Unix socket for `cancel-exec`",
     )
     worker_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
-        "0666", description="Permissions of that socket (callers are checked by peer credentials)"
+        "0666", description="File mode of that socket. Callers are checked by peer credentials"
     )
     worker_connections: int = Field(
         4000,
         ge=1,
-        description="Connections to that socket open at once; never more than a quarter of the "
-        "files that the worker may open. A further one takes the place of one that asks for "
-        "nothing, or is answered 503 and tries again",
+        description="Maximum number of open connections to that socket; at most a quarter of the "
+        "worker's file descriptors. Beyond it, a new connection replaces an idle one, or gets 503 "
+        "and `cancel-exec` retries",
     )
     worker_connections_per_user: int = Field(
         2000,
         ge=1,
-        description="Likewise, of one user; never more than half of all that may be open",
+        description="Maximum number of open connections to that socket per user; at most half of "
+        "the total",
     )
     worker_http_host: str = Field(
         "127.0.0.1",
-        description="Address on which the worker serves `/healthz`, `/readyz` and `/metrics`",
+        description="Address of the worker's `/healthz`, `/readyz` and `/metrics`",
     )
     worker_http_port: int = Field(
         0,
         ge=0,
         le=65535,
-        description="Port for these; `0` takes a free one, which the log line `worker_ready` names",
+        description="Port of these paths. `0` chooses a free one, which is in the log event "
+        "`worker_ready`",
     )
     grace_seconds: float = Field(
         10.0,
         ge=0,
         le=MAX_GRACE_SECONDS,
-        description="Grace period when neither the command nor the run names one, seconds",
+        description="Grace period if neither the command nor the run has one, seconds",
     )
     kill_wait: Seconds = Field(
-        10.0, le=120, description="How long the kernel may take to remove killed processes, seconds"
+        10.0, le=120, description="Timeout for killed processes to disappear, seconds"
     )
     containment: ContainmentPolicy = Field(
         ContainmentPolicy.AUTO,
-        description="`cgroup` (refuse to start without), `session` (never use cgroups) or `auto`",
+        description="`cgroup` (exit if there is none), `session` (never use cgroups) or `auto`",
     )
     gateway_user: str | None = Field(
         None,
-        description="Broker user of the gateway: only its commands count as `rest`; without it, "
-        "those that say so",
+        description="Broker user of the gateway. If set, only its commands count as `rest`; "
+        "otherwise, all that claim to be",
     )
     trusted_publishers: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Broker users, separated by commas, whose replays are believed to be such, "
-        "besides the worker's own",
+        description="Broker users whose replays are trusted, in addition to the worker's own; "
+        "separated by commas",
     )
     keep_dead_letters: bool = Field(
         True,
-        description="Move dead letters into Postgres, for `cancel-worker dead-letters`; `false` "
+        description="Move dead letters into Postgres, for `cancel-worker dead-letters`. `false` "
         "leaves them in their queue",
     )
     prefetch: int = Field(
         1000,
         ge=1,
         le=65535,
-        description="Commands of each queue that are held at once, until they are decided on; "
-        "stops hold none",
+        description="Maximum number of undecided commands that the worker holds, per queue",
     )
     worker_shutdown_timeout: Seconds = Field(
         15.0,
-        description="How long stops in progress may take after SIGTERM, seconds; what is not over "
-        "then stays open, to the same deadline, and the next worker takes it up",
+        description="Timeout for stops in progress after SIGTERM, seconds. A stop that is not over "
+        "by then stays open with the same deadline, and the next worker takes it up",
     )
 
     @field_validator("trusted_publishers", mode="before")

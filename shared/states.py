@@ -9,7 +9,7 @@
       ├─ exit ≠ 0 ▶ fail      │
       └─ runner lost ▶ error ◀┘ host abandoned, or container lost: there will be no proof
 
-Every arrow is one guarded statement in `shared.postgres.sql.runs`.
+Every arrow is one guarded SQL statement.
 """
 
 from enum import StrEnum

@@ -222,7 +222,7 @@ def _require_own_proc() -> None:
         pid_namespace()
     except ForeignProc:
         raise UserError(
-            "/proc shows another pid namespace than this worker's: mount it anew in this one, or "
+            "/proc shows another pid namespace than this worker's: remount it in this one, or "
             "start the worker outside"
         ) from None
 

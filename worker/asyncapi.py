@@ -27,29 +27,29 @@ _JSON: Final = "application/json"
 _PERSISTENT: Final = 2
 
 REASONS: Final[Mapping[DeadReason, str]] = {
-    DeadReason.MALFORMED: "The body is no command: no JSON, too large, or one of the fields that "
-    "decide is missing, there twice or not as it must be.",
-    DeadReason.UNKNOWN_TYPE: "The message's type is none of ours, or it has none.",
-    DeadReason.UNKNOWN_VERSION: "The type is a cancel command of a major version that the worker "
-    "does not know.",
+    DeadReason.MALFORMED: "The body is not a command: it is not JSON or too large, or a required "
+    "or strict field is missing, invalid or duplicated.",
+    DeadReason.UNKNOWN_TYPE: "The message has no type, or one that is not ours.",
+    DeadReason.UNKNOWN_VERSION: "The type is a cancel command with a major version that the "
+    "worker does not know.",
     DeadReason.COMMAND_REUSED: "The `command_id` is on record for another run.",
-    DeadReason.UNKNOWN_RUN: "There is no such run, also after the last retry.",
+    DeadReason.UNKNOWN_RUN: "The run does not exist, even after the last retry.",
     DeadReason.STOP_FAILED: "Processes of the run survived SIGKILL, or may have, or the command "
-    "was taken up five times and none of these stops came to its end; the run stays `canceling`.",
-    DeadReason.HOST_ABANDONED: "The run was claimed on its host while that was being abandoned.",
-    DeadReason.INTERNAL_ERROR: "It failed for another reason, also after the last retry.",
-    DeadReason.DELIVERY_LIMIT: "It was delivered too often without being settled, as one that "
-    "kills its worker would be.",
-    DeadReason.FOREIGN: "Somebody else put it into the dead letters.",
+    "was taken up five times and no stop ended; the run stays `canceling`.",
+    DeadReason.HOST_ABANDONED: "The run was claimed while its host was being abandoned.",
+    DeadReason.INTERNAL_ERROR: "It failed for another reason, even after the last retry.",
+    DeadReason.DELIVERY_LIMIT: "It was delivered too often without a result, for example because "
+    "it kills its worker.",
+    DeadReason.FOREIGN: "Another application put it into the dead letters.",
 }
 
 EXAMPLES: Final[Mapping[str, tuple[str, CancelCommand]]] = {
     "least": (
-        "All that a command needs.",
+        "The required fields only.",
         CancelCommand.model_validate_json(f'{{"command_id": "{_ID}", "run_id": 4711}}'),
     ),
     "usual": (
-        "With a reason and a name, for those who look at the run later.",
+        "With a reason and a requester, shown with the run.",
         CancelCommand.model_validate_json(
             f'{{"command_id": "{_ID}", "run_id": 4711, "reason": "superseded by a newer commit",'
             ' "requested_by": "merge-queue", "requested_at": "2026-01-02T03:04:05Z",'
@@ -57,7 +57,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, CancelCommand]]] = {
         ),
     ),
     "force": (
-        "No grace period: SIGKILL at once, also where a stop is in progress.",
+        "No grace period: SIGKILL at once, even if a stop is in progress.",
         CancelCommand.model_validate_json(
             f'{{"command_id": "{_ID}", "run_id": 4711, "force": true}}'
         ),
@@ -72,8 +72,8 @@ def document() -> Json:
         "info": {
             "title": "Run cancellation",
             "version": version("run-cancel"),
-            "description": "Cancel CI runs by a message. The operation is the worker's: it "
-            "receives what other services publish.",
+            "description": "Cancel CI runs with a message. The operation is that of the worker, "
+            "which receives what other services publish.",
         },
         "defaultContentType": _JSON,
         "channels": {"commands": _channel(Topology())},
@@ -82,10 +82,10 @@ def document() -> Json:
                 "action": "receive",
                 "channel": {"$ref": "#/channels/commands"},
                 "summary": "Stop a run, prove that it is stopped, and record it.",
-                "description": "Use publisher confirms: only a confirmed command is safe in a "
-                "queue. Publish it as mandatory: a message that no queue takes is returned then, "
-                "where it would be confirmed and dropped otherwise. Without an answer, publish "
-                "the same command again, with the same `command_id`: repeats change nothing.",
+                "description": "Use publisher confirms: only a confirmed command is stored. "
+                "Publish it as mandatory: then a message that no queue takes is returned, instead "
+                "of confirmed and dropped. If there is no confirm, publish the same command again "
+                "with the same `command_id`: repeats change nothing.",
                 "messages": [{"$ref": "#/channels/commands/messages/cancel"}],
                 "bindings": {
                     "amqp": {
@@ -108,8 +108,8 @@ def _channel(topology: Topology) -> Json:
     return {
         "address": CANCEL_KEY,
         "title": "Commands",
-        "description": "The exchange is declared by workers; publishers declare "
-        "nothing. Its name has the prefix `CANCEL_TOPOLOGY_PREFIX`, where that is set.",
+        "description": "Workers declare the exchange; publishers declare nothing. If "
+        "`CANCEL_TOPOLOGY_PREFIX` is set, its name begins with it.",
         "messages": {"cancel": {"$ref": "#/components/messages/cancel"}},
         "bindings": {
             "amqp": {
@@ -133,14 +133,14 @@ def _message() -> Json:
         "title": "Cancel a run",
         "summary": "Names one run, and no process, host or path.",
         "description": "Unknown fields are ignored, so that publishers may be newer than workers. "
-        f"What is only information ({_names(INFORMATION)}) and not as it must be keeps no command "
-        "from being carried out: a text that is too long is cut, what cannot be read is left out, "
-        "and the fault is noted with the cancellation. "
-        f"The body has at most {MAX_BODY} bytes; of a larger one only the head is kept. "
-        "Everything else that is not as it must be makes it a dead letter at once: a body that is "
-        f"no command (`{DeadReason.MALFORMED}`), another type (`{DeadReason.UNKNOWN_TYPE}`), "
-        f"another major version of this type (`{DeadReason.UNKNOWN_VERSION}`). A run that is "
-        f"unknown, or a failure of the worker's, is tried again after {seconds}.",
+        f"A fault in an informational field ({_names(INFORMATION)}) never blocks a command: text "
+        "that is too long is cut, other invalid values are dropped, and the fault is stored with "
+        "the cancellation. "
+        f"The body has at most {MAX_BODY} bytes; of a larger one only the beginning is kept. "
+        "Any other fault makes the message a dead letter at once: a body that is not a command "
+        f"(`{DeadReason.MALFORMED}`), another type (`{DeadReason.UNKNOWN_TYPE}`), another major "
+        f"version of this type (`{DeadReason.UNKNOWN_VERSION}`). An unknown run, or a failure of "
+        f"the worker, is retried after {seconds}.",
         "contentType": _JSON,
         "payload": {"$ref": f"#/components/schemas/{CancelCommand.__name__}"},
         "bindings": {"amqp": {"messageType": CANCEL_TYPE, **_BINDING}},
@@ -178,20 +178,20 @@ def _properties() -> Json:
             "type": {"const": CANCEL_TYPE},
             "delivery_mode": {
                 "const": _PERSISTENT,
-                "description": "Persistent. A transient message is not refused, but is not safe "
-                "when the broker restarts.",
+                "description": "Persistent. A transient message is accepted, but lost when the "
+                "broker restarts.",
             },
             "content_type": {"const": _JSON, "description": "For tools; the worker ignores it."},
             "message_id": {
                 **text,
-                "description": "For tools, by custom the `command_id`; the worker goes by the "
-                "body.",
+                "description": "For tools, by convention the `command_id`; the worker reads the id "
+                "from the body.",
             },
-            "correlation_id": {**text, "description": "Stands in the worker's log."},
+            "correlation_id": {**text, "description": "Appears in the worker's log."},
             "user_id": {
                 **text,
-                "description": "The broker user of the publishing connection. The broker refuses "
-                "any other, and so it is recorded as the publisher; without it, nobody is.",
+                "description": "The broker user of the publishing connection, recorded as the "
+                "publisher. The broker rejects any other. Without it, the publisher is unknown.",
             },
         },
     }

@@ -27,13 +27,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-runs = typer.Typer(help="Runs as the database has them.")
+runs = typer.Typer(help="Runs in the database.")
 app.add_typer(runs, name="runs")
 app.add_typer(hosts, name="hosts")
 app.add_typer(dead_letters, name="dead-letters")
 
 RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class StopSignal(StrEnum):
@@ -71,7 +71,7 @@ def migrate() -> None:
 
 @app.command()
 def asyncapi() -> None:
-    """Print how to publish commands, as an AsyncAPI document."""
+    """Print the AsyncAPI document for publishers of commands."""
     print_json(asyncapi_document(), indent=2)
 
 
@@ -80,22 +80,20 @@ def add(
     run_id: RunId,
     grace: Annotated[
         float | None,
-        typer.Option(min=0, max=MAX_GRACE_SECONDS, help="Grace period of its stop, seconds."),
+        typer.Option(min=0, max=MAX_GRACE_SECONDS, help="Grace period, seconds."),
     ] = None,
-    stop_signal: Annotated[
-        StopSignal, typer.Option(help="The signal that asks it to stop.")
-    ] = StopSignal.SIGTERM,
+    stop_signal: Annotated[StopSignal, typer.Option(help="Stop signal.")] = StopSignal.SIGTERM,
 ) -> None:
     """Add a queued run."""
     add_run = partial(listing.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
     if not cli.with_database(add_run):
-        raise UserError(f"run {run_id} exists already")
+        raise UserError(f"run {run_id} already exists")
     print_line(f"run {run_id} is queued")
 
 
 @runs.command()
 def show(run_id: RunId, json: Json = False) -> None:
-    """Show the life of one run: its states, its cancellations, their evidence."""
+    """Show one run: its states, its cancellations and their evidence."""
     run = cli.with_database(partial(report.find_run, run_id=run_id))
     if run is None:
         raise UserError(f"run {run_id} not found")
@@ -105,10 +103,10 @@ def show(run_id: RunId, json: Json = False) -> None:
 @runs.command("list")
 def list_runs(
     status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of runs.")] = 100,
     json: Json = False,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     found = cli.with_database(partial(listing.list_runs, status=status, limit=limit))
     listing.print_runs(found, as_json=json)
 

@@ -39,13 +39,13 @@ class WorkerMetrics:
         self._registry = registry
         commands = Counter(
             "cancel_commands",
-            "Commands that this worker settled, by what became of them.",
+            "Commands that this worker settled, by outcome.",
             ["outcome"],
             registry=registry,
         )
         self._commands = {each: commands.labels(each.value) for each in (*Outcome, *_MovedOn)}
         retries = Counter(
-            "cancel_retries", "Commands put off for a while.", ["reason"], registry=registry
+            "cancel_retries", "Retries that this worker published.", ["reason"], registry=registry
         )
         self._retries = {reason: retries.labels(reason.value) for reason in DeadReason}
         letters = Counter(
@@ -57,7 +57,7 @@ class WorkerMetrics:
         self._letters = {reason: letters.labels(reason.value) for reason in DeadReason}
         self.redelivered = Counter(
             "cancel_redeliveries",
-            "Deliveries that RabbitMQ had made before: to a worker or channel that was lost.",
+            "Deliveries that RabbitMQ had made before, to a lost worker or channel.",
             registry=registry,
         ).inc
         stops = Histogram(
@@ -94,11 +94,11 @@ class WorkerMetrics:
         """Export what these say whenever somebody asks."""
         Gauge(
             "cancel_commands_in_flight",
-            "Commands that this worker has taken and not settled yet.",
+            "Deliveries that this worker is deciding on.",
             registry=self._registry,
         ).set_function(commands)
         Gauge(
             "cancel_stops_in_flight",
-            "Stops that this worker is carrying out.",
+            "Stops in progress on this worker.",
             registry=self._registry,
         ).set_function(stops)

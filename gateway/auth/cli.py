@@ -20,16 +20,18 @@ tokens = typer.Typer(help="Bearer tokens.")
 
 @tokens.command()
 def create(
-    subject: Annotated[str, typer.Option(help="Who holds the token; recorded with each cancel.")],
-    role: Annotated[Role, typer.Option(help="What its holder is.")] = Role.CONTRIBUTOR,
+    subject: Annotated[str, typer.Option(help="Holder of the token; recorded with each cancel.")],
+    role: Annotated[Role, typer.Option(help="Role of the holder.")] = Role.CONTRIBUTOR,
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="What it may be used for; repeatable. Default: runs:read, runs:write."),
+        typer.Option(help="Scope of the token; repeatable. Default: runs:read, runs:write."),
     ] = None,
     expires_in: Annotated[
         timedelta | None,
         typer.Option(
-            parser=cli.duration, metavar="DURATION", help="Like 12h or 30d; default: never."
+            parser=cli.duration,
+            metavar="DURATION",
+            help="Lifetime, like 12h or 30d. Default: unlimited.",
         ),
     ] = None,
     rate_limit: Annotated[
@@ -41,7 +43,7 @@ def create(
         typer.Option(min=1, max=1_000_000, help="Status requests per window, for this token."),
     ] = None,
 ) -> None:
-    """Create a token and print it, alone and only this once."""
+    """Create a token and print it. It is not stored and cannot be shown again."""
     if not 1 <= len(subject) <= 255 or not subject.isprintable() or not subject.strip():
         raise UserError("--subject must have 1 to 255 printable characters")
     wanted = NewToken(
@@ -53,9 +55,9 @@ def create(
 @tokens.command("list")
 def list_tokens(
     subject: Annotated[str | None, typer.Option(help="Only tokens of this holder.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List tokens, revoked and expired ones too; what they are is not kept and cannot be shown."""
+    """List tokens, including revoked and expired ones. The tokens themselves are not stored."""
     found = cli.with_database(partial(stored.find, subject=subject))
     rows = [plain(asdict(token)) for token in found]
     if json:
@@ -77,17 +79,18 @@ def list_tokens(
 @tokens.command()
 def revoke(
     token: Annotated[
-        list[str], typer.Argument(metavar="ID…", help="As listed; or a leaked token itself.")
+        list[str],
+        typer.Argument(metavar="ID…", help="Ids from the list, or a leaked token itself."),
     ],
 ) -> None:
-    """Revoke tokens. It holds from the next request on, in every gateway."""
+    """Revoke tokens, effective with the next request in every gateway."""
     done = cli.with_database(partial(stored.revoke, tokens=[_named(text) for text in token]))
     missing = []
     for text, revoked in zip(token, done, strict=True):
         if revoked is None:
             missing.append("that token" if text.startswith(TOKEN_PREFIX) else f"token {text}")
             continue
-        already = "was revoked before" if revoked.was_revoked else "revoked"
+        already = "was already revoked" if revoked.was_revoked else "revoked"
         print_line(f"token {revoked.token_id} ({revoked.subject}): {already}")
     if missing:
         raise UserError(f"not found: {', '.join(missing)}")

@@ -71,24 +71,24 @@ class GatewayMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.accepts = Requests(
             "cancel_accepts",
-            "Requests to cancel a run, by how they were answered.",
+            "Requests to cancel a run, by result.",
             (Answer.ACCEPTED, Answer.NO_OP),
             registry,
         )
         self.reads = Requests(
             "cancel_reads",
-            "Requests for the status of a run, by how they were answered.",
+            "Requests for the status of a run, by result.",
             (_FOUND,),
             registry,
         )
         self.connections_refused = Counter(
             "cancel_connections_refused",
-            "Connections answered 503 because too many were open.",
+            "Connections answered with 503 because too many were open.",
             registry=registry,
         )
         publish = Histogram(
             "cancel_publish_duration_seconds",
-            "Time from a command's publish to what RabbitMQ said of it.",
+            "Time from the publish of a command to the answer of RabbitMQ.",
             ["result"],
             buckets=_PUBLISH_BUCKETS,
             registry=registry,

@@ -33,13 +33,13 @@ class QueueWatch:
         }
         self._ready = Gauge(
             "cancel_queue_messages_ready",
-            "Messages that wait in a queue; nothing while RabbitMQ is away or the queue missing.",
+            "Messages waiting in a queue. Absent without RabbitMQ or the queue.",
             ["queue"],
             registry=registry,
         )
         self._consumers = Gauge(
             "cancel_queue_consumers",
-            "Consumers of a queue; nothing while RabbitMQ is away or the queue missing.",
+            "Consumers of a queue. Absent without RabbitMQ or the queue.",
             ["queue"],
             registry=registry,
         )

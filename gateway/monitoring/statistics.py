@@ -52,10 +52,10 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "stop_overdue_seconds": _Gauge(
         "cancel_stop_overdue_seconds",
-        "How far the stop that is longest beyond its deadline is beyond it.",
+        "Seconds since the deadline of the most overdue stop.",
     ),
     "runs_unkillable": _Gauge(
-        "cancel_runs_unkillable", "Runs of which something outlived SIGKILL and may still live."
+        "cancel_runs_unkillable", "Runs with a process that survived SIGKILL and may still live."
     ),
     "commands_open": _Gauge(
         "cancel_commands_open",
@@ -72,7 +72,7 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "letters_waiting": _Gauge(
         "cancel_dead_letters_waiting",
-        f"Dead letters that wait for an operator. Counting stops at {MOST}.",
+        f"Dead letters waiting for an operator. Counting stops at {MOST}.",
         "reason",
         tuple(DeadReason),
     ),
@@ -84,11 +84,11 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "events_waiting": _Gauge(
         "cancel_events_waiting",
-        f"Events that RabbitMQ has not taken yet. Counting stops at {MOST}.",
+        f"Events and dead letters in the outbox. Counting stops at {MOST}.",
     ),
     "events_oldest": _Gauge(
         "cancel_events_waiting_oldest_age_seconds",
-        "How long ago the oldest of them happened. After a day it is dropped.",
+        "Age of the oldest row of the outbox. An event is dropped after a day.",
     ),
     "hosts": _Gauge(
         "cancel_hosts", "Runner hosts by what is known of them.", "state", tuple(HostState)

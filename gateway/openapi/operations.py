@@ -53,15 +53,14 @@ _RUN_ID: Final[Json] = {
     "name": "run_id",
     "in": "path",
     "required": True,
-    "description": "A number beyond 64 bits is no such run.",
+    "description": "A number beyond 64 bits is answered like an unknown run.",
     "schema": {"type": "integer", "format": "int64", "minimum": 1},
     "example": 4711,
 }
 _WAIT: Final[Json] = {
     "name": "wait",
     "in": "query",
-    "description": "Seconds to wait for the run to end, if it has not; the answer comes as soon "
-    "as it has.",
+    "description": "Seconds to wait for the run to end. The answer comes as soon as it has ended.",
     "schema": {"type": "number", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
 }
 _AT: Final = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -78,15 +77,15 @@ _UNAUTHORIZED: Final = Response(
 )
 _NOT_FOUND: Final = Response("No such run.", _shown(unknown=run_not_found(9317)))
 _RATE_LIMITED: Final = Response(
-    "The token, or without a valid one the client's address, has spent its budget.",
+    "The budget of the token is used up; without a valid token, that of the client's address.",
     _shown(spent=rate_limited(20, 60, 30.0)),
     ("Retry-After", *_SPENT),
 )
 _INTERNAL: Final = Response(
-    "Unexpected; nothing about it is told.", _shown(any=internal()), (), _SPENT
+    "An unexpected error, without details.", _shown(any=internal()), (), _SPENT
 )
 _UNAVAILABLE: Final = Response(
-    "A service is away, or whether the command was queued is unknown. Repeating is safe.",
+    "A service is unavailable, or it is unknown whether the command was queued. A retry is safe.",
     _shown(any=unavailable()),
     ("Retry-After",),
     _SPENT,
@@ -140,12 +139,12 @@ GET_RUN: Final = Operation(
     f"{API}/runs/{{run_id}}",
     "getRun",
     "Get a run and its cancellation",
-    "Where the Location of a 202 leads.",
+    "The Location of a 202 leads here.",
     Scope.RUNS_READ,
     {
         200: Response("The run.", {"canceled": _OVER, "waiting": _WAITING}),
         400: Response(
-            "The path or the query is not as it must be.",
+            "The path or the query is invalid.",
             _shown(wait=invalid({"wait": "must be given once, as seconds from 0 to 30"})),
         ),
         401: _UNAUTHORIZED,
@@ -167,12 +166,12 @@ CANCEL_RUN: Final = Operation(
     f"{API}/runs/{{run_id}}/cancel",
     "cancelRun",
     "Cancel a queued or running run",
-    "Idempotent. 202 means that the broker holds the command, and that it will end as a recorded "
+    "Idempotent. 202 means that the broker has stored the command, and that it ends as a recorded "
     f"outcome or as a dead letter. Roles: {', '.join(MAY_CANCEL)}.",
     Scope.RUNS_WRITE,
     {
         202: Response(
-            "The command is in the queue; with `no_op` too, but then the run was over already.",
+            "The command is in the queue. With `no_op` the run was already over.",
             {
                 "accepted": schemas.CancelAnswer(**answer_of(4711, RunStatus.RUNNING)),
                 "no_op": schemas.CancelAnswer(**answer_of(4711, RunStatus.CANCELED)),
@@ -186,7 +185,7 @@ CANCEL_RUN: Final = Operation(
             },
         ),
         400: Response(
-            "The path, the query or the body is not as it must be.",
+            "The path, the query or the body is invalid.",
             _shown(
                 path=invalid({"run_id": "must be an integer, 1 or greater"}),
                 query=invalid({"force": UNKNOWN}),

@@ -27,7 +27,7 @@ Message = Annotated[
 
 
 class CancelRequest(_Model):
-    """What a caller may say. An unknown key is refused: it would be silently without effect."""
+    """The body of a cancel request. An unknown key is rejected, as it would have no effect."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -79,8 +79,8 @@ class WaitingFor(_Model):
     host: str
     host_state: HostState
     since: datetime = Field(
-        description="Of a host that is `up`, when its worker was last heard from; else, since when "
-        "it is not."
+        description="If the host is `up`, the time of its last heartbeat; else, since when it is "
+        "not."
     )
 
 
@@ -94,7 +94,7 @@ class Cancellation(_Model):
     received_at: datetime
     outcome: Outcome | None
     state: CommandState | None = Field(
-        description="Of a command without an outcome: it waits for the worker of the run's host "
+        description="If there is no outcome: the command waits for the worker of the run's host "
         "(`pending`), or the run is being stopped (`stopping`)."
     )
     waiting_for: WaitingFor | None = Field(description="What a `pending` command waits for.")
@@ -114,8 +114,8 @@ class RunView(_Model):
     exit_code: int | None
     error: str | None
     cancellation: Cancellation | None = Field(
-        description="The one that ended the run or is to end it, never a later repeat. Null where "
-        "nobody asked for one before the run was over."
+        description="The one that ended the run or is about to end it, never a later repeat. Null "
+        "if the run was over before the first cancel."
     )
 
 
@@ -139,8 +139,8 @@ class AnyError(ErrorBody):
 
 class FieldProblems(_Model):
     fields: dict[str, str] = Field(
-        description="What is wrong, by the place where it is. Of more than 20, the first ones, and "
-        "by `…` how many more."
+        description="Each problem by its place. If there are more than 20, the first ones, and "
+        "under `…` the number of the others."
     )
 
 

@@ -42,12 +42,12 @@ def _while_connecting(error: OSError | AMQPError, url: URL) -> str:
     cause = error.__cause__ if isinstance(error, AMQPConnectionError) else error
     tls = url.scheme == "amqps"
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"{network_reason(cause)}; its CA can be named by ?cafile=…"
+        return f"{network_reason(cause)}; set its CA with ?cafile=…"
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return "it does not speak TLS on this port; that is amqp://, or another port (5671)"
     if isinstance(cause, (EOFError, ConnectionResetError)):
-        hung_up = "it hung up during the handshake: is it RabbitMQ"
-        return f"{hung_up}?" if tls else f"{hung_up}, and does it want TLS there (amqps://)?"
+        hung_up = "it closed the connection in the handshake: is it RabbitMQ"
+        return f"{hung_up}?" if tls else f"{hung_up}, and does it require TLS (amqps://)?"
     if isinstance(cause, OSError):
         return network_reason(cause)
     return " ".join(str(error).split()) or type(error).__name__

@@ -32,9 +32,9 @@ MISTAKES: Final = (
 )
 """While connecting: what DATABASE_URL says will not do, however long one waits."""
 
-_HUNG_UP: Final = "it hung up during the handshake; is it Postgres?"
+_HUNG_UP: Final = "it closed the connection in the handshake; is it Postgres?"
 _IN_OTHER_WORDS: Final = {
-    "rejected SSL upgrade": "it is not Postgres, or takes no TLS and sslmode demands it",
+    "rejected SSL upgrade": "it is not Postgres, or lacks the TLS that sslmode requires",
     "unexpected connection_lost() call": _HUNG_UP,
 }
 
@@ -42,7 +42,7 @@ _IN_OTHER_WORDS: Final = {
 def reason(error: BaseException | None) -> str:
     """What is wrong, in one line."""
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-        return "it takes no writes: it is a standby, or read-only"
+        return "it accepts no writes: it is a standby or read-only"
     text = " ".join(str(error).split())
     for theirs, ours in _IN_OTHER_WORDS.items():
         if theirs in text:
@@ -57,7 +57,7 @@ def why_not_connected(error: BaseException | None) -> str:
     if isinstance(error, (asyncpg.ConnectionDoesNotExistError, ConnectionResetError)):
         return _HUNG_UP
     if isinstance(error, asyncpg.UndefinedObjectError):
-        return f"{reason(error)}: take it out"
+        return f"{reason(error)}: remove it"
     return reason(error)
 
 

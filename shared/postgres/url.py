@@ -81,7 +81,8 @@ def parse(url: str) -> PostgresUrl:
     session = given.get("target_session_attrs", WRITABLE)
     if session not in _SESSIONS:
         raise ValueError(
-            f"target_session_attrs must be one of {', '.join(_SESSIONS)}: what is done writes"
+            f"target_session_attrs must be one of {', '.join(_SESSIONS)}: "
+            "Postgres must accept writes"
         )
     hosts = _hosts(authority, given)
     ours = {"target_session_attrs", *(("host", "port") if hosts else ())}
@@ -152,12 +153,12 @@ def _check_name(name: str) -> None:
         try:
             IPv6Address(name)
         except ValueError:
-            raise ValueError("has a host that is no name and no address") from None
+            raise ValueError("has a host that is neither a name nor an address") from None
 
 
 def _port(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
-        raise ValueError("has a port that is no number from 1 to 65535")
+        raise ValueError("has a port that is not a number from 1 to 65535")
     return int(text)

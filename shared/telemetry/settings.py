@@ -21,26 +21,26 @@ class TracingSettings(BaseSettings):
     otlp_endpoint: SecretStr | None = Field(
         None,
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="OpenTelemetry collector, `http://host:4318`; turns tracing on",
+        description="OpenTelemetry collector, `http://host:4318`. Turns tracing on",
     )
     otlp_traces_endpoint: SecretStr | None = Field(
         None,
         validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        description="Likewise, with the whole path: `http://host:4318/v1/traces`",
+        description="The same with the full path, `http://host:4318/v1/traces`. Takes precedence",
     )
     traces_exporter: TracesExporter | None = Field(
         None,
         validation_alias="OTEL_TRACES_EXPORTER",
-        description="`none`: no tracing all the same; `otlp`: tracing, also without an endpoint, "
-        "to this machine's port 4318",
+        description="`none` turns tracing off. `otlp` turns it on; without an endpoint, traces go "
+        "to port 4318 of this machine",
     )
     otlp_protocol: Literal["http/protobuf"] = Field(
         "http/protobuf",
         validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL",
-        description="The only one that is spoken",
+        description="Export protocol. No other is supported",
     )
     tracing_disabled: bool = Field(
-        False, validation_alias="OTEL_SDK_DISABLED", description="`true`: no tracing all the same"
+        False, validation_alias="OTEL_SDK_DISABLED", description="`true` turns tracing off"
     )
 
     @property

@@ -1,4 +1,4 @@
-"""The plots for the README: how latencies are distributed, how cost grows with work."""
+"""The plots for docs/performance.md: how latencies are distributed, how cost grows with work."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def _growth(costs: Mapping[str, Mapping[int, float]]) -> str:
     sizes = [size for points in lines.values() for size, _ in points]
     x = Axis("how many", _powers(min(sizes), max(sizes)), is_log=True)
     y = log_axis("ms per cancel", [ms for points in lines.values() for _, ms in points])
-    return chart("What a cancel costs as there is more", x, y, lines, dots=True)
+    return chart("Cost of a cancel by size", x, y, lines, dots=True)
 
 
 def _powers(least: int, most: int) -> list[tuple[float, str]]:

@@ -39,7 +39,7 @@ def show(results: Results) -> None:
 
 
 def markdown(results: Results) -> str:
-    """The table for the README."""
+    """The table for docs/performance.md."""
     lines = [
         "| measure | ours | against | ratio | bar | |",
         "| --- | ---: | --- | ---: | ---: | --- |",

@@ -35,7 +35,7 @@ class Bar:
             reached = self.aim is not None and value <= self.aim
         else:
             return ""
-        return "not met" if not met else "met, aim too" if reached else "met"
+        return "not met" if not met else "met, aim met" if reached else "met"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def flatness(key: str, measure: str, costs: dict[int, list[float]]) -> Row:
         "",
         growth,
         Bar(at_most=1.3),
-        against="itself where there is less",
+        against="the same at smaller sizes",
         note=f"{shown} ms each",
         rounds={str(size): _rounded(taken) for size, taken in costs.items()},
         is_growth=True,

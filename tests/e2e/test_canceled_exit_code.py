@@ -103,7 +103,7 @@ async def test_whoever_gave_no_name_is_given_none_and_a_repeat_takes_nobodys_pla
     assert await launched.exit_code() == 137
     assert (await system.outcome_of(repeat))["outcome"] != "canceled"
     line = await only_line(launched)
-    assert line.startswith("run 1 was canceled by somebody unnamed (via direct): the first; ")
+    assert line.startswith("run 1 was canceled by an unknown requester (via direct): the first; ")
 
 
 async def test_what_others_write_stays_one_line_of_which_a_terminal_obeys_nothing(
@@ -137,7 +137,7 @@ async def test_a_launcher_that_comes_after_the_cancel_of_another_does_not_say_it
 
     assert await second.exit_code() == 123
     assert await only_line(second) == (
-        "run 1 was started already, and its cancel was asked for by alice (via direct); "
+        "run 1 was already started, and its cancel was requested by alice (via direct); "
         "the command was not run"
     )
 
@@ -186,7 +186,7 @@ async def test_a_run_whose_stop_failed_counts_as_canceled_and_is_not_said_to_be_
     assert code == 143
     assert await only_line(launched) == (
         "run 1 is being canceled by alice (via direct); "
-        "its stop failed, and what it started may still run"
+        "its stop failed, and its processes may still run"
     )
 
 

@@ -58,7 +58,7 @@ async def test_a_daemon_of_a_killed_launcher_is_not_called_gone(
     assert (await system.run(1))["status"] in ("canceling", "error")
     assert alive(mark) == [daemon]
     letter = await system.dead_letter()
-    assert "nothing tells whether these are of the run" in str(letter.headers["x-error"])
+    assert "these processes may belong to the run" in str(letter.headers["x-error"])
     assert (await described(system, system.host))["unkillable"] == []
 
 

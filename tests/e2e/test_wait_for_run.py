@@ -22,9 +22,7 @@ async def waiting(system: System, marks: Path, *options: str) -> Launched:
     assert launched.process.stderr is not None
     async with asyncio.timeout(30):
         line = (await launched.process.stderr.readline()).decode()
-    assert line == (
-        "cancel-exec: run 1 is unknown yet; waiting up to 30 s for it to be registered\n"
-    )
+    assert line == "cancel-exec: run 1 is not registered yet; waiting up to 30 s\n"
     return launched
 
 

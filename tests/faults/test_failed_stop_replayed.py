@@ -99,7 +99,7 @@ async def test_the_old_outcome_is_none_of_the_replay(system: System, frozen: boo
         assert code == 3
         assert lines[1].startswith(
             f"letter {letter}: not decided in time: no worker has carried it out yet: "
-            f"run 1 is canceling on {system.host}, last heard of at "
+            f"run 1 is canceling on {system.host}, last heartbeat at "
         )
 
 
@@ -112,6 +112,6 @@ async def test_a_stop_in_its_grace_period_is_not_over(system: System) -> None:
 
     assert code == 3
     assert lines[1].startswith(
-        f"letter {letter}: not decided in time: its stop is not over: "
-        f"run 1 is canceling on {system.host}, last heard of at "
+        f"letter {letter}: not decided in time: its stop is still in progress: "
+        f"run 1 is canceling on {system.host}, last heartbeat at "
     )

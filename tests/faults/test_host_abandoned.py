@@ -76,7 +76,7 @@ async def test_one_that_is_up_or_unknown_is_not_given_up(system: System) -> None
 
     code, _, err = await abandon(system, system.host)
     assert code == 2
-    assert "is up: its worker was heard of" in err
+    assert "is up: its last heartbeat was" in err
     assert err.rstrip().endswith("stop its worker first")
     assert (await system.run(1))["status"] == "running"
 

@@ -23,7 +23,7 @@ async def test_a_second_machine_of_a_name_is_refused_and_changes_nothing(system:
     assert code == 2
     assert err.strip().splitlines()[-1] == (
         f"cancel-worker: the host name {system.host} is in use by a worker on another machine "
-        "or in another container; give each worker a CANCEL_HOST_NAME of its own"
+        "or in another container; give each worker its own CANCEL_HOST_NAME"
     )
     assert await system.run(1) == before
     assert alive(mark)
@@ -44,8 +44,8 @@ async def test_runs_of_another_machine_are_not_taken_over_though_its_worker_is_s
 
     assert code == 2
     assert err.strip().splitlines()[-1] == (
-        f"cancel-worker: the host {system.host} has runs on another machine: give each machine a "
-        "CANCEL_HOST_NAME of its own, or, if that one is gone for good, give it up first: "
+        f"cancel-worker: the host {system.host} has runs on another machine: give each machine its "
+        "own CANCEL_HOST_NAME, or, if the other one is gone for good, abandon it first: "
         f"cancel-worker hosts abandon {system.host}"
     )
     assert (await system.run(1))["status"] == "canceling"
@@ -105,9 +105,7 @@ async def test_of_two_workers_on_one_machine_the_later_one_stays(system: System)
     )
 
     assert await first.wait() == 2
-    assert first.output[-1] == (
-        f"cancel-worker: another worker speaks for the host {system.host} now"
-    )
+    assert first.output[-1] == f"cancel-worker: another worker took over the host {system.host}"
     assert second.process.returncode is None
     assert (await described(system, system.host))["state"] == "up"
 

@@ -26,7 +26,7 @@ async def test_what_a_killed_launcher_leaves_is_killed_and_recorded_as_error(
     system: System, containment: str
 ) -> None:
     worker = await system.worker(containment=containment)
-    # Without a cgroup, an orphan that cleared its environment would be out of reach (README).
+    # Without a cgroup, an orphan that cleared its environment is out of reach (docs/limits.md).
     kind = "tree" if containment == "cgroup" else "leaves_children"
     launched, mark = await system.launch_bad_child(1, kind)
 

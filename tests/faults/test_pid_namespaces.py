@@ -13,7 +13,7 @@ from tests.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
 from tests.support.program import Program
 from tests.support.system import System
 
-OUTSIDE = "has runs outside of this container, which cannot be seen from here"
+OUTSIDE = "has runs outside this container, which cannot be seen from here"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -100,7 +100,7 @@ async def test_two_living_workers_of_one_name_do_not_displace_each_other(
 
     assert said == (
         f"cancel-worker: the host name {system.host} is in use by a worker on another machine or "
-        "in another container; give each worker a CANCEL_HOST_NAME of its own"
+        "in another container; give each worker its own CANCEL_HOST_NAME"
     )
     await beats(system, system.host)
     assert (await system.run(1))["status"] == "running"

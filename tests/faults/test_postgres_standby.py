@@ -146,7 +146,7 @@ async def _until_busy(pair: Pair) -> None:
 
 
 async def test_no_connection_is_made_to_a_standby_unasked(pair: Pair, address: TcpProxy) -> None:
-    with pytest.raises(ServiceUnavailable, match="it takes no writes: it is a standby"):
+    with pytest.raises(ServiceUnavailable, match="it accepts no writes: it is a standby"):
         async with _database(address.proxied, timeout=0.5):
             pass
     address.prefer(pair.primary.url)
@@ -198,7 +198,7 @@ async def test_where_no_host_will_do_each_is_named_with_its_reason(pair: Pair) -
 
     assert str(refused.value).endswith(
         f"127.0.0.1:{closed.port}: connection refused; "
-        f"127.0.0.1:{pair.standby.port}: it takes no writes: it is a standby, or read-only"
+        f"127.0.0.1:{pair.standby.port}: it accepts no writes: it is a standby or read-only"
     )
     assert "run_cancel:***@" in str(refused.value)
 

@@ -124,7 +124,7 @@ async def test_interrupted_while_it_waits_it_tells_what_became_of_letters_by_the
     assert (process.returncode, err) == (130, b"")
     assert out.decode().splitlines() == [
         "replayed 2",
-        f"letter {open_still}: not decided in time: run 1 is unknown so far",
+        f"letter {open_still}: not decided in time: run 1 is still unknown",
         f"letter {dead}: dead again as letter {again['letter_id']} (malformed): {again['error']}",
         "settled 0, dead again 1, not decided in time 1",
     ]

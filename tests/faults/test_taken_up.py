@@ -138,7 +138,7 @@ async def test_a_stop_over_which_five_workers_ended_is_given_up(system: System) 
     await worker.event("command_given_up", run_id=1)
     assert alive(mark)
     _, shown, _ = await system.cli("worker", "runs", "show", "1")
-    assert "stop_failed: 5 workers took its stop up, and none came to its end" in shown
+    assert "stop_failed: its stop was taken up 5 times and never ended" in shown
 
 
 async def test_giving_up_waits_for_whoever_has_the_run_in_hand(system: System) -> None:

@@ -60,7 +60,7 @@ async def _lines(
 async def test_rabbitmq(system: System, ports: dict[str, int]) -> None:
     good = URL(system.amqp_url)
     tls = good.with_scheme("amqps").with_host("localhost")
-    hung_up = "it hung up during the handshake: is it RabbitMQ, and does it want TLS there"
+    hung_up = "it closed the connection in the handshake: is it RabbitMQ, and does it require TLS"
     cases = {
         "no such vhost": (good.with_path("/nowhere"), "NOT_ALLOWED - vhost nowhere not found"),
         "wrong password": (good.with_password("hush"), "ACCESS_REFUSED - Login was refused"),
@@ -101,8 +101,8 @@ async def test_a_vhost_that_a_user_may_not_enter(system: System) -> None:
 
 async def test_postgres(system: System, ports: dict[str, int]) -> None:
     good = URL(system.database_url)
-    hung_up = "it hung up during the handshake; is it Postgres?"
-    stranger = "it is not Postgres, or takes no TLS and sslmode demands it"
+    hung_up = "it closed the connection in the handshake; is it Postgres?"
+    stranger = "it is not Postgres, or lacks the TLS that sslmode requires"
     cases = {
         "wrong password": (good.with_password("hush"), "password authentication failed for user "),
         "wrong user": (good.with_user("nobody-here"), "password authentication failed for user "),
@@ -142,7 +142,7 @@ async def test_what_waiting_would_not_mend_is_said_at_once(system: System, tmp_p
     postgres: dict[str, object] = {
         f"sslrootcert={missing}": good % {"sslmode": "verify-ca", "sslrootcert": "/nowhere/f"},
         f"sslcert={missing}": good % {"sslcert": "/nowhere/f"},
-        'unrecognized configuration parameter "connect_timeout": take it out': (
+        'unrecognized configuration parameter "connect_timeout": remove it': (
             good % {"connect_timeout": "10", "sslmode": "disable"}
         ),
         f"cannot use what is beside {own}: Is a directory; set HOME to ": good,

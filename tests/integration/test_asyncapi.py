@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from shared.amqp.topology import CANCEL_KEY, RETRY_DELAYS
 from shared.commands import BIGINT_MAX, CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason
-from tests.support.published import DOCS, MESSAGES
+from tests.support.published import DEAD_LETTERS, DOCS, MESSAGES
 from worker.asyncapi import document
 
 Json = dict[str, Any]
@@ -225,7 +225,7 @@ def test_every_reason_of_a_dead_letter_is_explained() -> None:
     reasons = [reason.value for reason in DeadReason]
 
     assert list(_message()["x-dead-letter-reasons"]) == reasons
-    table = MESSAGES.read_text().partition("\n| reason | why")[2].partition("\n\n")[0]
+    table = DEAD_LETTERS.read_text().partition("\n| reason | what")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == reasons
 
 

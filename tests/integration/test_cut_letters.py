@@ -79,7 +79,7 @@ async def test_a_cut_letter_is_not_replayed_as_it_is(system: System) -> None:
     assert (code, err) == (1, "")
     assert out.splitlines() == [
         "replayed 0",
-        f"not replayed: {letter}: cut: of the body only the head was kept, see --edit",
+        f"not replayed: {letter}: cut: only the beginning of the body was kept, see --edit",
     ]
     assert forced[0] == 1
     summary = json.loads(forced[1])

@@ -77,7 +77,7 @@ async def test_a_publisher_who_never_had_a_letter_may_be_misspelled(
 
     assert (code, json.loads(out)) == (0, [])
     assert err == (
-        "cancel-worker: no dead letter was ever of the broker user 'gatewy\\x1b[31m', "
+        "cancel-worker: no dead letter ever came from the broker user 'gatewy\\x1b[31m', "
         "see list --state all --count-by publisher\n"
     )
     assert known == (0, "[]\n", ""), "all of this publisher's letters are dealt with"

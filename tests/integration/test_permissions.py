@@ -1,4 +1,4 @@
-"""The broker permissions of the README: enough for each user, and no more than that."""
+"""The documented broker permissions: enough for each user, and no more than that."""
 
 import asyncio
 import json

@@ -80,7 +80,7 @@ async def test_a_run_that_is_unknown_still_is_what_an_undecided_letter_waits_for
         3,
         [
             "replayed 1",
-            f"letter {letter}: not decided in time: run {run_id} is unknown so far",
+            f"letter {letter}: not decided in time: run {run_id} is still unknown",
             "settled 0, dead again 0, not decided in time 1",
         ],
     )
@@ -133,7 +133,7 @@ async def test_each_of_several_letters_has_its_own_result(system: System) -> Non
         "command_id": undecided.command_id,
         "run_id": unknown,
         "became": "undecided",
-        "why": f"run {unknown} is unknown so far",
+        "why": f"run {unknown} is still unknown",
     }
     assert results[dead.letter_id] == {
         **nothing,
@@ -197,7 +197,7 @@ async def test_without_wait_the_summary_says_that_there_is_more_to_know(system: 
 
     assert (code, lines) == (
         0,
-        ["replayed 1", "sent, and no more is known: --wait 60 says what becomes of them"],
+        ["replayed 1", "sent; --wait 60 also reports the results"],
     )
     assert "letters" not in json.loads(
         (await dead_letters(system, "replay", "999999", "--json"))[1]

@@ -43,10 +43,10 @@ async def test_without_a_worker_each_letter_says_what_it_waits_for(system: Syste
             letters,
             (
                 "no worker has carried it out yet: run 1 is running on h1, "
-                "last heard of at 2026-01-02 03:04:00 UTC",
+                "last heartbeat at 2026-01-02 03:04:00 UTC",
                 "no worker has carried it out yet: run 2 is queued",
-                "run 3 is unknown so far",
-                "it is no command, and not among the dead letters again yet",
+                "run 3 is still unknown",
+                "it is not a command, and not a dead letter again yet",
             ),
             strict=True,
         )

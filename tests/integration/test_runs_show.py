@@ -45,7 +45,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "in cgroup /c",
         "exit code 143 (SIGTERM)",
         "proof     cgroup_empty",
-        "59 s  cancel 1 asked for by alice via rest (broker user gateway), grace period 2 s: "
+        "59 s  cancel 1 requested by alice via rest (broker user gateway), grace period 2 s: "
         r"superseded \x1b[31mby\nme",
         "10 ms  canceling, grace period 2 s",
         "10 ms  SIGTERM, SIGCONT to 4 processes",
@@ -54,21 +54,22 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "10 ms  canceled",
         "0 ms  cancel 1 answered: canceled: it had to be killed after 2.012 s, proof cgroup_empty",
         f"cancel 1: command {ONLY}",
-        "asked at  2026-11-02 09:31:00 UTC by its own clock, 12 ms before a worker had it",
+        "asked at  2026-11-02 09:31:00 UTC by the requester's clock, 12 ms before a worker "
+        "received it",
         "(answered after 2.04 s)",
         "escaped   pid 4242 dd (D): left the cgroup, and was found",
     ),
     "several": (
-        "cancel 2 asked for by somebody unnamed via direct, by force",
+        "cancel 2 requested by an unknown requester via direct, by force",
         "no_op: its stop was in progress",
-        "cancel 3 asked for by somebody unnamed via replay (broker user ops)",
+        "cancel 3 requested by an unknown requester via replay (broker user ops)",
         "no_op: the run was over (canceled)",
         f"cancel 3: command {THIRD}",
     ),
     "never started": (
         "was       queued 1 min 1 s",
         "proof     never_started",
-        "canceled: it had not started, and never will, proof never_started",
+        "canceled: it never started, proof never_started",
     ),
     "stop failed": (
         "run {id}: canceling",
@@ -80,7 +81,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "100 ms  dead letter {letter}: stop_failed",
     ),
     "stopped later": (
-        "canceled: nothing of it was left",
+        "canceled: no process was left",
         "earlier   pid 4242 dd (D) survived SIGKILL, in a stop before",
         "SIGKILL to 1 process",
         "dead letter {letter} replayed by ops",
@@ -95,11 +96,11 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "10 ms  SIGKILL to 1 process",
     ),
     "leftovers": (
-        "nothing is left of it (cgroup_empty)",
+        "no process is left (cgroup_empty)",
         "leftovers_stopped: it had to be killed",
     ),
     "host replaced": (
-        "nobody can find out any more whether something is left (none_host_replaced)",
+        "it can no longer be found out whether processes are left (none_host_replaced)",
     ),
     "forced": (
         "was       queued 2 s, running 59.01 s, canceling 2.03 s",
@@ -108,17 +109,17 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "cancel 2 answered: forced: it ended the grace period of the stop in progress",
     ),
     "not proved": (
-        "alive     nothing tells whether these are of it: pid 4243 ssh-agent (S); a new cancel",
-        "stop_failed: nothing tells whether these are of it: pid 4243 ssh-agent (S)",
+        "alive     these processes may belong to it: pid 4243 ssh-agent (S); a new cancel",
+        "stop_failed: these processes may belong to it: pid 4243 ssh-agent (S)",
     ),
     "container lost": (
-        "lost      its worker's container was replaced; nobody can find out any more whether "
-        "something is left (none_container_lost)",
-        "not_proved: its container was replaced, and nobody can see what became of it",
+        "lost      its worker's container was replaced; it can no longer be found out "
+        "whether processes are left (none_container_lost)",
+        "not_proved: its container was replaced, so its end cannot be proved",
     ),
     "abandoned": (
-        "lost      its host was given up by ops: burnt down; something of it may be left",
-        "abandoned: the host was given up by ops: burnt down",
+        "lost      its host was abandoned by ops: burnt down; processes may be left",
+        "abandoned: the host was abandoned by ops: burnt down",
     ),
 }
 IDS: Final = {name: number for number, name in enumerate(RUNS, 1)}

@@ -84,7 +84,7 @@ async def test_revoking_again_changes_nothing(system: System) -> None:
 
     code, out, _ = await _tokens(system, "revoke", number)
 
-    assert (code, "was revoked before" in out) == (0, True)
+    assert (code, "was already revoked" in out) == (0, True)
     assert await system.database.fetchval(revoked_at, number) == before
 
 

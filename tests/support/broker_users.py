@@ -1,4 +1,4 @@
-"""A broker of a test's own, with users that may do what the README says, or less."""
+"""A broker of a test's own, with users that may do what docs/messages.md says, or less."""
 
 import json
 import re

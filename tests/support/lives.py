@@ -119,7 +119,7 @@ RUNS: Final[dict[str, Row]] = {
     "container lost": {
         "status": "error",
         **STOPPING,
-        "error": "its worker's container was replaced: nobody can see what became of it",
+        "error": "its worker's container was replaced, so its end cannot be proved",
         "finished_at": _at(90),
         "loss": {
             "cause": "container_lost",

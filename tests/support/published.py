@@ -1,13 +1,15 @@
-"""What the README and docs/ tell others to run, cut out of them."""
+"""What the documents tell others to run, cut out of them."""
 
 import re
 import shlex
 from pathlib import Path
 from typing import Final, NamedTuple
 
-README: Final = Path(__file__).parents[2] / "README.md"
-DOCS: Final = README.parent / "docs"
+ROOT: Final = Path(__file__).parents[2]
+README: Final = ROOT / "README.md"
+DOCS: Final = ROOT / "docs"
 MESSAGES: Final = DOCS / "messages.md"
+DEAD_LETTERS: Final = DOCS / "dead-letters.md"
 
 
 class Permissions(NamedTuple):
@@ -22,7 +24,7 @@ class Permissions(NamedTuple):
 
 def documents() -> list[Path]:
     """All that is written for people."""
-    return [README, README.with_name("CHANGELOG.md"), *sorted(DOCS.glob("*.md"))]
+    return sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 
 
 def code_block(info: str) -> str:

@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the classes that read them.
+"""The table in docs/settings.md, made from the classes that read the settings.
 
 `python -m tests.support.settings_table` prints it, ready to be pasted.
 """
@@ -16,16 +16,16 @@ from shared.settings import (
     environment_name,
 )
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 START, END = "<!-- settings -->", "<!-- /settings -->"
 
 # What these are differs from host to host and from user to user.
 _IN_WORDS = {
     "host_name": "the machine's host name",
     "worker_socket": (
-        "root: `/run/cancel-worker/worker.sock`; "
-        "else `$XDG_RUNTIME_DIR/cancel-worker/worker.sock`, "
-        "without that `/tmp/cancel-worker-<uid>/worker.sock`"
+        "for root `/run/cancel-worker/worker.sock`, "
+        "for others `$XDG_RUNTIME_DIR/cancel-worker/worker.sock` "
+        "or, if that variable is not set, `/tmp/cancel-worker-<uid>/worker.sock`"
     ),
 }
 
@@ -45,11 +45,11 @@ def row(cls: type[DatabaseSettings], name: str) -> str:
     return f"| `{environment_name(cls, name)}` | {_default(name, field)} | {field.description} |"
 
 
-def in_readme() -> str:
-    """What the README has between the marks."""
-    _, _, rest = README.read_text().partition(START)
+def published() -> str:
+    """What the document has between the marks."""
+    _, _, rest = DOCUMENT.read_text().partition(START)
     found, end, _ = rest.partition(END)
-    assert end, f"{README.name} has no table between {START} and {END}"
+    assert end, f"{DOCUMENT.name} has no table between {START} and {END}"
     return found.strip()
 
 
@@ -59,6 +59,10 @@ def _default(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default.value if isinstance(field.default, Enum) else field.default
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return "empty" if value in ("", ()) else f"`{value}`"
 
 

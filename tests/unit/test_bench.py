@@ -16,10 +16,10 @@ from tests.benchmarks.results import Bar, Results, Row, compared, flatness, perc
     [
         (Bar(at_least=0.55, aim=0.8), 0.54, "not met"),
         (Bar(at_least=0.55, aim=0.8), 0.55, "met"),
-        (Bar(at_least=0.55, aim=0.8), 0.8, "met, aim too"),
+        (Bar(at_least=0.55, aim=0.8), 0.8, "met, aim met"),
         (Bar(at_most=2, aim=1.3), 2.01, "not met"),
         (Bar(at_most=2, aim=1.3), 2, "met"),
-        (Bar(at_most=2, aim=1.3), 1.3, "met, aim too"),
+        (Bar(at_most=2, aim=1.3), 1.3, "met, aim met"),
         (Bar(at_most=1, aim=0.7, below=True), 1, "not met"),
         (Bar(), 1, ""),
     ],

@@ -44,7 +44,7 @@ ASKED = {"requested_by": "alice", "via": "rest", "reason": "old", "outcome": "ca
     [
         # As the version before answers.
         (canceled(), "run 1 was canceled"),
-        (canceled(status="canceling"), "run 1 is being canceled; its stop failed, and what"),
+        (canceled(status="canceling"), "run 1 is being canceled; its stop failed, and its"),
         # As a later one may.
         (canceled({**ASKED, "ended": "dissolved"}), "run 1 was canceled by alice (via rest): old"),
         (canceled({**ASKED, "ended": 7, "duration_ms": "x"}), "run 1 was canceled by alice"),
@@ -57,7 +57,7 @@ ASKED = {"requested_by": "alice", "via": "rest", "reason": "old", "outcome": "ca
         ),
         (
             canceled({**ASKED, "ended": "already_gone", "duration_ms": 1.0}),
-            "run 1 was canceled by alice (via rest): old; nothing of it was left to stop",
+            "run 1 was canceled by alice (via rest): old; no process was left to stop",
         ),
     ],
 )
@@ -116,7 +116,7 @@ def test_a_run_that_was_being_canceled_when_the_worker_went_counts_as_canceled(
         ended = launch(path, "exit 0", "--report-timeout", "0.3")
 
     assert ended.returncode == 143
-    assert "run 1 is being canceled; its stop is not over yet" in ended.stderr.splitlines()[-1]
+    assert "run 1 is being canceled; its stop is still in progress" in ended.stderr.splitlines()[-1]
 
 
 def test_each_look_for_a_run_has_a_waiting_child_of_its_own(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_each_look_for_a_run_has_a_waiting_child_of_its_own(tmp_path: Path) -> N
     assert len(set(pids)) == 4
     assert int(ended.stdout) == pids[-1]
     line = only_line(ended.stderr)
-    assert "run 1 is unknown yet; waiting up to 30 s" in line
+    assert "run 1 is not registered yet; waiting up to 30 s" in line
 
 
 def test_told_not_to_wait_for_a_run_it_fails_at_once(tmp_path: Path) -> None:
@@ -153,7 +153,9 @@ def test_it_looks_for_a_run_no_longer_than_it_was_told(tmp_path: Path) -> None:
     assert len(requests) <= 5
     waits, gave_up = ended.stderr.splitlines()
     assert "waiting up to 0.6 s" in waits
-    assert gave_up == "cancel-exec: run 1 is still unknown after 0.6 s; the command was not run"
+    assert (
+        gave_up == "cancel-exec: run 1 is still not registered after 0.6 s; the command was not run"
+    )
 
 
 def kill_child(request: dict[str, Any]) -> bytes:
@@ -195,7 +197,7 @@ def test_a_signal_while_it_waits_for_a_run_ends_it_at_once(
         ) as launcher,
     ):
         assert launcher.stderr is not None
-        assert "is unknown yet" in launcher.stderr.readline()
+        assert "is not registered yet" in launcher.stderr.readline()
 
         launcher.send_signal(signum)
 

@@ -15,16 +15,17 @@ ANOTHER: Final = "0b8ff6ab-0000-4000-8000-000000000002"
 
 REPLAY: Final = "cancel-worker dead-letters replay 7 --wait 60"
 CORRECT: Final = (
-    "as it is, it would die again; correct it: "
-    "cancel-worker dead-letters replay 7 --edit --wait 60, or cancel the run anew"
+    "unchanged, it would become a dead letter again; correct it: "
+    "cancel-worker dead-letters replay 7 --edit --wait 60, or cancel the run again"
 )
 LOOK: Final = "look at it first: cancel-worker dead-letters show 7"
 DISCARD: Final = "the run is over; cancel-worker dead-letters discard 7"
 GIVEN_UP: Final = (
-    "its host was given up, and nobody else can stop it; cancel-worker dead-letters discard 7"
+    "its host was abandoned, and no other worker can stop the run; "
+    "cancel-worker dead-letters discard 7"
 )
-UPGRADE: Final = f"upgrade the workers, then {REPLAY}; or cancel the run anew"
-ABANDON: Final = f"abandon host runner-7 once more, then {REPLAY}"
+UPGRADE: Final = f"upgrade the workers, then {REPLAY}; or cancel the run again"
+ABANDON: Final = f"abandon host runner-7 again, then {REPLAY}"
 
 TO_BE_STOPPED: Final = {
     DeadReason.MALFORMED: CORRECT,

@@ -24,9 +24,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMQP_URL", AMQP_URL)
 
 
-def test_the_readme_has_the_table_that_the_settings_make() -> None:
-    assert settings_table.in_readme() == settings_table.table(), (
-        "paste the output of `python -m tests.support.settings_table` into the README"
+def test_the_document_has_the_table_that_the_settings_make() -> None:
+    assert settings_table.published() == settings_table.table(), (
+        "paste the output of `python -m tests.support.settings_table` into docs/settings.md"
     )
 
 

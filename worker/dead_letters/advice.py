@@ -35,7 +35,7 @@ def advice(letter: Json, run: Json) -> str:
     if _is_over(run):
         return f"the run is over; {discard}"
     if _is_given_up(run):
-        return f"its host was given up, and nobody else can stop it; {discard}"
+        return f"its host was abandoned, and no other worker can stop the run; {discard}"
     if _is_in_hand(run, letter["command_id"]):
         return "the run is being stopped by another command"
     force = " --force" if letter["replays"] >= MAX_REPLAYS else ""
@@ -44,14 +44,17 @@ def advice(letter: Json, run: Json) -> str:
         return replay
     if reason in _NEVER:
         corrected = f"{_REPLAY} {letter_id} --edit{force} --wait 60"
-        return f"as it is, it would die again; correct it: {corrected}, or cancel the run anew"
+        return (
+            f"unchanged, it would become a dead letter again; correct it: {corrected}, "
+            "or cancel the run again"
+        )
     match reason:
         case DeadReason.UNKNOWN_VERSION:
-            return f"upgrade the workers, then {replay}; or cancel the run anew"
+            return f"upgrade the workers, then {replay}; or cancel the run again"
         case DeadReason.HOST_ABANDONED:
             host = run["host"]
             # None: Postgres was set back to before the run was claimed.
-            return replay if host is None else f"abandon host {host} once more, then {replay}"
+            return replay if host is None else f"abandon host {host} again, then {replay}"
     return f"look at it first: cancel-worker dead-letters show {letter_id}"
 
 

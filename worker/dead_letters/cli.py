@@ -23,7 +23,7 @@ from worker.operator import operator
 _EXIT_UNDECIDED: Final = 3
 
 dead_letters = typer.Typer(
-    help="Commands that could not be carried out: look at them, send them out again."
+    help="Commands that could not be carried out: list, correct, replay, discard."
 )
 
 
@@ -39,24 +39,23 @@ def _broker_user(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise typer.BadParameter("is no UTF-8") from None
+        raise typer.BadParameter("is not valid UTF-8") from None
     return text
 
 
 LetterId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID")]
 LetterIds = Annotated[
-    list[int] | None, typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="As listed.")
+    list[int] | None,
+    typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="Ids from the list."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
-Reason = Annotated[
-    DeadReason | None, typer.Option(help="Only letters that are dead for this reason.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[DeadReason | None, typer.Option(help="Only letters with this reason.")]
 Publisher = Annotated[
     str | None,
     typer.Option(
         parser=_broker_user,
         metavar="USER",
-        help=f"Only letters of this broker user; {UNKNOWN_PUBLISHER}: of one that is not known.",
+        help=f"Only letters of this broker user; {UNKNOWN_PUBLISHER} for those without one.",
     ),
 ]
 Run = Annotated[
@@ -65,13 +64,13 @@ Run = Annotated[
 OlderThan = Annotated[
     timedelta | None,
     typer.Option(
-        parser=cli.duration, metavar="DURATION", help="Only letters kept before that, like 2h."
+        parser=cli.duration, metavar="DURATION", help="Only letters older than this, like 2h."
     ),
 ]
 NewerThan = Annotated[
     timedelta | None,
     typer.Option(
-        parser=cli.duration, metavar="DURATION", help="Only letters kept since then, like 15m."
+        parser=cli.duration, metavar="DURATION", help="Only letters newer than this, like 15m."
     ),
 ]
 
@@ -83,14 +82,18 @@ def list_letters(
     run: Run = None,
     older_than: OlderThan = None,
     newer_than: NewerThan = None,
-    state: Annotated[StateChoice, typer.Option(help="What became of them.")] = StateChoice.WAITING,
+    state: Annotated[
+        StateChoice, typer.Option(help="Only letters in this state.")
+    ] = StateChoice.WAITING,
     count_by: Annotated[
-        GroupBy | None, typer.Option(help="How many there are of each, instead of the letters.")
+        GroupBy | None, typer.Option(help="Count letters by this, instead of listing them.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Maximum number of letters.")
+    ] = 100,
     json: Json = False,
 ) -> None:
-    """List dead letters, the newest first."""
+    """List dead letters, newest first."""
     wanted = Filter(
         None if state is StateChoice.ALL else LetterState(state.value),
         reason,
@@ -112,11 +115,11 @@ def list_letters(
 def show(
     letter: LetterId,
     as_hex: Annotated[
-        bool, typer.Option("--hex", help="The body as bytes, also where it is text.")
+        bool, typer.Option("--hex", help="Print the body as bytes, even if it is text.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show all that is known of one dead letter, its body included."""
+    """Show one dead letter with its body."""
     found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
     if found is None:
         raise UserError(f"dead letter {letter} not found")
@@ -127,7 +130,7 @@ def show(
 def replay(
     ids: LetterIds = None,
     all_letters: Annotated[
-        bool, typer.Option("--all", help="All that wait and fit the filters.")
+        bool, typer.Option("--all", help="All waiting letters that match the filters.")
     ] = False,
     reason: Reason = None,
     publisher: Publisher = None,
@@ -135,16 +138,18 @@ def replay(
     older_than: OlderThan = None,
     newer_than: NewerThan = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be sent.")
+        bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, max=100_000, help="At most so many per second.")
+        float | None,
+        typer.Option(min=0.01, max=100_000, help="Maximum number of letters per second."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also what was replayed often, or discarded.")
+        bool,
+        typer.Option("--force", help="Include letters that were replayed too often or discarded."),
     ] = False,
     edit: Annotated[
-        bool, typer.Option("--edit", help="Correct one body first; it becomes a new command.")
+        bool, typer.Option("--edit", help="Correct one body first; it is sent as a new command.")
     ] = False,
     wait: Annotated[
         float | None,
@@ -152,21 +157,22 @@ def replay(
             min=0,
             max=86_400,
             metavar="SECONDS",
-            help="Wait up to so long, and say what became of each.",
+            help="Wait up to this long, and report what became of each letter.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Publish dead letters again, with a confirm for each. Safe to interrupt and to repeat.
+    """Publish dead letters again, each with a confirm. Safe to interrupt and to repeat.
 
-    With --wait the exit code is 1 if one died again, and 3 if one was not decided in time.
+    With --wait, the exit code is 1 if a letter became a dead letter again, and 3 if a command was
+    not decided in time.
     """
     wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
     some = wanted != Filter()
     if bool(ids) == (all_letters or some):
-        raise UserError("name the letters by their IDs, or by --all and filters")
+        raise UserError("name letters by ID, or select them with --all or filters")
     if dry_run and wait is not None:
-        raise UserError("--dry-run sends nothing that --wait could wait for")
+        raise UserError("--wait cannot be combined with --dry-run")
     options = Options(by=operator(), rate=rate, force=force, wait=wait)
     if edit:
         if len(ids or ()) != 1 or dry_run or rate:
@@ -185,10 +191,10 @@ def replay(
 @dead_letters.command()
 def discard(
     ids: Annotated[
-        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="As listed.")
+        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="Ids from the list.")
     ],
 ) -> None:
-    """Mark dead letters as not to be replayed. They are kept, and who did it is recorded."""
+    """Mark dead letters as not to be replayed. They are kept, with who discarded them."""
     done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
     for letter in sorted(done):
         print_line(f"dead letter {letter} discarded")
@@ -202,7 +208,7 @@ def _warn_of(publisher: str | None) -> None:
         return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
         print_error(
-            f"cancel-worker: no dead letter was ever of the broker user {publisher!r}, "
+            f"cancel-worker: no dead letter ever came from the broker user {publisher!r}, "
             "see list --state all --count-by publisher"
         )
 

@@ -87,7 +87,7 @@ def edit_one(letter_id: int, options: Options) -> Summary:
         raise UserError(f"dead letter {letter_id} not found")
     (letter,) = found
     if not options.force and (why := why_not(letter)):
-        raise UserError(f"dead letter {letter_id} was {why}; --force replays it all the same")
+        raise UserError(f"dead letter {letter_id} was {why}; --force replays it anyway")
     body, command = _as_command(_edited(letter), uuid4())
 
     async def work(database: Database, replayer: Replayer) -> Summary:
@@ -154,7 +154,7 @@ async def _choose(
 def _edited(letter: Record) -> str:
     text = body_as_text(letter["body"], is_cut=is_cut(letter))
     if text is None:
-        raise UserError("the body is no text, and cannot be edited")
+        raise UserError("the body is not text and cannot be edited")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "command.json")
@@ -175,7 +175,7 @@ def _as_command(text: str, command_id: UUID) -> tuple[bytes, CancelCommand]:
     try:
         return body, read(body).command
     except ValidationError as error:
-        raise UserError(f"that is no cancel command: {first_problem(error)}") from None
+        raise UserError(f"this is not a cancel command: {first_problem(error)}") from None
 
 
 def _with_id(text: str, command_id: UUID) -> str:

@@ -213,17 +213,17 @@ class Watch:
 def _why(row: Record) -> str:
     run_id, status, host = row["run_id"], row["status"], row["host"]
     if run_id is None:
-        return "it is no command, and not among the dead letters again yet"
+        return "it is not a command, and not a dead letter again yet"
     if row["waits_as"] is not None:
         return f"its command waits as dead letter {row['waits_as']} ({row['waits_because']})"
     if status is None:
-        return f"run {run_id} is unknown so far"
+        return f"run {run_id} is still unknown"
     where = ""
     if host is not None:
         where = f" on {host}"
         if row["seen_at"] is not None:
-            where += f", last heard of at {row['seen_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    what = "its stop is not over" if row["is_open"] else "no worker has carried it out yet"
+            where += f", last heartbeat at {row['seen_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    what = "its stop is still in progress" if row["is_open"] else "no worker has carried it out yet"
     return f"{what}: run {run_id} is {status}{where}"
 
 

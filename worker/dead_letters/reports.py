@@ -109,7 +109,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     for letters, why in (
         (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
         (summary.discarded, "discarded, see --force"),
-        (summary.cut, "cut: of the body only the head was kept, see --edit"),
+        (summary.cut, "cut: only the beginning of the body was kept, see --edit"),
         (summary.missing, "not found"),
     ):
         if letters:
@@ -117,7 +117,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     if summary.results is not None:
         _print_results(summary.results)
     elif summary.replayed:
-        print_line("sent, and no more is known: --wait 60 says what becomes of them")
+        print_line("sent; --wait 60 also reports the results")
 
 
 def _summary_as_json(summary: Summary) -> dict[str, Any]:

@@ -12,21 +12,21 @@ from worker.hosts import store as host_store
 from worker.hosts.store import HostIsUp
 from worker.operator import operator
 
-hosts = typer.Typer(help="The machines that runs are on.")
+hosts = typer.Typer(help="Runner hosts.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The host's name.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @hosts.command("list")
 def list_hosts(json: Json = False) -> None:
-    """List hosts: whether their workers are heard of, and what runs there."""
+    """List hosts with their states and runs."""
     reports.print_hosts(cli.with_database(host_store.find_all), as_json=json)
 
 
 @hosts.command()
 def show(name: Name, json: Json = False) -> None:
-    """Show one host, and all that became of it."""
+    """Show one host with its open commands and its history."""
     found = cli.with_database(partial(host_store.find_one, host=name))
     if found is None:
         raise UserError(f"host {name!r} is unknown")
@@ -37,13 +37,13 @@ def show(name: Name, json: Json = False) -> None:
 def abandon(
     name: Name,
     reason: Annotated[
-        str, typer.Option(help="Why it will not come back, for the record (255 characters).")
+        str, typer.Option(help="Why the host will not come back; recorded. At most 255 characters.")
     ],
     json: Json = False,
 ) -> None:
-    """Give up a host that will never come back, and with it the runs that it had.
+    """Abandon a host that will never come back, and its runs.
 
-    They are recorded as errors, never as canceled: nothing proves that their processes are gone.
+    The runs become errors, never canceled: there is no proof that their processes are gone.
     """
     if not (1 <= len(reason) <= 255 and reason.isprintable()):
         raise UserError("--reason takes 1 to 255 printable characters")

@@ -49,7 +49,7 @@ class Presence:
             if heard_before is not None and heard > heard_before:
                 raise UserError(
                     f"the host name {self._speaker.host} is in use by a worker on another machine "
-                    "or in another container; give each worker a CANCEL_HOST_NAME of its own"
+                    "or in another container; give each worker its own CANCEL_HOST_NAME"
                 )
             if heard_before is None:
                 log.warning("host_name_in_use", host=self._speaker.host, waiting="for its silence")
@@ -88,15 +88,15 @@ class Presence:
             return await host_store.register(self._database, self._speaker)
         except OtherMachine:
             raise UserError(
-                f"the host {self._speaker.host} has runs on another machine: give each machine a "
-                "CANCEL_HOST_NAME of its own, or, if that one is gone for good, give it up first: "
+                f"the host {self._speaker.host} has runs on another machine: give each machine its "
+                "own CANCEL_HOST_NAME, or, if the other one is gone for good, abandon it first: "
                 f"cancel-worker hosts abandon {self._speaker.host}"
             ) from None
         except RunsOutsideContainer as error:
             raise UserError(
-                f"the host {self._speaker.host} has runs outside of this container, which cannot "
-                f"be seen from here ({error}): start its worker outside until they are over, or "
-                "give this worker a CANCEL_HOST_NAME of its own, or give the runs up: "
+                f"the host {self._speaker.host} has runs outside this container, which cannot "
+                f"be seen from here ({error}): start its worker outside until they end, or "
+                "give this worker its own CANCEL_HOST_NAME, or abandon the host: "
                 f"cancel-worker hosts abandon {self._speaker.host}"
             ) from None
 
@@ -108,5 +108,5 @@ class Presence:
             log.warning("beat_missed", error=str(error))
             return None
         if not (heard.speaks or heard.abandoned):
-            raise UserError(f"another worker speaks for the host {self._speaker.host} now")
+            raise UserError(f"another worker took over the host {self._speaker.host}")
         return heard

@@ -12,7 +12,7 @@ from worker.hosts.store import Abandoned
 _COLUMNS = {
     "host": "host",
     "state": "state",
-    "heard of": "heard",
+    "last heartbeat": "heard",
     "running": "running",
     "canceling": "canceling",
     "flag": "flag",
@@ -53,10 +53,10 @@ def print_host(
 
 
 def _asked(command: Mapping[str, Any]) -> str:
-    who = command["requested_by"] or "somebody unnamed"
+    who = command["requested_by"] or "an unknown requester"
     why = f": {command['reason']}" if command["reason"] else ""
     of_run = f"run {command['run_id']} ({command['status']})"
-    return f"{of_run}, asked for by {who} at {command['received_at']}{why}"
+    return f"{of_run}, requested by {who} at {command['received_at']}{why}"
 
 
 def _in_words(action: Mapping[str, Any]) -> str:
@@ -76,7 +76,7 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
             }
         )
         return
-    print_line(f"host {name} {'was abandoned already' if abandoned.already else 'is abandoned'}")
+    print_line(f"host {name} {'was already abandoned' if abandoned.already else 'is abandoned'}")
     for run_id in abandoned.run_ids:
         print_line(f"run {run_id} is recorded as error")
     if abandoned.commands:

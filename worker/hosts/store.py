@@ -72,7 +72,7 @@ class HostIsUp(RunCancelError):
     """A host whose worker is heard of cannot be given up."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"its worker was heard of {seconds:.1f} s ago")
+        super().__init__(f"its last heartbeat was {seconds:.1f} s ago")
 
 
 async def register(database: Database, speaker: Speaker) -> datetime | None:

@@ -127,7 +127,7 @@ class Consumer:
             for tag in tags:
                 await raw.basic_cancel(tag)
             if not self._stopping.is_set():
-                log.warning("consuming_paused", reason="Postgres is away")
+                log.warning("consuming_paused", reason="Postgres is unavailable")
 
     async def _unless_over(
         self, channel: AbstractChannel, connection: AbstractConnection, wait: Awaitable[None]

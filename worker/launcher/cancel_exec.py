@@ -94,14 +94,16 @@ def _pauses(options: argparse.Namespace) -> Iterator[None]:
     run, longest = f"run {options.run_id}", options.wait_for_run
     if not longest:
         raise LauncherFailed(f"{run} is unknown; the command was not run")
-    say(f"{run} is unknown yet; waiting up to {longest:g} s for it to be registered")
+    say(f"{run} is not registered yet; waiting up to {longest:g} s")
     give_up_at = time.monotonic() + longest
     pause = _FIRST_RUN_PAUSE
     while (left := give_up_at - time.monotonic()) > 0:
         time.sleep(min(pause, left))
         yield
         pause = min(pause * 1.5, _LONGEST_RUN_PAUSE)
-    raise LauncherFailed(f"{run} is still unknown after {longest:g} s; the command was not run")
+    raise LauncherFailed(
+        f"{run} is still not registered after {longest:g} s; the command was not run"
+    )
 
 
 def _claim(options: argparse.Namespace, child: int) -> dict[str, object] | None:
@@ -120,7 +122,7 @@ def _claim(options: argparse.Namespace, child: int) -> dict[str, object] | None:
         case "canceled":
             raise LauncherFailed(job_log.refused_as_canceled(run_id, answer), wire.EXIT_CANCELED)
         case "already_started":
-            raise LauncherFailed(f"run {run_id} was started already; the command was not run")
+            raise LauncherFailed(f"run {run_id} was already started; the command was not run")
         case "finished":
             raise LauncherFailed(f"run {run_id} is finished; the command was not run")
         case _:
@@ -149,7 +151,7 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
     try:
         answer = _complete(options, code)
     except LauncherFailed as error:
-        instead = f", and so ends with {error.exit_code}" if code == 0 else ""
+        instead = f", so the exit code is {error.exit_code}" if code == 0 else ""
         say(f"could not report exit code {code}{instead}: {error}")
         return code or error.exit_code
     status = answer.get("status")
@@ -160,7 +162,7 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
         say(job_log.canceled(run_id, answer))
         return options.canceled_exit_code or code or wire.EXIT_STOPPED
     if code == 0 and status != "pass":
-        say(f"the command ended with 0, but run {run_id} is on record as {status}: ends with 125")
+        say(f"the command ended with 0, but run {run_id} is recorded as {status}: exit code 125")
         return wire.EXIT_LAUNCHER_FAILED
     return code
 

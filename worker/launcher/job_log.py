@@ -31,8 +31,8 @@ def canceled(run_id: int, answer: dict[str, object]) -> str:
         return f"run {run_id} was canceled{_asked(cancellation)}{_ended(cancellation)}"
     told = f"run {run_id} is being canceled{_asked(cancellation)}"
     if answer.get("stopping"):
-        return f"{told}; its stop is not over yet, and not waited for any longer"
-    return f"{told}; its stop failed, and what it started may still run"
+        return f"{told}; its stop is still in progress, and the wait is over"
+    return f"{told}; its stop failed, and its processes may still run"
 
 
 def canceled_before_start(run_id: int, answer: dict[str, object]) -> str:
@@ -46,8 +46,8 @@ def refused_as_canceled(run_id: int, answer: dict[str, object]) -> str:
     if not cancellation or cancellation.get("ended") == "never_started":
         return canceled_before_start(run_id, answer)
     # Another launcher has started it, and this one comes after the cancel.
-    asked = f"its cancel was asked for{_asked(cancellation)}"
-    return f"run {run_id} was started already, and {asked}; the command was not run"
+    asked = f"its cancel was requested{_asked(cancellation)}"
+    return f"run {run_id} was already started, and {asked}; the command was not run"
 
 
 def _cancellation(answer: dict[str, object]) -> dict[str, object]:
@@ -59,7 +59,7 @@ def _cancellation(answer: dict[str, object]) -> dict[str, object]:
 def _asked(cancellation: dict[str, object]) -> str:
     if not cancellation:
         return ""
-    who = cancellation.get("requested_by") or "somebody unnamed"
+    who = cancellation.get("requested_by") or "an unknown requester"
     reason = cancellation.get("reason")
     return f" by {who} (via {cancellation.get('via')})" + (f": {reason}" if reason else "")
 
@@ -71,7 +71,7 @@ def _ended(cancellation: dict[str, object]) -> str:
         case "killed":
             return f"; it was killed{_after(cancellation)}"
         case "already_gone":
-            return "; nothing of it was left to stop"
+            return "; no process was left to stop"
         case _:
             return ""
 

@@ -18,13 +18,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         # A width of its own saves each start the 4 ms that looking for a terminal's takes.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
         usage="cancel-exec --run-id N [OPTION…] -- CMD [ARG…]",
-        description="Run CMD as CI run N, so that canceling the run stops it with all it started.",
-        epilog="Exit code: CMD's own (128 + n if signal n ended it), but 0 only for a run that is "
-        f"on record as passed: {wire.EXIT_STOPPED} if CMD ended with 0 and its run was canceled; "
-        f"{wire.EXIT_CANCELED} the run was canceled before it started, and CMD was not run; "
-        f"{wire.EXIT_LAUNCHER_FAILED} cancel-exec itself failed: CMD was not run, or ended with 0 "
-        "and that is not on record; "
-        f"{wire.EXIT_CANNOT_RUN} or {wire.EXIT_NOT_FOUND} CMD cannot be run or was not found.",
+        description="Run CMD as CI run N. Canceling the run stops CMD and everything it started.",
+        epilog="Exit code: that of CMD (128 + n if signal n ended it), but 0 only if the run is "
+        f"recorded as passed. {wire.EXIT_STOPPED}: CMD exited with 0, and its run was canceled. "
+        f"{wire.EXIT_CANCELED}: the run was canceled before it started; CMD did not run. "
+        f"{wire.EXIT_LAUNCHER_FAILED}: cancel-exec failed, and CMD did not run; or CMD exited with "
+        "0, and that could not be recorded. "
+        f"{wire.EXIT_CANNOT_RUN}, {wire.EXIT_NOT_FOUND}: CMD cannot be executed, or was not found.",
     )
     parser.error = _usage_error  # type: ignore[method-assign]  # one line, without the usage text
     parser.add_argument("--run-id", type=_run_id, required=True, metavar="N")
@@ -32,36 +32,35 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--socket",
         default=os.environ.get(SOCKET_VARIABLE) or str(launcher_socket()),
         metavar="PATH",
-        help=f"the worker's socket (or {SOCKET_VARIABLE}; default %(default)s)",
+        help=f"socket of the worker (or {SOCKET_VARIABLE}; default %(default)s)",
     )
     parser.add_argument(
         "--wait-for-run",
         type=_seconds,
         default=30.0,
         metavar="SECONDS",
-        help="how long to wait for a run that is not registered yet (default %(default)g; 0: fail "
-        "at once)",
+        help="timeout for a run that is not registered yet (default %(default)g; 0 fails at once)",
     )
     parser.add_argument(
         "--canceled-exit-code",
         type=_exit_code,
         metavar="C",
-        help="the exit code for each run that was canceled after it started, however CMD ended "
-        f"(default: CMD's own, {wire.EXIT_STOPPED} for 0)",
+        help="exit code if the run was canceled after it started "
+        f"(default: that of CMD, {wire.EXIT_STOPPED} instead of 0)",
     )
     parser.add_argument(
         "--start-timeout",
         type=_seconds,
         default=30.0,
         metavar="SECONDS",
-        help="how long to try to reach the worker before giving up (default %(default)g)",
+        help="timeout for reaching the worker (default %(default)g)",
     )
     parser.add_argument(
         "--report-timeout",
         type=_seconds,
         default=600.0,
         metavar="SECONDS",
-        help="how long to try to report the exit code (default %(default)g)",
+        help="timeout for reporting the exit code (default %(default)g)",
     )
     if "--" not in arguments:
         options = parser.parse_args(arguments)  # --help, or a mistake worth naming first

@@ -80,7 +80,7 @@ def child_of(launcher: Launcher, pid: int) -> Identity:
         # No cgroup lists such a process, and `cgroup.kill` passes over it.
         raise NotAllowed(f"the first thread of process {pid} has ended")
     if read_uid(pid) != launcher.uid:
-        raise NotAllowed(f"process {pid} belongs to another user than the caller")
+        raise NotAllowed(f"process {pid} does not belong to the user of the caller")
     _require_power_over(pid, launcher.uid)
     return stat.identity
 

@@ -22,7 +22,7 @@ _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _DECIDING)
 
 # UTF-8 has no surrogates, and Postgres stores no NUL.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_REPLACED: Final = "has characters that cannot be stored, and were replaced"
+_REPLACED: Final = "had characters that cannot be stored; they were replaced"
 # Python makes no integer of more than 4300; that many are beyond every number of ours.
 _MOST_DIGITS: Final = 4300
 
@@ -80,7 +80,7 @@ def _refuse_twice(body: bytes) -> None:
     json.loads(body.decode(), parse_int=_number, object_pairs_hook=note)
     for name in _DECIDING:
         if names.count(name) > 1:
-            raise _refused(PydanticCustomError("twice", "Field is there twice"), name)
+            raise _refused(PydanticCustomError("twice", "Field appears twice"), name)
 
 
 def _refused(problem: PydanticCustomError, *place: str) -> ValidationError:

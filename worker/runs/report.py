@@ -127,8 +127,8 @@ def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
     if run["status"] == RunStatus.RUNNING and run["unreported_since"] is not None:
         yield (
             "waiting",
-            f"for its launcher, pid {run['launcher_pid']}, to say how the command ended; if it is "
-            "stopped (state T in ps), continue it with kill -CONT, or cancel the run",
+            f"for its launcher, pid {run['launcher_pid']}, to report how the command ended; if it "
+            "is stopped (state T in ps), continue it with kill -CONT, or cancel the run",
         )
     for letter in run["dead_letters"]:
         if letter["state"] == LetterState.WAITING:
@@ -141,9 +141,9 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
     if command["requested_at"] is not None:
         asked = datetime.fromisoformat(command["requested_at"])
         waited = datetime.fromisoformat(command["received_at"]) - asked
-        by_its_clock = f"{asked.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by its own clock"
+        by_its_clock = f"{asked.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by the requester's clock"
         if waited.total_seconds() >= 0:
-            by_its_clock += f", {timeline.length(waited)} before a worker had it"
+            by_its_clock += f", {timeline.length(waited)} before a worker received it"
         yield "asked at", by_its_clock
     for field, fault in command["faults"].items():
         yield "fault", f"{field}: {fault}"

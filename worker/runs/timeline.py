@@ -13,17 +13,17 @@ from worker.stop.evidence import Ended
 Json = Mapping[str, Any]
 
 _ENDED: Final[Mapping[str, str]] = {
-    Ended.NEVER_STARTED: "it had not started, and never will",
-    Ended.ALREADY_GONE: "nothing of it was left",
+    Ended.NEVER_STARTED: "it never started",
+    Ended.ALREADY_GONE: "no process was left",
     Ended.OBEYED: "it obeyed",
     Ended.KILLED: "it had to be killed",
     Ended.SURVIVED: "it survived SIGKILL",
-    Ended.NOT_PROVED: "nothing of it was found, but that proves nothing",
+    Ended.NOT_PROVED: "no process was found, but that is no proof",
 }
 _CAUSES: Final[Mapping[str, str]] = {
     "launcher_died": "its launcher died without reporting an exit code",
     "host_rebooted": "its host was rebooted",
-    "host_abandoned": "its host was given up",
+    "host_abandoned": "its host was abandoned",
     "container_lost": "its worker's container was replaced",
 }
 
@@ -71,7 +71,7 @@ def exit_code(code: int) -> str:
 
 def asked(command: Json) -> str:
     """Who asked for a cancel, by which path, and why."""
-    who = command["requested_by"] or "somebody unnamed"
+    who = command["requested_by"] or "an unknown requester"
     path = f"via {command['via']}"
     if command["publisher"] is not None:
         path += f" (broker user {command['publisher']})"
@@ -97,10 +97,10 @@ def answered(command: Json) -> str:
         case Outcome.STOP_FAILED:
             return f"stop_failed: {remains(evidence)}"
         case Outcome.NOT_PROVED:
-            return "not_proved: its container was replaced, and nobody can see what became of it"
+            return "not_proved: its container was replaced, so its end cannot be proved"
         case Outcome.ABANDONED:
             by, why = evidence.get("host_abandoned_by"), evidence.get("reason")
-            return f"abandoned: the host was given up by {by}: {why}"
+            return f"abandoned: the host was abandoned by {by}: {why}"
         case outcome:
             return f"{outcome}: {_ended(evidence)}"
 
@@ -118,11 +118,11 @@ def _waits(waiting_for: Json | None) -> str:
 def remains(evidence: Json) -> str:
     """What a stop that failed has left, or may have."""
     if (number := evidence.get("workers_ended")) is not None:
-        return f"{number} workers took its stop up, and none came to its end"
+        return f"its stop was taken up {number} times and never ended"
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
-        return f"nothing tells whether these are of it: {processes(doubt)}"
-    return f"{processes(left) if left else 'something that could not be seen'} survived SIGKILL"
+        return f"these processes may belong to it: {processes(doubt)}"
+    return f"{processes(left) if left else 'a process that could not be seen'} survived SIGKILL"
 
 
 def processes(some: Iterable[Json]) -> str:
@@ -140,12 +140,12 @@ def loss(run: Json) -> str | None:
         cause += f" by {lost['by']}: {lost['reason']}"
     proof = lost.get("proof")
     if proof in set(Proof):
-        return f"{cause}; nothing is left of it ({proof})"
+        return f"{cause}; no process is left ({proof})"
     if proof is not None:
-        return f"{cause}; nobody can find out any more whether something is left ({proof})"
+        return f"{cause}; it can no longer be found out whether processes are left ({proof})"
     if lost.get("survivors") or lost.get("in_doubt"):
         return f"{cause}; {remains(lost)}"
-    return f"{cause}; something of it may be left"
+    return f"{cause}; processes may be left"
 
 
 def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
@@ -153,7 +153,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
     yield run["started_at"], f"running on {run['host']}, pid {run['pid']}, user {run['uid']}"
     commands: Sequence[Json] = run["cancellations"]
     for number, command in enumerate(commands, 1):
-        yield command["received_at"], f"cancel {number} asked for by {asked(command)}"
+        yield command["received_at"], f"cancel {number} requested by {asked(command)}"
     if run["stop_deadline"] is not None:
         at, until = _time(run["canceling_at"]), _time(run["stop_deadline"])
         planned = _time(run["first_stop_deadline"] or run["stop_deadline"])
@@ -164,7 +164,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         if run["first_stop_deadline"] is not None:
             yield run["stop_deadline"], f"forced: the grace period ends after {length(until - at)}"
     if run["unreported_since"] is not None:
-        what = f"its command had ended; launcher {run['launcher_pid']} has not said how"
+        what = f"its command had ended; launcher {run['launcher_pid']} had not reported how"
         yield run["unreported_since"], what
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
         yield from _stopped(evidence)
@@ -207,7 +207,7 @@ def _why_no_op(evidence: Json) -> str:
     if evidence.get("stop_in_progress"):
         return "its stop was in progress"
     if evidence.get("cancel_pending"):
-        return "an earlier cancel of it was waiting for its host"
+        return "an earlier cancel was already waiting for its host"
     if status := evidence.get("run_status"):
         return f"the run was over ({status})"
     return _ended(evidence)

@@ -66,13 +66,13 @@ def never_started() -> Evidence:
 def why_failed(evidence: Mapping[str, Any]) -> str:
     """Of a stop without a proof, in words; `evidence` as it is on record."""
     if number := evidence.get("workers_ended"):
-        return f"{number} workers took the stop up, and none came to its end"
+        return f"the stop was taken up {number} times and never ended"
     if survivors := evidence.get("survivors"):
         return f"{len(survivors)} process(es) survived SIGKILL"
     if not (in_doubt := evidence.get("in_doubt")):
-        return "something survived SIGKILL that could not be seen"
+        return "a process that could not be seen survived SIGKILL"
     left = ", ".join(f"pid {each['pid']} {each['name']}" for each in in_doubt)
-    return f"not proved: nothing tells whether these are of the run: {left}"
+    return f"not proved: these processes may belong to the run: {left}"
 
 
 def workers_ended(number: int) -> Evidence:

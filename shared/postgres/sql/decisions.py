@@ -20,7 +20,7 @@ _LOCK_RUNS: Final = """
       FROM unnest($1::uuid[], $2::bigint[], $3::boolean[]) AS asked (command_id, run_id, force)
       JOIN runs r ON r.run_id = asked.run_id
       LEFT JOIN hosts h ON h.host = r.host
-      -- By its LIMIT, an index lookup for each: a join may read the whole table, while that is small.
+      -- LIMIT makes it an index lookup for each: a join may read the whole table while it is small.
       LEFT JOIN LATERAL (
           SELECT run_id, outcome FROM cancellations WHERE command_id = asked.command_id LIMIT 1
       ) c ON true

@@ -157,7 +157,7 @@ RECORD_LEFTOVERS: Final = """
 LOSE_RUN_OUT_OF_SIGHT: Final = """
     UPDATE runs
        SET status = 'error', finished_at = clock_timestamp(),
-           error = 'its worker''s container was replaced: nobody can see what became of it',
+           error = 'its worker''s container was replaced, so its end cannot be proved',
            loss = jsonb_build_object(
                'cause', 'container_lost', 'proof', 'none_container_lost',
                'noticed_at', clock_timestamp(), 'was', status, 'seen_from', $2::text)

@@ -58,7 +58,7 @@ class Backlog:
                     "/s",
                     bar,
                     ours,
-                    "FastStream, likewise",
+                    "FastStream, a transaction per message",
                     stream,
                 )
             )

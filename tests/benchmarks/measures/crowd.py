@@ -84,7 +84,7 @@ class Crowd:
             flatness("flat_crowd", f"a cancel of {sizes} live trees at once", together),
         ]
         for name, taken in self._memory.items():
-            measure = f"memory of the {name} with {most:,} stops under way (PSS)"
+            measure = f"memory of the {name} with {most:,} stops in progress (PSS)"
             results.rows.append(compared(f"{name}_busy", measure, "MB", Bar(at_most=150), taken))
 
     async def _start(self, size: int, command: tuple[str, ...] = OBEYS) -> range:
