@@ -16,6 +16,7 @@ CODE: Final = ("gateway", "worker", "shared", "deploy", "tests", "compose.yaml",
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_PATH = re.compile(r"`((?:gateway|worker|shared|tests|deploy)/[\w/.-]*\w/?)`")
 _NAMED = re.compile(r"\bdocs/[a-z-]+\.md(?:#[a-z0-9-]+)?")
 
 
@@ -77,3 +78,21 @@ def test_documents_that_code_and_configuration_name_exist() -> None:
     assert named
     for name in named:
         _follow(name, README)
+
+
+@pytest.mark.parametrize("document", documents(), ids=_each)
+def test_files_that_a_document_names_exist(document: Path) -> None:
+    if document.name == "CHANGELOG.md":
+        return  # tells of versions that had other files
+    missing = [
+        path for path in _PATH.findall(_prose(document)) if not (ROOT / path.rstrip("/")).exists()
+    ]
+
+    assert missing == []
+
+
+def test_the_way_of_one_cancel_is_told_in_20_files_at_most() -> None:
+    chapter = (DOCS / "how-it-works.md").read_text().partition("## The way of one cancel")[2]
+    files = _PATH.findall(chapter.partition("\n## ")[0])
+
+    assert 10 < len(files) == len(set(files)) <= 20
