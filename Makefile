@@ -17,23 +17,23 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(INSTALLED) ## Start everything, cancel real jobs, check the result, remove everything
-	@$(PY) -m tests.demo $(ARGS)
+	@$(PY) -m tools.demo $(ARGS)
 
 up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
-	@$(PY) -m tests.demo up $(ARGS)
+	@$(PY) -m tools.demo up $(ARGS)
 
 test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed to pytest
-	@$(PY) -m tests.support.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 chaos: $(INSTALLED) ## Inject faults at random and check every promise; SECONDS=, SEED=, NODES=1
-	@$(PY) -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter 1,$(NODES)),,--cluster) $(ARGS)
 
 model: $(INSTALLED) ## Check the model of the protocol exhaustively (spin)
-	@$(PY) -m tests.model
+	@$(PY) -m tools.model
 
 bench: $(INSTALLED) ## Measure against raw steps and other libraries; QUICK=1 compares with recorded ratios
-	@$(PY) -m tests.benchmarks $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+	@$(PY) -m tools.bench $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff format --check --quiet .

@@ -15,8 +15,8 @@ from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.commit_proxy import CommitProxy
-from tests.support.services import Services, provide
-from tests.support.system import System
+from tools.services import Services, provide
+from tools.support.system import System
 
 
 def pytest_configure() -> None:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.demo.account import least_privileged
 from tests.support.collector import Collector
 from tests.support.privileges import NOBODY
 from tests.support.rootless import Rootless
-from tests.support.system import System
+from tools.demo.account import least_privileged
+from tools.support.system import System
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from tests.support.launched import Launched
-from tests.support.processes import KILLED_BY, alive, state_of, until_stopped, why_no_cgroups
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
 from tests.support.stage import Running, Stage, names, stranger_process
+from tools.services import Services
+from tools.support.launched import Launched
+from tools.support.processes import KILLED_BY, alive, state_of, until_stopped, why_no_cgroups
 from worker.processes.cgroup import runs_root
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

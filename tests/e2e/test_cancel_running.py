@@ -1,7 +1,7 @@
 """A running run is canceled: accepted, stopped, proved, recorded."""
 
-from tests.support.processes import until_gone
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.system import System
 
 
 async def test_canceled_over_http_the_whole_tree_is_gone(system: System) -> None:

@@ -8,10 +8,11 @@ import signal
 
 import pytest
 
-from tests.support.launched import CANCEL_EXEC, Launched
-from tests.support.launching import Launch, blocked_in_database, eventually, is_stopped, locked_run
+from tests.support.launching import Launch, blocked_in_database, is_stopped, locked_run
 from tests.support.powerless import WHILE
-from tests.support.system import System
+from tools.support.launched import CANCEL_EXEC, Launched
+from tools.support.system import System
+from tools.support.waiting import eventually
 
 CONTAINMENTS = ("cgroup", "session")
 ENDS_WELL = "trap 'exit 0' TERM; sleep 1000 & echo ready; wait"

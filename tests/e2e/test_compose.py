@@ -15,7 +15,7 @@ from aiormq.exceptions import AMQPConnectionError
 
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from tests.support.compose import (
+from tools.support.compose import (
     ComposeFailed,
     Stack,
     has_engine,

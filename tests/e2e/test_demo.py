@@ -16,11 +16,11 @@ import asyncpg
 import pytest
 
 from shared.amqp.topology import Topology
-from tests.demo.facts import Facts
-from tests.demo.screen import Screen
-from tests.demo.show import sum_up
-from tests.support.compose import has_engine, left_of, missing_images
-from tests.support.services import Services
+from tools.demo.facts import Facts
+from tools.demo.screen import Screen
+from tools.demo.show import sum_up
+from tools.services import Services
+from tools.support.compose import has_engine, left_of, missing_images
 
 PROJECT = Path(__file__).parents[2]
 DEADLINE = 100.0
@@ -167,7 +167,7 @@ async def demo(
     environment: dict[str, str], *arguments: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.demo", *arguments),
+        *(sys.executable, "-m", "tools.demo", *arguments),
         cwd=PROJECT,
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,

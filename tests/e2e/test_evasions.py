@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.job_user import JobUser
-from tests.support.processes import alive, until_gone
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 EVASIONS = Path(__file__).parents[1] / "support" / "evasions.py"
 

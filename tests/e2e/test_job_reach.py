@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from tests.support.job_user import JobUser, outcome
-from tests.support.system import System
+from tools.support.system import System
 from worker.launcher import wire
 
 PROJECT = str(Path(__file__).parents[2])

@@ -8,9 +8,9 @@ import sys
 from contextlib import suppress
 
 from tests.support.job_user import runner_environment
-from tests.support.launched import CANCEL_EXEC
 from tests.support.launching import marking, starts
-from tests.support.system import System
+from tools.support.launched import CANCEL_EXEC
+from tools.support.system import System
 
 # The job's view: how it was started, and what it can see of others. Bytes as latin-1.
 LOOKS = """

@@ -3,8 +3,8 @@
 import signal
 
 from tests.support.api import Api
-from tests.support.processes import alive, until_gone
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.system import System
 
 HOSTS = ("north", "south", "east")
 

@@ -19,12 +19,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from gateway.auth.admission import API
 from shared.commands import BIGINT_MAX
 from tests.support.api import Api
-from tests.support.records import Json
 from tests.support.routes import routes
-from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, STOPPED, insert_run
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.records import Json
+from tools.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, STOPPED, insert_run
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,10 +10,10 @@ from yarl import URL
 
 from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
-from tests.support.processes import until_gone
-from tests.support.program import DEADLINE
 from tests.support.published import code_block
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 CLIENTS = {"aio-pika": "merge-queue", "pika": "deployer"}
 """And who each says it is."""

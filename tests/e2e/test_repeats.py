@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.support.processes import KILLED_BY, until_gone
-from tests.support.system import System
+from tools.support.processes import KILLED_BY, until_gone
+from tools.support.system import System
 
 
 async def test_duplicates_during_the_stop_make_one_stop(system: System) -> None:

@@ -3,7 +3,7 @@
 import re
 
 from tests.support.api import Api
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def test_a_callers_request_id_is_found_in_every_log(system: System) -> None:

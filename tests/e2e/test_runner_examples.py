@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.demo.account import choose
 from tests.support.job_user import outcome, runner_environment
 from tests.support.privileges import NOBODY, as_user, why_no_users
-from tests.support.processes import BAD_CHILD, alive, until_gone
 from tests.support.published import code_block
-from tests.support.system import System
+from tools.demo.account import choose
+from tools.support.processes import BAD_CHILD, alive, until_gone
+from tools.support.system import System
 
 SHELLS = {"run-job": "sh", "run-in-scratch": "sh", "start-runner": "sh", "job-started": "sh"}
 COMMAND_HOOK = "command"

@@ -6,8 +6,6 @@ import pytest
 
 from tests.support.collector import Collector, Span
 from tests.support.powerless import WHILE
-from tests.support.processes import KILLED_BY, until_gone
-from tests.support.system import System
 from tests.support.traced import (
     CALLER,
     TRACE_ID,
@@ -16,6 +14,8 @@ from tests.support.traced import (
     gateway_of,
     publish_traced,
 )
+from tools.support.processes import KILLED_BY, until_gone
+from tools.support.system import System
 
 
 def _names(spans: list[Span]) -> list[str]:

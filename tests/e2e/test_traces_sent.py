@@ -4,15 +4,15 @@ import asyncio
 from time import monotonic
 
 from tests.support.collector import Collector
-from tests.support.program import Program
 from tests.support.queues import holds
-from tests.support.system import System
 from tests.support.traced import (
     TRACEPARENT,
     about_commands,
     gateway_of,
     publish_traced,
 )
+from tools.support.program import Program
+from tools.support.system import System
 
 
 async def test_without_settings_nothing_is_loaded_nothing_is_sent_and_headers_travel_on(

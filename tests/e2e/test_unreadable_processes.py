@@ -9,10 +9,10 @@ import pytest
 from tests.support.hosts import described
 from tests.support.namespaces import why_no_namespaces
 from tests.support.privileges import NOBODY, as_user, bounded, why_no_users
-from tests.support.processes import BAD_CHILD, alive, until_gone
-from tests.support.program import DEADLINE
 from tests.support.rootless import Rootless
-from tests.support.system import System
+from tools.support.processes import BAD_CHILD, alive, until_gone
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 # What Docker gives a container, but for what nothing here needs.
 OF_A_PLAIN_CONTAINER = ("chown", "dac_override", "fowner", "kill", "setgid", "setuid", "setpcap")

@@ -8,9 +8,10 @@ from time import monotonic
 import pytest
 
 from shared.postgres.sql import runs as queries
-from tests.support.launched import Launched
-from tests.support.launching import blocked_in_database, children, eventually, marking, starts
-from tests.support.system import System
+from tests.support.launching import blocked_in_database, children, marking, starts
+from tools.support.launched import Launched
+from tools.support.system import System
+from tools.support.waiting import eventually
 from worker.processes.cgroup import path_of
 
 CONTAINMENTS = ("cgroup", "session")

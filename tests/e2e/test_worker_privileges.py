@@ -19,11 +19,11 @@ from tests.support.privileges import (
     delegated,
     why_no_users,
 )
-from tests.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
-from tests.support.program import Program
 from tests.support.rootless import Rootless
-from tests.support.system import System
 from tests.support.units import WORKER_UNIT, capabilities
+from tools.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
+from tools.support.program import Program
+from tools.support.system import System
 
 
 @pytest.fixture(autouse=True, scope="module")

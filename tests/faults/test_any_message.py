@@ -13,9 +13,9 @@ from yarl import URL
 
 from shared.amqp.topology import CANCEL_KEY
 from tests.support.any_message import AnyMessage, Fate, some_messages
-from tests.support.program import Event, Program
-from tests.support.rows import NEVER_STARTED, PASS, Row, insert_run
-from tests.support.system import System
+from tools.support.program import Event, Program
+from tools.support.rows import NEVER_STARTED, PASS, Row, insert_run
+from tools.support.system import System
 
 MESSAGES: Final = 10_000
 QUEUED: Final = range(1, 201)

@@ -11,12 +11,12 @@ import aio_pika
 import pytest
 
 from tests.support.api import Api
-from tests.support.processes import until_gone
-from tests.support.program import Program
-from tests.support.proxy import TcpProxy
-from tests.support.services import PrivateCluster, ServicesUnavailable, private_cluster
 from tests.support.storm import Storm
-from tests.support.system import System
+from tools.services import PrivateCluster, ServicesUnavailable, private_cluster
+from tools.support.processes import until_gone
+from tools.support.program import Program
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 HOSTS = ("a", "b")
 RUNNING = range(1, 7)

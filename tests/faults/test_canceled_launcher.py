@@ -3,9 +3,10 @@
 import asyncio
 from contextlib import suppress
 
-from tests.support.launching import eventually, is_live
-from tests.support.processes import until_gone
-from tests.support.system import System
+from tests.support.launching import is_live
+from tools.support.processes import until_gone
+from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def test_canceled_the_launcher_outlives_the_tree(system: System) -> None:

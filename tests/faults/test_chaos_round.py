@@ -5,10 +5,10 @@ from typing import Final
 
 import pytest
 
-from tests.chaos.options import Options
-from tests.chaos.report import report
-from tests.chaos.round import play
-from tests.support.services import ServicesUnavailable
+from tools.chaos.options import Options
+from tools.chaos.report import report
+from tools.chaos.round import play
+from tools.services import ServicesUnavailable
 
 FAULTS: Final = (
     "worker_killed",

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from shared.postgres.sql import runs as queries
 from tests.support.launching import blocked_in_database, locked_run
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def test_decided_by_two_workers_at_once_it_is_one_command(system: System) -> None:

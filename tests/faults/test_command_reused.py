@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from tests.support.launching import blocked_in_database
-from tests.support.processes import alive
-from tests.support.system import System
+from tools.support.processes import alive
+from tools.support.system import System
 
 
 async def test_of_two_workers_at_once_one_cancels_and_the_other_leaves_its_run_alone(

@@ -9,10 +9,10 @@ import pytest
 from tests.support.api import Api
 from tests.support.exposition import scrape
 from tests.support.hosts import BEAT, abandon, becomes, described
-from tests.support.processes import until_gone
-from tests.support.program import DEADLINE
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.program import DEADLINE
+from tools.support.records import Json
+from tools.support.system import System
 
 
 @pytest.fixture

@@ -8,16 +8,11 @@ from contextlib import suppress
 import pytest
 
 from tests.support.commit_proxy import CommitProxy
-from tests.support.launched import Launched
-from tests.support.launching import (
-    Command,
-    blocked_in_database,
-    eventually,
-    is_live,
-    locked_run,
-)
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tests.support.launching import Command, blocked_in_database, is_live, locked_run
+from tools.support.launched import Launched
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
+from tools.support.waiting import eventually
 
 # How long whoever is away stays away, in seconds.
 AWAY = float(os.environ.get("TEST_AWAY_SECONDS", "2"))

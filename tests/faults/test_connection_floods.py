@@ -11,8 +11,8 @@ import pytest
 from yarl import URL
 
 from tests.support import flood
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 SOURCE: Final = Path(flood.__file__).read_text()
 SECONDS: Final = 12.0  # longer than the flood needs to renew all of its connections

@@ -1,8 +1,8 @@
 """The worker's connections go in the middle of a stop; the stop and its record do not."""
 
-from tests.support.processes import KILLED_BY, alive, until_gone
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.processes import KILLED_BY, alive, until_gone
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 
 async def test_broker_cut_in_the_grace_period_leaves_one_stop_and_one_outcome(

@@ -10,8 +10,8 @@ from yarl import URL
 
 from shared.amqp.topology import RETRY_DELAYS
 from shared.commands import CANCEL_TYPE
-from tests.support.program import DEADLINE, Program
-from tests.support.system import System
+from tools.support.program import DEADLINE, Program
+from tools.support.system import System
 
 FIRST = "2026-01-01T00:00:00.000001+00:00"
 SECOND = "2026-01-01T00:00:00.000002+00:00"

@@ -4,10 +4,10 @@ import asyncio
 
 from tests.support.exposition import scrape
 from tests.support.launching import blocked_in_database, locked_run
-from tests.support.processes import alive, until_gone
-from tests.support.program import DEADLINE
 from tests.support.queues import holds
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 
 async def test_a_stop_in_its_grace_period_keeps_no_command_waiting(system: System) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.letters import dead_letters, kept, latest
 from tests.support.powerless import WHILE
-from tests.support.processes import until_gone
-from tests.support.program import Program
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.program import Program
+from tools.support.system import System
 
 
 def _file(system: System) -> Path:

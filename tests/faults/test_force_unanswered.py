@@ -3,9 +3,9 @@
 import asyncio
 
 from tests.support.commit_proxy import CommitProxy
-from tests.support.processes import until_gone
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 
 async def test_a_stop_is_hurried_though_the_commit_was_not_answered(

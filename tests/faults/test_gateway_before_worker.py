@@ -4,7 +4,7 @@ import asyncio
 from time import monotonic
 
 from tests.support.api import Api
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def test_a_gateway_says_that_a_worker_is_missing_and_works_once_there_is_one(

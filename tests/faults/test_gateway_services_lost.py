@@ -7,8 +7,8 @@ import pytest
 
 from shared.amqp.topology import REST_KEY
 from tests.support.api import Answer, Api
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import aiohttp
 from yarl import URL
 
 from tests.support.api import Api
-from tests.support.program import Program
-from tests.support.proxy import TcpProxy
-from tests.support.rows import RUNNING, insert_run
-from tests.support.system import System
+from tools.support.program import Program
+from tools.support.proxy import TcpProxy
+from tools.support.rows import RUNNING, insert_run
+from tools.support.system import System
 
 
 async def _gateway(system: System, **env: str) -> tuple[Program, Api]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.exposition import scrape
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 Json = dict[str, Any]
 

@@ -8,8 +8,8 @@ import pytest
 from shared.postgres.sql import hosts as host_queries
 from tests.support.hosts import BEAT, abandon, becomes, described
 from tests.support.launching import blocked_in_database
-from tests.support.processes import alive, until_gone
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.system import System
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 from time import monotonic
 
 from tests.support.hosts import BEAT, abandon, beats, becomes, described, keep_beating, rebooted
-from tests.support.processes import alive
-from tests.support.system import System
+from tools.support.processes import alive
+from tools.support.system import System
 
 
 async def test_a_second_machine_of_a_name_is_refused_and_changes_nothing(system: System) -> None:

@@ -4,8 +4,8 @@ import json
 from uuid import UUID
 
 from tests.support.hosts import described, rebooted
-from tests.support.processes import alive
-from tests.support.system import System
+from tools.support.processes import alive
+from tools.support.system import System
 from worker.processes.identity import boot_id
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from yarl import URL
 
-from tests.support.system import System
+from tools.support.system import System
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Streams]]

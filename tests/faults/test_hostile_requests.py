@@ -17,8 +17,8 @@ from gateway.auth.access import Role
 from gateway.openapi import schemas
 from tests.support.api import Api
 from tests.support.hostile import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
-from tests.support.rows import PASS, insert_run
-from tests.support.system import System
+from tools.support.rows import PASS, insert_run
+from tools.support.system import System
 
 REQUESTS: Final = 1000
 END_OF_HEAD: Final = b"\r\n\r\n"

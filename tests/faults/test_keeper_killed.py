@@ -12,9 +12,9 @@ from yarl import URL
 
 from shared.commands import CANCEL_TYPE
 from tests.support.commit_proxy import CommitProxy
-from tests.support.program import DEADLINE, Program
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.program import DEADLINE, Program
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 OURS: Final = 4500
 FOREIGN: Final = 500

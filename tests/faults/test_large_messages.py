@@ -12,9 +12,9 @@ from aiormq import spec
 
 from shared.amqp.topology import CANCEL_KEY
 from shared.commands import CANCEL_TYPE, MAX_BODY
-from tests.support.program import Program
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.program import Program
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 MB: Final = 1_000_000
 MESSAGES: Final = 20

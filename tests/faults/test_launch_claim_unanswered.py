@@ -2,7 +2,7 @@
 
 from tests.support.commit_proxy import CommitProxy
 from tests.support.launching import Launch, starts
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def test_worker_killed_before_it_could_answer(system: System, commits: CommitProxy) -> None:

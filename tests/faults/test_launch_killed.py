@@ -10,13 +10,13 @@ from tests.support.launching import (
     Launch,
     blocked_in_database,
     connected,
-    eventually,
     is_live,
     is_stopped,
     locked_run,
     starts,
 )
-from tests.support.system import System
+from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def stopped(process: asyncio.subprocess.Process) -> None:

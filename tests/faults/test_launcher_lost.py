@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.support.processes import alive, until_gone
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.records import Json
+from tools.support.system import System
 
 CONTAINMENTS = ("cgroup", "session")
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}

@@ -6,7 +6,7 @@ import aio_pika
 
 from tests.support.hosts import BEAT
 from tests.support.launching import WAITS, blocked_in_database
-from tests.support.system import System
+from tools.support.system import System
 
 OPEN = """
     INSERT INTO cancellations (command_id, run_id, via, requested_by, force, taken_up)

@@ -14,9 +14,9 @@ from shared.commands import CANCEL_TYPE
 from tests.support.commit_proxy import CommitProxy
 from tests.support.letters import dead_letters
 from tests.support.powerless import WHILE
-from tests.support.processes import until_gone
-from tests.support.program import DEADLINE, Program
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.program import DEADLINE, Program
+from tools.support.system import System
 
 OPEN = """
     INSERT INTO cancellations (command_id, run_id, via, requested_by, force, grace_seconds)

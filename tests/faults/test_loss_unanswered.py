@@ -5,8 +5,8 @@ import asyncio
 from tests.support.commit_proxy import CommitProxy
 from tests.support.hosts import BEAT
 from tests.support.launching import Launch, blocked_in_database
-from tests.support.processes import until_gone
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.system import System
 
 SOON = 10.0
 """Seconds. Neither a restart of the worker nor a cancel comes to help."""

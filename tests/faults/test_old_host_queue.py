@@ -7,8 +7,8 @@ import aio_pika
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.processes import until_gone
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.system import System
 
 
 async def _left_by_an_old_version(system: System, *run_ids: int) -> list[str]:

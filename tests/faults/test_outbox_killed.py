@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from tests.support.commit_proxy import CommitProxy
 from tests.support.listener import Json, listening, until_told
-from tests.support.program import DEADLINE
-from tests.support.proxy import TcpProxy
-from tests.support.rows import PASS, insert_run
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.proxy import TcpProxy
+from tools.support.rows import PASS, insert_run
+from tools.support.system import System
 
 RUNS = 500
 KILLS = 6

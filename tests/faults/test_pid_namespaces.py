@@ -9,9 +9,9 @@ import pytest
 from tests.support.hosts import BEAT, abandon, beats, becomes, described
 from tests.support.namespaces import Containers, containers, inside, why_no_namespaces
 from tests.support.privileges import NOBODY, as_user
-from tests.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
-from tests.support.program import Program
-from tests.support.system import System
+from tools.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
+from tools.support.program import Program
+from tools.support.system import System
 
 OUTSIDE = "has runs outside this container, which cannot be seen from here"
 

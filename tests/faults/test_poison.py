@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from shared.amqp.topology import REST_KEY
 from shared.commands import CANCEL_TYPE
-from tests.support.program import DEADLINE
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.records import Json
+from tools.support.system import System
 
 LIMIT: Final = 20
 """Deliveries that are counted before a command is given up; the first one is not."""

@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from tests.support.program import DEADLINE, Program
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.program import DEADLINE, Program
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 COMMANDS: Final = 30
 

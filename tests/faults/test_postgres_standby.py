@@ -13,10 +13,10 @@ import pytest_asyncio
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
 from shared.settings import DatabaseSettings
-from tests.support.program import DEADLINE
-from tests.support.proxy import TcpProxy
-from tests.support.services import ServicesUnavailable
 from tests.support.standby import Pair, replicated
+from tools.services import ServicesUnavailable
+from tools.support.program import DEADLINE
+from tools.support.proxy import TcpProxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,13 +16,13 @@ from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.api import Api
-from tests.support.launched import Launched
-from tests.support.processes import alive
-from tests.support.program import DEADLINE, Program
-from tests.support.proxy import TcpProxy
-from tests.support.services import Services, ServicesUnavailable
 from tests.support.standby import Pair, replicated
-from tests.support.system import System
+from tools.services import Services, ServicesUnavailable
+from tools.support.launched import Launched
+from tools.support.processes import alive
+from tools.support.program import DEADLINE, Program
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 SOON = 15.0
 """Seconds that anything may take once a server that takes writes is reached."""

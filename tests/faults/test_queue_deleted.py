@@ -1,7 +1,7 @@
 """Somebody deletes a queue under its consumer, and it is declared anew."""
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def test_a_deleted_queue_is_declared_and_consumed_again(system: System) -> None:

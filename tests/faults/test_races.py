@@ -5,8 +5,8 @@ import random
 import sys
 from collections import Counter
 
-from tests.support.processes import alive
-from tests.support.system import System
+from tools.support.processes import alive
+from tools.support.system import System
 
 AT_ONCE = 8
 PROOFS_OF_END = ("cgroup_empty", "scans_empty")

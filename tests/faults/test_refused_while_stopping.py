@@ -11,8 +11,8 @@ from yarl import URL
 
 from shared.amqp.broker import keep_connected
 from shared.settings import ServiceSettings
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 
 @pytest.mark.parametrize("steps", range(12))

@@ -11,8 +11,8 @@ import pytest
 
 from shared.commands import CANCEL_TYPE
 from tests.support.letters import kept, latest
-from tests.support.program import DEADLINE, Program
-from tests.support.system import System
+from tools.support.program import DEADLINE, Program
+from tools.support.system import System
 
 LETTERS = 3000
 

@@ -9,11 +9,11 @@ import pytest
 from shared.states import Outcome
 from tests.support.api import Api
 from tests.support.commit_proxy import CommitProxy
-from tests.support.processes import alive, until_gone
-from tests.support.program import Program
-from tests.support.proxy import TcpProxy
 from tests.support.storm import Storm
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.program import Program
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 CLOSING = 6.0
 """Seconds that a worker may take beyond CANCEL_WORKER_SHUTDOWN_TIMEOUT while all is well."""

@@ -18,8 +18,8 @@ from shared.postgres.sql import requests as request_queries
 from shared.postgres.sql import runs as queries
 from shared.settings import DatabaseSettings
 from tests.support.api import Api
-from tests.support.program import Program
-from tests.support.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
+from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
+from tools.support.program import Program
 
 TOKEN = "rct_for-this-test-alone"
 CONFIRM_TIMEOUT = 5.0

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from yarl import URL
 
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 SECRET = "open-sesame"
 

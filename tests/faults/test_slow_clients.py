@@ -11,8 +11,8 @@ import pytest
 from yarl import URL
 
 from tests.support.api import Api
-from tests.support.program import Program
-from tests.support.system import System
+from tools.support.program import Program
+from tools.support.system import System
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from tests.support.launching import WAITS
-from tests.support.processes import state_of
-from tests.support.system import System
+from tools.support.processes import state_of
+from tools.support.system import System
 
 
 @pytest.mark.parametrize("containment", ["auto", "session"])

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from tests.support.proxy import TcpProxy
-from tests.support.system import System
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 
 @pytest.mark.parametrize("program", ["worker", "gateway"])

@@ -8,10 +8,10 @@ import pytest
 from tests.support.hosts import BEAT
 from tests.support.launching import WAITS, blocked_in_database
 from tests.support.privileges import NOBODY
-from tests.support.processes import alive, until_gone
-from tests.support.program import DEADLINE
-from tests.support.rows import CANCELING, insert_run
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.program import DEADLINE
+from tools.support.rows import CANCELING, insert_run
+from tools.support.system import System
 from worker.processes.cgroup import mount_point
 from worker.processes.identity import boot_id, pid_namespace
 

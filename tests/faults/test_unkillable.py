@@ -11,10 +11,10 @@ import pytest
 from shared.postgres.sql import requests as request_queries
 from tests.support.freezer import frozen, why_no_freezer
 from tests.support.powerless import WHILE
-from tests.support.processes import alive, until_gone
-from tests.support.program import Program
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.processes import alive, until_gone
+from tools.support.program import Program
+from tools.support.records import Json
+from tools.support.system import System
 
 CONTAINMENTS = ("cgroup", "session")
 

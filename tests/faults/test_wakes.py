@@ -9,9 +9,9 @@ import aio_pika
 import pytest
 
 from tests.support.hosts import BEAT
-from tests.support.processes import until_gone
-from tests.support.program import Program
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.program import Program
+from tools.support.system import System
 
 RUNS: Final = range(1, 21)
 LONG: Final = 60.0

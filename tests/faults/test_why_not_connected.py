@@ -11,10 +11,10 @@ import pytest
 from yarl import URL
 
 from tests.support.broker_users import broker_with_users
-from tests.support.proxy import TcpProxy
-from tests.support.services import ServicesUnavailable
 from tests.support.strangers import self_signed, strangers
-from tests.support.system import System
+from tools.services import ServicesUnavailable
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 GATEWAY = ("gateway", "serve", "--port", "0")
 LIST = ("worker", "runs", "list")

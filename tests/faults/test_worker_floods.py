@@ -14,7 +14,7 @@ from yarl import URL
 from tests.support import flood
 from tests.support.job_user import JobUser
 from tests.support.launching import blocked_in_database, locked_run, sleeping_child
-from tests.support.system import System
+from tools.support.system import System
 from worker.launcher import wire
 
 SOURCE: Final = Path(flood.__file__).read_text()

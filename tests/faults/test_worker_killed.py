@@ -4,8 +4,8 @@ import signal
 import socket
 from datetime import datetime, timedelta
 
-from tests.support.processes import KILLED_BY, alive, until_gone
-from tests.support.system import System
+from tools.support.processes import KILLED_BY, alive, until_gone
+from tools.support.system import System
 
 
 async def until_left(system: System, deadline: datetime, seconds: float) -> None:

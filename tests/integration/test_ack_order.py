@@ -11,9 +11,9 @@ import aiormq
 from structlog.testing import capture_logs
 
 from shared.amqp.channels import open_channel, underlay
-from tests.support.program import DEADLINE
 from tests.support.queues import holds
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.system import System
 from worker.intake.acks import Unacknowledged
 from worker.messages.delivery import Delivered, consume
 

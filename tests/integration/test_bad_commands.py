@@ -11,10 +11,10 @@ import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
 
 from shared.commands import BIGINT_MAX, CANCEL_TYPE, MAX_BODY
-from tests.support.program import Program
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.program import Program
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

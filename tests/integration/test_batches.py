@@ -5,10 +5,10 @@ from itertools import chain
 from uuid import uuid4
 
 from tests.support.launching import locked_run
-from tests.support.processes import until_gone
 from tests.support.queues import holds
-from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, insert_run
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, insert_run
+from tools.support.system import System
 
 QUEUED = range(1, 201)
 OVER = dict(zip(range(201, 205), (PASS, FAIL, ERROR, NEVER_STARTED), strict=True))

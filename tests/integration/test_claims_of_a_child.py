@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from tests.support.processes import BAD_CHILD, state_of, why_no_cgroups
 from tests.support.scripted_launcher import scripted_launcher
-from tests.support.system import System
+from tools.support.processes import BAD_CHILD, state_of, why_no_cgroups
+from tools.support.system import System
 from worker.launcher import wire
 
 

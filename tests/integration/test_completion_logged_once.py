@@ -3,8 +3,8 @@
 from uuid import uuid4
 
 from tests.support.launching import Command
-from tests.support.rows import insert
-from tests.support.system import System
+from tools.support.rows import insert
+from tools.support.system import System
 
 
 async def test_an_exit_code_is_logged_when_it_is_recorded_and_not_again(system: System) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.compose import PASSWORDS, has_plugin, new_passwords, read_configuration
 from tests.support.published import permissions
+from tools.support.compose import PASSWORDS, has_plugin, new_passwords, read_configuration
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown
 from shared.settings import ServiceSettings
 from tests.support.queues import holds
-from tests.support.system import System
+from tools.support.system import System
 
 NOWHERE = "no.queue.takes.this"
 LARGE = 300_000

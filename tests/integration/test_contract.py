@@ -14,11 +14,12 @@ from gateway.auth.access import Role, Scope, new_token
 from gateway.openapi.operations import OPERATIONS, Operation
 from tests.support.api import Answer, Api
 from tests.support.contract import CASES, SPENT, Callers, Case
-from tests.support.proxy import TcpProxy
-from tests.support.rows import PASS, insert_run
-from tests.support.services import Services
-from tests.support.shared_system import new_database, shared_system
-from tests.support.system import System
+from tests.support.shared_system import shared_system
+from tools.services import Services
+from tools.services.databases import new_database
+from tools.support.proxy import TcpProxy
+from tools.support.rows import PASS, insert_run
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
 from tests.support.letters import dead_letters, editor_that, latest
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -21,8 +21,8 @@ from shared.postgres.sql import statistics as statistics_queries
 from tests.support.api import Api
 from tests.support.exposition import scrape
 from tests.support.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
-from tests.support.services import PrivatePostgres, Services
-from tests.support.system import System
+from tools.services import PrivatePostgres, Services
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

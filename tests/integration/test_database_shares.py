@@ -19,7 +19,7 @@ from tests.support.roles import (
     server_alone,
     with_roles,
 )
-from tests.support.services import PrivatePostgres
+from tools.services import PrivatePostgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import aio_pika
 
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def test_a_letter_from_somebody_else_is_logged_with_its_command(system: System) -> None:

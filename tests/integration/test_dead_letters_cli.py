@@ -12,11 +12,11 @@ from yarl import URL
 
 from shared.commands import CANCEL_TYPE
 from tests.support.letters import buried, dead_letters, editor_that, latest
-from tests.support.records import Json
-from tests.support.rows import NEVER_STARTED, PASS, insert_run
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.records import Json
+from tools.support.rows import NEVER_STARTED, PASS, insert_run
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

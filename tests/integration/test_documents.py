@@ -10,7 +10,7 @@ import typer
 
 from gateway.cli import app as gateway_app
 from tests.support.published import DOCS, ROOT, documents
-from tests.support.system import System
+from tools.support.system import System
 from worker.cli import app as worker_app
 from worker.launcher import options
 

@@ -9,7 +9,7 @@ import pytest
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS
 from tests.support.api import Api
 from tests.support.queues import holds
-from tests.support.system import System
+from tools.support.system import System
 
 FLOOD: Final = 20_000
 HONEST: Final = 5

@@ -10,10 +10,10 @@ from gateway.auth.access import Role, Scope, new_token
 from shared.amqp.topology import REST_KEY
 from shared.commands import BIGINT_MAX
 from tests.support.api import Api
-from tests.support.program import Program
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.program import Program
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,8 +18,10 @@ from yarl import URL
 from shared.amqp.topology import REST_KEY
 from shared.commands import CANCEL_TYPE
 from tests.support.api import Api
-from tests.support.program import DEADLINE
-from tests.support.rows import (
+from tests.support.shared_system import shared_system
+from tools.services import Services
+from tools.support.program import DEADLINE
+from tools.support.rows import (
     CANCELING,
     ERROR,
     FAIL,
@@ -30,9 +32,7 @@ from tests.support.rows import (
     Row,
     insert_run,
 )
-from tests.support.services import Services
-from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

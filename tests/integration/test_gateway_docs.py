@@ -10,9 +10,9 @@ import pytest_asyncio
 from aiohttp import ClientResponse
 from yarl import URL
 
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

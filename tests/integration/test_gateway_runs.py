@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from tests.support.api import Api
-from tests.support.processes import until_gone
-from tests.support.records import Json
-from tests.support.rows import PASS, insert_run
-from tests.support.system import System
+from tools.support.processes import until_gone
+from tools.support.records import Json
+from tools.support.rows import PASS, insert_run
+from tools.support.system import System
 
 
 async def get(system: System, url: str, path: str, token: str) -> tuple[int, Json]:

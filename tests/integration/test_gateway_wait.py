@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api import Answer, Api
-from tests.support.proxy import TcpProxy
-from tests.support.rows import PASS, RUNNING, insert_run
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.proxy import TcpProxy
+from tools.support.rows import PASS, RUNNING, insert_run
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

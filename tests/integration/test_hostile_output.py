@@ -12,12 +12,12 @@ import pytest_asyncio
 import typer
 
 from gateway.cli import app as gateway
-from tests.support.launched import Launched
-from tests.support.program import DEADLINE
-from tests.support.rows import CANCELING, ERROR, NEVER_STARTED, NOW, STOPPED, Row, insert
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.launched import Launched
+from tools.support.program import DEADLINE
+from tools.support.rows import CANCELING, ERROR, NEVER_STARTED, NOW, STOPPED, Row, insert
+from tools.support.system import System
 from worker.cli import app as worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -15,10 +15,10 @@ from yarl import URL
 from shared.commands import CANCEL_TYPE, MAX_BODY
 from shared.postgres.sql import dead_letters as queries
 from tests.support.launching import blocked_in_database
-from tests.support.records import Json
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.records import Json
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.launching import blocked_in_database, is_live, locked_run, sleeping_child
-from tests.support.system import System
+from tools.support.system import System
 from worker.launcher import wire
 
 

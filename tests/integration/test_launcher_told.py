@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.scripted_launcher import ScriptedLauncher, scripted_launcher
-from tests.support.system import System
+from tools.support.system import System
 from worker.launcher import wire
 
 

@@ -12,9 +12,9 @@ from shared.postgres.sql import decisions as decision_queries
 from shared.postgres.sql import endings as batch_queries
 from shared.postgres.sql import hosts as host_queries
 from shared.postgres.sql import runs as queries
-from tests.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
-from tests.support.services import Services
-from tests.support.shared_system import new_database
+from tools.services import Services
+from tools.services.databases import new_database
+from tools.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

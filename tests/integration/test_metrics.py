@@ -10,8 +10,8 @@ from shared.states import DeadReason, RunStatus
 from tests.support.api import Api
 from tests.support.exposition import monitoring_url, scrape, until
 from tests.support.monitoring import alert_expressions, dashboard_expressions, selectors
-from tests.support.rows import CANCELING, IDENTITY, IN_EACH_STATE, insert, insert_run
-from tests.support.system import System
+from tools.support.rows import CANCELING, IDENTITY, IN_EACH_STATE, insert, insert_run
+from tools.support.system import System
 
 # Of Prometheus and the process, not of ours.
 NOT_OURS = {"up", "ALERTS"}

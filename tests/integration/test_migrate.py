@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from shared.postgres.migrate import _LOCK, known
-from tests.support.services import Services
-from tests.support.shared_system import new_database
+from tools.services import Services
+from tools.services.databases import new_database
 
 NAMES = [migration.name for migration in known()]
 

@@ -12,9 +12,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 
 from shared.postgres.migrate import Migration, known
-from tests.support.rows import IDENTITY, NOW, STOPPING, Connection, insert
-from tests.support.services import Services
-from tests.support.shared_system import new_database
+from tools.services import Services
+from tools.services.databases import new_database
+from tools.support.rows import IDENTITY, NOW, STOPPING, Connection, insert
 
 _NUMBER: Final = 10
 NEVER_STARTED: Final = {"status": "canceled", "finished_at": NOW}

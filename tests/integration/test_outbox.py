@@ -8,7 +8,7 @@ import pytest
 
 from shared.postgres.sql.outbox import NEXT_EVENTS
 from tests.support.listener import Json, Listener, listening, until_told
-from tests.support.system import System
+from tools.support.system import System
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
 from tests.support.api import Api
 from tests.support.broker_users import WORK, Broker, broker_with_users, get, narrower, send
-from tests.support.program import Program
 from tests.support.published import broker_commands, permissions
-from tests.support.rows import RUNNING, insert_run
-from tests.support.services import ServerFailed, Services, ServicesUnavailable
-from tests.support.shared_system import new_database
-from tests.support.system import System, delete_names
+from tools.services import ServerFailed, Services, ServicesUnavailable
+from tools.services.databases import new_database
+from tools.support.program import Program
+from tools.support.rows import RUNNING, insert_run
+from tools.support.system import System, delete_names
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.system import System
+from tools.support.system import System
 
 
 def why_no_precedence() -> str | None:

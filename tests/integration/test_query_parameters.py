@@ -12,12 +12,12 @@ from gateway.auth.access import Role, Scope, new_token
 from gateway.auth.admission import API
 from gateway.openapi.operations import OPERATIONS, Operation
 from tests.support.api import Api
-from tests.support.program import DEADLINE
 from tests.support.routes import routes
-from tests.support.rows import PASS, insert_run
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.program import DEADLINE
+from tools.support.rows import PASS, insert_run
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from gateway.auth.access import Role, Scope, new_token
 from tests.support.api import Answer, Api
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 host_numbers = count(2)

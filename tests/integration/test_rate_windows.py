@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from tests.support.api import Api
-from tests.support.proxy import TcpProxy
-from tests.support.services import Services
-from tests.support.shared_system import new_database
-from tests.support.system import System
+from tools.services import Services
+from tools.services.databases import new_database
+from tools.support.proxy import TcpProxy
+from tools.support.system import System
 
 
 @pytest.fixture

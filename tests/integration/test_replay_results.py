@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from tests.support.letters import buried, dead_letters, editor_that, kept, latest
-from tests.support.records import Json
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.records import Json
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

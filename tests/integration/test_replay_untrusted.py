@@ -8,9 +8,9 @@ import pytest_asyncio
 
 from tests.support.broker_users import Broker, broker_with_users
 from tests.support.letters import dead_letters, kept
-from tests.support.services import ServerFailed, Services, ServicesUnavailable
-from tests.support.shared_system import new_database
-from tests.support.system import System
+from tools.services import ServerFailed, Services, ServicesUnavailable
+from tools.services.databases import new_database
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

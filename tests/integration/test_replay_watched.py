@@ -12,8 +12,8 @@ from shared.commands import CANCEL_TYPE
 from shared.postgres.database import Database
 from shared.postgres.sql import dead_letters as queries
 from tests.support.letters import dead_letters, kept
-from tests.support.rows import RUNNING, insert_run
-from tests.support.system import System
+from tools.support.rows import RUNNING, insert_run
+from tools.support.system import System
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay_results import Became, Watch, sent
 from worker.dead_letters.store import Filter

@@ -15,11 +15,11 @@ from yarl import URL
 from shared.amqp.topology import RETRY_DELAYS
 from shared.commands import CANCEL_TYPE
 from tests.support.api import Api
-from tests.support.program import Program
-from tests.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, Row, insert_run
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.program import Program
+from tools.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, Row, insert_run
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from tests.support.lives import BEGAN, COMMANDS, LETTER, ONLY, RUNS, THIRD
-from tests.support.rows import Connection, insert
-from tests.support.services import Services
-from tests.support.shared_system import new_database
+from tools.services import Services
+from tools.services.databases import new_database
+from tools.support.rows import Connection, insert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,9 @@ import pytest
 import pytest_asyncio
 
 from shared.states import Proof
-from tests.support.rows import (
+from tools.services import Services
+from tools.services.databases import new_database
+from tools.support.rows import (
     CANCELING,
     ERROR,
     FAIL,
@@ -25,8 +27,6 @@ from tests.support.rows import (
     Connection,
     insert,
 )
-from tests.support.services import Services
-from tests.support.shared_system import new_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from shared.postgres.sql import requests as request_queries
-from tests.support.services import Services
-from tests.support.shared_system import new_database
+from tools.services import Services
+from tools.services.databases import new_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

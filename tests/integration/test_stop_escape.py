@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.processes import alive, until_gone
 from tests.support.stoppable import (
     cgroup_of_its_own,
     identity_of,
@@ -17,6 +16,7 @@ from tests.support.stoppable import (
     stop_plan,
     stoppable,
 )
+from tools.support.processes import alive, until_gone
 from worker.processes import scan
 from worker.processes.identity import ProcessStat
 from worker.stop import ladder

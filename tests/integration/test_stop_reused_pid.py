@@ -11,7 +11,6 @@ from uuid import uuid4
 import pytest
 
 from tests.support.namespaces import why_no_namespaces
-from tests.support.processes import alive, state_of, until_gone
 from tests.support.stoppable import (
     Stoppable,
     cgroup_of_its_own,
@@ -21,6 +20,7 @@ from tests.support.stoppable import (
     stop_plan,
     stoppable,
 )
+from tools.support.processes import alive, state_of, until_gone
 from worker.processes import scan
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import Identity, ProcessStat, read_stat

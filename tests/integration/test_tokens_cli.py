@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api import Api
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,11 +13,11 @@ from yarl import URL
 
 from shared.commands import CANCEL_TYPE
 from tests.support.letters import editor_that
-from tests.support.program import Program
-from tests.support.records import Json
-from tests.support.services import Services
 from tests.support.shared_system import shared_system
-from tests.support.system import System
+from tools.services import Services
+from tools.support.program import Program
+from tools.support.records import Json
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

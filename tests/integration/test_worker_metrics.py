@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.exposition import monitoring_url, scrape, until
 from tests.support.launching import locked_run
-from tests.support.rows import insert_run
-from tests.support.system import System
+from tools.support.rows import insert_run
+from tools.support.system import System
 
 
 async def test_commands_are_counted_by_outcome_and_stops_by_how_they_ended(system: System) -> None:

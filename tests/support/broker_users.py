@@ -12,7 +12,7 @@ from yarl import URL
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from tests.support.published import Permissions, permissions
-from tests.support.services import PrivateRabbit, Sandbox
+from tools.services import PrivateRabbit, Sandbox
 
 _PASSWORD: Final = "for-these-tests-alone"
 

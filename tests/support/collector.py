@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from tests.support.program import DEADLINE
+from tools.support.program import DEADLINE
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.program import Program
+from tools.support.program import Program
 
 
 @dataclass(frozen=True, slots=True)

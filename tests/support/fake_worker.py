@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.launched import CANCEL_EXEC
+from tools.support.launched import CANCEL_EXEC
 
 Answer = bytes | Callable[[dict[str, Any]], bytes]
 """The bytes to answer with, or what makes them of the request's content."""

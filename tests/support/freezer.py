@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from uuid import uuid4
 
-from tests.support.processes import alive
+from tools.support.processes import alive
 
 
 def why_no_freezer() -> str | None:

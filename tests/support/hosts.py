@@ -6,9 +6,9 @@ from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
-from tests.support.program import DEADLINE
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.records import Json
+from tools.support.system import System
 
 BEAT = 0.2
 """Seconds, for tests that wait until a host is silent."""

@@ -4,9 +4,9 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from tests.demo.account import Account, choose
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.demo.account import Account, choose
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 
 class JobUser:

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
-from tests.support.launched import Launched
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.support.launched import Launched
+from tools.support.program import DEADLINE
+from tools.support.system import System
+from tools.support.waiting import eventually
 
 # Leaves one line per start, which a test can compare with the recorded process.
 MARKING = 'echo "$$ $CANCEL_LAUNCH_ID" >> "$0"; exit "$1"'
@@ -30,13 +31,6 @@ def starts(path: Path) -> list[tuple[int, str]]:
     if not path.exists():
         return []
     return [(int(pid), launch) for pid, launch in map(str.split, path.read_text().splitlines())]
-
-
-async def eventually(what: Callable[[], bool], deadline: float = DEADLINE) -> None:
-    end = monotonic() + deadline
-    while not what():
-        assert monotonic() < end, f"did not happen: {what}"
-        await asyncio.sleep(0.005)
 
 
 def _stat(pid: int) -> list[str]:

@@ -11,9 +11,9 @@ from uuid import uuid4
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.program import DEADLINE
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.records import Json
+from tools.support.system import System
 
 
 async def dead_letters(system: System, *arguments: str, **env: str) -> tuple[int, str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from aio_pika.abc import AbstractQueue
 
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from tests.support.rows import IDENTITY, Row
+from tools.support.rows import IDENTITY, Row
 
 BEGAN: Final = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 SURVIVORS: Final = [{"pid": 4242, "name": "dd", "state": "D"}]

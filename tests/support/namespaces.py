@@ -9,9 +9,10 @@ from time import monotonic, sleep
 from typing import Final
 from uuid import uuid4
 
-from tests.support.launching import children, eventually
-from tests.support.processes import why_no_cgroups
-from tests.support.program import Program
+from tests.support.launching import children
+from tools.support.processes import why_no_cgroups
+from tools.support.program import Program
+from tools.support.waiting import eventually
 from worker.processes.cgroup import Cgroup, mount_point, path_of
 
 _UNSHARE: Final = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")

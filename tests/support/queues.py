@@ -3,8 +3,8 @@
 import asyncio
 from time import monotonic
 
-from tests.support.program import DEADLINE
-from tests.support.system import System
+from tools.support.program import DEADLINE
+from tools.support.system import System
 
 
 async def holds(system: System, queue: str, messages: int) -> None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.launched import Launched
 from tests.support.privileges import NOBODY, as_user
-from tests.support.processes import BAD_CHILD
-from tests.support.program import Program
-from tests.support.system import System
+from tools.support.launched import Launched
+from tools.support.processes import BAD_CHILD
+from tools.support.program import Program
+from tools.support.system import System
 
 
 @dataclass(frozen=True)

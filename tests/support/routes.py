@@ -11,7 +11,7 @@ from shared.amqp.broker import Publisher
 from shared.postgres.database import connected
 from shared.settings import GatewaySettings
 from shared.telemetry.tracing import NO_TRACER
-from tests.support.system import System
+from tools.support.system import System
 
 
 async def routes(system: System) -> set[tuple[str, str]]:

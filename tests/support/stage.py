@@ -9,10 +9,10 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from tests.support.launched import Launched
-from tests.support.processes import BAD_CHILD, until_gone
-from tests.support.records import Json
-from tests.support.system import System
+from tools.support.launched import Launched
+from tools.support.processes import BAD_CHILD, until_gone
+from tools.support.records import Json
+from tools.support.system import System
 
 PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 

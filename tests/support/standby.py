@@ -10,8 +10,8 @@ from typing import Final, Self
 import asyncpg
 from yarl import URL
 
-from tests.support.services import PrivatePostgres, Sandbox, ServerFailed, ServicesUnavailable
-from tests.support.services.sandbox import clean_environment, log_tail
+from tools.services import PrivatePostgres, Sandbox, ServerFailed, ServicesUnavailable
+from tools.services.sandbox import clean_environment, log_tail
 
 _COPY_SECONDS: Final = 60.0
 _PROMOTE_SECONDS: Final = 30

@@ -16,7 +16,7 @@ import pytest
 from shared.launcher_environment import LAUNCH_VARIABLE
 from shared.runs import RunProcess
 from shared.states import Containment
-from tests.support.processes import BAD_CHILD, alive, why_no_cgroups
+from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from worker.processes.cgroup import Cgroup, runs_root
 from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
 from worker.processes.scan import Kinship

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from shared.commands import CANCEL_TYPE
 from tests.support.api import Api
-from tests.support.program import Event, Program
-from tests.support.system import System
+from tools.support.program import Event, Program
+from tools.support.system import System
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"

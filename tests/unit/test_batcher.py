@@ -9,7 +9,7 @@ import pytest
 from shared.aio.batcher import Batcher
 from shared.errors import ServiceUnavailable
 from shared.lifecycle import Shutdown
-from tests.support.program import DEADLINE
+from tools.support.program import DEADLINE
 
 
 class Work:

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks import guard, plots
-from tests.benchmarks.load import requests
-from tests.benchmarks.results import Bar, Results, Row, compared, flatness, percentile
+from tools.bench import guard, plots
+from tools.bench.load import requests
+from tools.bench.results import Bar, Results, Row, compared, flatness, percentile
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.support.fake_worker import (
     only_line,
     run,
 )
-from tests.support.launched import CANCEL_EXEC
+from tools.support.launched import CANCEL_EXEC
 
 CANCELING = http("200 OK", '{"status": "canceling", "stopping": true}')
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.chaos import fault_kinds  # noqa: F401 - registers them
-from tests.chaos.faults import BROKER_SECONDS, FAULTS, plan
-from tests.chaos.mutations import MUTATIONS, ROOT, Mutation
+from tools.chaos import fault_kinds  # noqa: F401 - registers them
+from tools.chaos.faults import BROKER_SECONDS, FAULTS, plan
+from tools.chaos.mutations import MUTATIONS, ROOT, Mutation
 
 
 def test_a_seed_always_gives_the_same_schedule() -> None:

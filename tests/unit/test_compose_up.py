@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.demo import compose_up
-from tests.demo.screen import Screen
+from tools.demo import compose_up
+from tools.demo.screen import Screen
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.compose import PASSWORDS, new_passwords
+from tools.support.compose import PASSWORDS, new_passwords
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = PROJECT / "deploy" / "docker"

@@ -7,7 +7,7 @@ from weakref import ref
 import pytest
 
 from shared.aio.deadlines import Deadlines
-from tests.support.program import DEADLINE
+from tools.support.program import DEADLINE
 
 LONG = 2 * DEADLINE
 EARLY = 0.002  # seconds; the loop's clock counts milliseconds

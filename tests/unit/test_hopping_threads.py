@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.launcher_environment import LAUNCH_VARIABLE
-from tests.support.processes import BAD_CHILD
+from tools.support.processes import BAD_CHILD
 from worker.processes import scan
 from worker.processes.identity import Identity, read_stat
 from worker.processes.scan import Kinship

@@ -1,4 +1,4 @@
-"""gateway → shared ← worker, and a launcher that imports next to nothing."""
+"""gateway → shared ← worker, tools apart, and a launcher that imports next to nothing."""
 
 import ast
 import subprocess
@@ -11,9 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 MAY_NOT_IMPORT = {
-    "gateway": {"worker", "tests"},
-    "worker": {"gateway", "tests"},
-    "shared": {"gateway", "worker", "tests"},
+    "gateway": {"worker", "tools", "tests"},
+    "worker": {"gateway", "tools", "tests"},
+    "shared": {"gateway", "worker", "tools", "tests"},
+    "tools": {"tests"},
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model.check import BREAKS, Check, check, guards, missing_tools, without
+from tools.model.check import BREAKS, Check, check, guards, missing_tools, without
 
 needs_tools = pytest.mark.skipif(
     bool(missing_tools()), reason=f"not on this machine: {', '.join(missing_tools())} (make model)"

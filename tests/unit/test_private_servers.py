@@ -14,15 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.services import (
-    ServerFailed,
-)
-from tests.support.services.amqp_probe import server_version
-from tests.support.services.binaries import PostgresPrograms, find_postgres, find_rabbit
-from tests.support.services.native_postgres import PrivatePostgres
-from tests.support.services.ports import PortReservation
-from tests.support.services.sandbox import Sandbox, clean_environment
-from tests.support.services.signals import terminated_as_exit
+from tools.services import ServerFailed
+from tools.services.amqp_probe import server_version
+from tools.services.binaries import PostgresPrograms, find_postgres, find_rabbit
+from tools.services.native_postgres import PrivatePostgres
+from tools.services.ports import PortReservation
+from tools.services.sandbox import Sandbox, clean_environment
+from tools.services.signals import terminated_as_exit
 
 
 class TestBinaries:
@@ -161,7 +159,7 @@ def test_sigterm_becomes_an_exit_in_the_block_only() -> None:
 _REPOSITORY = Path(__file__).parents[2]
 _OWNER = """
 import time
-from tests.support.services.sandbox import Sandbox, clean_environment
+from tools.services.sandbox import Sandbox, clean_environment
 sandbox = Sandbox()
 server = sandbox.spawn(["sleep", "60"], log=sandbox.path / "log", env=clean_environment())
 print(sandbox.path, server.pid, flush=True)

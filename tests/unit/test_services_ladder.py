@@ -5,16 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.support.services import (
-    Services,
-    ServicesUnavailable,
-    apt,
-    containers,
-    ladder,
-    native,
-)
-from tests.support.services.containers import EngineUnreachable, ImagesUnavailable
-from tests.support.services.model import Rung, hide_password
+from tools.services import Services, ServicesUnavailable, apt, containers, ladder, native
+from tools.services.containers import EngineUnreachable, ImagesUnavailable
+from tools.services.model import Rung, hide_password
 
 OURS = Services(database_url="postgresql://a", amqp_url="amqp://b", origin="ours")
 

@@ -5,7 +5,7 @@ import sys
 
 INTERRUPTED = """
 import asyncio, gc, os
-from tests.demo.programs import Programs
+from tools.demo.programs import Programs
 
 started = []
 start = asyncio.create_subprocess_exec

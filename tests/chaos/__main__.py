@@ -1,8 +1,0 @@
-"""`python -m tests.chaos`."""
-
-import sys
-
-from tests.chaos.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

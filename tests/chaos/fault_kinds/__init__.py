@@ -1,5 +1,0 @@
-"""All faults; importing this package registers them."""
-
-from tests.chaos.fault_kinds import messages, network, programs, servers
-
-__all__ = ["messages", "network", "programs", "servers"]

@@ -1,0 +1,108 @@
+"""`python -m tools.bench`: measure, show, write down, and compare with what was recorded."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+
+import uvloop
+
+from tools.bench import guard, plots, report
+from tools.bench.measures.accepts import Accepts, Times
+from tools.bench.measures.backlog import Backlog
+from tools.bench.measures.crowd import Crowd
+from tools.bench.measures.growth import TableGrowth
+from tools.bench.measures.idle import Idle
+from tools.bench.measures.letters import Letters
+from tools.bench.measures.stops import Stops
+from tools.bench.peers.environment import Environment, environment
+from tools.bench.programs import Failed
+from tools.bench.results import Results
+from tools.bench.stage import Stage, stage
+from tools.services import Services, ServicesUnavailable, provide
+
+DOCS = Path(__file__).parents[2] / "docs"
+RECORDED = DOCS / "bench.json"
+
+Measure = Callable[[Stage, Results, int], Awaitable[None]]
+
+
+def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
+    """What is measured, by name, in this order. Each has a stage of its own."""
+    times = Times(throughput=2, latency=0) if quick else Times(throughput=4, latency=4)
+    runs, each = (2_000, 10) if quick else (10_000, 20)
+    some: dict[str, Measure] = {
+        "accepts": lambda at, results, rounds: Accepts(at, times).measure(results, rounds),
+        "stops": lambda at, results, rounds: Stops(at, peers, each).measure(results, rounds),
+        "backlog": lambda at, results, rounds: Backlog(at, runs, peers).measure(results, rounds),
+        "idle": lambda at, results, rounds: Idle(at).measure(results, rounds),
+    }
+    if quick:
+        return some
+    return {
+        **some,
+        "growth": lambda at, results, rounds: TableGrowth(at).measure(results, rounds),
+        "crowd": lambda at, results, rounds: Crowd(at).measure(results, rounds),
+        "letters": lambda at, results, rounds: Letters(at).measure(results, rounds),
+    }
+
+
+async def run(services: Services, options: argparse.Namespace) -> Results:
+    peers = None if options.quick else environment()
+    results = Results(report.machine(services.origin), options.quick)
+    for name, measure in measures(peers, quick=options.quick).items():
+        if options.only and name not in options.only:
+            continue
+        began = monotonic()
+        async with stage(services) as at:
+            await measure(at, results, options.rounds)
+        say(f"{name}: {monotonic() - began:.0f} s")
+    return results
+
+
+def say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="what 90 s are enough for; fail on a regression"
+    )
+    parser.add_argument("--rounds", type=int, help="default 5, quick 3")
+    parser.add_argument("--only", action="append", help="measure just this; may be repeated")
+    parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--plots", type=Path, default=Path("build"), help="where SVG files go")
+    parser.add_argument("--record", action="store_true", help="this run is what docs/ shows")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    return options
+
+
+def main() -> int:
+    options = parse()
+    try:
+        with provide() as services, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            results = runner.run(run(services, options))
+    except (Failed, ServicesUnavailable) as error:
+        say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    report.show(results)
+    results.write(options.out)
+    if not options.quick:
+        plots.write(results, options.plots)
+    if options.record:
+        guard.record(results, RECORDED)
+        if not options.quick:
+            plots.write(results, DOCS)
+        say(f"recorded in {RECORDED}:\n{report.markdown(results)}")
+        return 0
+    return guard.compare(results, RECORDED, say) if options.quick else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""All that the checks know: the driver's log, Postgres, the queues, /proc, the programs' logs."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from tools.chaos import audit, journal, told
+from tools.chaos.journal import Entry
+from tools.chaos.processes import Process, all_processes
+from tools.chaos.queues import depths
+from tools.chaos.servers import Servers
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramLog:
+    name: str
+    events: list[Entry]
+    other_lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    journal_path: Path
+    jobs: Path
+    journal: list[Entry]
+    runs: dict[int, Row]
+    cancellations: list[Row]
+    letters: list[Row]
+    run_transitions: list[Row]
+    command_changes: list[Row]
+    events: list[Entry]
+    queues: dict[str, int]
+    processes: list[Process]
+    logs: list[ProgramLog]
+
+    def entries(self, kind: str) -> list[Entry]:
+        return [entry for entry in self.journal if entry["kind"] == kind]
+
+
+async def collect(directory: Path, servers: Servers) -> Facts:
+    """Look at everything, once nothing is under way and the programs have ended."""
+    journal_path = directory / journal.NAME
+    entries = journal.read(journal_path)
+    connection = await asyncpg.connect(servers.postgres.url)
+    try:
+        tables = [
+            [_plain(row) for row in await connection.fetch(query)]
+            for query in (
+                "SELECT * FROM runs ORDER BY run_id",
+                "SELECT * FROM cancellations ORDER BY received_at",
+                "SELECT * FROM dead_letters ORDER BY letter_id",
+                audit.RUN_TRANSITIONS,
+                audit.COMMAND_CHANGES,
+            )
+        ]
+    finally:
+        await connection.close()
+    runs, cancellations, letters, run_transitions, command_changes = tables
+    return Facts(
+        journal_path=journal_path,
+        jobs=directory / "jobs",
+        journal=entries,
+        runs={row["run_id"]: row for row in runs},
+        cancellations=cancellations,
+        letters=letters,
+        run_transitions=run_transitions,
+        command_changes=command_changes,
+        events=await told.heard(servers.rabbit.urls[0]),
+        queues=await depths(servers),
+        processes=await asyncio.to_thread(all_processes),
+        logs=[_log(e["name"], Path(e["path"])) for e in entries if e["kind"] == "program_log"],
+    )
+
+
+def _plain(row: asyncpg.Record) -> Row:
+    """The row with its JSON columns parsed."""
+    parsed = dict(row)
+    for name in ("evidence", "before", "after", "headers"):
+        if isinstance(parsed.get(name), str):
+            parsed[name] = json.loads(parsed[name])
+    return parsed
+
+
+def _log(name: str, path: Path) -> ProgramLog:
+    log = ProgramLog(name, [], [])
+    for line in path.read_text().splitlines():
+        try:
+            log.events.append(json.loads(line))
+        except ValueError:
+            log.other_lines.append(line)
+    return log

@@ -1,0 +1,95 @@
+"""Faults of the services themselves."""
+
+import asyncio
+from random import Random
+
+import aio_pika
+
+from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
+from tools.chaos.faults import NOT_NOW, Scene, fault
+from tools.chaos.servers import ThreeNodes
+
+
+@fault(is_late=True)
+async def broker_killed(scene: Scene, random: Random) -> str:
+    """All of it, however many nodes it has."""
+    pause = random.uniform(0, 2)
+    servers = scene.stage.servers
+    if servers.rabbit_lock.locked():
+        return NOT_NOW
+    async with servers.rabbit_lock:
+        await asyncio.to_thread(servers.rabbit.kill)
+        await asyncio.sleep(pause)
+        await asyncio.to_thread(servers.rabbit.launch)
+        await asyncio.to_thread(servers.rabbit.wait_ready)
+    return f"and started after {pause:.1f} s"
+
+
+@fault(often=2, is_late=True, of_cluster=True)
+async def leader_killed(scene: Scene, random: Random) -> str:
+    """The node that leads a queue; the others elect a new one and go on."""
+    servers, topology = scene.stage.servers, Topology()
+    queue = random.choice([topology.cancel, topology.rest, topology.dead])
+    pause = random.uniform(0, 6)
+    if servers.rabbit_lock.locked() or not isinstance(servers.rabbit, ThreeNodes):
+        return NOT_NOW
+    async with servers.rabbit_lock:
+        nodes = servers.rabbit.nodes
+        leader = await asyncio.to_thread(nodes.leader_of, queue)
+        await asyncio.to_thread(nodes.kill, leader)
+        await asyncio.sleep(pause)
+        await asyncio.to_thread(nodes.start, leader)
+    return f"node {leader}, of {queue}, and started after {pause:.1f} s"
+
+
+@fault()
+async def postgres_stopped(scene: Scene, random: Random) -> str:
+    """As a crash would: sessions are cut off, transactions are lost or recovered from the log."""
+    pause = random.uniform(0, 4)
+    servers = scene.stage.servers
+    if servers.postgres_lock.locked():
+        return NOT_NOW
+    async with servers.postgres_lock:
+        await asyncio.to_thread(servers.postgres.kill)
+        await asyncio.sleep(pause)
+        await asyncio.to_thread(servers.postgres.start)
+    return f"and started after {pause:.1f} s"
+
+
+@fault(is_late=True)
+async def memory_alarm(scene: Scene, random: Random) -> str:
+    """Connections that publish are blocked; what they publish meanwhile may go through later."""
+    seconds = random.uniform(1, 8)
+    servers = scene.stage.servers
+    if servers.rabbit_lock.locked():
+        return NOT_NOW
+    async with servers.rabbit_lock:
+        await servers.ctl("set_vm_memory_high_watermark", "0.000001")
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await servers.ctl("set_vm_memory_high_watermark", "0.4")
+    return f"for {seconds:.1f} s"
+
+
+@fault(often=0, is_late=True)
+async def binding_removed(scene: Scene, random: Random) -> str:
+    """An operator's mistake, mended at once. Not usual: what a retry queue would deliver just
+    then, the broker offers again only after 180 s."""
+    seconds = random.uniform(1, 3)
+    topology = Topology()
+    name, key = random.choice([(topology.cancel, CANCEL_KEY), (topology.rest, REST_KEY)])
+    servers = scene.stage.servers
+    if servers.rabbit_lock.locked():
+        return NOT_NOW
+    async with servers.rabbit_lock:
+        connection = await aio_pika.connect(scene.stage.network.publishers_url, timeout=10)
+        async with connection:
+            channel = await connection.channel()
+            queue = await channel.get_queue(name, ensure=False)
+            await queue.unbind(topology.commands, key)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                await queue.bind(topology.commands, key)
+    return f"of {name}, for {seconds:.1f} s"

@@ -1,0 +1,115 @@
+"""What a round was made of, and what was found, as text."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from tools.chaos.checks import Violation
+from tools.chaos.facts import Facts
+from tools.chaos.faults import NOT_NOW
+from tools.chaos.round import Findings
+
+MOST_SHOWN = 25
+"""Violations of one promise, in words; the log has the rest."""
+
+
+def report(findings: Findings) -> str:
+    return "\n".join(
+        [
+            *_load(findings.facts),
+            "",
+            *_faults(findings),
+            "",
+            *_promises(findings),
+            *_details(findings),
+            "",
+            f"seed {findings.options.seed}, {findings.options.seconds:g} s: "
+            f"{findings.violations or 'no'} violation(s)",
+        ]
+    )
+
+
+def _load(facts: Facts) -> Iterator[str]:
+    requests = facts.entries("request")
+    published = facts.entries("publish")
+    outcomes = Counter(row["outcome"] for row in facts.cancellations)
+    launchers_killed = len(facts.entries("launcher_killed"))
+    yield "load"
+    yield f"  REST requests      {len(requests):6}  {_counts(e['status'] for e in requests)}"
+    yield f"  direct publishes   {len(published):6}  {_counts(e['result'] for e in published)}"
+    yield f"  runs               {len(facts.runs):6}  " + _counts(
+        run["status"] for run in facts.runs.values()
+    )
+    launches = len(facts.entries("launch"))
+    yield f"  launches           {launches:6}  launchers killed {launchers_killed}"
+    yield f"  commands recorded  {sum(outcomes.values()):6}  {_counts(outcomes.elements())}"
+    yield (
+        f"  dead letters       {len(facts.letters):6}  "
+        + _counts(letter["reason"] for letter in facts.letters)
+        + _repeated(facts)
+    )
+    yield f"  from 202 to its outcome at worst {_worst(facts):.2f} s"
+
+
+def _repeated(facts: Facts) -> str:
+    copies = Counter(letter["command_id"] for letter in facts.letters)
+    more = sum(count - 1 for count in copies.values())
+    return f" ({more} of them of a command that has one already)" if more else ""
+
+
+def _counts(values: Iterable[object]) -> str:
+    counted = Counter(str(value) for value in values)
+    return ", ".join(f"{name} {count}" for name, count in counted.most_common())
+
+
+def _worst(facts: Facts) -> float:
+    accepted = {e["request_id"]: e["at"] for e in facts.entries("request") if e["status"] == 202}
+    return max(
+        (
+            row["finished_at"].timestamp() - accepted[row["reason"]]
+            for row in facts.cancellations
+            if row["finished_at"] and row["reason"] in accepted
+        ),
+        default=0.0,
+    )
+
+
+def _faults(findings: Findings) -> Iterator[str]:
+    """A violation counts for each fault that was there in its time, or just before."""
+    begun: dict[tuple[str, float], float] = {}
+    spans: list[tuple[str, float, float]] = []
+    for entry in findings.facts.journal:
+        key = (entry.get("name", ""), entry.get("planned_at", 0.0))
+        if entry["kind"] == "fault_begins":
+            begun[key] = entry["at"]
+        elif entry["kind"] == "fault_ended" and not entry["what"].startswith(NOT_NOW):
+            spans.append((key[0], begun[key], entry["at"]))
+    counts = Counter(name for name, _, _ in spans)
+    violations = [v for checked in findings.checked for v in checked.violations]
+    yield f"{'fault':22}{'count':>7}{'violations meanwhile':>22}"
+    for name in sorted(counts):
+        near = sum(
+            any(_touches(v, begin, end) for fault, begin, end in spans if fault == name)
+            for v in violations
+        )
+        yield f"{name:22}{counts[name]:7}{near:22}"
+
+
+def _touches(violation: Violation, begin: float, end: float, after: float = 2.0) -> bool:
+    if violation.began is None or violation.ended is None:
+        return False
+    return violation.began <= end + after and violation.ended >= begin
+
+
+def _promises(findings: Findings) -> Iterator[str]:
+    yield f"{'promise':10}{'':50}{'checked':>8}{'violations':>12}"
+    for checked in findings.checked:
+        violations = len(checked.violations)
+        yield f"{checked.promise:10}{checked.title:50}{checked.count:8}{violations:12}"
+
+
+def _details(findings: Findings) -> Iterator[str]:
+    for checked in findings.checked:
+        for violation in checked.violations[:MOST_SHOWN]:
+            yield f"  ✗ {checked.promise}: {violation.text}"
+        if (more := len(checked.violations) - MOST_SHOWN) > 0:
+            yield f"  ✗ {checked.promise}: and {more} more"

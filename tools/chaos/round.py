@@ -1,0 +1,106 @@
+"""One round: stage, load and faults, settling; then what was found."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+
+import aiohttp
+import asyncpg
+
+from tools.chaos import watch
+from tools.chaos.checks import CHECKS, Checked
+from tools.chaos.direct import DirectPublisher
+from tools.chaos.facts import Facts, collect
+from tools.chaos.faults import FAULTS, Planned, Scene, plan
+from tools.chaos.journal import NAME, Journal
+from tools.chaos.load import Load
+from tools.chaos.options import Options
+from tools.chaos.rest import RestClient
+from tools.chaos.runs import Runs
+from tools.chaos.settle import settle
+from tools.chaos.stage import Stage, staged
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    options: Options
+    facts: Facts
+    checked: list[Checked]
+
+    @property
+    def violations(self) -> int:
+        return sum(len(checked.violations) for checked in self.checked)
+
+
+async def play(options: Options, say: Say = lambda _: None) -> Findings:
+    """Play the round that `options` ask for and check it. Cleans up however it ends."""
+    directory = options.directory
+    directory.mkdir(parents=True, exist_ok=True)
+    journal = Journal(directory / NAME)
+    schedule = plan(options.seed, options.seconds, options.kinds, cluster=options.cluster)
+    journal.write("round", seed=options.seed, seconds=options.seconds)
+    for planned in schedule:
+        journal.write("planned", name=planned.name, planned_at=planned.at)
+    try:
+        say(f"seed {options.seed}: {len(schedule)} faults in {options.seconds:g} s; {directory}")
+        async with (
+            staged(directory, journal, cluster=options.cluster) as stage,
+            _scene(stage) as scene,
+        ):
+            await _break_and_load(options, schedule, scene, say)
+            say("settling")
+            journal.write("settled", left=await settle(scene, options.settle_seconds))
+            await stage.end_programs(signal.SIGTERM)
+            say("checking")
+            facts = await collect(directory, stage.servers)
+            # Before the stage is taken down, and the runs' cgroups with it.
+            return Findings(options, facts, [check(facts) for check in CHECKS])
+    finally:
+        journal.close()
+
+
+@asynccontextmanager
+async def _scene(stage: Stage) -> AsyncIterator[Scene]:
+    database = await asyncpg.create_pool(
+        stage.servers.postgres.url, min_size=1, max_size=10, timeout=5, command_timeout=10
+    )
+    sockets = {host: stage.socket(host) for host in stage.hosts}
+    runs = Runs(database, stage.directory, sockets, stage.environment, stage.journal)
+    direct = DirectPublisher(stage.network.publishers_url, stage.journal)
+    try:
+        yield Scene(stage, runs, direct)
+    finally:
+        await runs.end()
+        await direct.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await database.close()
+
+
+async def _break_and_load(
+    options: Options, schedule: list[Planned], scene: Scene, say: Say
+) -> None:
+    stage = scene.stage
+    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
+        rest = RestClient(http, stage.gateway_urls, stage.token, stage.journal)
+        load = Load(options, stage.hosts, scene.runs, rest, scene.direct)
+        watching = tasks.create_task(watch.watch(scene))
+        async with asyncio.TaskGroup() as both:
+            both.create_task(load.run())
+            for planned in schedule:
+                both.create_task(_strike(planned, scene, say))
+        watching.cancel()
+
+
+async def _strike(planned: Planned, scene: Scene, say: Say) -> None:
+    await asyncio.sleep(planned.at)
+    journal = scene.stage.journal
+    journal.write("fault_begins", name=planned.name, planned_at=planned.at)
+    what = await FAULTS[planned.name].strike(scene, Random(planned.seed))
+    journal.write("fault_ended", name=planned.name, planned_at=planned.at, what=what)
+    say(f"{planned.at:6.1f} s  {planned.name}: {what}")

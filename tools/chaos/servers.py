@@ -1,0 +1,69 @@
+"""Postgres and RabbitMQ of a round: always private and native, to be killed at will."""
+
+import asyncio
+from typing import Protocol
+
+from tools.services import PrivateCluster, PrivatePostgres, PrivateRabbit, Sandbox
+
+
+class Broker(Protocol):
+    """What faults and checks ask of a broker, be it one node or several."""
+
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+    def launch(self) -> None: ...
+    def wait_ready(self) -> None: ...
+    def kill(self) -> None: ...
+    def ctl(self, *arguments: str) -> str: ...
+
+
+class OneNode:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._node = PrivateRabbit(sandbox)
+        self.launch = self._node.launch
+        self.wait_ready = self._node.wait_ready
+        self.kill = self._node.kill
+        self.ctl = self._node.ctl
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return (self._node.url,)
+
+
+class ThreeNodes:
+    """A cluster, of which a fault may take one node or all."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.nodes = PrivateCluster(sandbox)
+        self.launch = self.nodes.launch_all
+        self.wait_ready = self.nodes.wait_ready
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return self.nodes.urls
+
+    def kill(self) -> None:
+        for node in self.nodes.running():
+            self.nodes.kill(node)
+
+    def ctl(self, *arguments: str) -> str:
+        return self.nodes.ctl(self.nodes.running()[0], *arguments)
+
+
+class Servers:
+    """One lock per server: a fault that takes it down keeps the others off it meanwhile."""
+
+    def __init__(self, sandbox: Sandbox, *, cluster: bool) -> None:
+        self.rabbit: Broker = ThreeNodes(sandbox) if cluster else OneNode(sandbox)
+        self.postgres = PrivatePostgres(sandbox)
+        self.rabbit_lock = asyncio.Lock()
+        self.postgres_lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """The broker takes longest: it boots while initdb runs."""
+        await asyncio.to_thread(self.rabbit.launch)
+        await asyncio.to_thread(self.postgres.start)
+        await asyncio.to_thread(self.rabbit.wait_ready)
+
+    async def ctl(self, *arguments: str) -> str:
+        return await asyncio.to_thread(self.rabbit.ctl, *arguments)

@@ -1,0 +1,69 @@
+"""After the load: wait until nothing is under way any more, or say what still is."""
+
+import asyncio
+from typing import Final
+
+from tools.chaos import journal
+from tools.chaos.faults import Scene
+from tools.chaos.queues import depths
+from tools.chaos.rows import AWAY
+
+_PAUSE: Final = 0.5
+
+_UNDER_WAY: Final = """
+    SELECT 'open commands' AS what, count(*) AS many FROM cancellations WHERE outcome IS NULL
+    UNION ALL
+    SELECT 'runs ' || status, count(*)
+      FROM runs
+     WHERE status = 'running'
+        OR status = 'canceling' AND NOT EXISTS (
+               SELECT FROM cancellations c
+                WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed'
+           )
+     GROUP BY 1
+    UNION ALL
+    SELECT 'events to be told', count(*) FROM outbox
+"""
+_ANSWERED: Final = """
+    SELECT reason FROM cancellations WHERE reason IS NOT NULL
+    UNION ALL SELECT correlation_id FROM dead_letters WHERE correlation_id IS NOT NULL
+    UNION ALL SELECT command_id::text FROM dead_letters WHERE command_id IS NOT NULL
+"""
+
+
+async def settle(scene: Scene, seconds: float) -> list[str]:
+    """Bring everything back and wait, for so long; what is under way even then."""
+    await scene.stage.restore()
+    scene.runs.drain()
+    end = asyncio.get_running_loop().time() + seconds
+    while left := await _left(scene):
+        if asyncio.get_running_loop().time() > end:
+            break
+        await asyncio.sleep(_PAUSE)
+    return left
+
+
+async def _left(scene: Scene) -> list[str]:
+    database = scene.runs.database
+    try:
+        rows = await database.fetch(_UNDER_WAY)
+        answered = {row["reason"] for row in await database.fetch(_ANSWERED)}
+    except AWAY as error:
+        return [f"Postgres: {error}"]
+    left = [f"{row['many']} {row['what']}" for row in rows if row["many"]]
+    if scene.runs.live_count:
+        left.append(f"{scene.runs.live_count} launchers")
+    if missing := _accepted(scene) - answered:
+        left.append(f"{len(missing)} accepted commands without an outcome")
+    if left:
+        return left
+    # Only now: asking the broker costs more than asking Postgres.
+    messages = await depths(scene.stage.servers)
+    return [f"{count} messages in {queue}" for queue, count in messages.items() if count]
+
+
+def _accepted(scene: Scene) -> set[str]:
+    entries = journal.read(scene.stage.journal.path)
+    return {e["request_id"] for e in entries if e["kind"] == "request" and e["status"] == 202} | {
+        e["command_id"] for e in entries if e["kind"] == "publish" and e["result"] == "confirmed"
+    }

@@ -1,0 +1,45 @@
+"""`python -m tools.demo` and `python -m tools.demo up`."""
+
+import signal
+import sys
+
+import aiohttp
+import asyncpg
+from aio_pika.exceptions import AMQPError
+
+from tools.demo.programs import StageFailed
+from tools.demo.screen import Screen
+from tools.demo.show import demo
+from tools.demo.up import up
+from tools.services import ServicesUnavailable
+from tools.support.compose import ComposeFailed
+
+_SERVICE_TROUBLE = (
+    OSError,
+    AMQPError,
+    aiohttp.ClientError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresError,
+)
+USAGE = "usage: python -m tools.demo [up]"
+UNAVAILABLE = 2
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def main(arguments: list[str]) -> int:
+    """0 fine, 1 a fact failed, 2 the stage could not be set, 130 interrupted."""
+    show = {(): demo, ("up",): up}.get(tuple(arguments))
+    if show is None:
+        print(USAGE, file=sys.stderr)
+        return UNAVAILABLE
+    try:
+        return show(Screen())
+    except (ServicesUnavailable, StageFailed, ComposeFailed, *_SERVICE_TROUBLE) as error:
+        print(f"demo: {error or type(error).__name__}", file=sys.stderr)
+        return UNAVAILABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""`make up` where Docker is: compose.yaml under a name of its own, until Ctrl-C."""
+
+import asyncio
+import os
+from pathlib import Path
+from shlex import quote
+
+from tools.demo.screen import Screen
+from tools.services import Sandbox
+from tools.services.ladder import forced_rung, from_environment
+from tools.services.model import Rung
+from tools.services.signals import terminated_as_exit
+from tools.support.compose import PROJECT, Stack, has_engine, missing_images
+
+
+def applies(screen: Screen) -> bool:
+    """Whether compose can do it and nothing else was asked for. Raises ServicesUnavailable."""
+    if forced_rung(os.environ) is Rung.NATIVE or from_environment(os.environ) is not None:
+        return False
+    if not has_engine():
+        return False
+    if missing := missing_images():
+        screen.note(f"Docker runs, but cannot pull {', '.join(missing)}; going on without compose")
+    return not missing
+
+
+def up(screen: Screen) -> int:
+    """Serve until Ctrl-C or SIGTERM. Raises ComposeFailed."""
+    with terminated_as_exit(), Sandbox() as sandbox:
+        return asyncio.run(_serve(Stack(), sandbox.path, screen))
+
+
+async def _serve(stack: Stack, directory: Path, screen: Screen) -> int:
+    screen.note("docker compose up --build --wait; the first time takes a few minutes")
+    try:
+        await stack.up()
+        token = await stack.ops(
+            *("cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d")
+        )
+        file = _write_environment(stack, directory)
+        url = f"http://{await stack.address('gateway', 8080)}"
+        _explain(screen, stack, file, url, token.strip())
+        await asyncio.Event().wait()
+        return 0
+    finally:
+        screen.note("docker compose down --volumes")
+        await stack.down()
+
+
+def _write_environment(stack: Stack, directory: Path) -> Path:
+    """What `docker compose` needs to be told in another terminal; no more than we may read it."""
+    variables = {
+        "COMPOSE_PROJECT_NAME": stack.name,
+        "COMPOSE_FILE": str(PROJECT / "compose.yaml"),
+        **stack.passwords,
+    }
+    file = directory / "compose.env"
+    file.touch(mode=0o600)
+    file.write_text("".join(f"export {name}={quote(it)}\n" for name, it in variables.items()))
+    return file
+
+
+def _explain(screen: Screen, stack: Stack, file: Path, url: str, token: str) -> None:
+    """Print what to paste."""
+    blocks = {
+        "Operator's terminal": (
+            f". {quote(str(file))}",
+            f"export TOKEN={token}",
+            "docker compose run --rm ops cancel-worker runs add 1",
+        ),
+        "Runner's terminal: the worker's container is a runner host": (
+            f"docker exec -i {stack.name}-worker-1 cancel-exec --run-id 1 -- sleep 1000",
+        ),
+        "Operator's terminal, while that is running: cancel it over HTTP": (
+            f'curl -i -X POST -H "Authorization: Bearer $TOKEN" {url}/api/v1/runs/1/cancel',
+            f'curl -H "Authorization: Bearer $TOKEN" "{url}/api/v1/runs/1?wait=30"',
+            "docker compose run --rm ops cancel-worker runs show 1",
+        ),
+    }
+    screen.good(f"gateway at {url}; the API, to read and to try: {url}/api/v1/docs")
+    screen.to_paste(blocks)
+    screen.line("Ctrl-C ends all of this, and removes it.", style="dim")

@@ -1,0 +1,124 @@
+"""`make demo`: sets the stage, plays the scenes, counts the facts."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+
+from tools.demo import scene_build, scene_container, scenes
+from tools.demo.deployment import deployed
+from tools.demo.facts import Facts
+from tools.demo.screen import Screen
+from tools.demo.stage import Stage
+from tools.services import Sandbox
+from tools.services.signals import terminated_as_exit
+
+Scene = Callable[[Stage, Screen, Facts], Coroutine[None, None, None]]
+
+SCENES: tuple[Scene, ...] = (
+    scene_build.play,
+    scenes.obedient,
+    scenes.queued,
+    scenes.repeat,
+    scenes.direct,
+    scene_container.play,
+)
+
+
+def demo(screen: Screen) -> int:
+    """The exit code: 0, or 1 if a fact failed. Raises ServicesUnavailable and StageFailed."""
+    screen.section("0  Services, gateway and worker")
+    began = time.monotonic()
+    with terminated_as_exit(), deployed(screen) as deployment, Sandbox() as sandbox:
+        screen.good(deployment.what, _ms_since(began))
+        return asyncio.run(_play_all(Stage(deployment, sandbox), screen))
+
+
+async def _play_all(stage: Stage, screen: Screen) -> int:
+    facts = Facts(screen)
+    began = time.monotonic()
+    async with stage.open():
+        if stage.account.why_own is not None:
+            screen.note(stage.account.why_own)
+        await _install(stage, screen)
+        async with stage.connected():
+            await _start(stage, screen)
+            for scene in SCENES:
+                if not await _play(scene, stage, screen, facts):
+                    break
+            seconds = time.monotonic() - began
+        if facts.failed:
+            screen.section("Logs")
+            screen.line(stage.programs.log())
+    return sum_up(screen, facts, seconds)
+
+
+async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> bool:
+    """A scene that breaks off is a failed fact; the next ones are played all the same.
+
+    Not so once a server is gone: then each of them would only wait for it.
+    """
+    try:
+        playing = asyncio.create_task(scene(stage, screen, facts))
+        if ended := await _server_ended_before(playing, stage):
+            facts.missed(f"{ended} ended unasked, after {facts.last!r}")
+            return False
+        await playing
+    except Exception as error:  # whatever it is, it must not keep us from clearing up
+        facts.missed(f"the scene broke off after {facts.last!r}: {type(error).__name__}: {error}")
+    return True
+
+
+async def _server_ended_before(playing: "asyncio.Task[None]", stage: Stage) -> str | None:
+    """The server that ended while the scene was played, which is over then."""
+    ended = asyncio.create_task(stage.programs.any_ended())
+    try:
+        await asyncio.wait((playing, ended), return_when=asyncio.FIRST_COMPLETED)
+        return ended.result() if ended.done() else None
+    finally:
+        ended.cancel()
+        if not playing.done():
+            playing.cancel()
+        await asyncio.wait((playing, ended))
+
+
+async def _install(stage: Stage, screen: Screen) -> None:
+    """What a user does once. Raises StageFailed."""
+    programs = stage.programs
+    if stage.stack is None:  # else the service `migrate` has done it
+        migrate = partial(programs.run, "cancel-worker", "migrate")
+        await _step(screen, "cancel-worker migrate", migrate)
+
+    async def create_token() -> None:
+        stage.token = await programs.run(
+            "cancel-gateway", "tokens", "create", "--subject", "demo", "--expires-in", "15m"
+        )
+
+    await _step(screen, "cancel-gateway tokens create --subject demo", create_token)
+
+
+async def _start(stage: Stage, screen: Screen) -> None:
+    # The worker declares what the gateway publishes to.
+    await _step(screen, "cancel-worker serve", stage.serve_worker)
+    if stage.stack is None:
+        await _step(screen, "cancel-gateway serve --port 0", stage.serve_gateway)
+
+
+async def _step(screen: Screen, command: str, step: Callable[[], Awaitable[object]]) -> None:
+    screen.command(command)
+    began = time.monotonic()
+    await step()
+    screen.good(f"{command.split(' --')[0]}: done", _ms_since(began))
+
+
+def sum_up(screen: Screen, facts: Facts, seconds: float) -> int:
+    screen.console.print()
+    if facts.failed:
+        screen.bad(f"{facts.failed} of {facts.checked} facts failed")
+        return 1
+    screen.good(f"all {facts.checked} facts hold; {seconds:.1f} s, services not counted")
+    return 0
+
+
+def _ms_since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

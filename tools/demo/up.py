@@ -1,0 +1,121 @@
+"""`make up`: everything in the foreground, and commands to paste into other terminals."""
+
+import asyncio
+import os
+import socket
+import time
+from shlex import quote
+
+from shared.amqp.topology import Topology
+from tools.demo import compose_up
+from tools.demo.programs import BIN, Programs, StageFailed, environment_for
+from tools.demo.screen import Screen
+from tools.services import Sandbox, Services, provide
+
+DEFAULT_PORT = "8080"
+
+PUBLISH = """\
+python - <<'EOF'
+import asyncio, json, os, uuid
+import aio_pika
+
+async def publish(run_id):
+    command = {{"command_id": str(uuid.uuid4()), "run_id": run_id, "requested_by": "me"}}
+    message = aio_pika.Message(
+        json.dumps(command).encode(), message_id=command["command_id"], type="ci.run.cancel.v1"
+    )
+    async with await aio_pika.connect(os.environ["AMQP_URL"]) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        exchange = await channel.get_exchange("{exchange}")
+        await exchange.publish(message, "run.cancel", mandatory=True)
+
+asyncio.run(publish({run_id}))
+EOF"""
+
+
+def up(screen: Screen) -> int:
+    """Serve until Ctrl-C. Raises ServicesUnavailable, StageFailed and ComposeFailed."""
+    if compose_up.applies(screen):
+        return compose_up.up(screen)
+    with provide(screen.note) as services, Sandbox() as sandbox:
+        return asyncio.run(_serve(services, sandbox, screen))
+
+
+async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
+    programs = Programs(environment_for(services, sandbox))
+    try:
+        await programs.run("cancel-worker", "migrate")
+        token = await programs.run(
+            "cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d"
+        )
+        url, _ = await asyncio.gather(_gateway(programs, screen), _worker(programs))
+        _explain(screen, services, programs, url, token)
+        ended = await programs.any_ended()
+        screen.line(programs.log())
+        raise StageFailed(f"{ended} ended unasked")
+    finally:
+        await programs.stop()
+
+
+async def _gateway(programs: Programs, screen: Screen) -> str:
+    port = os.environ.get("CANCEL_GATEWAY_PORT", DEFAULT_PORT)
+    if _is_taken(port):
+        screen.note(f"port {port} is taken: the gateway gets a free one")
+        port = "0"
+    [event] = await programs.serve(
+        "cancel-gateway", "serve", "--port", port, ready=("gateway_ready",)
+    )
+    return str(event["url"])
+
+
+async def _worker(programs: Programs) -> None:
+    await programs.serve("cancel-worker", "serve", ready=("worker_ready", "consuming"))
+
+
+def _is_taken(port: str) -> bool:
+    with socket.socket() as probe:
+        # As the gateway does: a port that is only in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(port)))
+        except OSError:
+            return True
+    return False
+
+
+def _explain(screen: Screen, services: Services, programs: Programs, url: str, token: str) -> None:
+    """Print what to paste. The runner's terminal gets no service URL: its jobs could read it."""
+    path = f'export PATH={quote(str(BIN))}:"$PATH"'
+    exchange = Topology(os.environ.get("CANCEL_TOPOLOGY_PREFIX", "")).commands
+    # A database that others use has runs already.
+    run = int(time.time()) if services.origin == "environment" else 1
+    socket_path = quote(programs.environment["CANCEL_WORKER_SOCKET"])
+    blocks = {
+        "Operator's terminal: cancel-worker needs DATABASE_URL, publishing AMQP_URL": (
+            path,
+            f"export DATABASE_URL={quote(services.database_url)}",
+            f"export AMQP_URL={quote(services.amqp_url)}",
+            f"export TOKEN={token}",
+            f"cancel-worker runs add {run}",
+            f"cancel-worker runs add {run + 1}",
+        ),
+        "Runner's terminal: only the socket; a job must not get at the services": (
+            path,
+            f"export CANCEL_WORKER_SOCKET={socket_path}",
+            f"cancel-exec --run-id {run} -- sleep 1000",
+            f"cancel-exec --run-id {run + 1} -- sleep 1000",
+        ),
+        "Operator's terminal, while the first is running: cancel it over HTTP": (
+            f'curl -i -X POST -H "Authorization: Bearer $TOKEN" {url}/api/v1/runs/{run}/cancel',
+            f'curl -H "Authorization: Bearer $TOKEN" "{url}/api/v1/runs/{run}?wait=30"',
+            f"cancel-worker runs show {run}",
+        ),
+        "Operator's terminal, while the second is running: publish it directly": (
+            PUBLISH.format(exchange=exchange, run_id=run + 1),
+            f"cancel-worker runs show {run + 1}",
+        ),
+    }
+    screen.good(f"gateway at {url}, worker at {socket_path}")
+    screen.good(f"the API, to read and to try: {url}/api/v1/docs")
+    screen.to_paste(blocks)
+    screen.line("Ctrl-C ends all of this.", style="dim")

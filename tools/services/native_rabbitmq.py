@@ -1,0 +1,199 @@
+"""A RabbitMQ node of our own: random ports and password, 127.0.0.1 only, nothing shared."""
+
+import secrets
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from tools.services.amqp_probe import server_version
+from tools.services.binaries import RabbitPrograms, find_rabbit
+from tools.services.model import ServerFailed, ServicesUnavailable
+from tools.services.port_mapper import PortMapper
+from tools.services.sandbox import Sandbox, clean_environment, log_tail
+
+USER = "run_cancel"
+# A node alone has its own epmd, so the same name never meets itself.
+NODE_NAME = "run_cancel@localhost"
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
+CTL_SECONDS = 60.0
+POLL_SECONDS = 0.05
+ERLANG_FLAGS = (
+    "-kernel inet_dist_use_interface {127,0,0,1}"
+    # The script's default, never to spin, doubles the time to boot on a virtual machine.
+    " +sbwt very_short +sbwtdcpu very_short +sbwtdio very_short"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the nodes of one cluster share."""
+
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    cookie: str = field(default_factory=lambda: secrets.token_hex(20))
+
+
+class PrivateRabbit:
+    """A broker that a test may stop, kill and start again; data, port and password stay."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        programs: RabbitPrograms | None = None,
+        *,
+        name: str = NODE_NAME,
+        port_mapper: PortMapper | None = None,
+        secrets: Secrets | None = None,
+        configuration: str = "",
+    ) -> None:
+        """Prepare a node in ``sandbox``; ``configuration`` is added to its own.
+
+        Raises ServicesUnavailable if none is installed.
+        """
+        self._programs = programs or installed_rabbit()
+        self._sandbox = sandbox
+        self._secrets = secrets or Secrets()
+        self._configuration = configuration
+        self._home = sandbox.path / f"rabbitmq-{name}"
+        self._log = self._home / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port_mapper = port_mapper or PortMapper(sandbox, self._programs.epmd)
+        self._distribution_port = sandbox.reserve_port()
+        self._version = "unknown"
+        self.name = name
+        self.port = sandbox.reserve_port()
+
+    @property
+    def url(self) -> str:
+        """The URL of the default virtual host, with user and password."""
+        return f"amqp://{USER}:{self._secrets.password}@127.0.0.1:{self.port}/"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there, ready or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def version(self) -> str:
+        """The version, such as 3.10.8, as the broker tells it; known once it is ready."""
+        return self._version
+
+    def start(self) -> None:
+        """Start the broker and return once it accepts connections.
+
+        Raises ServerFailed, with the last lines of its log, if that fails or takes over 90 s.
+        """
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start the broker without waiting for it; the first time, write its configuration."""
+        if not self._home.exists():
+            self._write_configuration()
+        self._port_mapper.start()
+        self._process = self._sandbox.spawn(
+            [str(self._programs.server)], log=self._log, env=self._environment()
+        )
+
+    def wait_ready(self) -> None:
+        """Wait for the broker that launch() started. Raises ServerFailed."""
+        process = self._running()
+        deadline = time.monotonic() + START_SECONDS
+        while (version := server_version("127.0.0.1", self.port)) is None:
+            if process.poll() is not None:
+                raise self._failure(f"ended with code {process.returncode}")
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready after {START_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+        self._version = version
+
+    def stop(self) -> None:
+        """Stop the broker in order, as a restart by an operator would. Raises ServerFailed."""
+        process = self._running()
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise self._failure(f"did not stop within {STOP_SECONDS:.0f} s") from None
+
+    def kill(self) -> None:
+        """Kill the broker with SIGKILL, as a crash would."""
+        process = self._running()
+        process.kill()
+        process.wait()
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on this node and return what it printed. Raises ServerFailed."""
+        self._running()
+        # Beside the server script: on PATH, Debian has a wrapper that switches the user.
+        program = self._programs.server.with_name("rabbitmqctl")
+        done = subprocess.run(
+            [str(program), *arguments],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=CTL_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerFailed(f"rabbitmqctl {arguments[0]} failed:\n{done.stdout}")
+        return done.stdout
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ServerFailed("RabbitMQ has not been started")
+        return self._process
+
+    def _write_configuration(self) -> None:
+        self._home.mkdir(mode=0o700)
+        cookie = self._home / ".erlang.cookie"
+        cookie.touch(mode=0o600)
+        cookie.write_text(self._secrets.cookie)
+        cookie.chmod(0o400)
+        (self._home / "enabled_plugins").write_text("[].\n")
+        (self._home / "rabbitmq.conf").write_text(
+            f"listeners.tcp.private = 127.0.0.1:{self.port}\n"
+            f"default_user = {USER}\n"
+            f"default_pass = {self._secrets.password}\n"
+            f"{self._configuration}"
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Name every file, directory and port that the broker would else look for elsewhere."""
+        home = self._home
+        return clean_environment(
+            HOME=str(home),
+            ERL_EPMD_PORT=str(self._port_mapper.port),
+            ERL_EPMD_ADDRESS="127.0.0.1",
+            ERL_CRASH_DUMP_BYTES="0",
+            ERL_AFLAGS="-start_epmd false",  # no helper may start one that stays behind
+            RABBITMQ_NODENAME=self.name,
+            RABBITMQ_DIST_PORT=str(self._distribution_port),
+            RABBITMQ_CONF_ENV_FILE=str(home / "rabbitmq-env.conf"),  # there is none
+            RABBITMQ_CONFIG_FILE=str(home / "rabbitmq.conf"),
+            RABBITMQ_ADVANCED_CONFIG_FILE=str(home / "advanced.config"),  # there is none
+            RABBITMQ_ENABLED_PLUGINS_FILE=str(home / "enabled_plugins"),
+            RABBITMQ_MNESIA_BASE=str(home / "data"),
+            RABBITMQ_LOG_BASE=str(home / "log"),
+            RABBITMQ_LOGS="-",
+            RABBITMQ_PID_FILE=str(home / "pid"),
+            RABBITMQ_GENERATED_CONFIG_DIR=str(home / "config"),
+            RABBITMQ_PLUGINS_EXPAND_DIR=str(home / "plugins"),
+            RABBITMQ_FEATURE_FLAGS_FILE=str(home / "feature_flags"),
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=ERLANG_FLAGS,
+            # Makes the script exec the node instead of staying above it as a shell.
+            RUNNING_UNDER_SYSTEMD="true",
+        )
+
+    def _failure(self, what: str) -> ServerFailed:
+        return ServerFailed(f"private RabbitMQ {self.name}: {what}\n{log_tail(self._log)}")
+
+
+def installed_rabbit() -> RabbitPrograms:
+    """Raises ServicesUnavailable if there is none."""
+    found = find_rabbit()
+    if found is None:
+        raise ServicesUnavailable("RabbitMQ (with Erlang's epmd) is not installed")
+    return found
