@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos model bench lint format clean
+.PHONY: help demo up test unit chaos model bench lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 
 test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed to pytest
 	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+unit: $(INSTALLED) ## Run the tests that need no services
+	@$(PY) -m pytest -n $(JOBS) tests/unit $(ARGS)
 
 chaos: $(INSTALLED) ## Inject faults at random and check every promise; SECONDS=, SEED=, NODES=1
 	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \

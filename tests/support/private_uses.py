@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-OURS: Final = ("gateway", "shared", "worker", "tests")
+OURS: Final = ("gateway", "shared", "worker", "tools", "tests")
 # Documented, for all that they begin with an underscore.
 _PUBLIC: Final = frozenset({"_asdict", "_exit", "_field_defaults", "_fields", "_make", "_replace"})
 _BY_NAME: Final = frozenset({"delattr", "getattr", "hasattr", "setattr"})

@@ -12,9 +12,9 @@ from typing import Any, Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-OURS: Final = ("gateway", "shared", "worker", "tests")
+OURS: Final = ("gateway", "shared", "worker", "tools", "tests")
 # Of an environment of its own, which the bench makes.
-APART: Final = ROOT / "tests" / "benchmarks" / "peers"
+APART: Final = ROOT / "tools" / "bench" / "peers"
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -38,7 +38,7 @@ def _imported(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("package", OURS)
 def test_what_is_imported_is_declared(package: str) -> None:
     declared = _names(PROJECT["dependencies"])
-    if package == "tests":
+    if package in ("tests", "tools"):
         declared |= _names(PROJECT["optional-dependencies"]["dev"])
     providers = packages_distributions()
 

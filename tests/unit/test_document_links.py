@@ -11,12 +11,21 @@ import pytest
 from tests.support.published import DOCS, README, ROOT, documents
 
 README_LINES: Final = 220
-CODE: Final = ("gateway", "worker", "shared", "deploy", "tests", "compose.yaml", "Dockerfile")
+CODE: Final = (
+    "gateway",
+    "worker",
+    "shared",
+    "deploy",
+    "tools",
+    "tests",
+    "compose.yaml",
+    "Dockerfile",
+)
 
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_PATH = re.compile(r"`((?:gateway|worker|shared|tests|deploy)/[\w/.-]*\w/?)`")
+_PATH = re.compile(r"`((?:gateway|worker|shared|tools|tests|deploy)/[\w/.-]*\w/?)`")
 _NAMED = re.compile(r"\bdocs/[a-z-]+\.md(?:#[a-z0-9-]+)?")
 
 
