@@ -1,8 +1,10 @@
 """`cancel-worker`: parses and delegates."""
 
+import json
 import signal
 from enum import StrEnum
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,6 @@ from shared.postgres.migrate import migrate as bring_up_to_date
 from shared.settings import WorkerSettings
 from shared.states import RunStatus
 from worker.app import serve as serve_worker
-from worker.asyncapi import document as asyncapi_document
 from worker.dead_letters.cli import dead_letters
 from worker.hosts.cli import hosts
 from worker.runs import listing, report
@@ -72,7 +73,9 @@ def migrate() -> None:
 @app.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document for publishers of commands."""
-    print_json(asyncapi_document(), indent=2)
+    print_json(
+        json.loads(resources.files("worker").joinpath("asyncapi.json").read_text()), indent=2
+    )
 
 
 @runs.command()

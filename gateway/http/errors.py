@@ -22,13 +22,20 @@ _MOST_TOLD: Final = 20
 _MAX_NAME: Final = 100
 
 
+def json_body(body: BaseModel | Mapping[str, object]) -> bytes:
+    """JSON with a newline at its end: a terminal's prompt begins on a line of its own."""
+    if isinstance(body, BaseModel):
+        return body.model_dump_json().encode() + b"\n"
+    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def json_response(
     body: BaseModel | Mapping[str, object],
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     return web.Response(
-        body=body.model_dump_json().encode() if isinstance(body, BaseModel) else orjson.dumps(body),
+        body=json_body(body),
         status=status,
         headers={"Content-Type": "application/json", **(headers or {})},
     )

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.auth.admission import caller_of, client_of, spent_by
 from gateway.http.command_of_request import log_fields
-from gateway.http.errors import ApiError
+from gateway.http.errors import ApiError, json_body
 from gateway.http.request_id import HEADER, new_request_id, request_id
 
 log = structlog.get_logger(__name__)
@@ -61,7 +61,7 @@ def log_response(
 
 def unasked(error: ApiError) -> bytes:
     """A whole response, for where there is no request to answer."""
-    body = error.body.model_dump_json().encode()
+    body = json_body(error.body)
     head = {
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),

@@ -55,8 +55,8 @@ _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 
 def add_docs(app: web.Application) -> None:
-    """Add openapi.json, the page and its assets; none of them asks for a token."""
-    described = json.dumps(document()).encode()
+    """Add openapi.json, the page and its assets, and lead there from `/`; none asks for a token."""
+    described = json.dumps(document()).encode() + b"\n"
     # Kept in memory, 2 MB: a FileResponse answers ranges and conditions without our envelope.
     assets = {name: (_directory() / name).read_bytes() for name in _ASSETS}
 
@@ -65,6 +65,9 @@ def add_docs(app: web.Application) -> None:
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html", headers=_PAGE_HEADERS)
+
+    async def root(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": f"{API}/docs"})
 
     async def script(_: web.Request) -> web.Response:
         return web.Response(text=_SCRIPT, content_type="text/javascript", headers=_CACHED)
@@ -77,6 +80,7 @@ def add_docs(app: web.Application) -> None:
             headers={**_CACHED, "Content-Length": str(len(assets[name]))},
         )
 
+    app.router.add_get("/", root)
     names = "|".join(map(re.escape, assets))
     for path, handler in (
         ("openapi.json", openapi),

@@ -1,6 +1,7 @@
 """What monitoring asks a program: whether it lives, whether it can work, and how it does."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,11 +32,11 @@ def add_health(app: web.Application, dependencies: Dependencies) -> None:
     """Add /healthz, which touches nothing, and /readyz, which asks the services."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        return _json({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
         missing = await dependencies.missing()
-        return web.json_response(
+        return _json(
             {
                 "status": "unavailable" if missing else "ok",
                 "missing": [_as_json(each) for each in missing],
@@ -60,6 +61,10 @@ def add_metrics(app: web.Application, registry: CollectorRegistry, *before: Refr
         )
 
     app.router.add_get("/metrics", metrics)
+
+
+def _json(body: dict[str, Any], status: int = 200) -> web.Response:
+    return web.json_response(body, status=status, dumps=lambda it: json.dumps(it) + "\n")
 
 
 def _as_json(missing: Missing) -> dict[str, Any]:

@@ -193,7 +193,8 @@ async def test_the_checks_come_in_their_order(system: System, api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api/v1", "/api/v1/runs/1/cancel/", "/api/v1/runs//cancel", "/api/v2/runs/1"]
+    "path",
+    ["/nowhere", "/api/v1", "/api/v1/runs/1/cancel/", "/api/v1/runs//cancel", "/api/v2/runs/1"],
 )
 async def test_an_unknown_route_is_404_with_the_envelope(api: Api, path: str) -> None:
     assert (await api.ask("POST", path)).error == (404, "not_found")

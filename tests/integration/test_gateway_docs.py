@@ -57,6 +57,22 @@ async def test_all_that_the_page_needs_comes_from_the_gateway(
         assert len(content) > 50
 
 
+async def test_the_root_leads_to_the_page(system: System, page_url: URL) -> None:
+    response, _ = await _get(system, page_url.origin() / "")
+
+    assert (response.status, response.url) == (200, page_url)
+
+
+@pytest.mark.parametrize(
+    "path", ["healthz", "readyz", "nowhere", "api/v1/runs/1", "api/v1/openapi.json"]
+)
+async def test_a_body_ends_with_a_newline(system: System, page_url: URL, path: str) -> None:
+    response, body = await _get(system, page_url.origin() / path)
+
+    assert response.content_type == "application/json"
+    assert body.endswith("}\n")
+
+
 async def test_the_page_shows_the_document_of_this_gateway(system: System, page_url: URL) -> None:
     _, script = await _get(system, page_url / "page.js")
     (link,) = re.findall(r'url: "([^"]+)"', script)

@@ -146,7 +146,7 @@ CASES: Final = [
     Case("no_postgres", G, _get("without_postgres"), 503, "unavailable", _AWAY, {}, _RETRY),
     Case("no_route", None, _get("alice", "/api/v1/runs"), 404, "not_found", "No such route.",
          {"resource": "route"}, SPENT),
-    Case("no_route_outside", None, _get("alice", "/", headers={}), 404, "not_found", "No such route.",
+    Case("no_route_outside", None, _get("alice", "/nowhere", headers={}), 404, "not_found", "No such route.",
          {"resource": "route"}, {}),
     Case("method", None, _get("alice", "/api/v1/runs/1/cancel", "PUT"), 405, "method_not_allowed",
          "PUT is not allowed here; use POST.", {"allowed": ["POST"]}, {"Allow": "POST", **SPENT}),
