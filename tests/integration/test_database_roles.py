@@ -12,7 +12,6 @@ import pytest_asyncio
 
 from shared.postgres.sql import dead_letters as dead_letter_queries
 from shared.postgres.sql import decisions as decision_queries
-from shared.postgres.sql import endings as batch_queries
 from shared.postgres.sql import hosts as host_queries
 from shared.postgres.sql import outbox as outbox_queries
 from shared.postgres.sql import requests as request_queries
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODULES: Final = (
     queries,
-    batch_queries,
+    endings,
     decision_queries,
     request_queries,
     statistics_queries,
@@ -144,7 +143,7 @@ OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "gateway": (request_queries, statistics_queries),
     "worker": (
         queries,
-        batch_queries,
+        endings,
         decision_queries,
         host_queries,
         dead_letter_queries,

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from shared.postgres.sql import decisions as decision_queries
-from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import endings
 from shared.postgres.sql import hosts as host_queries
 from shared.postgres.sql import runs as queries
 from tools.services import Services
@@ -70,10 +70,10 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "begin stop": (decision_queries.RECORD, _decided(begins_with=10.0)),
     "escalate": (decision_queries.RECORD, _decided(hurries=True)),
     "leave it": (decision_queries.RECORD, _decided()),
-    "record canceled": (batch_queries.RECORD_CANCELED_WAITING, ([1], [_GONE])),
-    "record canceled with others": (batch_queries.RECORD_CANCELED, ([1], [_GONE])),
-    "pass": (batch_queries.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1")),
-    "fail": (batch_queries.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1")),
+    "record canceled": (endings.RECORD_CANCELED_WAITING, ([1], [_GONE])),
+    "record canceled with others": (endings.RECORD_CANCELED, ([1], [_GONE])),
+    "pass": (endings.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1")),
+    "fail": (endings.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1")),
     "abandoned": (host_queries.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
     "rebooted": (host_queries.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
     "out of sight": (queries.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),

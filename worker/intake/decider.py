@@ -144,7 +144,7 @@ class Decider:
                 except (UnknownRun, CommandReused, HostAbandoned):
                     if waits:
                         raise
-            never = json.dumps(never_started().as_json())
+            never = _never_started(verdict for _, _, verdict in judged)
             rows = [
                 row
                 for each, _, verdict in judged
@@ -229,6 +229,13 @@ def _row(asked: Asked, verdict: Verdict, never: str) -> Row | None:
             return row(None, hurries=hurries)
         case Wait() | StopLeftovers() | OpenAgain():
             return row(None)
+
+
+def _never_started(verdicts: Iterable[Verdict]) -> str:
+    """The evidence of runs that never start, once for all; empty where no verdict needs it."""
+    if any(isinstance(verdict, CancelQueued) for verdict in verdicts):
+        return json.dumps(never_started().as_json())
+    return ""
 
 
 def _one_per_run(asked: Iterable[Asked]) -> list[Asked]:

@@ -15,7 +15,7 @@ from asyncpg import Record, UniqueViolationError
 from shared.aio.batcher import Batcher
 from shared.errors import RunCancelError
 from shared.postgres.database import Database
-from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import endings
 from shared.postgres.sql import runs as queries
 from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
@@ -99,7 +99,7 @@ class Launches:
         self._relay = relay
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
-        self._completions = Batcher(partial(self._complete, batch_queries.COMPLETE), tasks)
+        self._completions = Batcher(partial(self._complete, endings.COMPLETE), tasks)
         self._endings = Batcher(partial(cancellations.find_ending, database), tasks)
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
@@ -177,7 +177,7 @@ class Launches:
         ended = _Ended(run_id, launcher.identity, exit_code)
         row = await self._completions.submit(ended)
         if row is None:  # somebody has it in hand, or it is not theirs
-            [row] = await self._complete(batch_queries.COMPLETE_WAITING, [ended])
+            [row] = await self._complete(endings.COMPLETE_WAITING, [ended])
         if row is None:
             return None
         if row["cgroup"] is not None:

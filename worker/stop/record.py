@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from shared.postgres.database import Connection, Database
-from shared.postgres.sql import endings as batch_queries
+from shared.postgres.sql import endings
 from shared.postgres.sql import runs as queries
 from shared.runs import Run
 from shared.states import Outcome
@@ -25,7 +25,7 @@ async def record_many_canceled(
     ServiceUnavailable, after which nobody knows.
     """
     rows = await database.fetch(
-        batch_queries.RECORD_CANCELED,
+        endings.RECORD_CANCELED,
         [run_id for run_id, _ in stopped],
         [json.dumps(evidence.as_json()) for _, evidence in stopped],
     )
@@ -36,7 +36,7 @@ async def record_many_canceled(
 async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
     """Whether the run was being canceled, and is now; then its commands are answered as well."""
     content = json.dumps(evidence.as_json())
-    query = batch_queries.RECORD_CANCELED_WAITING
+    query = endings.RECORD_CANCELED_WAITING
     return await connection.fetchval(query, [run_id], [content]) is not None
 
 
