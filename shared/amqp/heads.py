@@ -45,7 +45,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
         return put(item)
 
     # A queue of this channel's alone, so that nobody else's is changed.
-    channel.frames.put = put_head  # type: ignore[method-assign,assignment]  # it is of put's kind
+    channel.frames.put = put_head  # type: ignore[method-assign,assignment]  # same signature
 
 
 async def _nothing() -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from shared.postgres.sql import dead_letters as dead_letter_queries
 from shared.postgres.sql import decisions as decision_queries
+from shared.postgres.sql import endings
 from shared.postgres.sql import hosts as host_queries
 from shared.postgres.sql import outbox as outbox_queries
 from shared.postgres.sql import requests as request_queries

@@ -25,7 +25,7 @@ class JobUser:
         self, run_id: int, *command: str | bytes, env: Mapping[str, str] | None = None
     ) -> asyncio.subprocess.Process:
         uid = self._account.uid
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *self._account.launcher,
             *("--run-id", str(run_id), "--socket", str(self._system.socket()), "--"),
             *command,
@@ -38,6 +38,8 @@ class JobUser:
             group=uid,
             extra_groups=None if uid is None else [],
         )
+        self._system.adopt(process)
+        return process
 
 
 def runner_environment() -> dict[str, str]:

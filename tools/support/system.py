@@ -152,6 +152,10 @@ class System(Records):
         self._launched.append(launched)
         return launched
 
+    def adopt(self, launcher: asyncio.subprocess.Process) -> None:
+        """End this launcher too, however the test ends."""
+        self._launched.append(Launched(launcher))
+
     async def launch_bad_child(
         self, run_id: int, kind: str, **options: Any
     ) -> tuple[Launched, str]:

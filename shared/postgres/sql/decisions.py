@@ -82,7 +82,7 @@ RECORD: Final = """
                first_stop_deadline = CASE WHEN hurries
                    THEN coalesce(first_stop_deadline, stop_deadline) END
           FROM decided JOIN recorded USING (command_id)
-         WHERE r.run_id = decided.run_id AND (hurries OR begins_with IS NOT NULL)
+         WHERE r.run_id = decided.run_id
            AND (hurries AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
                 OR begins_with IS NOT NULL AND r.status = 'running')
     )
