@@ -113,7 +113,7 @@ async def _waiting(url: URL, token: str, number: int, address: str) -> list[asyn
     for _ in range(number):
         reader, writer = await asyncio.open_connection(url.host, url.port, local_addr=(address, 0))
         writer.write(HEALTH)
-        await reader.readuntil(b"}")
+        await reader.readuntil(b"}\n")
         writer.write(WAITING.format(token).encode())
         writers.append(writer)
     return writers

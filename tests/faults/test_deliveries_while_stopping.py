@@ -51,7 +51,7 @@ async def test_a_worker_killed_meanwhile_gives_nothing_back_and_the_next_one_goe
 async def test_one_that_is_stopped_leaves_it_to_the_next_one(system: System) -> None:
     worker = await system.worker(worker_shutdown_timeout=0.2)
     _, mark = await system.launch_bad_child(1, "ignores_term")
-    command_id = await system.publish(1, grace_seconds=3)
+    command_id = await system.publish(1, grace_seconds=8)  # longer than two workers take to start
     await system.status_becomes(1, "canceling")
 
     for _ in range(2):

@@ -75,7 +75,7 @@ async def test_a_second_head_on_the_same_connection_has_no_more_time(
 ) -> None:
     reader, writer = await _connect(api, open_streams)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+    assert (await reader.readuntil(b"}\n")).startswith(b"HTTP/1.1 200")
     dripping = asyncio.create_task(_drip(writer, b"GET /healthz HTTP/1.1\r\nHost: " + b"x" * 60))
 
     _, took = await _ends(reader, 10)
@@ -156,7 +156,7 @@ async def test_an_idle_connection_is_closed(system: System, open_streams: list[S
     api = await _gateway(system, idle_timeout=2)
     reader, writer = await _connect(api, open_streams)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-    await reader.readuntil(b"}")
+    await reader.readuntil(b"}\n")
 
     _, took = await _ends(reader, 10)
 
@@ -170,13 +170,13 @@ async def test_a_body_that_comes_after_its_answer_does_not_cost_the_connection(
     reader, writer = await _connect(api, open_streams)
     head = b"POST /api/v1/runs/1/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
     writer.write(head)
-    assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 401")
+    assert (await reader.readuntil(b"}}\n")).startswith(b"HTTP/1.1 401")
     writer.write(b"{}")
 
     with pytest.raises(TimeoutError):
         await _ends(reader, 1.5)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+    assert (await reader.readuntil(b"}\n")).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_head_without_end_is_refused(api: Api, open_streams: list[Streams]) -> None:
@@ -243,7 +243,7 @@ async def test_an_idle_connection_makes_place_for_a_new_one(
     for _ in range(5):
         reader, writer = await _connect(api, open_streams)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readuntil(b"}")
+        await reader.readuntil(b"}\n")
 
     assert (await api.cancel(1)).status == 202
 
