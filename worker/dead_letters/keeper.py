@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 
 _BATCH = 200
 """Letters in one transaction, and so also in memory at once."""
+_BATCH_BYTES = 256 * 1024
+"""Bytes of their bodies after which no more are added: to read 200 of 64 KiB stops everything else
+in the worker for a second."""
 _AFTER_FAILURE = 5.0
 """Seconds."""
 
@@ -59,8 +62,10 @@ class Keeper:
         """Return when something is wrong; then the letters are delivered again, in a while."""
         while True:
             batch = [await arrived.get()]
-            while not arrived.empty() and len(batch) < _BATCH:
+            size = len(batch[0].body)
+            while not arrived.empty() and len(batch) < _BATCH and size < _BATCH_BYTES:
                 batch.append(arrived.get_nowait())
+                size += len(batch[-1].body)
             try:
                 letters = [letter_of(message, self._notes) for message in batch]
                 await until_available(partial(self._keep, letters))
