@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
+from shared.aio.tasks import end
 from tools.demo import scene_build, scene_container, scenes
 from tools.demo.deployment import deployed
 from tools.demo.facts import Facts
@@ -76,10 +77,9 @@ async def _server_ended_before(playing: "asyncio.Task[None]", stage: Stage) -> s
         await asyncio.wait((playing, ended), return_when=asyncio.FIRST_COMPLETED)
         return ended.result() if ended.done() else None
     finally:
-        ended.cancel()
-        if not playing.done():
-            playing.cancel()
-        await asyncio.wait((playing, ended))
+        await end(ended)
+        # Its own error, if it has one: mostly that it could not reach the server that ended.
+        await end(playing)
 
 
 async def _install(stage: Stage, screen: Screen) -> None:
