@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
+from opentelemetry.trace import SpanKind
+
 from shared.amqp.topology import REST_KEY, Topology
 from shared.amqp.traced_publisher import about
 from shared.commands import CancelCommand
@@ -13,13 +15,12 @@ from shared.telemetry.tracing import (
     NO_SPAN,
     RUN_ID,
     Attributes,
-    Kind,
     Span,
     Tracer,
     Value,
 )
-from worker.messages.delivery import Delivered
-from worker.messages.headers import Notes
+from worker.messages.delivery import Delivery
+from worker.messages.headers import History
 from worker.stop.evidence import Evidence
 from worker.stop.ladder import StopFailed
 
@@ -33,8 +34,8 @@ _OPERATION: Final[Attributes] = {
 def delivery_span(
     tracer: Tracer,
     topology: Topology,
-    message: Delivered,
-    notes: Notes,
+    message: Delivery,
+    history: History,
     command: CancelCommand | None = None,
 ) -> Span:
     """The span of one delivery, within the trace that the message's headers name."""
@@ -46,13 +47,13 @@ def delivery_span(
         "messaging.destination.name": destination,
         "messaging.rabbitmq.message.delivery_tag": message.delivery_tag,
         **about(message.routing_key, message.message_id, message.correlation_id),
-        "run_cancel.via": notes.via.value,
-        "run_cancel.attempt": notes.attempt,
+        "run_cancel.via": history.via.value,
+        "run_cancel.attempt": history.attempt,
     }
     if command is not None:
         attributes[RUN_ID] = str(command.run_id)
         attributes[COMMAND_ID] = str(command.command_id)
-    return tracer.span(f"process {destination}", Kind.CONSUMER, attributes, message.headers)
+    return tracer.span(f"process {destination}", SpanKind.CONSUMER, attributes, message.headers)
 
 
 async def stop_within_span(
@@ -76,7 +77,7 @@ async def stop_within_span(
         return evidence
 
 
-def _destination(message: Delivered, topology: Topology) -> str:
+def _destination(message: Delivery, topology: Topology) -> str:
     exchange, key = message.exchange or "", message.routing_key or ""
     # By the default exchange, a key is the name of a queue.
     queue = topology.rest if key == REST_KEY else topology.cancel

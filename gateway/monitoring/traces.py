@@ -6,12 +6,12 @@ from typing import Final
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from opentelemetry.trace import SpanKind
 
-from gateway.auth.admission import client_of
-from gateway.http.command_of_request import command_of
+from gateway.http.request_keys import COMMAND, client_of
 from gateway.http.responses import QUIET
 from shared.logs import without_tokens
-from shared.telemetry.tracing import COMMAND_ID, RUN_ID, Attributes, Kind, Span, Tracer
+from shared.telemetry.tracing import COMMAND_ID, RUN_ID, Attributes, Span, Tracer
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -28,7 +28,7 @@ def trace_requests(tracer: Tracer) -> Middleware:
         route = resource.canonical if resource is not None else None
         name = " ".join(filter(None, ("HTTP" if method == "_OTHER" else method, route)))
         with tracer.span(
-            name, Kind.SERVER, _attributes(request, method, route), _context(request)
+            name, SpanKind.SERVER, _attributes(request, method, route), _context(request)
         ) as span:
             structlog.contextvars.bind_contextvars(trace_id=span.trace_id)
             response = await handler(request)
@@ -61,7 +61,7 @@ def _finish(span: Span, request: web.Request, status: int) -> None:
     span.set({"http.response.status_code": status})
     if client := client_of(request):
         span.set({"client.address": client})
-    if command := command_of(request):
+    if command := request.get(COMMAND):
         span.set({RUN_ID: str(command.run_id), COMMAND_ID: str(command.command_id)})
     if status >= 500:
         span.fail(str(status))

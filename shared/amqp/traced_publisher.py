@@ -2,11 +2,12 @@
 
 from typing import Final
 
+from opentelemetry.trace import SpanKind
 from pamqp.commands import Basic
 
 from shared.amqp.broker import Publisher
 from shared.settings import ServiceSettings
-from shared.telemetry.tracing import Attributes, Kind, Tracer
+from shared.telemetry.tracing import Attributes, Tracer
 
 _OPERATION: Final[Attributes] = {
     "messaging.system": "rabbitmq",
@@ -38,7 +39,7 @@ class TracedPublisher(Publisher):
             **about(routing_key, properties.message_id, properties.correlation_id),
             "messaging.message.body.size": len(body),
         }
-        with self._tracer.span(f"send {destination}", Kind.PRODUCER, attributes, within):
+        with self._tracer.span(f"send {destination}", SpanKind.PRODUCER, attributes, within):
             properties.headers = {**headers, **self._tracer.headers()}
             await super().send(exchange, routing_key, body, properties)
 

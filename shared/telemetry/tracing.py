@@ -1,15 +1,25 @@
-"""Tracing as the programs see it. What is here is tracing that is off, and costs next to nothing.
+"""Tracing as the programs see it, by OpenTelemetry's API.
 
-`shared.telemetry.otel` is tracing that is on. Only `tracing` imports it, so that a process without
-tracing never loads the SDK.
+Where tracing is off, the API's own no-op tracer is behind it. A process without tracing never loads
+the SDK: `shared.telemetry.exporting`, which does, is imported only where tracing is on.
+
+Nothing of OpenTelemetry is global here. Contexts are read and written by hand, since
+instrumentations of aio-pika still name attributes as they were named before 2024.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from contextvars import Token
 from datetime import datetime
-from enum import StrEnum
+from importlib.metadata import version
 from types import TracebackType
-from typing import ClassVar, Final, Self
+from typing import Final, Self
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.telemetry.settings import TracingSettings
 
@@ -22,27 +32,33 @@ RUN_ID: Final = "cicd.pipeline.run.id"
 COMMAND_ID: Final = "run_cancel.command.id"
 OUTCOME: Final = "run_cancel.outcome"
 
-
-class Kind(StrEnum):
-    """OpenTelemetry's kinds of spans, as far as there are such here."""
-
-    INTERNAL = "internal"
-    SERVER = "server"
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 class Span:
     """Something that takes time. As a context manager it is current within the block, then ends."""
 
-    __slots__ = ()
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+        self._token: Token[Context] | None = None
 
     @property
     def trace_id(self) -> str | None:
         """In hexadecimal; None where there is no trace."""
-        return None
+        found = self._span.get_span_context()
+        return trace.format_trace_id(found.trace_id) if found.is_valid else None
+
+    @property
+    def context(self) -> Context:
+        """What spans below it begin in."""
+        return trace.set_span_in_context(self._span, Context())
 
     def __enter__(self) -> Self:
+        # NO_SPAN is shared, and several may be within it at once: it keeps no token.
+        if self._span is not trace.INVALID_SPAN:
+            self._token = context.attach(self.context)
         return self
 
     def __exit__(
@@ -51,55 +67,84 @@ class Span:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pass
+        if self._token is not None:
+            context.detach(self._token)
+        if error is not None:
+            self.fail(type(error).__name__)
+        self.end()
 
     def set(self, attributes: Attributes) -> None:
         """Add attributes."""
+        self._span.set_attributes(attributes)
 
     def event(self, name: str, at: datetime, attributes: Attributes) -> None:
         """Add something that happened meanwhile."""
+        self._span.add_event(name, attributes, timestamp=int(at.timestamp() * 1e9))
 
     def fail(self, error_type: str, description: str | None = None) -> None:
         """Mark it as failed; there are only few values of `error_type`."""
+        self._span.set_attribute("error.type", error_type)
+        self._span.set_status(Status(StatusCode.ERROR, description))
 
     def end(self) -> None:
         """End a span that was never current."""
+        self._span.end()
 
 
 class Tracer:
     """Makes spans. By `on` callers need not describe what nobody will see."""
 
-    __slots__ = ()
+    __slots__ = ("_tracer", "on")
 
-    on: ClassVar[bool] = False
+    def __init__(self, tracer: trace.Tracer, *, on: bool) -> None:
+        self._tracer = tracer
+        self.on = on
 
     def span(
         self,
         name: str,
-        kind: Kind = Kind.INTERNAL,
+        kind: SpanKind = SpanKind.INTERNAL,
         attributes: Attributes | None = None,
         headers: Mapping[str, object] | None = None,
     ) -> Span:
         """A span that begins now: below the current one or, if given, the one of `headers`."""
-        return NO_SPAN
+        within = None
+        if headers is not None:
+            within = _PROPAGATOR.extract(headers, Context(), _TEXTS)
+        return Span(self._tracer.start_span(name, within, kind, attributes))
 
-    def each(self, name: str, parents: Sequence[Span]) -> Span:
-        """A span below each of `parents`, all of the same time."""
-        return NO_SPAN
+    def each(self, name: str, parents: Sequence[Span]) -> ExitStack:
+        """A span below each of `parents`; they begin now and end with the block."""
+        spans = ExitStack()
+        for parent in parents:
+            # Not entered: none of them is the current one.
+            spans.push(Span(self._tracer.start_span(name, parent.context)))
+        return spans
 
     def current(self) -> Span:
-        return NO_SPAN
+        return Span(trace.get_current_span())
 
     def headers(self) -> dict[str, str]:
         """The headers by which a receiver goes on with the current trace (W3C Trace Context)."""
-        return {}
+        found: dict[str, str] = {}
+        _PROPAGATOR.inject(found)
+        return found
 
-    async def close(self) -> None:
-        """Send what is still buffered, within a bounded time."""
+
+class _Texts(Getter[Mapping[str, object]]):
+    """Reads headers of messages, which may hold anything."""
+
+    def get(self, carrier: Mapping[str, object], key: str) -> list[str] | None:
+        value = carrier.get(key)
+        return [value] if isinstance(value, str) else None
+
+    def keys(self, carrier: Mapping[str, object]) -> list[str]:
+        return list(carrier)
 
 
-NO_SPAN: Final = Span()
-NO_TRACER: Final = Tracer()
+_TEXTS: Final = _Texts()
+NO_SPAN: Final = Span(trace.INVALID_SPAN)
+NO_TRACER: Final = Tracer(trace.NoOpTracer(), on=False)
 
 
 @asynccontextmanager
@@ -110,17 +155,11 @@ async def tracing(
 
     `resource` says more about the service. Raises InvalidSettings.
     """
-    tracer = _tracer_for(settings, service, resource)
-    try:
-        yield tracer
-    finally:
-        await tracer.close()
-
-
-def _tracer_for(settings: TracingSettings, service: str, resource: Mapping[str, str]) -> Tracer:
     endpoint = settings.traces_endpoint
     if endpoint is None:
-        return NO_TRACER
-    from shared.telemetry.otel import OtelTracer
+        yield NO_TRACER
+        return
+    from shared.telemetry.exporting import exporting
 
-    return OtelTracer.sending_to(endpoint, service, resource)
+    async with exporting(endpoint, service, resource) as provider:
+        yield Tracer(provider.get_tracer("run-cancel", version("run-cancel")), on=True)
