@@ -9,9 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth.admission import API
 from gateway.http.query import without_query
 from gateway.openapi.document import document
+from gateway.schemas import API
 
 _ASSETS: Final = {
     "swagger-ui.css": "text/css",
@@ -98,8 +98,8 @@ async def _in_pieces(content: bytes) -> AsyncIterator[memoryview]:
 
 
 def _directory() -> Path:
-    # Found, not imported: the package would bring Flask into the process.
-    spec = find_spec("flask_swagger_ui")
+    # Found, not imported: only its files are wanted.
+    spec = find_spec("swagger_ui")
     assert spec is not None  # noqa: S101 - a dependency of this package
     assert spec.submodule_search_locations is not None  # noqa: S101 - it is a package
-    return Path(spec.submodule_search_locations[0], "dist")
+    return Path(spec.submodule_search_locations[0], "static")
