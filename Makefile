@@ -11,10 +11,10 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test unit chaos model bench lint format clean
+.PHONY: help demo up test test-tools unit chaos model bench lint format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(INSTALLED) ## Start everything, cancel real jobs, check the result, remove everything
 	@$(PY) -m tools.demo $(ARGS)
@@ -22,8 +22,12 @@ demo: $(INSTALLED) ## Start everything, cancel real jobs, check the result, remo
 up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 	@$(PY) -m tools.demo up $(ARGS)
 
-test: $(INSTALLED) ## Run all tests; ARGS="-k word" is passed to pytest
-	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to pytest
+	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal \
+		--ignore tests/tools $(ARGS)
+
+test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model and bench
+	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n $(JOBS) tests/unit $(ARGS)
