@@ -10,14 +10,14 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway.auth.access import MAY_CANCEL, Scope, require_role, require_scope
-from gateway.auth.admission import API, Budget, Gate, OfRun
-from gateway.http.command_of_request import note
+from gateway.auth.admission import Budget, Gate, OfRun
 from gateway.http.errors import in_words, invalid, json_response, unavailable
 from gateway.http.query import refuse_unknown
 from gateway.http.request_id import request_id
-from gateway.openapi.schemas import Answer, CancelRequest, PlainCancelAnswer
+from gateway.http.request_keys import COMMAND
 from gateway.publisher import CommandPublisher
 from gateway.runs import found_status, possible_run_id, run_id_of
+from gateway.schemas import API, Answer, CancelRequest, PlainCancelAnswer
 from shared.commands import CancelCommand
 from shared.states import RunStatus
 
@@ -54,7 +54,7 @@ class CancelHandler:
             requested_by=admission.caller.subject,
             requested_at=datetime.now(UTC),
         )
-        note(request, command)
+        request[COMMAND] = command
         # Also for a run that is over: the worker records the command, and decides on what is
         # true then, not on what was read here.
         await self._publisher.publish(command, correlation_id=request_id(request))

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from time import monotonic
 
 from aio_pika import DeliveryMode
 from pamqp.commands import Basic
 
-from gateway.monitoring.metrics import PublishResult
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
 from shared.errors import PublishRefused
+
+
+class PublishResult(StrEnum):
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
 
 
 class CommandPublisher:

@@ -7,11 +7,11 @@ from typing import Final
 from aiohttp import web
 from asyncpg import Record
 
+from gateway import schemas
 from gateway.auth.access import Scope, require_scope
 from gateway.auth.admission import Budget, Gate, OfRun
 from gateway.http.errors import ApiError, invalid, json_response
 from gateway.http.query import unknown
-from gateway.openapi import schemas
 from gateway.waiting import TerminalWatch
 from shared.commands import BIGINT_MAX
 from shared.postgres.database import Database

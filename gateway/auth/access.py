@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from gateway import schemas
 from gateway.http.errors import ApiError
-from gateway.openapi import schemas
 
 TOKEN_PREFIX: Final = "rct_"
 _REALM: Final = 'Bearer realm="run-cancel"'

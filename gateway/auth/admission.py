@@ -1,30 +1,30 @@
 """Token, rate limit and run in one round trip to Postgres: the first step of every request."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from math import ceil
-from typing import Final, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from asyncpg import Record
 
+from gateway import schemas
 from gateway.auth.access import Caller, Role, bearer_token, token_hash, unauthorized
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import ApiError
-from gateway.openapi import schemas
+from gateway.http.request_keys import CLIENT, SPENT, SUBJECT, Spent
+from gateway.schemas import API
 from shared.aio.batcher import Batcher
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.postgres.sql import requests as request_queries
 
 log = structlog.get_logger(__name__)
-
-API: Final = "/api/v1"
 
 
 class Budget(StrEnum):
@@ -50,23 +50,6 @@ class Limits:
     window: int
 
 
-class Spent(NamedTuple):
-    """What a request left of its budget."""
-
-    limit: int
-    used: int
-    resets_at: int
-    resets_in: float
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {
-            "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
-            "X-RateLimit-Reset": str(self.resets_at),
-        }
-
-
 class _Asked(NamedTuple):
     token_hash: bytes | None
     budget: Budget
@@ -79,24 +62,6 @@ class Admission(NamedTuple):
 
     caller: Caller
     row: Record
-
-
-_SPENT: Final = web.RequestKey("spent", Spent)
-_CALLER: Final = web.RequestKey("caller", Caller)
-_CLIENT: Final = web.RequestKey("client", str)
-
-
-def spent_by(request: web.BaseRequest) -> Spent | None:
-    return request.get(_SPENT)
-
-
-def caller_of(request: web.BaseRequest) -> Caller | None:
-    return request.get(_CALLER)
-
-
-def client_of(request: web.BaseRequest) -> str | None:
-    """The client's address, where a proxy may stand between."""
-    return request.get(_CLIENT) or request.remote
 
 
 class Gate:
@@ -132,7 +97,7 @@ class Gate:
         if row["token_id"] is None:
             raise unauthorized(token)
         caller = Caller(row["subject"], Role(row["role"]), frozenset(row["scopes"]))
-        request[_CALLER] = caller
+        request[SUBJECT] = caller.subject
         return Admission(caller, row)
 
     async def count_stray(self, request: web.Request) -> None:
@@ -155,7 +120,7 @@ class Gate:
         run_id: int | None,
     ) -> Record:
         address = self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ()))
-        request[_CLIENT] = address
+        request[CLIENT] = address
         # Looked up by its hash: how long that takes says nothing about any token.
         hashed = None if token is None else token_hash(token)
         try:
@@ -163,7 +128,7 @@ class Gate:
         except TimeoutError as error:
             raise ServiceUnavailable("Postgres did not answer in time") from error
         spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])
-        request[_SPENT] = spent
+        request[SPENT] = spent
         if spent.used > spent.limit:
             raise rate_limited(spent.limit, self._limits.window, spent.resets_in)
         return row

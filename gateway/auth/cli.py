@@ -55,7 +55,7 @@ def create(
 @tokens.command("list")
 def list_tokens(
     subject: Annotated[str | None, typer.Option(help="Only tokens of this holder.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: cli.Json = False,
 ) -> None:
     """List tokens, including revoked and expired ones. The tokens themselves are not stored."""
     found = cli.with_database(partial(stored.find, subject=subject))

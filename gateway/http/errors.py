@@ -10,9 +10,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
-from gateway.http.command_of_request import log_fields
-from gateway.openapi import schemas
-from gateway.openapi.schemas import ErrorBody
+from gateway import schemas
+from gateway.http.log_fields import log_fields
+from gateway.schemas import ErrorBody
 from shared.errors import PublishRefused, RunCancelError, ServiceUnavailable
 
 log = structlog.get_logger(__name__)

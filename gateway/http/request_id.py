@@ -8,8 +8,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.http.request_keys import REQUEST_ID
+
 HEADER: Final = "X-Request-Id"
-_KEY: Final = web.RequestKey("request_id", str)
 # It becomes part of log lines and, as correlation id, a short string of AMQP (255 bytes).
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._~:/+=@,;|-]{1,128}")
 
@@ -21,10 +22,10 @@ def new_request_id() -> str:
 def request_id(request: web.BaseRequest) -> str:
     """The caller's own id, where it is acceptable, or a new one; always the same for a request."""
     try:
-        return request[_KEY]
+        return request[REQUEST_ID]
     except KeyError:
         sent = request.headers.get(HEADER, "")
-        request[_KEY] = known = sent if _ACCEPTABLE.fullmatch(sent) else new_request_id()
+        request[REQUEST_ID] = known = sent if _ACCEPTABLE.fullmatch(sent) else new_request_id()
         return known
 
 

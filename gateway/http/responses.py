@@ -8,10 +8,10 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from gateway.auth.admission import caller_of, client_of, spent_by
-from gateway.http.command_of_request import log_fields
 from gateway.http.errors import ApiError, json_body
+from gateway.http.log_fields import log_fields
 from gateway.http.request_id import HEADER, new_request_id, request_id
+from gateway.http.request_keys import SPENT, SUBJECT, client_of
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
     headers.update(_HEADERS)
     headers[HEADER] = request_id(request)
     headers.setdefault(*_NOT_KEPT)
-    if spent := spent_by(request):
+    if spent := request.get(SPENT):
         headers.update(spent.headers)
 
 
@@ -51,8 +51,8 @@ def log_response(
     }
     if begun_at is not None:
         fields["ms"] = round((monotonic() - begun_at) * 1000, 1)
-    if caller := caller_of(request):
-        fields["subject"] = caller.subject
+    if subject := request.get(SUBJECT):
+        fields["subject"] = subject
     if path in QUIET:
         log.debug("request", **fields)
     else:

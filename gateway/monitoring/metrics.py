@@ -9,7 +9,8 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from gateway.http.errors import ApiError
-from gateway.openapi.schemas import Answer
+from gateway.publisher import PublishResult
+from gateway.schemas import Answer
 from shared.errors import PublishRefused, ServiceUnavailable
 
 _FOUND: Final = "found"
@@ -32,12 +33,6 @@ class Refusal(StrEnum):
 
 
 _BY_CODE: Final = {refusal.value: refusal for refusal in Refusal}
-
-
-class PublishResult(StrEnum):
-    CONFIRMED = "confirmed"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
 
 
 class Requests:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.openapi import schemas
+from gateway import schemas
 from gateway.openapi.operations import OPERATIONS, Operation, Response
 
 Json = dict[str, Any]

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from gateway import schemas
 from gateway.auth.access import MAY_CANCEL, Role, Scope, missing_role, missing_scope, unauthorized
-from gateway.auth.admission import API, rate_limited
+from gateway.auth.admission import rate_limited
 from gateway.cancel import answer_of
 from gateway.http.errors import ApiError, internal, invalid, unavailable
 from gateway.http.query import UNKNOWN
-from gateway.openapi import schemas
 from gateway.runs import MAX_WAIT, run_not_found
+from gateway.schemas import API
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
 Json = dict[str, Any]

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from gateway.auth.admission import API
+from gateway.schemas import API
 from shared.commands import BIGINT_MAX
 from tests.support.api import Api
 from tests.support.routes import routes

@@ -13,8 +13,8 @@ from typing import Final
 
 from hypothesis import HealthCheck, example, given, note, settings
 
+from gateway import schemas
 from gateway.auth.access import Role
-from gateway.openapi import schemas
 from tests.support.api import Api
 from tests.support.hostile import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
 from tools.support.rows import PASS, insert_run

@@ -9,8 +9,8 @@ import pytest_asyncio
 from yarl import URL
 
 from gateway.auth.access import Role, Scope, new_token
-from gateway.auth.admission import API
 from gateway.openapi.operations import OPERATIONS, Operation
+from gateway.schemas import API
 from tests.support.api import Api
 from tests.support.routes import routes
 from tests.support.shared_system import shared_system

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway import schemas
 from gateway.cancel import answer_of
-from gateway.openapi import schemas
 from shared.commands import BIGINT_MAX
 from shared.states import RunStatus
 

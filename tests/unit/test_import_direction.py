@@ -1,4 +1,7 @@
-"""gateway → shared ← worker, tools apart, and a launcher that imports next to nothing."""
+"""gateway → shared ← worker, tools apart, and a launcher that imports next to nothing.
+
+Within the gateway: a request's way goes through its rooms once, in this order.
+"""
 
 import ast
 import subprocess
@@ -45,6 +48,26 @@ def test_packages_import_in_one_direction_only(package: str) -> None:
         for path in files
         for name in _imported(path)
         if name.partition(".")[0] in MAY_NOT_IMPORT[package]
+    ]
+
+    assert not wrong
+
+
+def test_a_request_enters_each_room_of_the_gateway_once() -> None:
+    # Of the worker's parts, several are called from both sides: they have no such order.
+    rooms = ["schemas", "http", "auth", "publisher", "waiting", "runs", "cancel"]
+
+    later: dict[str, set[str]] = {
+        room: {f"gateway.{name}" for name in [*rooms[place + 1 :], "monitoring", "openapi", "app"]}
+        for place, room in enumerate(rooms)
+    }
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for room in rooms
+        for path in [*(ROOT / "gateway" / room).rglob("*.py"), ROOT / "gateway" / f"{room}.py"]
+        if path.exists()
+        for name in _imported(path)
+        if ".".join(name.split(".")[:2]) in later[room]
     ]
 
     assert not wrong

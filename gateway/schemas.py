@@ -10,6 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from shared.commands import Text
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
+API: Final = "/api/v1"
+"""Where it begins."""
+
 MAX_MESSAGE: Final = 500
 
 
