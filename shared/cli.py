@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import asyncpg
 import typer
@@ -18,6 +18,9 @@ from shared.postgres.migrate import require_current
 from shared.settings import CommandSettings, DatabaseSettings
 
 T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+"""An option that every command which shows something has."""
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -34,7 +34,6 @@ app.add_typer(hosts, name="hosts")
 app.add_typer(dead_letters, name="dead-letters")
 
 RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class StopSignal(StrEnum):
@@ -95,7 +94,7 @@ def add(
 
 
 @runs.command()
-def show(run_id: RunId, json: Json = False) -> None:
+def show(run_id: RunId, json: cli.Json = False) -> None:
     """Show one run: its states, its cancellations and their evidence."""
     run = cli.with_database(partial(report.find_run, run_id=run_id))
     if run is None:
@@ -107,7 +106,7 @@ def show(run_id: RunId, json: Json = False) -> None:
 def list_runs(
     status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of runs.")] = 100,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """List runs, newest first."""
     found = cli.with_database(partial(listing.list_runs, status=status, limit=limit))

@@ -48,7 +48,6 @@ LetterIds = Annotated[
     list[int] | None,
     typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="Ids from the list."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[DeadReason | None, typer.Option(help="Only letters with this reason.")]
 Publisher = Annotated[
     str | None,
@@ -91,7 +90,7 @@ def list_letters(
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, help="Maximum number of letters.")
     ] = 100,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """List dead letters, newest first."""
     wanted = Filter(
@@ -117,7 +116,7 @@ def show(
     as_hex: Annotated[
         bool, typer.Option("--hex", help="Print the body as bytes, even if it is text.")
     ] = False,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Show one dead letter with its body."""
     found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
@@ -160,7 +159,7 @@ def replay(
             help="Wait up to this long, and report what became of each letter.",
         ),
     ] = None,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Publish dead letters again, each with a confirm. Safe to interrupt and to repeat.
 

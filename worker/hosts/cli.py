@@ -15,17 +15,16 @@ from worker.operator import operator
 hosts = typer.Typer(help="Runner hosts.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The host's name.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @hosts.command("list")
-def list_hosts(json: Json = False) -> None:
+def list_hosts(json: cli.Json = False) -> None:
     """List hosts with their states and runs."""
     reports.print_hosts(cli.with_database(host_store.find_all), as_json=json)
 
 
 @hosts.command()
-def show(name: Name, json: Json = False) -> None:
+def show(name: Name, json: cli.Json = False) -> None:
     """Show one host with its open commands and its history."""
     found = cli.with_database(partial(host_store.find_one, host=name))
     if found is None:
@@ -39,7 +38,7 @@ def abandon(
     reason: Annotated[
         str, typer.Option(help="Why the host will not come back; recorded. At most 255 characters.")
     ],
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Abandon a host that will never come back, and its runs.
 
