@@ -38,7 +38,7 @@ from worker.launches.listener import bind, listen
 from worker.launches.lost_runs import Losses
 from worker.launches.run_cgroups import RunCgroups
 from worker.listener import listen as listen_for_monitoring
-from worker.messages.headers import NoteReader
+from worker.messages.headers import HistoryReader
 from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
@@ -117,10 +117,10 @@ async def _serve(
         privileges,
         relay,
     )
-    notes = NoteReader(broker_user, settings.gateway_user, settings.trusted_publishers)
+    histories = HistoryReader(broker_user, settings.gateway_user, settings.trusted_publishers)
     postgres = PostgresWatch(database)
     wakes = Wakes(publisher, topology, tasks)
-    settler = Settler(decider, stops, publisher, topology, notes, wakes, relay, tracer, metrics)
+    settler = Settler(decider, stops, publisher, topology, histories, wakes, relay, tracer, metrics)
     consumer = Consumer(
         settler, topology, host, settings.prefetch, tasks, postgres, open_commands, metrics
     )
@@ -164,7 +164,7 @@ async def _serve(
     tasks.create_task(relay.run())
     tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
-        keeper = Keeper(database, topology, notes, postgres)
+        keeper = Keeper(database, topology, histories, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, stops, runs_root)
     socket = await listen(

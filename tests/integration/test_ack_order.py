@@ -15,7 +15,7 @@ from tests.support.queues import holds
 from tools.support.program import DEADLINE
 from tools.support.system import System
 from worker.intake.acks import Unacknowledged
-from worker.messages.delivery import Delivered, consume
+from worker.messages.delivery import Delivery, consume
 
 
 async def test_between_the_frames_of_one_settlement_comes_no_other(system: System) -> None:
@@ -77,7 +77,7 @@ class Window:
         async with asyncio.timeout(DEADLINE):
             await self.all_here.wait()
 
-    async def take(self, message: Delivered) -> None:
+    async def take(self, message: Delivery) -> None:
         self.in_hand.add(message.delivery_tag)
         if message.delivery_tag == self.wanted:
             self.all_here.set()

@@ -54,7 +54,7 @@ async def test_without_a_worker_each_letter_says_what_it_waits_for(system: Syste
 
 
 class _Counted(Database):
-    """Notes how much is asked of Postgres at once, and how much it answers."""
+    """Counts how much is asked of Postgres at once, and how much it answers."""
 
     largest = 0
     queries = 0

@@ -19,8 +19,8 @@ from shared.postgres.database import Database
 from shared.postgres.sql import dead_letters as queries
 from shared.states import DeadReason
 from worker.dead_letters.letter import Letter, letter_of
-from worker.messages.delivery import Delivered, consume
-from worker.messages.headers import NoteReader
+from worker.messages.delivery import Delivery, consume
+from worker.messages.headers import HistoryReader
 from worker.postgres_watch import PostgresWatch
 
 log = structlog.get_logger(__name__)
@@ -36,11 +36,15 @@ _AFTER_FAILURE = 5.0
 
 class Keeper:
     def __init__(
-        self, database: Database, topology: Topology, notes: NoteReader, postgres: PostgresWatch
+        self,
+        database: Database,
+        topology: Topology,
+        histories: HistoryReader,
+        postgres: PostgresWatch,
     ) -> None:
         self._database = database
         self._topology = topology
-        self._notes = notes
+        self._histories = histories
         self._postgres = postgres
 
     async def session(self, connection: AbstractConnection) -> None:
@@ -49,7 +53,7 @@ class Keeper:
         await first_of(self._postgres.answers(), connection.closed())
         if connection.is_closed:
             return
-        arrived: asyncio.Queue[Delivered] = asyncio.Queue()
+        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         async with asyncio.timeout(DECLARE_TIMEOUT):
             channel = await open_channel(connection)
             await channel.set_qos(prefetch_count=_BATCH)
@@ -58,7 +62,7 @@ class Keeper:
         log.info("keeping_dead_letters")
         await first_of(self._keep_all(arrived), connection.closed(), channel.closed())
 
-    async def _keep_all(self, arrived: asyncio.Queue[Delivered]) -> None:
+    async def _keep_all(self, arrived: asyncio.Queue[Delivery]) -> None:
         """Return when something is wrong; then the letters are delivered again, in a while."""
         while True:
             batch = [await arrived.get()]
@@ -67,7 +71,7 @@ class Keeper:
                 batch.append(arrived.get_nowait())
                 size += len(batch[-1].body)
             try:
-                letters = [letter_of(message, self._notes) for message in batch]
+                letters = [letter_of(message, self._histories) for message in batch]
                 await until_available(partial(self._keep, letters))
                 # Deliveries come in order: this is for all of the batch.
                 last = batch[-1]

@@ -14,8 +14,8 @@ from shared.commands import BIGINT_MAX
 from shared.states import DeadReason, Via
 from worker.messages.command_reader import object_in, storable
 from worker.messages.conversion import theirs
-from worker.messages.delivery import Delivered
-from worker.messages.headers import NoteReader, Notes
+from worker.messages.delivery import Delivery
+from worker.messages.headers import History, HistoryReader
 
 _MAX_TEXT: Final = 1000
 # Reasons of messages that were read as commands.
@@ -65,23 +65,23 @@ class Letter:
     full_size: int | None
 
 
-def letter_of(message: Delivered, reader: NoteReader) -> Letter:
+def letter_of(message: Delivery, reader: HistoryReader) -> Letter:
     """Make a letter of whatever was found in the queue of the dead."""
-    notes = reader.read(message)
+    history = reader.read(message)
     said = object_in(message.body) or {}
-    reason, error, exchange, routing_key = _why(message, notes)
+    reason, error, exchange, routing_key = _why(message, history)
     return Letter(
-        letter_key=notes.letter or uuid4().hex,
-        digest=_digest(message, notes),
+        letter_key=history.letter or uuid4().hex,
+        digest=_digest(message, history),
         reason=_text(reason),
         error=_text(error),
-        attempts=notes.attempt,
-        first_failed_at=_time(notes.first_failure),
-        last_failed_at=_time(notes.last_failure) or datetime.now(UTC),
+        attempts=history.attempt,
+        first_failed_at=_time(history.first_failure),
+        last_failed_at=_time(history.last_failure) or datetime.now(UTC),
         exchange=_text(exchange),
         routing_key=_text(routing_key),
-        via=notes.via,
-        publisher=_maybe(notes.publisher),
+        via=history.via,
+        publisher=_maybe(history.publisher),
         command_id=_uuid(said.get("command_id")),
         run_id=_run_id(said.get("run_id")),
         requested_by=_maybe(said.get("requested_by")),
@@ -93,37 +93,37 @@ def letter_of(message: Delivered, reader: NoteReader) -> Letter:
         content_type=_maybe(message.content_type),
         content_encoding=_maybe(message.content_encoding),
         headers=_as_json(theirs(message.headers)),
-        replays=notes.replays,
-        replay_of=notes.replay_of,
-        may_be_known=notes.letter is None and bool(message.redelivered),
+        replays=history.replays,
+        replay_of=history.replay_of,
+        may_be_known=history.letter is None and bool(message.redelivered),
         is_command=reason in _OF_COMMANDS,
-        full_size=notes.body_size,
+        full_size=history.body_size,
     )
 
 
-def _why(message: Delivered, notes: Notes) -> tuple[str, str, str, str]:
+def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
     """Reason, error, and the exchange and routing key by which it came in at first."""
-    if notes.letter is not None and notes.reason is not None:
-        return notes.reason, notes.error or "", notes.exchange, notes.routing_key
+    if history.letter is not None and history.reason is not None:
+        return history.reason, history.error or "", history.exchange, history.routing_key
     match message.headers.get("x-death"):
         case [{"reason": str(reason), "queue": str(queue), **death}, *_]:
             keys = death.get("routing-keys")
-            key = keys[0] if isinstance(keys, list) and keys else notes.routing_key
+            key = keys[0] if isinstance(keys, list) and keys else history.routing_key
             exchange, key = str(death.get("exchange", "")), str(key)
-            if (notes.exchange, notes.routing_key) != (message.exchange, message.routing_key):
+            if (history.exchange, history.routing_key) != (message.exchange, message.routing_key):
                 # Noted when we sent it on; the broker only knows how it came into this queue.
-                exchange, key = notes.exchange, notes.routing_key
+                exchange, key = history.exchange, history.routing_key
             if reason == "delivery_limit":
                 error = f"queue {queue}: each worker that took it ended before it had settled it"
                 return DeadReason.DELIVERY_LIMIT, error, exchange, key
             return DeadReason.FOREIGN, f"dead-lettered by queue {queue}: {reason}", exchange, key
-    return DeadReason.FOREIGN, "put here by somebody else", notes.exchange, notes.routing_key
+    return DeadReason.FOREIGN, "put here by somebody else", history.exchange, history.routing_key
 
 
-def _digest(message: Delivered, notes: Notes) -> bytes:
+def _digest(message: Delivery, history: History) -> bytes:
     properties = (message.message_id, message.correlation_id, message.type, message.app_id)
     headers = {name: value for name, value in message.headers.items() if name not in _COUNTS}
-    size = [] if notes.body_size is None else [notes.body_size]
+    size = [] if history.body_size is None else [history.body_size]
     described = json.dumps([properties, headers, *size], default=str, sort_keys=True)
     return hashlib.sha256(described.encode(errors="replace") + message.body).digest()
 

@@ -29,7 +29,7 @@ from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay_results import Result
 from worker.dead_letters.store import Filter, LetterState
 from worker.messages.conversion import carried
-from worker.messages.headers import Notes
+from worker.messages.headers import History
 
 MAX_REPLAYS: Final = 3
 """Replays of one letter, its earlier lives included, before `--force` is asked for."""
@@ -150,7 +150,7 @@ class Replayer:
     def _message(
         self, letter: Record, body: bytes, message_id: str | None, kind: str | None
     ) -> Message:
-        notes = Notes(
+        history = History(
             via=Via.REPLAY,
             publisher=letter["publisher"],
             exchange=letter["exchange"],
@@ -160,7 +160,7 @@ class Replayer:
         )
         return Message(
             body,
-            headers={**carried(json.loads(letter["headers"])), **notes.headers()},
+            headers={**carried(json.loads(letter["headers"])), **history.headers()},
             content_type=letter["content_type"],
             content_encoding=letter["content_encoding"],
             delivery_mode=DeliveryMode.PERSISTENT,

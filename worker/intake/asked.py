@@ -10,8 +10,8 @@ from pamqp.header import ContentHeader
 from shared.commands import CancelCommand
 from shared.states import Via
 from worker.messages import conversion
-from worker.messages.delivery import Delivered
-from worker.messages.headers import Notes
+from worker.messages.delivery import Delivery
+from worker.messages.headers import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Origin:
 class Original:
     """The message that a command came in, of which its dead letter would be made."""
 
-    message: Delivered
-    notes: Notes
+    message: Delivery
+    history: History
 
     def header_and_body(self) -> tuple[bytes, bytes]:
         """As they are kept with an open command."""
-        copy: Message = conversion.unchanged(self.message, self.notes)
+        copy: Message = conversion.unchanged(self.message, self.history)
         return ContentHeader(0, len(copy.body), copy.properties).marshal(), copy.body
 
 

@@ -23,7 +23,7 @@ from worker.intake.fair_queue import FairQueue
 from worker.intake.old_host_queue import settle_old_host_queue
 from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler, Unsettled
-from worker.messages.delivery import Delivered, consume
+from worker.messages.delivery import Delivery, consume
 from worker.metrics import WorkerMetrics
 from worker.postgres_watch import PostgresWatch
 
@@ -36,8 +36,8 @@ _MOST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Delivery:
-    message: Delivered
+class _Received:
+    message: Delivery
     in_hand: Unacknowledged
     """What its channel has delivered besides."""
 
@@ -64,8 +64,8 @@ class Consumer:
         self._postgres = postgres
         self._open_commands = open_commands
         self._metrics = metrics
-        self._arrived: FairQueue[_Delivery] = FairQueue(lambda it: len(it.message.body))
-        self._beginning: Sequence[_Delivery] = ()
+        self._arrived: FairQueue[_Received] = FairQueue(lambda it: len(it.message.body))
+        self._beginning: Sequence[_Received] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
@@ -148,17 +148,17 @@ class Consumer:
         for task in self._in_flight:
             task.cancel()
 
-    async def _take(self, in_hand: Unacknowledged, queue: str, message: Delivered) -> None:
+    async def _take(self, in_hand: Unacknowledged, queue: str, message: Delivery) -> None:
         in_hand.add(message.delivery_tag)
         if self._stopping.is_set():
             return  # not acknowledged, so it goes back when the channel closes
         if message.redelivered:
             self._metrics.redelivered()
-        self._arrived.add(queue, _Delivery(message, in_hand))
+        self._arrived.add(queue, _Received(message, in_hand))
         if not self._beginning and len(self._arrived) == 1:
             self._start(self._begin_arrived())
 
-    async def _woken(self, _: Delivered) -> None:
+    async def _woken(self, _: Delivery) -> None:
         self._open_commands.wake()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -182,15 +182,15 @@ class Consumer:
             # Only now: until then, what comes is begun by this task.
             self._beginning = ()
 
-    async def _settle_alone(self, delivery: _Delivery, unsettled: Unsettled) -> None:
+    async def _settle_alone(self, delivery: _Received, unsettled: Unsettled) -> None:
         await self._settler.settle_alone(unsettled)
         await self._acknowledge([delivery])
 
-    async def _acknowledge_all(self, settled: Sequence[_Delivery]) -> None:
+    async def _acknowledge_all(self, settled: Sequence[_Received]) -> None:
         for in_hand in {delivery.in_hand for delivery in settled}:
             await self._acknowledge([each for each in settled if each.in_hand is in_hand])
 
-    async def _acknowledge(self, deliveries: Sequence[_Delivery]) -> None:
+    async def _acknowledge(self, deliveries: Sequence[_Received]) -> None:
         """Acknowledge deliveries of one channel."""
         first = deliveries[0]
         try:

@@ -15,14 +15,14 @@ from aiormq.exceptions import ChannelAccessRefused
 from shared.amqp.channels import AWAY, is_there, lost_is_an_error, open_channel, underlay
 from shared.amqp.errors import reason
 from worker.intake.acks import Unacknowledged
-from worker.messages.delivery import Delivered, consume
+from worker.messages.delivery import Delivery, consume
 
 log = structlog.get_logger(__name__)
 
 _PAUSE: Final = 1.0
 """Seconds between two looks."""
 
-Take = Callable[[Unacknowledged, str, Delivered], Awaitable[None]]
+Take = Callable[[Unacknowledged, str, Delivery], Awaitable[None]]
 
 
 async def settle_old_host_queue(

@@ -29,8 +29,8 @@ from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
 from worker.intake.wakes import Wakes
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
-from worker.messages.delivery import Delivered
-from worker.messages.headers import NoteReader, Notes, moved_back
+from worker.messages.delivery import Delivery
+from worker.messages.headers import History, HistoryReader, moved_back
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
 from worker.stop.under_way import Stop, Stops
@@ -45,15 +45,15 @@ copies would keep it busy still longer."""
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    message: Delivered
-    notes: Notes
+    message: Delivery
+    history: History
     command: CancelCommand
     faults: Mapping[str, str]
     span: Span
 
     def asked(self) -> Asked:
-        origin = Origin(self.notes.via, self.notes.publisher, self.faults)
-        return Asked(self.command, origin, Original(self.message, self.notes))
+        origin = Origin(self.history.via, self.history.publisher, self.faults)
+        return Asked(self.command, origin, Original(self.message, self.history))
 
     @property
     def log_fields(self) -> dict[str, object]:
@@ -73,8 +73,8 @@ class _Read:
 class _Refused:
     """A message that is no command."""
 
-    message: Delivered
-    notes: Notes
+    message: Delivery
+    history: History
     failure: Failure
 
 
@@ -91,7 +91,7 @@ class Settler:
         stops: Stops,
         publisher: Publisher,
         topology: Topology,
-        notes: NoteReader,
+        histories: HistoryReader,
         wakes: Wakes,
         relay: Relay,
         tracer: Tracer,
@@ -101,14 +101,14 @@ class Settler:
         self._stops = stops
         self._publisher = publisher
         self._topology = topology
-        self._notes = notes
+        self._histories = histories
         self._wakes = wakes
         self._relay = relay
         self._tracer = tracer
         self._metrics = metrics
         self._publishing = asyncio.Semaphore(_PUBLISHING)
 
-    async def settle(self, messages: Sequence[Delivered]) -> list[Unsettled | None]:
+    async def settle(self, messages: Sequence[Delivery]) -> list[Unsettled | None]:
         """Settle together what can be: that is None in the answer, the others are to be settled
         alone."""
         reads = [self._read(message) for message in messages]
@@ -154,22 +154,22 @@ class Settler:
                 return
             await self._retry(read, failure)
 
-    def _read(self, message: Delivered) -> Unsettled:
-        notes = self._notes.read(message)
-        if notes.letter is not None:
-            notes = moved_back(notes)
+    def _read(self, message: Delivery) -> Unsettled:
+        history = self._histories.read(message)
+        if history.letter is not None:
+            history = moved_back(history)
         try:
-            reading = conversion.parse(message, notes)
+            reading = conversion.parse(message, history)
         except Undeliverable as error:
-            return _Refused(message, notes, Failure(error.reason, str(error)))
+            return _Refused(message, history, Failure(error.reason, str(error)))
         except Exception as error:  # no message may end a worker: it would end the next one too
             log.exception("message_not_read", message_id=message.message_id)
             problem = f"{type(error).__name__}: {error}"
-            return _Refused(message, notes, Failure(DeadReason.MALFORMED, problem))
+            return _Refused(message, history, Failure(DeadReason.MALFORMED, problem))
         if not self._tracer.on:
-            return _Read(message, notes, reading.command, reading.faults, NO_SPAN)
-        span = delivery_span(self._tracer, self._topology, message, notes, reading.command)
-        return _Read(message, notes, reading.command, reading.faults, span)
+            return _Read(message, history, reading.command, reading.faults, NO_SPAN)
+        span = delivery_span(self._tracer, self._topology, message, history, reading.command)
+        return _Read(message, history, reading.command, reading.faults, span)
 
     async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision]:
         try:
@@ -213,7 +213,7 @@ class Settler:
 
     async def _refuse(self, refused: _Refused) -> None:
         message = refused.message
-        span = delivery_span(self._tracer, self._topology, message, refused.notes)
+        span = delivery_span(self._tracer, self._topology, message, refused.history)
         fields = {
             "message_id": message.message_id,
             "correlation_id": message.correlation_id,
@@ -224,14 +224,14 @@ class Settler:
             await self._bury(refused, refused.failure)
 
     async def _retry(self, read: _Read, failure: Failure) -> None:
-        notes = read.notes
-        if notes.attempt > len(RETRY_DELAYS):
+        history = read.history
+        if history.attempt > len(RETRY_DELAYS):
             await self._bury(read, failure)
             return
         self._tracer.current().fail(failure.reason.value)
-        queue = self._topology.retry(RETRY_DELAYS[notes.attempt - 1], _way_back(notes))
-        log.info("command_retried", reason=failure.reason, attempt=notes.attempt, queue=queue)
-        copy = conversion.for_retry(read.message, notes, failure, self._notes.own_user)
+        queue = self._topology.retry(RETRY_DELAYS[history.attempt - 1], _way_back(history))
+        log.info("command_retried", reason=failure.reason, attempt=history.attempt, queue=queue)
+        copy = conversion.for_retry(read.message, history, failure, self._histories.own_user)
         await until_available(partial(self._publish, "", queue, copy))
         self._metrics.retried(failure.reason)
 
@@ -239,7 +239,7 @@ class Settler:
         self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
         copy = conversion.for_dead_letters(
-            unsettled.message, unsettled.notes, failure, self._notes.own_user
+            unsettled.message, unsettled.history, failure, self._histories.own_user
         )
         exchange = self._topology.dead_exchange
         await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
@@ -254,7 +254,7 @@ class Settler:
             raise ServiceUnavailable(str(error)) from error
 
 
-def _way_back(notes: Notes) -> str:
+def _way_back(history: History) -> str:
     """The key of a retry. It stays the gateway's, which nobody else may use, but for a replay."""
-    came_over_rest = notes.routing_key == REST_KEY and notes.via is not Via.REPLAY
+    came_over_rest = history.routing_key == REST_KEY and history.via is not Via.REPLAY
     return REST_KEY if came_over_rest else CANCEL_KEY

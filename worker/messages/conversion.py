@@ -1,6 +1,6 @@
 """From a delivered message to a command, and from a failed one to a retry or a dead letter.
 
-What was delivered travels on unchanged: body bytes, type, ids. Our own notes go into headers.
+What was delivered travels on unchanged: body bytes, type, ids. Its history goes into headers.
 """
 
 import struct
@@ -19,8 +19,8 @@ from shared.commands import CANCEL_TYPE, MAX_BODY
 from shared.errors import RunCancelError
 from shared.states import DeadReason
 from worker.messages.command_reader import Reading, first_problem, read
-from worker.messages.delivery import Delivered
-from worker.messages.headers import Header, Notes
+from worker.messages.delivery import Delivery
+from worker.messages.headers import Header, History
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
 # RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
@@ -46,9 +46,9 @@ class Failure:
     error: str
 
 
-def parse(message: Delivered, notes: Notes) -> Reading:
+def parse(message: Delivery, history: History) -> Reading:
     """Read the command in `message`. Raises Undeliverable."""
-    return read_as(message.type, message.body, notes.body_size)
+    return read_as(message.type, message.body, history.body_size)
 
 
 def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Reading:
@@ -74,17 +74,17 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
         raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
 
 
-def unchanged(message: Delivered, notes: Notes) -> Message:
+def unchanged(message: Delivery, history: History) -> Message:
     """The same message, for whoever publishes it later."""
-    return _copy(message, notes, None)
+    return _copy(message, history, None)
 
 
-def for_retry(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
-    return _copy(message, replace(_failed(notes, failure), attempt=notes.attempt + 1), user)
+def for_retry(message: Delivery, history: History, failure: Failure, user: str) -> Message:
+    return _copy(message, replace(_failed(history, failure), attempt=history.attempt + 1), user)
 
 
-def for_dead_letters(message: Delivered, notes: Notes, failure: Failure, user: str) -> Message:
-    return _copy(message, replace(_failed(notes, failure), letter=uuid4().hex), user)
+def for_dead_letters(message: Delivery, history: History, failure: Failure, user: str) -> Message:
+    return _copy(message, replace(_failed(history, failure), letter=uuid4().hex), user)
 
 
 def carried(headers: HeadersType) -> HeadersType:
@@ -110,7 +110,7 @@ def _values(of: object) -> int:
 
 
 def theirs(headers: Mapping[str, object]) -> HeadersType:
-    """The headers that the publisher set: neither our notes nor the broker's."""
+    """The headers that the publisher set: neither ours nor the broker's."""
     return {
         name: value  # type: ignore[misc]  # as received, so a header value already
         for name, value in headers.items()
@@ -118,21 +118,21 @@ def theirs(headers: Mapping[str, object]) -> HeadersType:
     }
 
 
-def _failed(notes: Notes, failure: Failure) -> Notes:
+def _failed(history: History, failure: Failure) -> History:
     now = datetime.now(UTC).isoformat()
     return replace(
-        notes,
+        history,
         reason=failure.reason.value,
         error=failure.error[:1000],
-        first_failure=notes.first_failure or now,
+        first_failure=history.first_failure or now,
         last_failure=now,
     )
 
 
-def _copy(message: Delivered, notes: Notes, user: str | None) -> Message:
+def _copy(message: Delivery, history: History, user: str | None) -> Message:
     return Message(
         message.body,
-        headers={**carried(theirs(message.headers)), **notes.headers()},
+        headers={**carried(theirs(message.headers)), **history.headers()},
         content_type=_short(message.content_type),
         content_encoding=_short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,
@@ -141,7 +141,7 @@ def _copy(message: Delivered, notes: Notes, user: str | None) -> Message:
         timestamp=message.timestamp,
         type=_short(message.type),
         app_id=_short(message.app_id),
-        # By this the notes are known to be ours.
+        # By this the history is known to be ours.
         user_id=user,
     )
 

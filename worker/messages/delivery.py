@@ -11,7 +11,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from shared.amqp.heads import CutHeader
 
 
-class Delivered:
+class Delivery:
     """What of a message anybody here looks at.
 
     aio-pika's own would copy each property and start a task for each message: a fifth of what a
@@ -95,7 +95,7 @@ class Delivered:
 async def consume(
     channel: aiormq.Channel,
     queue: str,
-    take: Callable[[Delivered], Awaitable[None]],
+    take: Callable[[Delivery], Awaitable[None]],
     *,
     no_ack: bool = False,
 ) -> str:
@@ -105,6 +105,6 @@ async def consume(
     """
 
     async def deliver(message: DeliveredMessage) -> None:
-        await take(Delivered(message))
+        await take(Delivery(message))
 
     return str((await channel.basic_consume(queue, deliver, no_ack=no_ack)).consumer_tag)

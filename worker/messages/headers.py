@@ -1,7 +1,7 @@
-"""What we note on a message when we publish it again.
+"""The history of a message, in headers that we add when we publish it again.
 
-Anybody can write headers, so notes are believed only on messages of our own broker user: RabbitMQ
-refuses a message that claims another user than its connection's ("Validated User-ID").
+Anybody can write headers, so a history is believed only in messages of our own broker user:
+RabbitMQ refuses a message that claims another user than its connection's ("Validated User-ID").
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from aio_pika.abc import HeadersType
 
 from shared.commands import BIGINT_MAX, GATEWAY_APP_ID
 from shared.states import Via
-from worker.messages.delivery import Delivered
+from worker.messages.delivery import Delivery
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Header(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class History:
     """Where a message came from at first, and what has become of it since.
 
     `publisher` is the broker user, where the broker checked it, and else None. `letter` names the
@@ -61,7 +61,7 @@ class Notes:
     body_size: int | None = None
 
     def headers(self) -> HeadersType:
-        """The notes as headers; those that say nothing are left out."""
+        """The history as headers; those that would say nothing are left out."""
         values = {
             Header.ATTEMPT: self.attempt,
             Header.VIA: self.via.value,
@@ -80,8 +80,8 @@ class Notes:
         return {name.value: value for name, value in values.items() if value is not None}
 
 
-class NoteReader:
-    """Reads notes that `own_user` or one of `trusted` wrote.
+class HistoryReader:
+    """Reads a history that `own_user` or one of `trusted` wrote.
 
     Commands over REST are those of `gateway_user`; without one, a message is believed to be the
     gateway's when it says so.
@@ -94,9 +94,9 @@ class NoteReader:
         self._trusted = {own_user, *trusted}
         self._gateway_user = gateway_user
 
-    def read(self, message: Delivered) -> Notes:
+    def read(self, message: Delivery) -> History:
         """What is known of `message`."""
-        fresh = Notes(
+        fresh = History(
             via=self._via(message),
             publisher=message.user_id,
             exchange=_short(message.exchange or ""),
@@ -105,14 +105,14 @@ class NoteReader:
         )
         if message.user_id not in self._trusted:
             return fresh
-        noted = _noted(message.headers, fresh)
+        recorded = _recorded(message.headers, fresh)
         # A head that was sent on is whole as a message.
         size = _of(message.headers, Header.BODY_SIZE, int, 0)
         if max(len(message.body), message.full_size or 0) < size <= BIGINT_MAX:
-            return replace(noted, body_size=size)
-        return noted
+            return replace(recorded, body_size=size)
+        return recorded
 
-    def _via(self, message: Delivered) -> Via:
+    def _via(self, message: Delivery) -> Via:
         if message.app_id != GATEWAY_APP_ID:
             return Via.DIRECT
         if self._gateway_user not in (None, message.user_id):
@@ -120,26 +120,26 @@ class NoteReader:
         return Via.REST
 
 
-def moved_back(notes: Notes) -> Notes:
-    """The notes of a dead letter that somebody put back to work with tools of the broker."""
+def moved_back(history: History) -> History:
+    """The history of a dead letter that somebody put back to work with tools of the broker."""
     return replace(
-        notes,
+        history,
         via=Via.REPLAY,
         attempt=1,
-        replays=notes.replays + 1,
+        replays=history.replays + 1,
         letter=None,
         reason=None,
         error=None,
     )
 
 
-def _noted(headers: Mapping[str, object], fresh: Notes) -> Notes:
-    # Our own user's, but perhaps not our program's: what cannot be a note is none.
+def _recorded(headers: Mapping[str, object], fresh: History) -> History:
+    # Our own user's, but perhaps not our program's: a value that cannot be ours is left out.
     via = _of(headers, Header.VIA, str, "")
-    # We note each message's path. Where we noted no publisher beside it, nobody knew one, and the
+    # We write each message's path. Where we wrote no publisher beside it, nobody knew one, and the
     # message's own user is whoever sent the copy.
     is_copy = via in set(Via)
-    return Notes(
+    return History(
         via=Via(via) if is_copy else fresh.via,
         publisher=_of(headers, Header.PUBLISHER, str, None if is_copy else fresh.publisher),
         exchange=_of(headers, Header.ORIGINAL_EXCHANGE, str, fresh.exchange),

@@ -22,7 +22,7 @@ Decoder = Callable[[bytes], tuple[int, Any]]
 
 _MOST_NESTED: Final = 100
 """Tables in tables, and arrays likewise. What is deeper cannot be sent on or stored."""
-# With room for our notes and for what the broker adds, beside what may be sent on.
+# With room for our headers and for what the broker adds, beside what may be sent on.
 _MOST_BYTES: Final = MAX_HEADERS + 8 * 1024
 _MOST_VALUES: Final = MAX_HEADER_VALUES + 200
 

@@ -13,7 +13,7 @@ from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason, Via
 from worker.intake.asked import properties_in
-from worker.messages.headers import Header, Notes
+from worker.messages.headers import Header, History
 from worker.stop.evidence import why_failed
 
 _ASKED: Final = tuple(CancelCommand.model_fields)
@@ -43,7 +43,7 @@ def letter_of(event: Record, topology: Topology, user: str) -> tuple[bytes, Basi
 def _from_record(command: Mapping[str, Any], topology: Topology) -> tuple[bytes, Basic.Properties]:
     """As the command would have come in: a version that kept no message has taken it."""
     said = CancelCommand.model_validate_json(json.dumps({name: command[name] for name in _ASKED}))
-    notes = Notes(
+    history = History(
         via=Via(command["via"]),
         publisher=command["publisher"],
         exchange=topology.commands,
@@ -51,7 +51,7 @@ def _from_record(command: Mapping[str, Any], topology: Topology) -> tuple[bytes,
     )
     message = Message(
         said.model_dump_json().encode(),
-        headers=notes.headers(),
+        headers=history.headers(),
         content_type="application/json",
         delivery_mode=DeliveryMode.PERSISTENT,
         message_id=str(said.command_id),
