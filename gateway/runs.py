@@ -14,8 +14,8 @@ from gateway.http.errors import ApiError, invalid, json_response
 from gateway.http.query import unknown
 from gateway.waiting import TerminalWatch
 from shared.commands import BIGINT_MAX
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import requests as request_queries
 from shared.states import CommandState, RunStatus, command_state
 
 MAX_WAIT: Final = 30.0
@@ -44,7 +44,7 @@ class RunHandler:
         row: Record | None = admission.row
         if wait and not found_status(admission.row, run_id).is_terminal:
             await self._watch.until_terminal(run_id, wait)
-            row = await self._database.fetchrow(request_queries.FIND_RUN_SUMMARY, run_id)
+            row = await self._database.fetchrow(sql.requests.FIND_RUN_SUMMARY, run_id)
         if row is None or row["status"] is None:
             raise run_not_found(run_id)
         return json_response(_view(row))

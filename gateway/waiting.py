@@ -7,8 +7,8 @@ from typing import Final, NoReturn
 import structlog
 
 from shared.errors import ServiceUnavailable
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import requests as request_queries
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +49,7 @@ class TerminalWatch:
             await self._somebody.wait()
             try:
                 async with self._database.connection() as connection:
-                    over = await connection.fetch(
-                        request_queries.LIST_TERMINAL, list(self._waiting)
-                    )
+                    over = await connection.fetch(sql.requests.LIST_TERMINAL, list(self._waiting))
                 self._wake([row["run_id"] for row in over])
                 await asyncio.sleep(_INTERVAL)
             except ServiceUnavailable as error:

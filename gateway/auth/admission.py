@@ -21,8 +21,8 @@ from gateway.http.request_keys import CLIENT, SPENT, SUBJECT, Spent
 from gateway.schemas import API
 from shared.aio.batcher import Batcher
 from shared.errors import ServiceUnavailable
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import requests as request_queries
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +80,8 @@ class Gate:
         self._waiting = {
             wanted: Batcher(partial(self._ask, query), tasks, timeout=database.timeout)
             for wanted, query in (
-                (OfRun.STATUS, request_queries.ADMIT_WITH_STATUS),
-                (OfRun.SUMMARY, request_queries.ADMIT_WITH_SUMMARY),
+                (OfRun.STATUS, sql.requests.ADMIT_WITH_STATUS),
+                (OfRun.SUMMARY, sql.requests.ADMIT_WITH_SUMMARY),
             )
         }
 
@@ -175,7 +175,7 @@ async def sweep(database: Database, every: float) -> NoReturn:
         await asyncio.sleep(every)
         try:
             async with database.connection() as connection:
-                await connection.execute(request_queries.SWEEP_RATE_WINDOWS)
+                await connection.execute(sql.requests.SWEEP_RATE_WINDOWS)
         except ServiceUnavailable as error:
             log.warning("rate_windows_not_swept", error=str(error))
         except Exception:  # windows that are over do no harm

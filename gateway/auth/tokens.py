@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.auth.access import Role, Scope, new_token, token_hash
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import requests as request_queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ async def create(database: Database, wanted: NewToken) -> str:
     token = new_token()
     async with database.connection() as connection:
         await connection.execute(
-            request_queries.ADD_TOKEN,
+            sql.requests.ADD_TOKEN,
             token_hash(token),
             wanted.subject,
             wanted.role,
@@ -61,7 +61,7 @@ async def create(database: Database, wanted: NewToken) -> str:
 async def find(database: Database, subject: str | None) -> list[StoredToken]:
     """All tokens, or those of `subject`, the oldest first."""
     async with database.connection() as connection:
-        rows = await connection.fetch(request_queries.LIST_TOKENS, subject)
+        rows = await connection.fetch(sql.requests.LIST_TOKENS, subject)
     return [StoredToken(**row) for row in rows]
 
 
@@ -73,7 +73,7 @@ async def revoke(database: Database, tokens: list[int | str]) -> list[Revoked | 
     async with database.transaction() as connection:
         rows = [
             await connection.fetchrow(
-                request_queries.REVOKE_TOKEN,
+                sql.requests.REVOKE_TOKEN,
                 token if isinstance(token, int) else None,
                 token_hash(token) if isinstance(token, str) else None,
             )

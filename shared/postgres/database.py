@@ -11,10 +11,10 @@ from asyncpg.pool import PoolConnectionProxy
 
 from shared.aio.tasks import cancellation_noticed
 from shared.errors import InvalidSettings, ServiceUnavailable
+from shared.postgres import sql
 from shared.postgres import url as postgres_url
 from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
 from shared.postgres.servers import Servers
-from shared.postgres.sql import runs as queries
 from shared.services import local_files
 from shared.services.startup import until_connected
 from shared.services.urls import without_password
@@ -76,7 +76,7 @@ class Database:
         """Whether Postgres answers now, and takes writes."""
         since = self._departures
         try:
-            row = await self.fetchrow(queries.IS_READ_ONLY)
+            row = await self.fetchrow(sql.runs.IS_READ_ONLY)
         except ServiceUnavailable:
             return False
         if row is not None and row["read_only"]:

@@ -3,7 +3,7 @@
 import json
 from uuid import uuid4
 
-from shared.postgres.sql import runs as queries
+from shared.postgres import sql
 from tests.support.launching import blocked_in_database, locked_run
 from tools.support.system import System
 
@@ -41,7 +41,7 @@ async def test_a_replay_that_meets_the_end_of_its_stop_is_answered_by_it(system:
             await connection.execute("DELETE FROM outbox")
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute(queries.LOCK_RUN, 1)
+        await connection.execute(sql.runs.LOCK_RUN, 1)
         await system.publish(1, command_id=failed)
         await blocked_in_database(system)
         await connection.execute(

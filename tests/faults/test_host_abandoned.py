@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shared.postgres.sql import hosts as host_queries
+from shared.postgres import sql
 from tests.support.hosts import BEAT, abandon, becomes, described
 from tests.support.launching import blocked_in_database
 from tools.support.processes import alive, until_gone
@@ -136,7 +136,7 @@ async def test_a_beat_that_meets_the_abandoning_finds_the_host_abandoned(
     async with system.database.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute(host_queries.ABANDON, burnt)
+        await connection.execute(sql.hosts.ABANDON, burnt)
         await blocked_in_database(system)
         await transaction.commit()
 

@@ -12,10 +12,9 @@ import pytest
 
 from gateway.auth.access import Role, Scope, token_hash
 from shared.amqp.topology import Topology
+from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.postgres.sql import requests as request_queries
-from shared.postgres.sql import runs as queries
 from shared.settings import DatabaseSettings
 from tests.support.api import Api
 from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
@@ -62,9 +61,9 @@ async def _prepare(url: str) -> None:
     async with connected(DatabaseSettings.model_validate({"DATABASE_URL": url})) as database:
         await migrate(database)
     connection = await asyncpg.connect(url)
-    await connection.execute(queries.ADD_RUN, 1, None, "SIGTERM")
+    await connection.execute(sql.runs.ADD_RUN, 1, None, "SIGTERM")
     await connection.execute(
-        request_queries.ADD_TOKEN,
+        sql.requests.ADD_TOKEN,
         token_hash(TOKEN),
         "a",
         Role.ADMIN,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.postgres.sql import requests as request_queries
+from shared.postgres import sql
 from tests.support.freezer import frozen, why_no_freezer
 from tests.support.powerless import WHILE
 from tools.support.processes import alive, until_gone
@@ -64,7 +64,7 @@ async def _stop_fails(system: System, mark: str, **fields: Any) -> str:
 
 async def _shown(system: System) -> str:
     """The command that the status of run 1 shows."""
-    run = await system.database.fetchrow(request_queries.FIND_RUN_SUMMARY, 1)
+    run = await system.database.fetchrow(sql.requests.FIND_RUN_SUMMARY, 1)
     assert run is not None
     return str(run["command_id"])
 

@@ -10,14 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.postgres.sql import dead_letters as dead_letter_queries
-from shared.postgres.sql import decisions as decision_queries
-from shared.postgres.sql import endings
-from shared.postgres.sql import hosts as host_queries
-from shared.postgres.sql import outbox as outbox_queries
-from shared.postgres.sql import requests as request_queries
-from shared.postgres.sql import runs as queries
-from shared.postgres.sql import statistics as statistics_queries
+from shared.postgres import sql
 from tests.support.api import Api
 from tests.support.exposition import scrape
 from tests.support.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
@@ -27,14 +20,14 @@ from tools.support.system import System
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODULES: Final = (
-    queries,
-    endings,
-    decision_queries,
-    request_queries,
-    statistics_queries,
-    host_queries,
-    outbox_queries,
-    dead_letter_queries,
+    sql.runs,
+    sql.endings,
+    sql.decisions,
+    sql.requests,
+    sql.statistics,
+    sql.hosts,
+    sql.outbox,
+    sql.dead_letters,
 )
 
 
@@ -141,14 +134,14 @@ REFUSED: Final = {
     "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "LIST_CANCELLATIONS"},
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
-    "gateway": (request_queries, statistics_queries),
+    "gateway": (sql.requests, sql.statistics),
     "worker": (
-        queries,
-        endings,
-        decision_queries,
-        host_queries,
-        dead_letter_queries,
-        outbox_queries,
+        sql.runs,
+        sql.endings,
+        sql.decisions,
+        sql.hosts,
+        sql.dead_letters,
+        sql.outbox,
     ),
     "ops": (),
     "platform": (),

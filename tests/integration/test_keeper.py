@@ -13,7 +13,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
-from shared.postgres.sql import dead_letters as queries
+from shared.postgres import sql
 from tests.support.launching import blocked_in_database
 from tests.support.shared_system import shared_system
 from tools.services import Services
@@ -176,7 +176,7 @@ async def test_two_letters_that_look_the_same_are_two(system: System) -> None:
 async def test_keepers_take_turns_on_a_row_that_only_they_may_lock(system: System) -> None:
     body = uuid4().bytes
     async with system.database.acquire() as other, other.transaction():
-        await other.execute(queries.TAKE_TURN)
+        await other.execute(sql.dead_letters.TAKE_TURN)
         await system.publish_raw(body, type=CANCEL_TYPE)
         await blocked_in_database(system)
         assert await _with_body(system, body) == []

@@ -8,10 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.postgres.sql import decisions as decision_queries
-from shared.postgres.sql import endings
-from shared.postgres.sql import hosts as host_queries
-from shared.postgres.sql import runs as queries
+from shared.postgres import sql
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
@@ -65,19 +62,19 @@ def _decided(
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.
 TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "claim": (queries.CLAIM_RUN, _CLAIM),
-    "cancel queued": (decision_queries.RECORD, _decided(outcome="canceled")),
-    "begin stop": (decision_queries.RECORD, _decided(begins_with=10.0)),
-    "escalate": (decision_queries.RECORD, _decided(hurries=True)),
-    "leave it": (decision_queries.RECORD, _decided()),
-    "record canceled": (endings.RECORD_CANCELED_WAITING, ([1], [_GONE])),
-    "record canceled with others": (endings.RECORD_CANCELED, ([1], [_GONE])),
-    "pass": (endings.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1")),
-    "fail": (endings.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1")),
-    "abandoned": (host_queries.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
-    "rebooted": (host_queries.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
-    "out of sight": (queries.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),
-    "lost": (queries.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]))),
+    "claim": (sql.runs.CLAIM_RUN, _CLAIM),
+    "cancel queued": (sql.decisions.RECORD, _decided(outcome="canceled")),
+    "begin stop": (sql.decisions.RECORD, _decided(begins_with=10.0)),
+    "escalate": (sql.decisions.RECORD, _decided(hurries=True)),
+    "leave it": (sql.decisions.RECORD, _decided()),
+    "record canceled": (sql.endings.RECORD_CANCELED_WAITING, ([1], [_GONE])),
+    "record canceled with others": (sql.endings.RECORD_CANCELED, ([1], [_GONE])),
+    "pass": (sql.endings.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1")),
+    "fail": (sql.endings.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1")),
+    "abandoned": (sql.hosts.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
+    "rebooted": (sql.hosts.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
+    "out of sight": (sql.runs.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),
+    "lost": (sql.runs.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]))),
 }
 
 # Of a run that is canceled, that and nothing else.
@@ -132,7 +129,7 @@ async def _do(database: Connection, transition: str) -> None:
 
 
 async def _run(database: Connection) -> Row:
-    row = await database.fetchrow(queries.FIND_RUN, 1)
+    row = await database.fetchrow(sql.runs.FIND_RUN, 1)
     assert row is not None
     return dict(row)
 
@@ -180,7 +177,7 @@ async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
     ],
 )
 async def test_a_life(database: Connection, life: list[str], end: str) -> None:
-    await database.execute(queries.ADD_RUN, 1, None, "SIGTERM")
+    await database.execute(sql.runs.ADD_RUN, 1, None, "SIGTERM")
 
     for transition in life:
         await _do(database, transition)
@@ -193,7 +190,7 @@ async def test_a_stop_that_begins_again_keeps_its_deadline(database: Connection)
     await _do(database, "begin stop")
     first = (await _run(database))["stop_deadline"]
 
-    await database.fetchval(decision_queries.RECORD, *_decided(begins_with=60.0))
+    await database.fetchval(sql.decisions.RECORD, *_decided(begins_with=60.0))
 
     assert (await _run(database))["stop_deadline"] == first
 
@@ -218,8 +215,8 @@ async def test_an_outcome_on_record_is_not_overwritten(database: Connection) -> 
 
     async def record(outcome: str, reason: str) -> Row:
         arguments = _decided(command, outcome=outcome, reason=reason)
-        await database.execute(decision_queries.RECORD, *arguments)
-        (row,) = await database.fetch(queries.LIST_CANCELLATIONS, 1)
+        await database.execute(sql.decisions.RECORD, *arguments)
+        (row,) = await database.fetch(sql.runs.LIST_CANCELLATIONS, 1)
         return dict(row)
 
     first = await record("no_op", "first")

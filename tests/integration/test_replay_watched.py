@@ -9,8 +9,8 @@ from typing import TypeVar
 import asyncpg
 
 from shared.commands import CANCEL_TYPE
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import dead_letters as queries
 from tests.support.letters import dead_letters, kept
 from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
@@ -105,7 +105,7 @@ class _Interrupting(Database):
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         rows = await super().fetch(query, *arguments)
-        if query == queries.OUTCOMES and not self.stop.is_set():
+        if query == sql.dead_letters.OUTCOMES and not self.stop.is_set():
             await super().fetch(_ANSWERS)
             self.stop.set()
         return rows
@@ -128,7 +128,7 @@ class _Settling(Database):
     """Has the command of the only letter settled just before it is asked what that waits for."""
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        if query == queries.WAITS_FOR:
+        if query == sql.dead_letters.WAITS_FOR:
             await super().fetch(_ANSWERS)
         return await super().fetch(query, *arguments)
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.postgres.sql import requests as request_queries
+from shared.postgres import sql
 from tools.services import Services
 from tools.services.databases import new_database
 
@@ -72,7 +72,7 @@ async def _shown(
     """The number of the command that is shown, by history."""
     shown = {}
     for run_id, history in written.items():
-        row = await pool.fetchrow(request_queries.FIND_RUN_SUMMARY, run_id)
+        row = await pool.fetchrow(sql.requests.FIND_RUN_SUMMARY, run_id)
         assert row is not None
         command_id: UUID | None = row["command_id"]
         shown[tuple(history)] = None if command_id is None else command_id.int & 0xFFFFFFFF
@@ -149,7 +149,7 @@ async def test_the_index_by_run_is_looked_at_once(pool: Pool) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
         explained = await connection.fetchval(
-            "EXPLAIN (FORMAT json) " + request_queries.FIND_RUN_SUMMARY, 1
+            "EXPLAIN (FORMAT json) " + sql.requests.FIND_RUN_SUMMARY, 1
         )
 
     plan = json.dumps(json.loads(explained))

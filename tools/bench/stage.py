@@ -20,9 +20,9 @@ from yarl import URL
 from gateway.auth.access import Role, Scope, new_token, token_hash
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
+from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.postgres.sql import requests as request_queries
 from shared.settings import DatabaseSettings
 from tools.bench.programs import DEADLINE, Failed, Served, result_of
 from tools.services import Services
@@ -119,7 +119,7 @@ class Stage:
     async def token(self) -> str:
         token = new_token()
         await self.database.execute(
-            request_queries.ADD_TOKEN,
+            sql.requests.ADD_TOKEN,
             token_hash(token),
             "bench",
             Role.CONTRIBUTOR,

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from shared.postgres.sql import runs as queries
+from shared.postgres import sql
 from tools.chaos.journal import Journal
 from tools.chaos.processes import all_processes
 from tools.chaos.rows import execute
@@ -82,7 +82,7 @@ class Runs:
         run = Run(self._next, host)
         self._next += 1
         self._marks[run.run_id] = run.mark
-        await execute(self.database, queries.ADD_RUN, run.run_id, grace, "SIGTERM")
+        await execute(self.database, sql.runs.ADD_RUN, run.run_id, grace, "SIGTERM")
         self._journal.write("run", run_id=run.run_id, host=host, mark=run.mark)
         return run
 

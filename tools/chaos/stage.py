@@ -11,9 +11,9 @@ from uuid import uuid4
 import asyncpg
 
 from gateway.auth.access import Role, Scope, new_token, token_hash
+from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.postgres.sql import requests as request_queries
 from shared.settings import DatabaseSettings
 from tools.chaos import audit, told
 from tools.chaos.bystanders import Bystanders
@@ -66,7 +66,7 @@ class Stage:
         connection = await asyncpg.connect(url)
         hashed, many = token_hash(self.token), 1_000_000
         await connection.execute(
-            request_queries.ADD_TOKEN, hashed, "chaos", Role.ADMIN, list(Scope), many, many, None
+            sql.requests.ADD_TOKEN, hashed, "chaos", Role.ADMIN, list(Scope), many, many, None
         )
         await connection.close()
 

@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 
 from shared.amqp.topology import Topology
-from shared.postgres.sql import runs as queries
+from shared.postgres import sql
 from tools.demo import http
 from tools.demo.account import PUBLIC_PATH, Account, choose
 from tools.demo.deployment import Deployment
@@ -144,11 +144,11 @@ class Stage:
         return await http.cancel(self.http, self.url, self.token, run_id, reason)
 
     async def run(self, run_id: int) -> Json:
-        row = await self.database.fetchrow(queries.FIND_RUN, run_id)
+        row = await self.database.fetchrow(sql.runs.FIND_RUN, run_id)
         return dict(row or {})
 
     async def cancellations(self, run_id: int) -> list[Json]:
-        rows = await self.database.fetch(queries.LIST_CANCELLATIONS, run_id)
+        rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
 
     async def canceled(self, run_id: int) -> float:

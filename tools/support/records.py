@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.postgres.sql import runs as queries
+from shared.postgres import sql
 from tools.support.program import DEADLINE
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ class Records:
         return dict(row)
 
     async def cancellations(self, run_id: int) -> list[Json]:
-        rows = await self.database.fetch(queries.LIST_CANCELLATIONS, run_id)
+        rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
 
     async def status_becomes(self, run_id: int, *wanted: str, deadline: float = DEADLINE) -> Json:

@@ -22,8 +22,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from gateway.auth.access import Role, Scope, new_token, token_hash
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from shared.postgres.sql import requests as request_queries
-from shared.postgres.sql import runs as queries
+from shared.postgres import sql
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tools.support.program import DEADLINE, Program
@@ -176,7 +175,7 @@ class System(Records):
     async def add_run(
         self, run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"
     ) -> None:
-        await self.database.execute(queries.ADD_RUN, run_id, grace, stop_signal)
+        await self.database.execute(sql.runs.ADD_RUN, run_id, grace, stop_signal)
 
     async def token(
         self,
@@ -188,7 +187,7 @@ class System(Records):
         """Store a token; `limit` holds for reads and for writes, None is the gateway's default."""
         token = new_token()
         await self.database.execute(
-            request_queries.ADD_TOKEN,
+            sql.requests.ADD_TOKEN,
             token_hash(token),
             subject,
             role,

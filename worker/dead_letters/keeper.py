@@ -15,8 +15,8 @@ from shared.aio.retry import until_available
 from shared.aio.tasks import first_of
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.amqp.topology import Topology
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import dead_letters as queries
 from shared.states import DeadReason
 from worker.dead_letters.letter import Letter, letter_of
 from worker.messages.delivery import Delivery, consume
@@ -89,8 +89,10 @@ class Keeper:
 
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(queries.TAKE_TURN)
-            await connection.executemany(queries.KEEP, [astuple(letter) for letter in letters])
+            await connection.execute(sql.dead_letters.TAKE_TURN)
+            await connection.executemany(
+                sql.dead_letters.KEEP, [astuple(letter) for letter in letters]
+            )
 
 
 def _say_if_found(letter: Letter) -> None:

@@ -16,8 +16,8 @@ from asyncpg import Record
 
 from shared.commands import CancelCommand
 from shared.errors import ServiceUnavailable
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import dead_letters as queries
 from shared.states import DeadReason, Outcome
 from worker.messages.conversion import Undeliverable, read_as
 
@@ -91,7 +91,7 @@ class Watch:
 
     @classmethod
     async def begin(cls, database: Database) -> "Watch":
-        (row,) = await database.fetch(queries.LATEST)
+        (row,) = await database.fetch(sql.dead_letters.LATEST)
         return cls(database, row["letter_id"], row["now"])
 
     def add(self, letter: Sent) -> None:
@@ -123,7 +123,9 @@ class Watch:
         # Letters first: a command's row keeps the outcome of an earlier delivery.
         await self._look_for_letters()
         for page in _pages([each for each in self._undecided.values() if each.command_id]):
-            rows = await self._database.fetch(queries.OUTCOMES, [each.command_id for each in page])
+            rows = await self._database.fetch(
+                sql.dead_letters.OUTCOMES, [each.command_id for each in page]
+            )
             outcomes = {(row["command_id"], row["run_id"]): row["outcome"] for row in rows}
             for each in page:
                 outcome = outcomes.get((each.command_id, each.run_id))
@@ -134,7 +136,7 @@ class Watch:
 
     async def _look_for_letters(self) -> None:
         """Keepers take turns, so none comes to light with a number below one that was seen."""
-        while rows := await self._database.fetch(queries.LATER, self._latest, _PAGE):
+        while rows := await self._database.fetch(sql.dead_letters.LATER, self._latest, _PAGE):
             same_body: dict[bytes, list[Sent]] = {}
             for each in self._undecided.values():
                 same_body.setdefault(each.digest, []).append(each)
@@ -162,7 +164,7 @@ class Watch:
         for page in _pages(list(self._undecided.values())):
             try:
                 rows = await self._database.fetch(
-                    queries.WAITS_FOR,
+                    sql.dead_letters.WAITS_FOR,
                     [each.letter_id for each in page],
                     [each.command_id for each in page],
                     [each.run_id for each in page],

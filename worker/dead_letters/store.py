@@ -9,8 +9,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import dead_letters as queries
 from shared.states import DeadReason
 
 
@@ -64,13 +64,13 @@ class Filter:
 async def find(database: Database, wanted: Filter, limit: int) -> list[Record]:
     """Letters without their bodies, the newest first."""
     async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(queries.LIST, *wanted.arguments, limit)
+        rows: list[Record] = await connection.fetch(sql.dead_letters.LIST, *wanted.arguments, limit)
     return rows
 
 
 async def count(database: Database, wanted: Filter, by: GroupBy) -> list[Record]:
     """How many letters there are of each kind, the most frequent first."""
-    query = queries.COUNT.format(column=_COLUMNS[by])
+    query = sql.dead_letters.COUNT.format(column=_COLUMNS[by])
     async with database.connection() as connection:
         rows: list[Record] = await connection.fetch(query, *wanted.arguments)
     return rows
@@ -79,35 +79,37 @@ async def count(database: Database, wanted: Filter, by: GroupBy) -> list[Record]
 async def has_publisher(database: Database, publisher: str) -> bool:
     """Whether there is any letter of `publisher`, whatever became of it."""
     async with database.connection() as connection:
-        found: bool = await connection.fetchval(queries.HAS_PUBLISHER, publisher)
+        found: bool = await connection.fetchval(sql.dead_letters.HAS_PUBLISHER, publisher)
     return found
 
 
 async def find_one(database: Database, letter_id: int) -> tuple[Record, list[Record]] | None:
     """One letter and what was done with it."""
     async with database.connection() as connection:
-        letter = await connection.fetchrow(queries.FIND, letter_id)
-        actions = await connection.fetch(queries.LIST_ACTIONS, letter_id)
+        letter = await connection.fetchrow(sql.dead_letters.FIND, letter_id)
+        actions = await connection.fetch(sql.dead_letters.LIST_ACTIONS, letter_id)
     return None if letter is None else (letter, actions)
 
 
 async def find_some(database: Database, letter_ids: list[int]) -> list[Record]:
     async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(queries.FIND_SOME, letter_ids)
+        rows: list[Record] = await connection.fetch(sql.dead_letters.FIND_SOME, letter_ids)
     return rows
 
 
 async def next_of(database: Database, wanted: Filter, after: int, limit: int) -> list[Record]:
     """Up to `limit` letters with a number beyond `after`, in order, bodies included."""
     async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(queries.NEXT, *wanted.arguments, after, limit)
+        rows: list[Record] = await connection.fetch(
+            sql.dead_letters.NEXT, *wanted.arguments, after, limit
+        )
     return rows
 
 
 async def mark_replayed(database: Database, letter_ids: Sequence[int], by: str) -> None:
     """Record that letters went out again."""
     async with database.connection() as connection:
-        await connection.execute(queries.MARK_REPLAYED, letter_ids, by)
+        await connection.execute(sql.dead_letters.MARK_REPLAYED, letter_ids, by)
 
 
 async def mark_edited(
@@ -115,11 +117,11 @@ async def mark_edited(
 ) -> None:
     """Record that a letter went out with another body, as a command of its own."""
     async with database.connection() as connection:
-        await connection.execute(queries.MARK_EDITED, letter_id, by, command_id, body)
+        await connection.execute(sql.dead_letters.MARK_EDITED, letter_id, by, command_id, body)
 
 
 async def discard(database: Database, letter_ids: list[int], by: str) -> set[int]:
     """Discard letters that wait; the numbers of those that did."""
     async with database.connection() as connection:
-        rows: list[Any] = await connection.fetch(queries.DISCARD, letter_ids, by)
+        rows: list[Any] = await connection.fetch(sql.dead_letters.DISCARD, letter_ids, by)
     return {row["letter_id"] for row in rows}

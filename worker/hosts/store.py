@@ -10,8 +10,8 @@ from uuid import UUID
 from asyncpg import Record
 
 from shared.errors import RunCancelError
+from shared.postgres import sql
 from shared.postgres.database import Connection, Database
-from shared.postgres.sql import hosts as queries
 from shared.runs import Run, RunProcess
 from shared.states import HostState
 from worker.launches import store as launch_store
@@ -83,20 +83,20 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
     believed. Raises OtherMachine and RunsOutsideContainer.
     """
     async with database.transaction() as connection:
-        before = await connection.fetchrow(queries.LOCK_HOST, speaker.host)
+        before = await connection.fetchrow(sql.hosts.LOCK_HOST, speaker.host)
         rebooted = before is not None and before["boot_id"] != speaker.boot_id
         if before is not None and before["state"] == HostState.UP and not _is_same(before, speaker):
             seen_at: datetime = before["seen_at"]
             return seen_at
         is_replaced = before is not None and speaker.is_on_another_machine(before["machine_id"])
-        if is_replaced and await connection.fetchval(queries.HAS_RUNS, speaker.host):
+        if is_replaced and await connection.fetchval(sql.hosts.HAS_RUNS, speaker.host):
             # To take over would be to decide about processes that another kernel may run.
             raise OtherMachine
         foreign = await _runs_of_other_namespaces(connection, speaker)
         if outside := [run.run_id for run, process in foreign if _is_outside(run, process)]:
             raise RunsOutsideContainer(outside)
         await connection.execute(
-            queries.REGISTER_HOST,
+            sql.hosts.REGISTER_HOST,
             speaker.host,
             speaker.worker_id,
             speaker.boot_id,
@@ -108,7 +108,7 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         if before is not None and before["abandoned_at"] is not None:
             await _note(connection, speaker.host, "returned", "worker", None, [])
         if is_replaced:
-            rows = await connection.fetch(queries.CLOSE_LOST_OF_REPLACED, speaker.host)
+            rows = await connection.fetch(sql.hosts.CLOSE_LOST_OF_REPLACED, speaker.host)
             await record.close_over(connection, [row["run_id"] for row in rows])
         # Also of boots before the last one that is on record: older versions left some.
         gone = [] if is_replaced else await _record_reboot(connection, speaker)
@@ -120,11 +120,11 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
 
 async def beat(database: Database, speaker: Speaker) -> Heard:
     arguments = (speaker.host, speaker.worker_id)
-    row = await database.fetchrow(queries.BEAT, *arguments)
+    row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is not None and not (row["heard"] or row["abandoned"]):
         # Where the UPDATE had to wait for an abandon, the rest shows the host as it was before
         # (one snapshot for the whole statement): only a second look tells who speaks for it.
-        row = await database.fetchrow(queries.BEAT, *arguments)
+        row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is None:  # deleted by hand
         return Heard(speaks=False, abandoned=True, has_events=False, has_open_commands=False)
     return Heard(row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"])
@@ -132,7 +132,7 @@ async def beat(database: Database, speaker: Speaker) -> Heard:
 
 async def leave(database: Database, speaker: Speaker) -> None:
     """Say that the worker ends. Its runs live on."""
-    await database.fetchrow(queries.LEAVE, speaker.host, speaker.worker_id)
+    await database.fetchrow(sql.hosts.LEAVE, speaker.host, speaker.worker_id)
 
 
 async def abandon(database: Database, host: str, by: str, reason: str) -> Abandoned | None:
@@ -141,22 +141,22 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
     Raises HostIsUp.
     """
     async with database.transaction() as connection:
-        found = await connection.fetchrow(queries.LOCK_HOST, host)
+        found = await connection.fetchrow(sql.hosts.LOCK_HOST, host)
         if found is None:
             return None
         if found["state"] == HostState.UP:
             raise HostIsUp(found["age"])
         already = found["abandoned_at"] is not None
         if not already:
-            await connection.execute(queries.ABANDON, host)
+            await connection.execute(sql.hosts.ABANDON, host)
         rows = await connection.fetch(
-            queries.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
+            sql.hosts.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
         )
         run_ids = sorted(row["run_id"] for row in rows)
         # So that a command which is being recorded on one of those is answered too.
-        await connection.execute(queries.LOCK_LOST, host)
+        await connection.execute(sql.hosts.LOCK_LOST, host)
         answered = await connection.fetch(
-            queries.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
+            sql.hosts.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
         )
         if run_ids or not already:
             await _note(connection, host, "abandoned", by, reason, run_ids)
@@ -165,7 +165,7 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
 
 async def find_all(database: Database) -> list[Record]:
     async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(queries.LIST_HOSTS, None)
+        rows: list[Record] = await connection.fetch(sql.hosts.LIST_HOSTS, None)
     return rows
 
 
@@ -174,9 +174,9 @@ async def find_one(
 ) -> tuple[Record, list[Record], list[Record]] | None:
     """One host, the commands that its worker has yet to carry out, and all that became of it."""
     async with database.connection() as connection:
-        found = await connection.fetchrow(queries.LIST_HOSTS, host)
-        commands = await connection.fetch(queries.LIST_OPEN_COMMANDS, host)
-        actions = await connection.fetch(queries.LIST_ACTIONS, host)
+        found = await connection.fetchrow(sql.hosts.LIST_HOSTS, host)
+        commands = await connection.fetch(sql.hosts.LIST_OPEN_COMMANDS, host)
+        actions = await connection.fetch(sql.hosts.LIST_ACTIONS, host)
     return (found, commands, actions) if found else None
 
 
@@ -232,14 +232,14 @@ async def _settle_foreign(
 async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
     on_host = (speaker.host, speaker.boot_id)
     run_ids = [
-        row["run_id"] for row in await connection.fetch(queries.LOSE_RUNS_OF_REBOOTED, *on_host)
+        row["run_id"] for row in await connection.fetch(sql.hosts.LOSE_RUNS_OF_REBOOTED, *on_host)
     ]
-    for row in await connection.fetch(queries.FIND_STOPPING_OF_REBOOTED, *on_host):
+    for row in await connection.fetch(sql.hosts.FIND_STOPPING_OF_REBOOTED, *on_host):
         run_id: int = row["run_id"]
         await record.record_canceled(connection, run_id, host_rebooted())
         run_ids.append(run_id)
     run_ids += [
-        row["run_id"] for row in await connection.fetch(queries.PROVE_LOST_OF_REBOOTED, *on_host)
+        row["run_id"] for row in await connection.fetch(sql.hosts.PROVE_LOST_OF_REBOOTED, *on_host)
     ]
     await record.close_over(connection, run_ids)
     return sorted(run_ids)
@@ -248,4 +248,4 @@ async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
 async def _note(
     connection: Connection, host: str, action: str, by: str, reason: str | None, run_ids: list[int]
 ) -> None:
-    await connection.execute(queries.ADD_ACTION, host, action, by, reason, run_ids)
+    await connection.execute(sql.hosts.ADD_ACTION, host, action, by, reason, run_ids)

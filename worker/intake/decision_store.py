@@ -8,8 +8,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from shared.postgres import sql
 from shared.postgres.database import Connection
-from shared.postgres.sql import decisions as queries
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
 from worker.intake.asked import Asked
@@ -41,7 +41,7 @@ async def lock_runs(
     Without an entry are commands on runs that do not exist and, unless this `waits`, those on runs
     that somebody else has in hand.
     """
-    query = queries.LOCK_RUNS if waits else queries.LOCK_FREE_RUNS
+    query = sql.decisions.LOCK_RUNS if waits else sql.decisions.LOCK_FREE_RUNS
     rows = await _fetch(connection, query, asked, host)
     # Where the lock had to be waited for, or a commit came in between, this has the run as it is
     # now but the commands as they were before (READ COMMITTED looks again at the row that it locks,
@@ -55,7 +55,7 @@ async def lock_runs(
         and row["status"] in _MAY_BE_STOPPED
     ]
     if again:
-        rows |= await _fetch(connection, queries.LOCK_RUNS, again, host)
+        rows |= await _fetch(connection, sql.decisions.LOCK_RUNS, again, host)
     return {command_id: _situation(row) for command_id, row in rows.items()}
 
 
@@ -99,7 +99,7 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
         for each, row in zip(asked, rows, strict=True)
     ]
     written = await connection.fetch(
-        queries.RECORD,
+        sql.decisions.RECORD,
         [command.command_id for command in commands],
         [command.run_id for command in commands],
         [each.origin.via for each in asked],

@@ -8,8 +8,8 @@ from uuid import UUID
 from asyncpg import Record
 
 from shared.commands import CancelCommand
+from shared.postgres import sql
 from shared.postgres.database import Connection, Database
-from shared.postgres.sql import runs as queries
 from shared.states import Via
 from worker.intake.asked import Asked, Origin
 
@@ -37,7 +37,9 @@ async def to_be_done(
 
     None on runs that are `in_hand`; and on those `in_grace` only what is forced, or only that.
     """
-    rows = await database.fetch(queries.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced)
+    rows = await database.fetch(
+        sql.runs.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced
+    )
     return [_taken_up(row) for row in rows]
 
 
@@ -52,5 +54,5 @@ def _taken_up(row: Record) -> TakenUp:
 
 async def is_open(connection: Connection, command_id: UUID) -> bool:
     """Whether the command has no outcome yet."""
-    found: bool = await connection.fetchval(queries.IS_OPEN, command_id)
+    found: bool = await connection.fetchval(sql.runs.IS_OPEN, command_id)
     return found

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 
 from asyncpg import Record
 
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import endings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,6 @@ class Cancellation:
 
 async def find_ending(database: Database, run_ids: Sequence[int]) -> list[Cancellation | None]:
     """For each run, the cancellation that ended it or is to end it. Raises ServiceUnavailable."""
-    rows = await database.fetch(endings.FIND_ENDING_CANCELLATIONS, run_ids)
+    rows = await database.fetch(sql.endings.FIND_ENDING_CANCELLATIONS, run_ids)
     found = {row["run_id"]: Cancellation.from_record(row) for row in rows}
     return [found.get(run_id) for run_id in run_ids]

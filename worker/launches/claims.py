@@ -14,9 +14,8 @@ from asyncpg import Record, UniqueViolationError
 
 from shared.aio.batcher import Batcher
 from shared.errors import RunCancelError
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import endings
-from shared.postgres.sql import runs as queries
 from shared.runs import Run, RunProcess
 from shared.states import Containment, RunStatus
 from worker.launches import cancellations
@@ -99,7 +98,7 @@ class Launches:
         self._relay = relay
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
-        self._completions = Batcher(partial(self._complete, endings.COMPLETE), tasks)
+        self._completions = Batcher(partial(self._complete, sql.endings.COMPLETE), tasks)
         self._endings = Batcher(partial(cancellations.find_ending, database), tasks)
 
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
@@ -165,7 +164,7 @@ class Launches:
             raise InsideRun("a process that hides its environment may not start runs")
         if not isinstance(launch_id, UUID):
             return
-        row = await self._database.fetchrow(queries.IS_LAUNCH, launch_id)
+        row = await self._database.fetchrow(sql.runs.IS_LAUNCH, launch_id)
         if row is not None and row[0]:
             raise InsideRun("a run's own processes may not start runs")
 
@@ -177,7 +176,7 @@ class Launches:
         ended = _Ended(run_id, launcher.identity, exit_code)
         row = await self._completions.submit(ended)
         if row is None:  # somebody has it in hand, or it is not theirs
-            [row] = await self._complete(endings.COMPLETE_WAITING, [ended])
+            [row] = await self._complete(sql.endings.COMPLETE_WAITING, [ended])
         if row is None:
             return None
         if row["cgroup"] is not None:
@@ -210,7 +209,7 @@ class Launches:
         return [by_run.get(each.run_id) for each in ended]
 
     async def _is_being_stopped(self, run_id: int) -> bool:
-        row = await self._database.fetchrow(queries.IS_BEING_STOPPED, run_id)
+        row = await self._database.fetchrow(sql.runs.IS_BEING_STOPPED, run_id)
         return row is not None and row[0]
 
 

@@ -5,8 +5,8 @@ Each statement runs in the caller's transaction.
 
 from uuid import UUID
 
+from shared.postgres import sql
 from shared.postgres.database import Connection
-from shared.postgres.sql import runs as queries
 from shared.runs import Run, RunProcess
 from worker.stop.evidence import Evidence
 from worker.stop.record import close_over, lock_run, record_canceled, record_leftovers
@@ -14,7 +14,7 @@ from worker.stop.record import close_over, lock_run, record_canceled, record_lef
 
 async def claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
     claimed = await connection.fetchval(
-        queries.CLAIM_RUN,
+        sql.runs.CLAIM_RUN,
         run_id,
         process.host,
         process.boot_id,
@@ -33,18 +33,20 @@ async def claim(connection: Connection, run_id: int, process: RunProcess) -> boo
 
 
 async def find_run(connection: Connection, run_id: int) -> Run | None:
-    row = await connection.fetchrow(queries.FIND_RUN, run_id)
+    row = await connection.fetchrow(sql.runs.FIND_RUN, run_id)
     return Run.from_record(row) if row else None
 
 
 async def live_on(connection: Connection, host: str) -> list[Run]:
     """Runs that are running or being canceled."""
-    return [Run.from_record(row) for row in await connection.fetch(queries.LIST_LIVE_ON_HOST, host)]
+    return [
+        Run.from_record(row) for row in await connection.fetch(sql.runs.LIST_LIVE_ON_HOST, host)
+    ]
 
 
 async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
     """Lost runs of this boot of which something may be left."""
-    rows = await connection.fetch(queries.LIST_UNPROVED_ON_HOST, host, boot_id)
+    rows = await connection.fetch(sql.runs.LIST_UNPROVED_ON_HOST, host, boot_id)
     return [Run.from_record(row) for row in rows]
 
 
@@ -52,20 +54,20 @@ async def open_of_other_namespaces(
     connection: Connection, host: str, boot_id: UUID, namespace: str
 ) -> list[Run]:
     """Runs of this boot that are not over, or of which something may be left; locked."""
-    rows = await connection.fetch(queries.LIST_OPEN_OF_OTHER_NAMESPACES, host, boot_id, namespace)
+    rows = await connection.fetch(sql.runs.LIST_OPEN_OF_OTHER_NAMESPACES, host, boot_id, namespace)
     return [Run.from_record(row) for row in rows]
 
 
 async def record_unreported(connection: Connection, run_id: int, launch_id: UUID) -> bool:
     """Whether that is news."""
-    return await connection.fetchval(queries.RECORD_UNREPORTED, run_id, launch_id) is not None
+    return await connection.fetchval(sql.runs.RECORD_UNREPORTED, run_id, launch_id) is not None
 
 
 async def record_launcher_died(connection: Connection, run_id: int, launch_id: UUID) -> bool:
     """Whether the run is lost and something of it may be left, now or since an earlier attempt."""
     await lock_run(connection, run_id)
-    await connection.execute(queries.RECORD_LAUNCHER_DIED, run_id, launch_id)
-    lost: bool = await connection.fetchval(queries.IS_UNPROVED, run_id, launch_id)
+    await connection.execute(sql.runs.RECORD_LAUNCHER_DIED, run_id, launch_id)
+    lost: bool = await connection.fetchval(sql.runs.IS_UNPROVED, run_id, launch_id)
     return lost
 
 

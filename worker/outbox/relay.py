@@ -23,8 +23,8 @@ from asyncpg import Record
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import Topology
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import outbox as queries
 from shared.states import DeadReason
 from worker.metrics import WorkerMetrics
 from worker.outbox.declined import Declined
@@ -96,7 +96,7 @@ class Relay:
 
     async def _publish_all(self) -> None:
         """Publish until nothing is left, or another worker has been at it for a while."""
-        has_events = await self._database.fetchrow(queries.HAS_EVENTS)
+        has_events = await self._database.fetchrow(sql.outbox.HAS_EVENTS)
         busy = 0
         while has_events is not None and has_events[0] and busy < _BUSY_TRIES:
             number = await self._publish_some()
@@ -112,14 +112,14 @@ class Relay:
         Raises ServiceUnavailable, with what was confirmed removed.
         """
         async with self._database.transaction() as connection:
-            if not await connection.fetchval(queries.TAKE_TURN):
+            if not await connection.fetchval(sql.outbox.TAKE_TURN):
                 return None
-            if dropped := await connection.fetchval(queries.DROP_OLD_EVENTS, KEPT):
+            if dropped := await connection.fetchval(sql.outbox.DROP_OLD_EVENTS, KEPT):
                 log.warning("events_dropped", count=dropped)
-            events = await connection.fetch(queries.NEXT_EVENTS, _MOST, self._declined.waiting)
+            events = await connection.fetch(sql.outbox.NEXT_EVENTS, _MOST, self._declined.waiting)
             confirmed: list[int] = []
             failure = await self._publish(events, confirmed)
-            await connection.execute(queries.REMOVE_EVENTS, confirmed)
+            await connection.execute(sql.outbox.REMOVE_EVENTS, confirmed)
         if failure is not None:
             raise failure
         return len(events)

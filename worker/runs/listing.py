@@ -6,22 +6,22 @@ from typing import Any
 from asyncpg import Record
 
 from shared.output import plain, print_columns, print_json
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import runs as queries
 from shared.states import RunStatus, command_state
 
 
 async def add_run(database: Database, run_id: int, grace: float | None, stop_signal: str) -> bool:
     """Add a queued run; False if there is one of this id."""
     async with database.connection() as connection:
-        return await connection.fetchval(queries.ADD_RUN, run_id, grace, stop_signal) is not None
+        return await connection.fetchval(sql.runs.ADD_RUN, run_id, grace, stop_signal) is not None
 
 
 async def list_runs(
     database: Database, status: RunStatus | None, limit: int
 ) -> list[dict[str, Any]]:
     async with database.connection() as connection:
-        rows = await connection.fetch(queries.LIST_RUNS, status, limit)
+        rows = await connection.fetch(sql.runs.LIST_RUNS, status, limit)
     return [_listed(row) for row in rows]
 
 

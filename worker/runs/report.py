@@ -8,10 +8,8 @@ from typing import Any, Final
 from asyncpg import Record
 
 from shared.output import plain, print_json, print_line
+from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.postgres.sql import dead_letters as dead_letter_queries
-from shared.postgres.sql import hosts as host_queries
-from shared.postgres.sql import runs as queries
 from shared.states import CommandState, Outcome, RunStatus, command_state
 from worker.dead_letters.advice import advice
 from worker.dead_letters.store import LetterState
@@ -26,13 +24,13 @@ _NAME: Final = 9  # the longest name of a fact, and a space
 async def find_run(database: Database, run_id: int) -> Json | None:
     """One run with all its cancellations and dead letters, oldest first."""
     async with database.connection() as connection:
-        run = await connection.fetchrow(queries.FIND_RUN, run_id)
+        run = await connection.fetchrow(sql.runs.FIND_RUN, run_id)
         if run is None:
             return None
-        cancellations = await connection.fetch(queries.LIST_CANCELLATIONS, run_id)
-        letters = await connection.fetch(dead_letter_queries.LIST_OF_RUN, run_id)
-        actions = await connection.fetch(dead_letter_queries.LIST_ACTIONS_OF_RUN, run_id)
-        host = await connection.fetchrow(host_queries.FIND_STATE, run["host"])
+        cancellations = await connection.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
+        letters = await connection.fetch(sql.dead_letters.LIST_OF_RUN, run_id)
+        actions = await connection.fetch(sql.dead_letters.LIST_ACTIONS_OF_RUN, run_id)
+        host = await connection.fetchrow(sql.hosts.FIND_STATE, run["host"])
     return described(run) | {
         "cancellations": [
             plain(row)

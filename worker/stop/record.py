@@ -7,9 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from shared.postgres import sql
 from shared.postgres.database import Connection, Database
-from shared.postgres.sql import endings
-from shared.postgres.sql import runs as queries
 from shared.runs import Run
 from shared.states import Outcome
 from worker.processes.identity import pid_namespace
@@ -25,7 +24,7 @@ async def record_many_canceled(
     ServiceUnavailable, after which nobody knows.
     """
     rows = await database.fetch(
-        endings.RECORD_CANCELED,
+        sql.endings.RECORD_CANCELED,
         [run_id for run_id, _ in stopped],
         [json.dumps(evidence.as_json()) for _, evidence in stopped],
     )
@@ -36,26 +35,26 @@ async def record_many_canceled(
 async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
     """Whether the run was being canceled, and is now; then its commands are answered as well."""
     content = json.dumps(evidence.as_json())
-    query = endings.RECORD_CANCELED_WAITING
+    query = sql.endings.RECORD_CANCELED_WAITING
     return await connection.fetchval(query, [run_id], [content]) is not None
 
 
 async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> bool:
     """Whether there was a lost run to record that of."""
     content = json.dumps(evidence.as_json())
-    return await connection.fetchval(queries.RECORD_LEFTOVERS, run_id, content) is not None
+    return await connection.fetchval(sql.runs.RECORD_LEFTOVERS, run_id, content) is not None
 
 
 async def lose_out_of_sight(connection: Connection, run: Run) -> bool:
     """Give up a run whose processes cannot be seen from here; whether it was still open."""
     await lock_run(connection, run.run_id)
     namespace = pid_namespace()
-    lost = await connection.fetchval(queries.LOSE_RUN_OUT_OF_SIGHT, run.run_id, namespace)
+    lost = await connection.fetchval(sql.runs.LOSE_RUN_OUT_OF_SIGHT, run.run_id, namespace)
     if lost is None:
-        lost = await connection.fetchval(queries.CLOSE_LOSS_OUT_OF_SIGHT, run.run_id, namespace)
+        lost = await connection.fetchval(sql.runs.CLOSE_LOSS_OUT_OF_SIGHT, run.run_id, namespace)
     evidence = out_of_sight(run.process.pid_namespace if run.process else None, namespace)
     await connection.execute(
-        queries.CLOSE_COMMANDS, run.run_id, Outcome.NOT_PROVED, json.dumps(evidence)
+        sql.runs.CLOSE_COMMANDS, run.run_id, Outcome.NOT_PROVED, json.dumps(evidence)
     )
     return lost is not None
 
@@ -64,20 +63,20 @@ async def close_commands(
     connection: Connection, run_id: int, outcome: Outcome, evidence: Evidence
 ) -> None:
     await connection.execute(
-        queries.CLOSE_COMMANDS, run_id, outcome, json.dumps(evidence.as_json())
+        sql.runs.CLOSE_COMMANDS, run_id, outcome, json.dumps(evidence.as_json())
     )
 
 
 async def close_over(connection: Connection, run_ids: Sequence[int]) -> None:
     """Answer what is open on those of these runs that are over."""
-    await connection.execute(queries.CLOSE_OVER, run_ids)
+    await connection.execute(sql.runs.CLOSE_OVER, run_ids)
 
 
 async def hand_on(connection: Connection, stops: Mapping[int, UUID]) -> None:
     """Say that a worker ends in good order in the middle of stops: by run, of which command."""
-    await connection.execute(queries.HAND_ON, list(stops), list(stops.values()))
+    await connection.execute(sql.runs.HAND_ON, list(stops), list(stops.values()))
 
 
 async def lock_run(connection: Connection, run_id: int) -> None:
     """Have the run in hand, so that what is told of it is told in the order of what happened."""
-    await connection.execute(queries.LOCK_RUN, run_id)
+    await connection.execute(sql.runs.LOCK_RUN, run_id)

@@ -1,1 +1,23 @@
-"""All SQL, by name, in one file for each concern."""
+"""All SQL, by name, in one file for each concern: `sql.runs.FIND_RUN`."""
+
+from shared.postgres.sql import (
+    dead_letters,
+    decisions,
+    endings,
+    hosts,
+    outbox,
+    requests,
+    runs,
+    statistics,
+)
+
+__all__ = [
+    "dead_letters",
+    "decisions",
+    "endings",
+    "hosts",
+    "outbox",
+    "requests",
+    "runs",
+    "statistics",
+]
