@@ -57,7 +57,7 @@ clean: ## Remove the virtual environment and all caches
 
 # Wheels only: a fresh machine has no compiler. The project itself is not affected by that.
 $(INSTALLED): pyproject.toml constraints.txt | $(PY)
-	@echo "installing into $(VENV)" >&2
+	@echo "installing Python packages into $(VENV); about a minute" >&2
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-input \
 		--only-binary :all: -c constraints.txt -e '.[dev]'
 	@touch $@

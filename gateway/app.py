@@ -5,7 +5,6 @@ import asyncio
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from yarl import URL
 
 from gateway.auth.admission import Gate, Limits, count_strays, sweep
 from gateway.cancel import CancelHandler
@@ -72,9 +71,8 @@ def build(
     tracer: Tracer,
 ) -> web.Application:
     """The API, with all that its handlers need."""
-    broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
     commands = CommandPublisher(
-        publisher, Topology(settings.topology_prefix), broker_user, metrics.published
+        publisher, Topology(settings.topology_prefix), settings.broker_user, metrics.published
     )
     limits = Limits(
         write=settings.write_limit,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
 
 from shared.commands import MAX_GRACE_SECONDS
 from shared.errors import InvalidSettings
@@ -87,6 +88,11 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
         description="AMQP heartbeat, seconds. A dead connection is noticed after about three",
     )
     probe_interval: Seconds = Field(5.0, description="Interval between dependency checks, seconds")
+
+    @property
+    def broker_user(self) -> str:
+        """Whom RabbitMQ knows us as; without one in the URL, its default user."""
+        return URL(self.amqp_url.get_secret_value()).user or "guest"
 
     @field_validator("amqp_url")
     @classmethod

@@ -8,7 +8,6 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from yarl import URL
 
 from shared.aio.tasks import end
 from shared.amqp.broker import Publisher, keep_connected
@@ -95,8 +94,7 @@ async def _serve(
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     # And so has this: a queue that declines an event costs the channel.
     telling = publisher_for(settings, f"cancel-worker {host} events", tracer)
-    broker_user = URL(settings.amqp_url.get_secret_value()).user or "guest"
-    relay = Relay(database, telling, topology, broker_user, metrics)
+    relay = Relay(database, telling, topology, settings.broker_user, metrics)
     presence = Presence(
         database,
         host,
@@ -117,7 +115,9 @@ async def _serve(
         privileges,
         relay,
     )
-    histories = HistoryReader(broker_user, settings.gateway_user, settings.trusted_publishers)
+    histories = HistoryReader(
+        settings.broker_user, settings.gateway_user, settings.trusted_publishers
+    )
     postgres = PostgresWatch(database)
     wakes = Wakes(publisher, topology, tasks)
     settler = Settler(decider, stops, publisher, topology, histories, wakes, relay, tracer, metrics)

@@ -144,7 +144,7 @@ async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directo
         await paste(add)
         assert "DATABASE_URL" not in launch
         runner = asyncio.create_task(paste(f"set +e; {in_background(launch)}"))
-        await both_running(environment["DATABASE_URL"])
+        await running(environment["DATABASE_URL"], 2)
 
         answer = await paste(f"{exports}\n{over_http.splitlines()[0]}")
         assert " 202 " in answer
@@ -154,11 +154,35 @@ async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directo
         for block in (over_http, directly):
             shown = await paste(f"{exports}\n{block.splitlines()[-1]}")
             assert "cgroup_empty" in shown or "scans_empty" in shown
+        told = await printed(process, f"cancel of run {run_in(directly)}: canceled")
+        assert f"cancel of run {run_in(over_http)}: canceled" in told
         process.send_signal(signal.SIGINT)
         code, output, errors = await ended(process)
 
     assert code == 130, output + errors
+    assert "goes on" not in output
     assert "Traceback" not in errors
+    assert_nothing_left(directory)
+
+
+async def test_up_logs_to_files_and_says_at_its_end_which_jobs_go_on(
+    environment: dict[str, str], directory: Path
+) -> None:
+    async with demo(environment, "up") as process:
+        output = await printed(process, "Ctrl-C")
+        add, launch, *_ = blocks(output)
+        await paste(add)
+        *exports, first, _ = launch.splitlines()
+        async with pasted("\n".join([*exports, f"exec {first}"])) as launcher:
+            await running(environment["DATABASE_URL"], 1)
+            [log] = re.findall(r"their logs: (\S+)", output)
+            assert "worker_ready" in Path(log).read_text()
+            process.send_signal(signal.SIGINT)
+            code, said, errors = await ended(process)
+            launcher.terminate()
+
+    assert code == 130, output + errors
+    assert f"run {run_in(first)} goes on: end its cancel-exec where it was started" in said
     assert_nothing_left(directory)
 
 
@@ -194,12 +218,20 @@ async def printed(process: asyncio.subprocess.Process, word: str) -> str:
     return output
 
 
-async def both_running(database_url: str) -> None:
+async def running(database_url: str, runs: int) -> None:
+    """Wait until so many runs are running."""
     connection = await asyncpg.connect(database_url)
+    count = "SELECT count(*) FROM runs WHERE status = 'running'"
     async with asyncio.timeout(DEADLINE):
-        while await connection.fetchval("SELECT count(*) FROM runs WHERE status = 'running'") < 2:
+        while await connection.fetchval(count) < runs:
             await asyncio.sleep(0.01)
     await connection.close()
+
+
+def run_in(block: str) -> str:
+    """The run that the block's last line is about."""
+    found: list[str] = re.findall(r"(?:show|--run-id) (\d+)", block)
+    return found[-1]
 
 
 def pid_of_server(name: str, directory: Path) -> int:
@@ -234,7 +266,16 @@ def in_background(block: str) -> str:
 
 
 async def paste(commands: str) -> str:
-    """Run `commands` as another terminal would: another directory, none of our variables."""
+    """Run `commands` as another terminal would, to their end."""
+    async with pasted(commands) as process:
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+@asynccontextmanager
+async def pasted(commands: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`commands` in another terminal: in another directory, with none of our variables."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-ec", commands),
         cwd="/",
@@ -244,9 +285,8 @@ async def paste(commands: str) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(DEADLINE):
-        output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
+        yield process
+        await process.wait()
 
 
 def assert_nothing_left(directory: Path) -> None:

@@ -40,8 +40,10 @@ def environment_for(services: Services, sandbox: Sandbox, **settings: str) -> di
 class Programs:
     """Runs commands to their end and keeps servers running until `stop`."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], logs: Path | None = None) -> None:
+        """`logs` is the directory that gets a log file of each server."""
         self.environment = dict(environment)
+        self.logs = logs
         self._serving: dict[str, Program] = {}
 
     async def run(self, command: str, *arguments: str) -> str:
@@ -76,7 +78,8 @@ class Programs:
             # Ctrl-C is for us alone; we end them in order.
             start_new_session=True,
         )
-        program = self._serving[command] = Program(process)
+        log = self.logs / f"{command}.log" if self.logs is not None else None
+        program = self._serving[command] = Program(process, log)
         try:
             return [await program.event(name) for name in ready]
         except AssertionError:

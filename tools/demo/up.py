@@ -1,32 +1,39 @@
 """`make up`: everything in the foreground, and commands to paste into other terminals."""
 
 import asyncio
+import itertools
+import json
 import os
 import socket
 import time
+from contextlib import suppress
 from shlex import quote
 
+from shared.aio.tasks import end
 from shared.amqp.topology import Topology
 from tools.demo import compose_up
 from tools.demo.programs import BIN, Programs, StageFailed, environment_for
 from tools.demo.screen import Screen
 from tools.services import Sandbox, Services, provide
+from tools.support.program import Program
 
 DEFAULT_PORT = "8080"
 
 PUBLISH = """\
 python - <<'EOF'
 import asyncio, json, os, uuid
-import aio_pika
+import aio_pika, yarl
 
 async def publish(run_id):
+    url = yarl.URL(os.environ["AMQP_URL"])
     command = {{"command_id": str(uuid.uuid4()), "run_id": run_id, "requested_by": "me"}}
     message = aio_pika.Message(
-        json.dumps(command).encode(), message_id=command["command_id"], type="ci.run.cancel.v1"
+        json.dumps(command).encode(), message_id=command["command_id"], type="ci.run.cancel.v1",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT, user_id=url.user,
     )
-    async with await aio_pika.connect(os.environ["AMQP_URL"]) as connection:
-        channel = await connection.channel(on_return_raises=True)
-        exchange = await channel.get_exchange("{exchange}")
+    async with asyncio.timeout(10), await aio_pika.connect(url) as connection:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.get_exchange("{exchange}", ensure=False)
         await exchange.publish(message, "run.cancel", mandatory=True)
 
 asyncio.run(publish({run_id}))
@@ -42,19 +49,45 @@ def up(screen: Screen) -> int:
 
 
 async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
-    programs = Programs(environment_for(services, sandbox))
+    programs = Programs(environment_for(services, sandbox), logs=sandbox.path)
     try:
         await programs.run("cancel-worker", "migrate")
         token = await programs.run(
             "cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d"
         )
-        url, _ = await asyncio.gather(_gateway(programs, screen), _worker(programs))
+        url, host = await asyncio.gather(_gateway(programs, screen), _worker(programs))
         _explain(screen, services, programs, url, token)
-        ended = await programs.any_ended()
+        telling = asyncio.create_task(_tell_of_cancels(programs["cancel-worker"], screen))
+        try:
+            ended = await programs.any_ended()
+        except asyncio.CancelledError:
+            await _say_what_is_left(programs, host, screen)
+            raise
+        finally:
+            await end(telling)
         screen.line(programs.log())
         raise StageFailed(f"{ended} ended unasked")
     finally:
         await programs.stop()
+
+
+async def _tell_of_cancels(worker: Program, screen: Screen) -> None:
+    for count in itertools.count(1):
+        settled = await worker.event("command_settled", count=count, deadline=None)
+        screen.good(f"cancel of run {settled['run_id']}: {settled['result']}")
+
+
+async def _say_what_is_left(programs: Programs, host: str, screen: Screen) -> None:
+    """Jobs are children of the terminals that started them, and outlive the worker."""
+    with suppress(StageFailed):
+        listed = await programs.run(
+            "cancel-worker", "runs", "list", "--status", "running", "--json"
+        )
+        for run in json.loads(listed):
+            if run["host"] == host:
+                screen.note(
+                    f"run {run['run_id']} goes on: end its cancel-exec where it was started"
+                )
 
 
 async def _gateway(programs: Programs, screen: Screen) -> str:
@@ -68,8 +101,11 @@ async def _gateway(programs: Programs, screen: Screen) -> str:
     return str(event["url"])
 
 
-async def _worker(programs: Programs) -> None:
-    await programs.serve("cancel-worker", "serve", ready=("worker_ready", "consuming"))
+async def _worker(programs: Programs) -> str:
+    """The worker's host name."""
+    ready = ("worker_ready", "consuming")
+    [event, _] = await programs.serve("cancel-worker", "serve", ready=ready)
+    return str(event["host"])
 
 
 def _is_taken(port: str) -> bool:
@@ -117,5 +153,6 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
     screen.good(f"the API, to read and to try: {url}/api/v1/docs")
+    screen.good(f"their logs: {programs.logs}/cancel-worker.log and cancel-gateway.log beside it")
     screen.to_paste(blocks)
-    screen.line("Ctrl-C ends all of this.", style="dim")
+    screen.line("Ctrl-C ends all of this, and removes it.", style="dim")

@@ -24,7 +24,7 @@ def can_install() -> bool:
 
 def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
     """Install distribution packages; raises ServicesUnavailable if apt cannot."""
-    say(f"installing {' and '.join(packages)} with apt")
+    say(f"installing {' and '.join(packages)} with apt; a minute or two")
     with _alone(), _nothing_started(), _no_main_cluster():
         _apt_get("update")
         _apt_get("install", "--yes", "--no-install-recommends", *packages)

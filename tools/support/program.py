@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 Event = dict[str, Any]
@@ -18,8 +19,10 @@ DEADLINE = 30.0
 class Program:
     """Runs `python -m MODULE …` and reads its JSON log."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path | None = None) -> None:
+        """`log` gets a copy of what the program logs."""
         self.process = process
+        self._log = log
         self.events: list[Event] = []
         self.output: list[str] = []
         self._changed = asyncio.Condition()
@@ -47,7 +50,7 @@ class Program:
         name: str,
         *,
         count: int = 1,
-        deadline: float = DEADLINE,
+        deadline: float | None = DEADLINE,
         where: Callable[[Event], bool] = lambda _: True,
         **fields: Any,
     ) -> Event:
@@ -100,6 +103,9 @@ class Program:
     async def _read(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
+            if self._log is not None:
+                with self._log.open("ab") as log:
+                    log.write(line)
             async with self._changed:
                 try:
                     self.events.append(json.loads(line))

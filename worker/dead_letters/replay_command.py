@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 from pydantic import ValidationError
-from yarl import URL
 
 from shared import lifecycle, logs, settings
 from shared.amqp.topology import Topology
@@ -114,7 +113,6 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
     configured = settings.load(PublishingCommandSettings)
     quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
     logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
-    user = URL(configured.amqp_url.get_secret_value()).user or "guest"
 
     async def run() -> T:
         results: list[T] = []
@@ -129,7 +127,10 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
                     tasks.create_task(publisher.run())
                     await publisher.wait_ready()
                     results.append(
-                        await work(database, Replayer(database, publisher, topology, user))
+                        await work(
+                            database,
+                            Replayer(database, publisher, topology, configured.broker_user),
+                        )
                     )
                     raise Shutdown
             except* Shutdown:
