@@ -16,7 +16,7 @@ from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tools.services import PrivatePostgres, Sandbox, ServicesUnavailable
-from tools.services.binaries import find_postgres
+from tools.services.native.binaries import find_postgres
 
 ROLES_SQL: Final = Path(__file__).parents[2] / "deploy" / "postgres" / "roles.sql"
 LOGINS: Final = ("gateway", "worker", "ops")

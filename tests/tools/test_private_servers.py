@@ -16,8 +16,8 @@ import pytest
 
 from tools.services import ServerFailed
 from tools.services.amqp_probe import server_version
-from tools.services.binaries import PostgresPrograms, find_postgres, find_rabbit
-from tools.services.native_postgres import PrivatePostgres
+from tools.services.native.binaries import PostgresPrograms, find_postgres, find_rabbit
+from tools.services.native.postgres import PrivatePostgres
 from tools.services.ports import PortReservation
 from tools.services.sandbox import Sandbox, clean_environment
 from tools.services.signals import terminated_as_exit

@@ -5,9 +5,10 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tools.services import Services, ServicesUnavailable, apt, containers, ladder, native
+from tools.services import Services, ServicesUnavailable, containers, ladder
 from tools.services.containers import EngineUnreachable, ImagesUnavailable
 from tools.services.model import Rung, hide_password
+from tools.services.native import apt, servers
 
 OURS = Services(database_url="postgresql://a", amqp_url="amqp://b", origin="ours")
 
@@ -63,8 +64,8 @@ class TestLadder:
         monkeypatch.setattr(
             containers, "running_containers", lambda _: _raising(EngineUnreachable("none"))
         )
-        monkeypatch.setattr(native, "missing_packages", list)
-        monkeypatch.setattr(native, "private_servers", _ours)
+        monkeypatch.setattr(servers, "missing_packages", list)
+        monkeypatch.setattr(servers, "private_servers", _ours)
         with ladder.provide(lines.append) as services:
             assert services is OURS
         assert lines == ["ours"]
@@ -78,8 +79,8 @@ class TestLadder:
             "running_containers",
             lambda _: _raising(ImagesUnavailable("no pull")),
         )
-        monkeypatch.setattr(native, "missing_packages", list)
-        monkeypatch.setattr(native, "private_servers", _ours)
+        monkeypatch.setattr(servers, "missing_packages", list)
+        monkeypatch.setattr(servers, "private_servers", _ours)
         with ladder.provide(lines.append):
             pass
         assert lines == ["no pull; going on with private native servers", "ours"]
@@ -96,7 +97,7 @@ class TestLadder:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SERVICES", "native")
-        monkeypatch.setattr(native, "missing_packages", lambda: ["rabbitmq-server"])
+        monkeypatch.setattr(servers, "missing_packages", lambda: ["rabbitmq-server"])
         monkeypatch.setattr(apt, "can_install", lambda: False)
         with (
             pytest.raises(ServicesUnavailable, match=r"no rabbitmq-server here: install"),

@@ -17,8 +17,8 @@ from tools.model.check import (
     missing_tools,
     without,
 )
-from tools.services import apt
 from tools.services.model import ServicesUnavailable
+from tools.services.native import apt
 
 SOUND = (
     ("every promise, 1 command, 3 faults", Check(commands=1, faults=3)),

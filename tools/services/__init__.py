@@ -6,9 +6,9 @@ that a test may stop, kill and start again, and ``PrivateCluster`` three brokers
 
 from tools.services.ladder import provide
 from tools.services.model import ServerFailed, Services, ServicesUnavailable
-from tools.services.native_postgres import PrivatePostgres
-from tools.services.native_rabbitmq import PrivateRabbit
-from tools.services.rabbit_cluster import PrivateCluster, private_cluster
+from tools.services.native.cluster import PrivateCluster, private_cluster
+from tools.services.native.postgres import PrivatePostgres
+from tools.services.native.rabbitmq import PrivateRabbit
 from tools.services.sandbox import Sandbox
 
 __all__ = [

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from tools.services import apt, containers, native
+from tools.services import containers
 from tools.services.model import Rung, Services, ServicesUnavailable
+from tools.services.native import apt, servers
 from tools.services.signals import terminated_as_exit
 
 INSTALL_HINT = (
@@ -94,9 +95,9 @@ def _enter_rung(stack: ExitStack, forced: Rung | None, say: Say) -> Services:
 
 @contextmanager
 def _native_servers(say: Say) -> Iterator[Services]:
-    if missing := native.missing_packages():
+    if missing := servers.missing_packages():
         if not apt.can_install():
             raise ServicesUnavailable(f"no {' and no '.join(missing)} here: {INSTALL_HINT}")
         apt.install(missing, say)
-    with native.private_servers() as services:
+    with servers.private_servers() as services:
         yield services

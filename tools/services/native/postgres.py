@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tools.services import guard
-from tools.services.binaries import PostgresPrograms, find_postgres
 from tools.services.model import ServerFailed, ServicesUnavailable
+from tools.services.native.binaries import PostgresPrograms, find_postgres
 from tools.services.sandbox import Account, Sandbox, clean_environment, log_tail
 
 USER = "run_cancel"

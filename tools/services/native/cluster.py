@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tools.services.model import ServerFailed
-from tools.services.native_rabbitmq import PrivateRabbit, Secrets, installed_rabbit
+from tools.services.native.rabbitmq import PrivateRabbit, Secrets, installed_rabbit
 from tools.services.port_mapper import PortMapper
 from tools.services.sandbox import Sandbox
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tools.services.binaries import find_postgres, find_rabbit
 from tools.services.model import Services
-from tools.services.native_postgres import PrivatePostgres
-from tools.services.native_rabbitmq import PrivateRabbit
+from tools.services.native.binaries import find_postgres, find_rabbit
+from tools.services.native.postgres import PrivatePostgres
+from tools.services.native.rabbitmq import PrivateRabbit
 from tools.services.sandbox import Sandbox
 
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from tools.services.amqp_probe import server_version
-from tools.services.binaries import RabbitPrograms, find_rabbit
 from tools.services.model import ServerFailed, ServicesUnavailable
+from tools.services.native.binaries import RabbitPrograms, find_rabbit
 from tools.services.port_mapper import PortMapper
 from tools.services.sandbox import Sandbox, clean_environment, log_tail
 

@@ -1,0 +1,1 @@
+"""Servers of the machine: found or installed, and run as private ones."""
