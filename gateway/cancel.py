@@ -30,7 +30,7 @@ class CancelHandler:
         body_timeout: float,
         accepted: Callable[[Answer], None],
     ) -> None:
-        """`accepted` is told of each 202."""
+        """`body_timeout`: seconds. `accepted` is told of each 202."""
         self._gate = gate
         self._publisher = publisher
         self._body_timeout = body_timeout

@@ -10,26 +10,26 @@ from yarl import URL
 
 from shared.errors import UserError
 from shared.http.connection import TimeLimits
-from shared.http.places import Door, Room
+from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.server import HttpServer, serve
 from worker.connection import WorkerConnection
 
 _LIMITS: Final = TimeLimits(head=10.0, response=30.0, idle=75.0)  # seconds
 _SHUTDOWN: Final = 1.0
-_PLACES: Final = 100
-"""Whoever watches needs one or two; a further one takes the place of one that asks for nothing."""
+_MAX_CONNECTIONS: Final = 100
+"""Whoever watches needs one or two; a further one takes the slot of one that asks for nothing."""
 
 
 async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer, URL]:
     """Serve `app`, at a free port if `port` is 0. Raises UserError if the address is taken."""
     loop = asyncio.get_running_loop()
-    door = Door("worker monitoring", [Room(_PLACES)], _nobody)
+    limiter = ConnectionLimiter("worker monitoring", [ConnectionSlots(_MAX_CONNECTIONS)], _nobody)
     try:
         server = await serve(
             app,
             WorkerConnection,
             _LIMITS,
-            door,
+            limiter,
             lambda protocol: loop.create_server(protocol, host, port),
             _SHUTDOWN,
         )

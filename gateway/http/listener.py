@@ -13,12 +13,12 @@ from gateway.http.client_address import ClientAddresses
 from gateway.http.connection import GatewayConnection
 from shared.errors import UserError
 from shared.http.connection import TimeLimits
-from shared.http.places import Door, Room
+from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.server import Listen, serve
 from shared.lifecycle import most_files
 from shared.settings import GatewaySettings
 
-# Places beyond all others, so that whoever asks is told, and health checks are answered.
+# Slots beyond all others, so that whoever asks is told, and health checks are answered.
 _BEYOND: Final = 100
 
 
@@ -40,7 +40,7 @@ async def listening(
             app,
             GatewayConnection,
             limits,
-            _door(settings, refused),
+            _limiter(settings, refused),
             _listen(host, port),
             settings.gateway_shutdown_timeout,
         )
@@ -58,7 +58,7 @@ def _listen(host: str, port: int) -> Listen:
     return lambda protocol: loop.create_server(protocol, host, port, backlog=1024)
 
 
-def _door(settings: GatewaySettings, refused: Counter) -> Door:
+def _limiter(settings: GatewaySettings, refused: Counter) -> ConnectionLimiter:
     addresses = ClientAddresses(settings.trusted_proxies)
 
     def peer_of(transport: asyncio.BaseTransport) -> Hashable:
@@ -66,5 +66,5 @@ def _door(settings: GatewaySettings, refused: Counter) -> Door:
         return addresses.connected_as(str(name[0]) if name else None)
 
     most = min(settings.max_connections, most_files() // 2)
-    main = Room(most, settings.max_connections_per_address)
-    return Door("gateway", (main, Room(_BEYOND)), peer_of, refused.inc)
+    main = ConnectionSlots(most, settings.max_connections_per_address)
+    return ConnectionLimiter("gateway", (main, ConnectionSlots(_BEYOND)), peer_of, refused.inc)

@@ -1,4 +1,4 @@
-"""One client's connection: its place among others, its limits, and our own words for a refusal."""
+"""One client's connection: its slot among others, its limits, and our own words for a refusal."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 import structlog
 from aiohttp import web
 
+from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots, Wait
 from shared.http.faults import CUT_OFF, MAX_HEAD, MAX_LINE, NOT_HTTP, TOO_LONG, Fault
-from shared.http.places import Door, Room, Wait
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class TimeLimits:
 
 
 class Connection(web.RequestHandler, ABC):
-    """aiohttp's connection, with a place and limits of its own.
+    """aiohttp's connection, with a slot and limits of its own.
 
     What cannot be parsed, and an Expect header that cannot be met, never get as far as a
     middleware; and aiohttp has no limits for a head that arrives byte by byte.
@@ -39,18 +39,18 @@ class Connection(web.RequestHandler, ABC):
     __slots__ = (
         "_answering",
         "_begun_at",
-        "_door",
         "_has_answered",
         "_head_bytes",
         "_head_timer",
         "_last_answered",
+        "_limiter",
         "_limits",
         "_response_begun_at",
         "_response_timer",
-        "_room",
+        "_slots",
     )
 
-    def __init__(self, server: web.Server, limits: TimeLimits, door: Door) -> None:
+    def __init__(self, server: web.Server, limits: TimeLimits, limiter: ConnectionLimiter) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -65,8 +65,8 @@ class Connection(web.RequestHandler, ABC):
             access_log=None,  # type: ignore[arg-type]  # what AppRunner passes as well
         )
         self._limits = limits
-        self._door = door
-        self._room: Room | None = None
+        self._limiter = limiter
+        self._slots: ConnectionSlots | None = None
         self._begun_at: float | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
@@ -82,7 +82,7 @@ class Connection(web.RequestHandler, ABC):
 
     @abstractmethod
     def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
-        """What to answer when all places are taken; None where the request is served anyway."""
+        """What to answer when all slots are taken; None where the request is served anyway."""
 
     @abstractmethod
     def internal_error(self) -> web.StreamResponse:
@@ -103,18 +103,18 @@ class Connection(web.RequestHandler, ABC):
 
     @property
     def is_beyond(self) -> bool:
-        """All places are taken: this one is let in to be told so, or for what is urgent."""
-        return self._room is not self._door.main
+        """All slots are taken: this one is let in to be told so, or for what is urgent."""
+        return self._slots is not self._limiter.main
 
     def turn_away(self, request: web.BaseRequest) -> web.StreamResponse | None:
-        """What to answer to a request that came when all places were taken."""
+        """What to answer to a request that came when all slots were taken."""
         answer = self.crowded(request)
         if answer is not None:
-            self._door.refused()
+            self._limiter.refused()
             answer.force_close()
         return answer
 
-    def may_give_way(self) -> bool:
+    def may_be_displaced(self) -> bool:
         """While it waits: no request is at hand.
 
         None is in the socket either: the loop reads what there is before it lets anybody in.
@@ -122,13 +122,13 @@ class Connection(web.RequestHandler, ABC):
         if self.writing_paused:
             return True  # whatever it asked for next, it does not take what it was given
         if self._messages:
-            return len(self._messages) > 1  # or many at once would keep a place for long
+            return len(self._messages) > 1  # or many at once would keep a slot for long
         if self._head_bytes or (self._has_answered and not self._awaits_request):
             return True  # it takes its time with a head, or with a body that nobody wants
         return self._awaits_request
 
-    def give_way(self) -> None:
-        """Close the connection, for another to have its place."""
+    def displace(self) -> None:
+        """Close the connection, for another to have its slot."""
         if self.writing_paused:
             self._abort()
         else:
@@ -136,8 +136,8 @@ class Connection(web.RequestHandler, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         client = cast(asyncio.WriteTransport, transport)  # uvloop's is one, but does not say so
-        self._room = self._door.admit(self, transport)
-        if self._room is None:
+        self._slots = self._limiter.admit(self, transport)
+        if self._slots is None:
             client.abort()
             return
         super().connection_made(transport)
@@ -150,8 +150,8 @@ class Connection(web.RequestHandler, ABC):
         self._head_arrived()
         self._response_taken()
         super().connection_lost(exc)
-        if self._room is not None:
-            self._room.leave(self)
+        if self._slots is not None:
+            self._slots.release(self)
 
     def pause_writing(self) -> None:
         """The client does not take what was just written; most take all of it at once."""
@@ -251,12 +251,12 @@ class Connection(web.RequestHandler, ABC):
         return self._waiter is not None and not self._waiter.done()
 
     def _waits(self, wait: Wait) -> None:
-        if self._room is not None:
-            self._room.waits(self, wait)
+        if self._slots is not None:
+            self._slots.waits(self, wait)
 
     def _works(self) -> None:
-        if self._room is not None:
-            self._room.works(self)
+        if self._slots is not None:
+            self._slots.works(self)
 
     def _end_with(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Send what is not the answer to a request, and have nothing more to do with the client."""

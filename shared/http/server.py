@@ -8,14 +8,16 @@ from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
 from shared.http.connection import Connection, TimeLimits
+from shared.http.connection_slots import ConnectionLimiter
 from shared.http.faults import fault_in, refuse_faulty
-from shared.http.places import Door
 
 Listen = Callable[[Callable[[], asyncio.Protocol]], Awaitable[asyncio.Server]]
 
 
 class MakeConnection(Protocol):
-    def __call__(self, server: web.Server, limits: TimeLimits, door: Door) -> Connection: ...
+    def __call__(
+        self, server: web.Server, limits: TimeLimits, limiter: ConnectionLimiter
+    ) -> Connection: ...
 
 
 class HttpServer:
@@ -41,7 +43,7 @@ async def serve(
     app: web.Application,
     connection: MakeConnection,
     limits: TimeLimits,
-    door: Door,
+    limiter: ConnectionLimiter,
     listen: Listen,
     shutdown_timeout: float,
 ) -> HttpServer:
@@ -57,7 +59,7 @@ async def serve(
     _tell_of_requests(server)
     _refuse(server)
     try:
-        listener = await listen(lambda: connection(server, limits, door))
+        listener = await listen(lambda: connection(server, limits, limiter))
     except OSError:
         await runner.cleanup()
         raise

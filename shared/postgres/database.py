@@ -36,6 +36,7 @@ class Database:
     """A pool whose connections raise ServiceUnavailable when Postgres cannot answer."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
+        """`timeout`: seconds for a statement, and for a connection."""
         self._pool = pool
         self._timeout = timeout
         self._may_keep = pool.get_max_size() > 1

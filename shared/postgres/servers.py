@@ -12,8 +12,8 @@ class Servers:
     """The servers of a URL."""
 
     def __init__(self, url: PostgresUrl, timeout: float) -> None:
+        """`timeout`: seconds that a connection may take."""
         self.timeout = timeout
-        """Seconds that a connection may take."""
         self._url = url
         self._hosts = list(url.hosts)
 

@@ -200,7 +200,7 @@ def why_not(letter: Record) -> WhyNot | None:
 
 
 class _Pace:
-    """Lets one through every 1/rate seconds."""
+    """Lets `rate` through per second; None is no limit."""
 
     def __init__(self, rate: float | None) -> None:
         self._every = 1 / rate if rate else 0.0

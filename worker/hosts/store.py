@@ -72,6 +72,7 @@ class HostIsUp(RunCancelError):
     """A host whose worker is heard of cannot be given up."""
 
     def __init__(self, seconds: float) -> None:
+        """`seconds` since its last heartbeat."""
         super().__init__(f"its last heartbeat was {seconds:.1f} s ago")
 
 

@@ -56,6 +56,7 @@ class Consumer:
         open_commands: OpenCommands,
         metrics: WorkerMetrics,
     ) -> None:
+        """`prefetch`: deliveries in hand at once, of each queue."""
         self._settler = settler
         self._topology = topology
         self._host = host

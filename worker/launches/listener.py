@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from shared.http.connection import TimeLimits
-from shared.http.places import Door, Room
+from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.server import HttpServer, serve
 from shared.lifecycle import most_files
 from worker.connection import WorkerConnection
@@ -20,7 +20,7 @@ from worker.launches.peer import credentials_of
 # Seconds. A launcher sends its one request at once, and reads the answer at once.
 _LIMITS: Final = TimeLimits(head=10.0, response=10.0, idle=10.0)
 _SHUTDOWN: Final = 2.0
-# Places beyond all others, so that launchers are told to try again.
+# Slots beyond all others, so that launchers are told to try again.
 _BEYOND: Final = 100
 # Who waits in the queue of the kernel is no burden to us, and served in turn.
 _BACKLOG: Final = 1024
@@ -55,13 +55,13 @@ async def listen(
     of the files that we may open are left for stops.
     """
     most = min(most, most_files() // 4)
-    rooms = Room(most, min(most_of_one, max(most // 2, 1))), Room(_BEYOND)
+    slots = ConnectionSlots(most, min(most_of_one, max(most // 2, 1))), ConnectionSlots(_BEYOND)
     loop = asyncio.get_running_loop()
     return await serve(
         app,
         WorkerConnection,
         _LIMITS,
-        Door("worker socket", rooms, _user_of),
+        ConnectionLimiter("worker socket", slots, _user_of),
         lambda protocol: loop.create_unix_server(protocol, sock=bound, backlog=_BACKLOG),
         _SHUTDOWN,
     )

@@ -13,7 +13,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-# Seconds that everybody has to send a request, before others who came later and do so.
+# Seconds that each client has to send its request before later ones can take its slot.
 _PATIENCE: Final = 1.0
 _BETWEEN_LINES: Final = 10.0  # seconds, of the log
 
@@ -27,73 +27,73 @@ class Wait(IntEnum):
     """The client does not take its response."""
 
 
-class Occupant(Protocol):
-    def may_give_way(self) -> bool:
+class Client(Protocol):
+    def may_be_displaced(self) -> bool:
         """Whether nothing that was asked would be lost."""
 
-    def give_way(self) -> None:
+    def displace(self) -> None:
         """Close the connection."""
 
 
-class Room:
-    """Has `most` places, of which one peer takes at most `most_of_one`."""
+class ConnectionSlots:
+    """`most` slots, of which one peer takes at most `most_of_one`."""
 
     def __init__(self, most: int, most_of_one: int | None = None) -> None:
         self._most = most
         self._most_of_one = most if most_of_one is None else most_of_one
-        self._peers: dict[Occupant, Hashable] = {}
+        self._peers: dict[Client, Hashable] = {}
         self._held: Counter[Hashable] = Counter()
         # Since when they wait, by the monotonic clock: each in the order in which they began.
-        self._waiting: dict[Wait, dict[Occupant, float]] = {wait: {} for wait in Wait}
+        self._waiting: dict[Wait, dict[Client, float]] = {wait: {} for wait in Wait}
         self.displaced = 0
 
-    def enter(self, occupant: Occupant, peer: Hashable) -> bool:
-        """Take a place, perhaps that of somebody who waits. `peer` None is of any number."""
+    def take(self, client: Client, peer: Hashable) -> bool:
+        """Take a slot, perhaps that of somebody who waits. `peer` None is of any number."""
         if peer is not None and self._held[peer] >= self._most_of_one:
             found = self._displace(peer)
         else:
             found = len(self._peers) < self._most or self._displace(None)
         if found:
-            self._peers[occupant] = peer
+            self._peers[client] = peer
             self._held[peer] += 1
-            self.waits(occupant, Wait.FIRST_REQUEST)
+            self.waits(client, Wait.FIRST_REQUEST)
         return found
 
-    def leave(self, occupant: Occupant) -> None:
-        """Give the place back. Safe to call again."""
-        if occupant in self._peers:
-            self.works(occupant)
-            peer = self._peers.pop(occupant)
+    def release(self, client: Client) -> None:
+        """Give the slot back. Safe to call again."""
+        if client in self._peers:
+            self.works(client)
+            peer = self._peers.pop(client)
             self._held[peer] -= 1
             if not self._held[peer]:
                 del self._held[peer]
 
-    def waits(self, occupant: Occupant, wait: Wait) -> None:
-        """From now on its place can be taken."""
-        if occupant in self._peers:
-            self.works(occupant)
-            self._waiting[wait][occupant] = monotonic()
+    def waits(self, client: Client, wait: Wait) -> None:
+        """From now on its slot can be taken."""
+        if client in self._peers:
+            self.works(client)
+            self._waiting[wait][client] = monotonic()
 
-    def works(self, occupant: Occupant) -> None:
-        """From now on nobody takes its place."""
+    def works(self, client: Client) -> None:
+        """From now on nobody takes its slot."""
         for waiting in self._waiting.values():
-            waiting.pop(occupant, None)
+            waiting.pop(client, None)
 
     def largest_peer(self) -> Hashable:
-        """Who has most places; None where that may be many."""
+        """Who has most slots; None where that may be many."""
         return max(self._held, key=self._held.__getitem__, default=None)
 
     def _displace(self, peer: Hashable) -> bool:
         """Close the connection of `peer`, or anybody's, that can be spared most."""
-        for occupant in self._in_order():
-            if peer in (None, self._peers[occupant]) and occupant.may_give_way():
-                self.leave(occupant)
+        for client in self._in_order():
+            if peer in (None, self._peers[client]) and client.may_be_displaced():
+                self.release(client)
                 self.displaced += 1
-                occupant.give_way()
+                client.displace()
                 return True
         return False
 
-    def _in_order(self) -> Iterator[Occupant]:
+    def _in_order(self) -> Iterator[Client]:
         """Those who wait, who can be spared most first.
 
         Whoever began to wait a moment ago is about to ask, as likely as not: by what they wait for
@@ -101,42 +101,43 @@ class Room:
         """
         late = monotonic() - _PATIENCE
         for waiting in self._waiting.values():
-            for occupant, since in waiting.items():
+            for client, since in waiting.items():
                 if since > late:
                     break
-                yield occupant
+                yield client
         all_of_them = (waiting.items() for waiting in self._waiting.values())
-        for occupant, _ in merge(*all_of_them, key=itemgetter(1)):
-            yield occupant
+        for client, _ in merge(*all_of_them, key=itemgetter(1)):
+            yield client
 
 
-class Door:
-    """Where connections come in: to the first of `rooms` that takes them."""
+class ConnectionLimiter:
+    """Admits connections: each takes one of the first of `slots` that has one left."""
 
     def __init__(
         self,
         name: str,
-        rooms: Sequence[Room],
+        slots: Sequence[ConnectionSlots],
         peer_of: Callable[[asyncio.BaseTransport], Hashable],
         on_refused: Callable[[], object] = lambda: None,
     ) -> None:
-        """`name` is for the log."""
-        self.main = rooms[0]
+        """`name` is for the log. `peer_of` tells whose a new connection is, None where that does
+        not count; `on_refused` is called for each that gets no slot."""
+        self.main = slots[0]
         self._name = name
-        self._rooms = rooms
+        self._slots = slots
         self._peer_of = peer_of
         self._on_refused = on_refused
         self._refused = 0
         self._told_at = -_BETWEEN_LINES
         self._told_of = 0
 
-    def admit(self, occupant: Occupant, transport: asyncio.BaseTransport) -> Room | None:
-        """The room in which `occupant` has a place now; None if there is none."""
+    def admit(self, client: Client, transport: asyncio.BaseTransport) -> ConnectionSlots | None:
+        """Those of which `client` has one now; None if there is none left."""
         peer = self._peer_of(transport)
-        for room in self._rooms:
-            if room.enter(occupant, peer):
+        for slots in self._slots:
+            if slots.take(client, peer):
                 self._tell()
-                return room
+                return slots
         self.refused()
         return None
 
@@ -148,7 +149,7 @@ class Door:
 
     def _tell(self) -> None:
         """Log what happened, but not each time: it is many that make a crowd."""
-        displaced = sum(room.displaced for room in self._rooms)
+        displaced = sum(slots.displaced for slots in self._slots)
         now = monotonic()
         if displaced + self._refused > self._told_of and now - self._told_at >= _BETWEEN_LINES:
             self._told_at, self._told_of = now, displaced + self._refused
