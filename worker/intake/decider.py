@@ -14,7 +14,6 @@ from shared.runs import Run
 from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
 from worker.intake import decision_store
-from worker.intake.asked import Asked
 from worker.intake.decision import (
     BeginStop,
     CancelQueued,
@@ -34,6 +33,7 @@ from worker.intake.decision import (
     judge,
 )
 from worker.intake.decision_store import Row
+from worker.intake.request import Request
 from worker.stop.evidence import never_started
 from worker.stop.under_way import Stop, Stops
 
@@ -63,31 +63,31 @@ class Decider:
         """Whether nobody here is at work on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
-    async def decide_many(self, asked: Iterable[Asked]) -> dict[UUID, Decision]:
+    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision]:
         """Decide on many commands at once, in one transaction, without waiting for anybody.
 
         Those that are missing from the answer take more than that: see `decide`. Raises
         ServiceUnavailable, after which all of them do.
         """
-        return await self._decide_free(_one_per_run(asked))
+        return await self._decide_free(_one_per_run(requests))
 
-    async def take_up(self, asked: Sequence[Asked], *, counts: bool) -> dict[UUID, Decision]:
+    async def take_up(self, requests: Sequence[Request], *, counts: bool) -> dict[UUID, Decision]:
         """Likewise, on commands that are open, one of each run; what is so no more is left alone.
 
         `counts`: whether that is one of the times that each may be taken up.
         """
-        return await self._decide_free(asked, taking_up=True, counts=counts)
+        return await self._decide_free(requests, taking_up=True, counts=counts)
 
     async def _decide_free(
-        self, asked: Sequence[Asked], *, taking_up: bool = False, counts: bool = False
+        self, requests: Sequence[Request], *, taking_up: bool = False, counts: bool = False
     ) -> dict[UUID, Decision]:
-        chosen = [each for each in asked if each.command.run_id not in self._in_decision]
+        chosen = [each for each in requests if each.command.run_id not in self._in_decision]
         if not chosen:
             return {}
         async with self._deciding([each.command.run_id for each in chosen]):
             return await self._decide(chosen, waits=False, taking_up=taking_up, counts=counts)
 
-    async def decide(self, asked: Asked) -> Decision:
+    async def decide(self, request: Request) -> Decision:
         """Decide on one command, however long somebody else has its run in hand.
 
         Safe to repeat, also after being cut off anywhere. Raises UnknownRun, CommandReused and
@@ -95,9 +95,9 @@ class Decider:
         """
 
         async def decide() -> Decision | None:
-            async with self._deciding([asked.command.run_id]):
-                decided = await self._decide([asked], waits=True)
-                return decided.get(asked.command.command_id)
+            async with self._deciding([request.command.run_id]):
+                decided = await self._decide([request], waits=True)
+                return decided.get(request.command.command_id)
 
         with self._tracer.span("decide"):
             while True:
@@ -125,7 +125,7 @@ class Decider:
 
     async def _decide(
         self,
-        asked: Sequence[Asked],
+        requests: Sequence[Request],
         *,
         waits: bool,
         taking_up: bool = False,
@@ -133,9 +133,11 @@ class Decider:
     ) -> dict[UUID, Decision]:
         """Where it `waits`, what keeps a command from being decided on is raised."""
         async with self._database.transaction() as connection:
-            situations = await decision_store.lock_runs(connection, asked, self._host, waits=waits)
-            judged: list[tuple[Asked, Run, Verdict]] = []
-            for each in asked:
+            situations = await decision_store.lock_runs(
+                connection, requests, self._host, waits=waits
+            )
+            judged: list[tuple[Request, Run, Verdict]] = []
+            for each in requests:
                 try:
                     situation = situations.get(each.command.command_id)
                     if taking_up and situation and situation.command_outcome is not None:
@@ -161,21 +163,21 @@ class Decider:
             if each.command.command_id in recorded or isinstance(verdict, Repeat | UnderWay)
         }
 
-    def _judge(self, asked: Asked, situation: Situation | None) -> tuple[Run, Verdict]:
+    def _judge(self, request: Request, situation: Situation | None) -> tuple[Run, Verdict]:
         if situation is None:
-            raise UnknownRun(f"run {asked.command.run_id} is unknown")
-        stop = self._stops.of(asked.command.run_id)
+            raise UnknownRun(f"run {request.command.run_id} is unknown")
+        stop = self._stops.of(request.command.run_id)
         verdict = judge(
             situation,
-            asked.command,
+            request.command,
             host=self._host,
             default_grace=self._default_grace,
             under_way=stop.command_id if stop else None,
         )
         return situation.run, verdict
 
-    def _follow(self, asked: Asked, run: Run, verdict: Verdict) -> Decision:
-        command = asked.command
+    def _follow(self, request: Request, run: Run, verdict: Verdict) -> Decision:
+        command = request.command
         match verdict:
             case Repeat(outcome):
                 # The answer to its commit may have been lost.
@@ -205,12 +207,12 @@ class Decider:
             stop.escalate.set()
 
 
-def _row(asked: Asked, verdict: Verdict, never: str) -> Row | None:
+def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
     """What is written of a command, None where that is on record already.
 
     `never` is the evidence of a run that never starts.
     """
-    row = partial(Row, asked)
+    row = partial(Row, request)
     match verdict:
         case Repeat() | UnderWay():
             return None
@@ -238,11 +240,11 @@ def _never_started(verdicts: Iterable[Verdict]) -> str:
     return ""
 
 
-def _one_per_run(asked: Iterable[Asked]) -> list[Asked]:
+def _one_per_run(requests: Iterable[Request]) -> list[Request]:
     """The first command on each run, of those whose id comes first."""
-    by_run: dict[int, Asked] = {}
+    by_run: dict[int, Request] = {}
     by_id: set[UUID] = set()
-    for each in asked:
+    for each in requests:
         command = each.command
         if command.run_id not in by_run and command.command_id not in by_id:
             by_run[command.run_id] = each

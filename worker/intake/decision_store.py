@@ -12,8 +12,8 @@ from shared.postgres import sql
 from shared.postgres.database import Connection
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
-from worker.intake.asked import Asked
 from worker.intake.decision import Situation
+from worker.intake.request import Request
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
@@ -23,7 +23,7 @@ _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
 class Row:
     """What is to be on record of a command, and what becomes of its run."""
 
-    asked: Asked
+    request: Request
     outcome: Outcome | None
     evidence: str = "{}"
     """A JSON object."""
@@ -34,7 +34,7 @@ class Row:
 
 
 async def lock_runs(
-    connection: Connection, asked: Sequence[Asked], host: str, *, waits: bool
+    connection: Connection, requests: Sequence[Request], host: str, *, waits: bool
 ) -> dict[UUID, Situation]:
     """Lock the runs that these commands name, one of each, for the worker on `host`.
 
@@ -42,14 +42,14 @@ async def lock_runs(
     that somebody else has in hand.
     """
     query = sql.decisions.LOCK_RUNS if waits else sql.decisions.LOCK_FREE_RUNS
-    rows = await _fetch(connection, query, asked, host)
+    rows = await _fetch(connection, query, requests, host)
     # Where the lock had to be waited for, or a commit came in between, this has the run as it is
     # now but the commands as they were before (READ COMMITTED looks again at the row that it locks,
     # not at those that are joined to it). What is final in them, the write finds out. But whether a
     # stop goes on, or is asked for by another one, is only told by what is on record now.
     again = [
         each
-        for each in asked
+        for each in requests
         if (row := rows.get(each.command.command_id)) is not None
         and row["command_outcome"] in (None, Outcome.STOP_FAILED)
         and row["status"] in _MAY_BE_STOPPED
@@ -60,13 +60,13 @@ async def lock_runs(
 
 
 async def _fetch(
-    connection: Connection, query: str, asked: Sequence[Asked], host: str
+    connection: Connection, query: str, requests: Sequence[Request], host: str
 ) -> dict[UUID, Record]:
     rows = await connection.fetch(
         query,
-        [each.command.command_id for each in asked],
-        [each.command.run_id for each in asked],
-        [each.command.force for each in asked],
+        [each.command.command_id for each in requests],
+        [each.command.run_id for each in requests],
+        [each.command.force for each in requests],
         host,
     )
     return {row["asked_by"]: row for row in rows}
@@ -90,26 +90,26 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
     that each is taken up once more.
     """
     rows = list(rows)
-    asked = [row.asked for row in rows]
-    commands = [each.command for each in asked]
+    requests = [row.request for row in rows]
+    commands = [each.command for each in requests]
     originals = [
         each.original.header_and_body()
         if each.original is not None and row.outcome is None
         else (None, None)
-        for each, row in zip(asked, rows, strict=True)
+        for each, row in zip(requests, rows, strict=True)
     ]
     written = await connection.fetch(
         sql.decisions.RECORD,
         [command.command_id for command in commands],
         [command.run_id for command in commands],
-        [each.origin.via for each in asked],
-        [each.origin.publisher for each in asked],
+        [each.origin.via for each in requests],
+        [each.origin.publisher for each in requests],
         [command.requested_by for command in commands],
         [command.reason for command in commands],
         [command.force for command in commands],
         [command.grace_seconds for command in commands],
         [command.requested_at for command in commands],
-        [json.dumps(dict(faults)) if (faults := each.origin.faults) else "{}" for each in asked],
+        [json.dumps(dict(faults)) if (faults := each.origin.faults) else "{}" for each in requests],
         [row.outcome for row in rows],
         [row.evidence for row in rows],
         [row.begins_with for row in rows],

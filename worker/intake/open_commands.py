@@ -19,8 +19,8 @@ from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
 from worker.intake import open_store
-from worker.intake.asked import Asked, properties_in
 from worker.intake.decider import Decider, Decision
+from worker.intake.request import Request, properties_in
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
 from worker.stop import record
@@ -78,7 +78,7 @@ class OpenCommands:
         while True:
             is_full = self._stops.number >= _AT_ONCE
             if found := await until_available(partial(self._find, seen, only_forced=is_full)):
-                seen.update(known.asked.command.run_id for known in found)
+                seen.update(known.request.command.run_id for known in found)
                 await self._take_up(found)
             elif is_full:
                 await first_of(self._stops.fewer_than(_AT_ONCE), self._woken.wait())
@@ -101,32 +101,32 @@ class OpenCommands:
     async def _take_up(self, found: Sequence[open_store.TakenUp]) -> None:
         for known in found:
             if known.times >= _MOST_TIMES:
-                await until_available(partial(self._give_up, known.asked))
+                await until_available(partial(self._give_up, known.request))
         found = [known for known in found if known.times < _MOST_TIMES]
-        decided = await self._decide([known.asked for known in found])
+        decided = await self._decide([known.request for known in found])
         # What is missing somebody else has in hand at this moment: the next look finds it, or not.
         for known in found:
-            if decision := decided.get(known.asked.command.command_id):
+            if decision := decided.get(known.request.command.command_id):
                 self._follow(known, decision)
 
-    async def _decide(self, asked: Sequence[Asked]) -> dict[UUID, Decision]:
+    async def _decide(self, requests: Sequence[Request]) -> dict[UUID, Decision]:
         try:
-            return await self._decider.take_up(asked, counts=True)
+            return await self._decider.take_up(requests, counts=True)
         except ServiceUnavailable:
             # It may be counted and not begun: an outage must not use up what a stop may be tried.
-            return await until_available(partial(self._decider.take_up, asked, counts=False))
+            return await until_available(partial(self._decider.take_up, requests, counts=False))
         except Exception:
-            if len(asked) == 1:
-                log.exception("command_not_taken_up", run_id=asked[0].command.run_id)
+            if len(requests) == 1:
+                log.exception("command_not_taken_up", run_id=requests[0].command.run_id)
                 return {}
         # One of them is the reason, and the others must not suffer for it.
         decided: dict[UUID, Decision] = {}
-        for each in asked:
+        for each in requests:
             decided |= await self._decide([each])
         return decided
 
     def _follow(self, known: open_store.TakenUp, decision: Decision) -> None:
-        command = known.asked.command
+        command = known.request.command
         fields = {"run_id": command.run_id, "command_id": str(command.command_id)}
         with self._span(known), structlog.contextvars.bound_contextvars(**fields):
             if isinstance(decision, Stop):
@@ -141,17 +141,17 @@ class OpenCommands:
         """Within the trace of the message in which the command came in."""
         if not self._tracer.on:
             return NO_SPAN
-        command = known.asked.command
+        command = known.request.command
         about = {RUN_ID: str(command.run_id), COMMAND_ID: str(command.command_id)}
         headers = properties_in(known.message_header).headers if known.message_header else None
         return self._tracer.span("take up", attributes=about, headers=headers or {})
 
-    async def _give_up(self, asked: Asked) -> None:
-        run_id = asked.command.run_id
+    async def _give_up(self, request: Request) -> None:
+        run_id = request.command.run_id
         async with self._database.transaction() as connection:
             # First, as all do: in another order, two could wait for each other.
             await record.lock_run(connection, run_id)
-            is_open = await open_store.is_open(connection, asked.command.command_id)
+            is_open = await open_store.is_open(connection, request.command.command_id)
             if not (is_open and self._decider.is_free(run_id)):
                 return
             evidence = workers_ended(_MOST_TIMES)

@@ -11,14 +11,14 @@ from shared.commands import CancelCommand
 from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.states import Via
-from worker.intake.asked import Asked, Origin
+from worker.intake.request import Origin, Request
 
 
 @dataclass(frozen=True, slots=True)
 class TakenUp:
     """A command that is on record without an outcome."""
 
-    asked: Asked
+    request: Request
     times: int
     """How often it was taken up before."""
     message_header: bytes | None
@@ -49,7 +49,7 @@ def _taken_up(row: Record) -> TakenUp:
         **{name: row[name] for name in fields}, grace_seconds=row["grace_seconds"]
     )
     origin = Origin(Via(row["via"]), row["publisher"], json.loads(row["faults"]))
-    return TakenUp(Asked(command, origin), row["taken_up"], row["message_header"])
+    return TakenUp(Request(command, origin), row["taken_up"], row["message_header"])
 
 
 async def is_open(connection: Connection, command_id: UUID) -> bool:

@@ -23,9 +23,9 @@ from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.intake.asked import Asked, Origin, Original
 from worker.intake.decider import Decider, Decision, UnknownRun
 from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
+from worker.intake.request import Origin, Original, Request
 from worker.intake.wakes import Wakes
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
@@ -51,9 +51,9 @@ class _Read:
     faults: Mapping[str, str]
     span: Span
 
-    def asked(self) -> Asked:
+    def request(self) -> Request:
         origin = Origin(self.history.via, self.history.publisher, self.faults)
-        return Asked(self.command, origin, Original(self.message, self.history))
+        return Request(self.command, origin, Original(self.message, self.history))
 
     @property
     def log_fields(self) -> dict[str, object]:
@@ -137,7 +137,7 @@ class Settler:
         with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
             failure: Failure
             try:
-                decision = await self._decider.decide(read.asked())
+                decision = await self._decider.decide(read.request())
             except CommandReused as error:
                 await self._bury(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
                 return
@@ -173,11 +173,11 @@ class Settler:
 
     async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision]:
         try:
-            asked = [read.asked() for read in reads]
+            requests = [read.request() for read in reads]
             if not self._tracer.on:
-                return await self._decider.decide_many(asked)
+                return await self._decider.decide_many(requests)
             with self._tracer.each("decide", [read.span for read in reads]):
-                return await self._decider.decide_many(asked)
+                return await self._decider.decide_many(requests)
         except Exception as error:
             # One by one, they are waited for, or the one that is the reason is found.
             log.warning("batch_not_decided", commands=len(reads), error=str(error))

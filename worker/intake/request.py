@@ -1,4 +1,4 @@
-"""A command with what is known of how it came in."""
+"""A request to cancel a run: the command, and how it came in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ def properties_in(message_header: bytes) -> Basic.Properties:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     command: CancelCommand
     origin: Origin
     original: Original | None = None
