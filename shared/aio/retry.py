@@ -1,10 +1,12 @@
-"""Waiting out an outage: work that may not be dropped is done again until it gets through."""
+"""Waiting out an outage: work is done again, after a growing pause, until it gets through."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from math import inf
+from typing import Final, TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type
 from tenacity.wait import wait_exponential_jitter
 
 from shared.errors import ServiceUnavailable
@@ -13,11 +15,17 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+# Seconds.
+_PAUSE: Final = wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1)
+_LEAST: Final = 1.0
+"""For the last attempt, which begins when the time is over."""
+
 
 async def until_available(work: Callable[[], Awaitable[T]]) -> T:
     """Return what `work` returns, doing it again for as long as it raises ServiceUnavailable.
 
-    `work` must be safe to repeat: an outage can hide that it succeeded.
+    For work that may not be dropped. It must be safe to repeat: an outage can hide that it
+    succeeded.
     """
 
     try:
@@ -26,12 +34,47 @@ async def until_available(work: Callable[[], Awaitable[T]]) -> T:
         log.warning("service_unavailable", error=str(error), attempt=1)
 
     def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+        error = _error_of(state)
         log.warning("service_unavailable", error=str(error), attempt=state.attempt_number + 1)
 
     return await AsyncRetrying(
         retry=retry_if_exception_type(ServiceUnavailable),
-        wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
+        wait=_PAUSE,
         before_sleep=say,
         reraise=True,
     )(work)
+
+
+async def until_connected(
+    connect: Callable[[float], Awaitable[T]],
+    *,
+    attempt: float,
+    within: float | None,
+    is_outage: Callable[[BaseException], bool],
+    say: Callable[[BaseException | None], None],
+) -> T:
+    """What `connect` returns, done again for as long as there is an outage, but not for ever.
+
+    `connect` is given the seconds that it may take: `attempt`, or what is left of `within`, in
+    which case the last outage is raised. `say` is told of each that is not the last.
+    """
+    loop = asyncio.get_running_loop()
+    end = inf if within is None else loop.time() + within
+
+    def left() -> float:
+        return end - loop.time()
+
+    async def connect_in_time() -> T:
+        return await connect(min(attempt, max(left(), _LEAST)))
+
+    return await AsyncRetrying(
+        retry=retry_if_exception(is_outage),
+        wait=lambda state: min(_PAUSE(state), max(left(), 0)),
+        stop=lambda _: left() <= 0,
+        before_sleep=lambda state: say(_error_of(state)),
+        reraise=True,
+    )(connect_in_time)
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

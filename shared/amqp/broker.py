@@ -16,6 +16,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 from yarl import URL
 
+from shared.aio.retry import until_connected
 from shared.aio.tasks import first_of
 from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
 from shared.amqp.confirms import Confirms
@@ -29,7 +30,6 @@ from shared.errors import (
     Unroutable,
 )
 from shared.services import local_files
-from shared.services.startup import until_connected
 from shared.services.urls import without_password
 from shared.settings import ServiceSettings
 

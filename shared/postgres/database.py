@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
+from shared.aio.retry import until_connected
 from shared.aio.tasks import cancellation_noticed
 from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import sql
@@ -16,7 +17,6 @@ from shared.postgres import url as postgres_url
 from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
 from shared.postgres.servers import Servers
 from shared.services import local_files
-from shared.services.startup import until_connected
 from shared.services.urls import without_password
 from shared.settings import DatabaseSettings
 
