@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def _calls() -> Iterator[tuple[str, ast.Call]]:
                         yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
+@cache
 def _logged() -> dict[str, Event]:
     found: dict[str, Event] = defaultdict(Event)
     for place, call in _calls():
@@ -60,6 +62,7 @@ def _logged() -> dict[str, Event]:
     return found
 
 
+@cache
 def _documented() -> dict[str, Event]:
     rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|.*\|$", DOCUMENT.read_text(), re.M)
     assert len({name for name, _, _ in rows}) == len(rows)
