@@ -43,6 +43,14 @@ async def cancel_all(system: System) -> None:
     await asyncio.gather(*(system.publish(run_id) for run_id in range(1, RUNS + 1)))
 
 
+async def until_canceled(system: System) -> None:
+    """Return once all of them are. Before that, the outbox may be empty as well."""
+    canceled = "SELECT count(*) FROM runs WHERE status = 'canceled'"
+    async with asyncio.timeout(DEADLINE):
+        while await system.database.fetchval(canceled) < RUNS:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_worker_that_is_killed_again_and_again_tells_of_each_run_in_order(
     system: System,
 ) -> None:
@@ -55,6 +63,7 @@ async def test_a_worker_that_is_killed_again_and_again_tells_of_each_run_in_orde
             heard += await listener.take(50)
             await worker.kill()
         await system.worker(host_heartbeat=0.2)
+        await until_canceled(system)
         await until_told(system)
         heard += await listener.rest()
 
@@ -113,6 +122,7 @@ async def test_of_several_workers_one_tells_at_a_time(system: System) -> None:
         await system.worker(host=host)
     async with listening(system) as listener:
         await cancel_all(system)
+        await until_canceled(system)
         await until_told(system)
         heard = await listener.rest()
 

@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from shlex import quote
 
+import aiohttp
+
 from shared.aio.tasks import end
 from shared.amqp.topology import Topology
 from tools.demo import compose_up
@@ -61,7 +63,7 @@ async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
         try:
             ended = await programs.any_ended()
         except asyncio.CancelledError:
-            await _say_what_is_left(programs, host, screen)
+            await _cancel_jobs(programs, host, url, token, screen)
             raise
         finally:
             await end(telling)
@@ -77,17 +79,21 @@ async def _tell_of_cancels(worker: Program, screen: Screen) -> None:
         screen.good(f"cancel of run {settled['run_id']}: {settled['result']}")
 
 
-async def _say_what_is_left(programs: Programs, host: str, screen: Screen) -> None:
-    """Jobs are children of the terminals that started them, and outlive the worker."""
-    with suppress(StageFailed):
+async def _cancel_jobs(programs: Programs, host: str, url: str, token: str, screen: Screen) -> None:
+    """End the jobs of this worker, whose launchers could tell nobody of it once that is gone."""
+    with suppress(StageFailed, OSError, aiohttp.ClientError):
         listed = await programs.run(
             "cancel-worker", "runs", "list", "--status", "running", "--json"
         )
-        for run in json.loads(listed):
-            if run["host"] == host:
-                screen.note(
-                    f"run {run['run_id']} goes on: end its cancel-exec where it was started"
-                )
+        runs = [run["run_id"] for run in json.loads(listed) if run["host"] == host]
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
+            for run_id in runs:
+                screen.note(f"canceling run {run_id}")
+                await http.post(f"{url}/api/v1/runs/{run_id}/cancel")
+            for run_id in runs:
+                ended = await http.get(f"{url}/api/v1/runs/{run_id}?wait=15")
+                if (await ended.json()).get("status") != "canceled":
+                    screen.bad(f"run {run_id} goes on")
 
 
 async def _gateway(programs: Programs, screen: Screen) -> str:
@@ -153,6 +159,7 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
     screen.good(f"the API, to read and to try: {url}/api/v1/docs")
-    screen.good(f"their logs: {programs.logs}/cancel-worker.log and cancel-gateway.log beside it")
+    for name in ("cancel-worker", "cancel-gateway"):
+        screen.line(f"    log: {programs.logs}/{name}.log", style="dim")
     screen.to_paste(blocks)
-    screen.line("Ctrl-C ends all of this, and removes it.", style="dim")
+    screen.line("Ctrl-C ends all of this, jobs too, and removes it.", style="dim")
