@@ -92,7 +92,8 @@ async def _cancel_jobs(programs: Programs, host: str, url: str, token: str, scre
                 await http.post(f"{url}/api/v1/runs/{run_id}/cancel")
             for run_id in runs:
                 ended = await http.get(f"{url}/api/v1/runs/{run_id}?wait=15")
-                if (await ended.json()).get("status") != "canceled":
+                # Or refused, if it was one of many.
+                if (await ended.json()).get("status") in (None, "running", "canceling"):
                     screen.bad(f"run {run_id} goes on")
 
 

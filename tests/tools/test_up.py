@@ -1,0 +1,116 @@
+"""What `make up` prints can be pasted as it is, and it ends what was started by that."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.support.demo_process import DEADLINE, assert_nothing_left, demo, ended, printed
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directory: Path) -> None:
+    async with demo(environment, "up") as process:
+        add, launch, over_http, directly = blocks(await printed(process, "Ctrl-C"))
+        exports = "\n".join(line for line in add.splitlines() if line.startswith("export"))
+        await paste(add)
+        assert "DATABASE_URL" not in launch
+        runner = asyncio.create_task(paste(f"set +e; {in_background(launch)}"))
+        await running(environment["DATABASE_URL"], 2)
+
+        answer = await paste(f"{exports}\n{over_http.splitlines()[0]}")
+        assert " 202 " in answer
+        await paste(f"{exports}\n{directly.rpartition(chr(10))[0]}")
+        await runner
+
+        for block in (over_http, directly):
+            shown = await paste(f"{exports}\n{block.splitlines()[-1]}")
+            assert "cgroup_empty" in shown or "scans_empty" in shown
+        told = await printed(process, f"cancel of run {run_in(directly)}: canceled")
+        assert f"cancel of run {run_in(over_http)}: canceled" in told
+        process.send_signal(signal.SIGINT)
+        code, output, errors = await ended(process)
+
+    assert code == 130, output + errors
+    assert "goes on" not in output
+    assert "Traceback" not in errors
+    assert_nothing_left(directory)
+
+
+async def test_up_logs_to_files_and_cancels_jobs_at_its_end(
+    environment: dict[str, str], directory: Path
+) -> None:
+    async with demo(environment, "up") as process:
+        output = await printed(process, "Ctrl-C")
+        add, launch, *_ = blocks(output)
+        await paste(add)
+        *exports, first, _ = launch.splitlines()
+        async with pasted("\n".join([*exports, f"exec {first}"])) as launcher:
+            await running(environment["DATABASE_URL"], 1)
+            [log, _] = re.findall(r"log: (\S+)", output)
+            assert "worker_ready" in Path(log).read_text()
+            process.send_signal(signal.SIGINT)
+            code, said, errors = await ended(process)
+            assert await launcher.wait() == 143, "of a job that was canceled"
+
+    assert code == 130, output + errors
+    assert f"canceling run {run_in(first)}" in said
+    assert "goes on" not in said
+    assert_nothing_left(directory)
+
+
+async def running(database_url: str, runs: int) -> None:
+    """Wait until so many runs are running."""
+    connection = await asyncpg.connect(database_url)
+    count = "SELECT count(*) FROM runs WHERE status = 'running'"
+    async with asyncio.timeout(DEADLINE):
+        while await connection.fetchval(count) < runs:
+            await asyncio.sleep(0.01)
+    await connection.close()
+
+
+def run_in(block: str) -> str:
+    """The run that the block's last line is about."""
+    found: list[str] = re.findall(r"(?:show|--run-id) (\d+)", block)
+    return found[-1]
+
+
+def blocks(output: str) -> list[str]:
+    """The commands under each printed title."""
+    _, *found = output.partition("\nCtrl-C")[0].split("\n# ")
+    return [block.partition("\n")[2].strip() for block in found]
+
+
+def in_background(block: str) -> str:
+    lines = (f"{line} &" if line.startswith("cancel-exec") else line for line in block.split("\n"))
+    return "\n".join([*lines, "wait"])
+
+
+async def paste(commands: str) -> str:
+    """Run `commands` as another terminal would, to their end."""
+    async with pasted(commands) as process:
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+@asynccontextmanager
+async def pasted(commands: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`commands` in another terminal: in another directory, with none of our variables."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-ec", commands),
+        cwd="/",
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "COLUMNS": "200"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(DEADLINE):
+        yield process
+        await process.wait()
