@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from statistics import quantiles
 from time import monotonic
 from typing import Final
 
@@ -15,7 +16,8 @@ from tools.support.program import DEADLINE
 from tools.support.system import System
 
 SOURCE: Final = Path(flood.__file__).read_text()
-SECONDS: Final = 12.0  # longer than the flood needs to renew all of its connections
+RENEWED: Final = 3.0  # seconds, how often a flood opens all of its connections anew
+SECONDS: Final = 2 * RENEWED + 1
 
 Start = Callable[..., Awaitable[None]]
 
@@ -86,7 +88,7 @@ async def test_honest_requests_and_health_checks_get_through_a_flood_at_the_gate
     await system.add_run(1)
     url = URL(await system.gateway(max_connections=number))
     token = await system.token()
-    await start_flood(kind, number, 10, url.host, url.port)
+    await start_flood(kind, number, RENEWED, url.host, url.port)
     honest, health = Tally(), Tally()
     cancel = f"POST /api/v1/runs/1/cancel HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
 
@@ -98,7 +100,9 @@ async def test_honest_requests_and_health_checks_get_through_a_flood_at_the_gate
     print(f"{kind}: cancels {honest}; health {health}")
     assert set(honest.statuses) == {202}, honest
     assert set(health.statuses) == {200}, health
-    assert max(honest.took) < 1
+    # All before `_ask` gives up, and most at once: only what meets a thousand connections opened
+    # in one moment comes after them, and that can take a busy machine more than a second.
+    assert quantiles(honest.took, n=20)[-1] < 1
 
 
 WAITING: Final = (
