@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import chain
 from uuid import uuid4
 
+from tests.support.commit_proxy import CommitProxy
 from tests.support.launching import locked_run
 from tests.support.queues import holds
 from tools.support.processes import until_gone
@@ -53,6 +54,19 @@ async def test_many_kinds_of_commands_at_once(system: System) -> None:
     assert [len(await system.cancellations(run_id)) for run_id in (5, 6, 201)] == [2, 1, 1]
     await holds(system, system.topology.cancel, 0)
     assert await system.depth(system.topology.dead) == 0
+
+
+async def test_commands_on_many_unknown_runs_take_one_look(
+    system: System, commits: CommitProxy
+) -> None:
+    for run_id in QUEUED:
+        await system.publish(run_id)
+    worker = await system.worker(env={"DATABASE_URL": commits.proxied})
+
+    await worker.event("command_retried", count=len(QUEUED), attempt=1)
+
+    # One for each would stand before whatever else needs a connection.
+    assert commits.transactions < len(QUEUED) / 4
 
 
 async def test_a_command_id_that_is_on_record_for_another_run_cancels_nothing(

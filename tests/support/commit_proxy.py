@@ -18,6 +18,8 @@ class CommitProxy:
         self._commits_flow = asyncio.Event()
         self.held = asyncio.Event()
         """Set once a COMMIT is held back."""
+        self.transactions = 0
+        """That were begun."""
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
@@ -79,6 +81,7 @@ class CommitProxy:
         self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(65536):
+            self.transactions += data.count(b"BEGIN;")
             if self._losing and b"COMMIT;" in data:
                 self._answers_flow.clear()
             if self._holding and b"COMMIT;" in data:

@@ -44,6 +44,13 @@ Decision = Outcome | Stop | Wait | UnderWay
 class UnknownRun(RunCancelError):
     """No such run, yet: its row may be committed a moment from now."""
 
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"run {run_id} is unknown")
+
+
+Refusal = UnknownRun | CommandReused | HostAbandoned
+"""Why a command cannot be decided on."""
+
 
 class Decider:
     """Decides on commands, as the worker of `host`. One stop per run, however many commands."""
@@ -63,7 +70,7 @@ class Decider:
         """Whether nobody here is at work on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
-    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision]:
+    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Refusal]:
         """Decide on many commands at once, in one transaction, without waiting for anybody.
 
         Those that are missing from the answer take more than that: see `decide`. Raises
@@ -74,13 +81,15 @@ class Decider:
     async def take_up(self, requests: Sequence[Request], *, counts: bool) -> dict[UUID, Decision]:
         """Likewise, on commands that are open, one of each run; what is so no more is left alone.
 
-        `counts`: whether that is one of the times that each may be taken up.
+        `counts`: whether that is one of the times that each may be taken up. What cannot be decided
+        on is missing as well.
         """
-        return await self._decide_free(requests, taking_up=True, counts=counts)
+        decided = await self._decide_free(requests, taking_up=True, counts=counts)
+        return {key: each for key, each in decided.items() if not isinstance(each, Refusal)}
 
     async def _decide_free(
         self, requests: Sequence[Request], *, taking_up: bool = False, counts: bool = False
-    ) -> dict[UUID, Decision]:
+    ) -> dict[UUID, Decision | Refusal]:
         chosen = [each for each in requests if each.command.run_id not in self._in_decision]
         if not chosen:
             return {}
@@ -94,7 +103,7 @@ class Decider:
         HostAbandoned.
         """
 
-        async def decide() -> Decision | None:
+        async def decide() -> Decision | Refusal | None:
             async with self._deciding([request.command.run_id]):
                 decided = await self._decide([request], waits=True)
                 return decided.get(request.command.command_id)
@@ -102,7 +111,10 @@ class Decider:
         with self._tracer.span("decide"):
             while True:
                 # Without an answer, the command got its outcome in this moment: which?
-                if (decided := await until_available(decide)) is not None:
+                decided = await until_available(decide)
+                if isinstance(decided, Refusal):
+                    raise decided
+                if decided is not None:
                     return decided
 
     @asynccontextmanager
@@ -130,22 +142,27 @@ class Decider:
         waits: bool,
         taking_up: bool = False,
         counts: bool = False,
-    ) -> dict[UUID, Decision]:
-        """Where it `waits`, what keeps a command from being decided on is raised."""
+    ) -> dict[UUID, Decision | Refusal]:
         async with self._database.transaction() as connection:
             situations = await decision_store.lock_runs(
                 connection, requests, self._host, waits=waits
             )
+            missing = [each for each in requests if each.command.command_id not in situations]
+            refused: dict[UUID, Decision | Refusal] = {
+                each.command.command_id: UnknownRun(each.command.run_id)
+                for each in await decision_store.of_unknown_runs(connection, missing)
+            }
             judged: list[tuple[Request, Run, Verdict]] = []
             for each in requests:
+                command_id = each.command.command_id
+                if (situation := situations.get(command_id)) is None:
+                    continue
+                if taking_up and situation.command_outcome is not None:
+                    continue  # it got it since it was looked for
                 try:
-                    situation = situations.get(each.command.command_id)
-                    if taking_up and situation and situation.command_outcome is not None:
-                        continue  # it got it since it was looked for
-                    judged.append((each, *self._judge(each, situation)))
-                except (UnknownRun, CommandReused, HostAbandoned):
-                    if waits:
-                        raise
+                    judged.append((each, situation.run, self._judge(each, situation)))
+                except (CommandReused, HostAbandoned) as error:
+                    refused[command_id] = error
             never = _never_started(verdict for _, _, verdict in judged)
             rows = [
                 row
@@ -157,24 +174,21 @@ class Decider:
             )
         # What follows from it begins with the commit: a command that another run has taken in this
         # moment, or that Postgres has lost, does nothing.
-        return {
+        return refused | {
             each.command.command_id: self._follow(each, run, verdict)
             for each, run, verdict in judged
             if each.command.command_id in recorded or isinstance(verdict, Repeat | UnderWay)
         }
 
-    def _judge(self, request: Request, situation: Situation | None) -> tuple[Run, Verdict]:
-        if situation is None:
-            raise UnknownRun(f"run {request.command.run_id} is unknown")
+    def _judge(self, request: Request, situation: Situation) -> Verdict:
         stop = self._stops.of(request.command.run_id)
-        verdict = judge(
+        return judge(
             situation,
             request.command,
             host=self._host,
             default_grace=self._default_grace,
             under_way=stop.command_id if stop else None,
         )
-        return situation.run, verdict
 
     def _follow(self, request: Request, run: Run, verdict: Verdict) -> Decision:
         command = request.command

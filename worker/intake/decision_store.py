@@ -59,6 +59,15 @@ async def lock_runs(
     return {command_id: _situation(row) for command_id, row in rows.items()}
 
 
+async def of_unknown_runs(connection: Connection, requests: Sequence[Request]) -> list[Request]:
+    """Those whose runs do not exist."""
+    if not requests:
+        return []
+    run_ids = [each.command.run_id for each in requests]
+    known = {row["run_id"] for row in await connection.fetch(sql.decisions.KNOWN_RUNS, run_ids)}
+    return [each for each in requests if each.command.run_id not in known]
+
+
 async def _fetch(
     connection: Connection, query: str, requests: Sequence[Request], host: str
 ) -> dict[UUID, Record]:

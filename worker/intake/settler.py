@@ -23,7 +23,7 @@ from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.intake.decider import Decider, Decision, UnknownRun
+from worker.intake.decider import Decider, Decision, Refusal, UnknownRun
 from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
 from worker.intake.request import Origin, Original, Request
 from worker.intake.wakes import Wakes
@@ -78,7 +78,15 @@ class _Refused:
     failure: Failure
 
 
-Unsettled = _Read | _Refused
+@dataclass(frozen=True, slots=True)
+class _Undecidable:
+    """A command that was looked at, with others, and cannot be decided on."""
+
+    read: _Read
+    why: Refusal
+
+
+Unsettled = _Read | _Undecidable | _Refused
 """A delivery that takes longer than those that can be settled together."""
 
 
@@ -120,6 +128,9 @@ class Settler:
                 unsettled.append(read)
                 continue
             decision = decided.pop(read.command.command_id)
+            if isinstance(decision, Refusal):
+                unsettled.append(_Undecidable(read, decision))
+                continue
             if isinstance(decision, Outcome) and not self._tracer.on:
                 self._settled(decision, read.log_fields)
             else:
@@ -130,31 +141,35 @@ class Settler:
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
         """Return when an acknowledgement can lose nothing."""
-        if isinstance(unsettled, _Refused):
-            await self._refuse(unsettled)
-            return
-        read = unsettled
-        with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
-            failure: Failure
-            try:
-                decision = await self._decider.decide(read.request())
-            except CommandReused as error:
-                await self._bury(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
-                return
-            except HostAbandoned as error:
-                failure = Failure(DeadReason.HOST_ABANDONED, str(error))
-            except UnknownRun as error:
-                failure = Failure(DeadReason.UNKNOWN_RUN, str(error))
-            except Exception as error:
-                log.exception("command_failed")
-                problem = f"{type(error).__name__}: {error}"
-                failure = Failure(DeadReason.INTERNAL_ERROR, problem)
-            else:
-                self._follow(decision)
-                return
-            await self._retry(read, failure)
+        match unsettled:
+            case _Refused():
+                await self._refuse(unsettled)
+            case _Undecidable(read, error):
+                with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
+                    await self._fail(read, error)
+            case read:
+                with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
+                    try:
+                        decision = await self._decider.decide(read.request())
+                    except Exception as error:
+                        await self._fail(read, error)
+                    else:
+                        self._follow(decision)
 
-    def _read(self, message: Delivery) -> Unsettled:
+    async def _fail(self, read: _Read, error: Exception) -> None:
+        match error:
+            case CommandReused():
+                await self._bury(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
+            case HostAbandoned():
+                await self._retry(read, Failure(DeadReason.HOST_ABANDONED, str(error)))
+            case UnknownRun():
+                await self._retry(read, Failure(DeadReason.UNKNOWN_RUN, str(error)))
+            case _:
+                log.error("command_failed", exc_info=error)
+                problem = f"{type(error).__name__}: {error}"
+                await self._retry(read, Failure(DeadReason.INTERNAL_ERROR, problem))
+
+    def _read(self, message: Delivery) -> _Read | _Refused:
         history = self._histories.read(message)
         if history.letter is not None:
             history = moved_back(history)
@@ -171,7 +186,7 @@ class Settler:
         span = delivery_span(self._tracer, self._topology, message, history, reading.command)
         return _Read(message, history, reading.command, reading.faults, span)
 
-    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision]:
+    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision | Refusal]:
         try:
             requests = [read.request() for read in reads]
             if not self._tracer.on:
@@ -235,7 +250,7 @@ class Settler:
         await until_available(partial(self._publish, "", queue, copy))
         self._metrics.retried(failure.reason)
 
-    async def _bury(self, unsettled: Unsettled, failure: Failure) -> None:
+    async def _bury(self, unsettled: _Read | _Refused, failure: Failure) -> None:
         self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
         copy = conversion.for_dead_letters(

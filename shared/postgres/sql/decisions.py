@@ -33,6 +33,8 @@ LOCK_FREE_RUNS: Final = _LOCK_RUNS.format(locked="SKIP LOCKED")
 # For one: whoever has it in hand decides first.
 LOCK_RUNS: Final = _LOCK_RUNS.format(locked="")
 
+KNOWN_RUNS: Final = "SELECT run_id FROM runs WHERE run_id = ANY($1::bigint[])"
+
 # A command's row is written with its outcome or, if there is something to do, with none yet. Only
 # an open or a failed one may change: a repeat of a finished command leaves it, and its run, as they
 # are.
