@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 import aio_pika
+import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
@@ -19,7 +20,8 @@ from yarl import URL
 from shared.aio.retry import until_connected
 from shared.aio.tasks import first_of
 from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
-from shared.amqp.confirms import Confirms
+from shared.amqp.confirms.interface import Confirms
+from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.errors import reason
 from shared.errors import (
     InvalidSettings,
@@ -123,9 +125,16 @@ class Publisher:
     Its own, because a memory or disk alarm blocks every connection that publishes.
     """
 
-    def __init__(self, settings: ServiceSettings, name: str) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        name: str,
+        confirms_on: Callable[[aiormq.Channel], Confirms] = JoinedConfirms,
+    ) -> None:
+        """`name` is for the log. `confirms_on` is called for each channel that is opened."""
         self._settings = settings
         self._name = name
+        self._confirms_on = confirms_on
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
         self._known = asyncio.Event()
         self._confirms: Confirms | None = None  # while there is a channel
@@ -149,7 +158,7 @@ class Publisher:
                         channel = await open_channel(connection)
                         if declare is not None:
                             await declare(channel)
-                        confirms = Confirms(await underlay(channel))
+                        confirms = self._confirms_on(await underlay(channel))
                 except NotDeclared as error:
                     self._lacks(str(error))
                     await first_of(connection.closed(), asyncio.sleep(_LOOK_AGAIN))

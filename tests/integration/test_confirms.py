@@ -1,14 +1,19 @@
-"""Many publishes at once on one channel: each gets the broker's answer to itself."""
+"""Many publishes at once on one channel: each gets the broker's answer to itself.
+
+Whichever way they are sent: each test is of both.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import uuid4
 
 import pytest
 from aio_pika import Message
 
 from shared.amqp.broker import Publisher
+from shared.amqp.confirms.joined import JoinedConfirms
+from shared.amqp.confirms.plain import PlainConfirms
 from shared.amqp.topology import CANCEL_KEY
 from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown
@@ -21,17 +26,25 @@ LARGE = 300_000
 """Bytes: more than two frames of RabbitMQ's usual 128 KiB."""
 
 
-@asynccontextmanager
-async def publishing(system: System) -> AsyncIterator[Publisher]:
-    publisher = Publisher(ServiceSettings.model_validate(system.environment), "test")
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(publisher.run(system.topology.declare))
-            await publisher.wait_ready()
-            yield publisher
-            raise Shutdown
-    except* Shutdown:
-        pass
+Publishing = Callable[[System], AbstractAsyncContextManager[Publisher]]
+
+
+@pytest.fixture(params=[JoinedConfirms, PlainConfirms])
+def publishing(request: pytest.FixtureRequest) -> Publishing:
+    @asynccontextmanager
+    async def publishing(system: System) -> AsyncIterator[Publisher]:
+        settings = ServiceSettings.model_validate(system.environment)
+        publisher = Publisher(settings, "test", confirms_on=request.param)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(publisher.run(system.topology.declare))
+                await publisher.wait_ready()
+                yield publisher
+                raise Shutdown
+        except* Shutdown:
+            pass
+
+    return publishing
 
 
 async def outcomes(
@@ -49,7 +62,9 @@ async def outcomes(
     return await asyncio.gather(*(publish(key, message) for key, message in messages))
 
 
-async def test_what_is_refused_is_told_from_what_is_taken(system: System) -> None:
+async def test_what_is_refused_is_told_from_what_is_taken(
+    system: System, publishing: Publishing
+) -> None:
     keys = [CANCEL_KEY if number % 3 else NOWHERE for number in range(900)]
     async with publishing(system) as publisher:
         taken = await outcomes(
@@ -60,7 +75,9 @@ async def test_what_is_refused_is_told_from_what_is_taken(system: System) -> Non
     await holds(system, system.topology.cancel, 600)
 
 
-async def test_two_with_one_id_do_not_get_each_others_answer(system: System) -> None:
+async def test_two_with_one_id_do_not_get_each_others_answer(
+    system: System, publishing: Publishing
+) -> None:
     keys = [CANCEL_KEY, NOWHERE, CANCEL_KEY, NOWHERE, NOWHERE, CANCEL_KEY]
     async with publishing(system) as publisher:
         taken = await outcomes(
@@ -71,7 +88,9 @@ async def test_two_with_one_id_do_not_get_each_others_answer(system: System) -> 
     await holds(system, system.topology.cancel, 3)
 
 
-async def test_without_an_id_it_is_known_all_the_same(system: System) -> None:
+async def test_without_an_id_it_is_known_all_the_same(
+    system: System, publishing: Publishing
+) -> None:
     async with publishing(system) as publisher:
         taken = await outcomes(
             system, publisher, [(CANCEL_KEY, Message(b"{}")), (NOWHERE, Message(b"{}"))]
@@ -81,7 +100,9 @@ async def test_without_an_id_it_is_known_all_the_same(system: System) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"y" * LARGE], ids=["empty", "short", "large"])
-async def test_a_body_of_any_length_arrives_whole(system: System, body: bytes) -> None:
+async def test_a_body_of_any_length_arrives_whole(
+    system: System, publishing: Publishing, body: bytes
+) -> None:
     async with publishing(system) as publisher:
         await publisher.publish(system.topology.commands, CANCEL_KEY, Message(body))
 

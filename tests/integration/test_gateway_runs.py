@@ -93,16 +93,3 @@ async def test_a_run_that_was_over_when_it_was_canceled_has_no_cancellation(
 
     assert len(await system.cancellations(1)) == 1
     assert (await api.ask("GET", "/api/v1/runs/1")).body["cancellation"] is None
-
-
-async def test_reading_needs_a_token_its_scope_and_a_run(system: System) -> None:
-    url = await system.gateway()
-    reader = await system.token(scopes=("runs:read",))
-    writer = await system.token(scopes=("runs:write",))
-
-    assert (await get(system, url, "/api/v1/runs/1", "nobody"))[0] == 401
-    status, body = await get(system, url, "/api/v1/runs/1", writer)
-    assert (status, body["details"]["required_scope"]) == (403, "runs:read")
-    status, body = await get(system, url, "/api/v1/runs/1", reader)
-    assert (status, body["message"]) == (404, "Run 1 not found.")
-    assert (await get(system, url, "/api/v1/runs/zero", reader))[0] == 400

@@ -132,6 +132,8 @@ CASES: Final = [
     Case("no_broker", C, _cancel("without_broker"), 503, "unavailable", _AWAY, {}, {**_RETRY, **SPENT}),
     Case("no_postgres", C, _cancel("without_postgres"), 503, "unavailable", _AWAY, {}, _RETRY),
     Case("run", G, _get("alice"), 200, None, "", None, SPENT),
+    Case("path", G, _get("alice", "/api/v1/runs/zero"), 400, *_invalid("run_id", "must be an integer, 1 or greater"),
+         SPENT),
     Case("wait", G, _get("alice", "/api/v1/runs/1?wait=31"), 400,
          *_invalid("wait", "must be given once, as seconds from 0 to 30"), SPENT),
     Case("query", G, _get("alice", "/api/v1/runs/1?waits=1"), 400,

@@ -10,7 +10,7 @@ from pamqp.commands import Basic
 from pamqp.frame import FrameTypes, marshal
 from pamqp.header import ContentHeader
 
-from shared.amqp.frames import published
+from shared.amqp.confirms.frames import published
 
 SHORT = st.text(max_size=60)
 TIMES = st.datetimes(

@@ -88,7 +88,7 @@ RELIED_ON: Final = [
     *_all(
         "aiormq",
         "aiormq.Channel",
-        "shared/amqp/confirms.py",
+        "shared/amqp/confirms/joined.py",
         confirmations=_SENT,
         delivery_tag=_SENT,
         message_id_delivery_tag=_SENT,
@@ -111,7 +111,7 @@ RELIED_ON: Final = [
     *_all(
         "aiormq",
         "aiormq.abc.ChannelFrame",
-        "shared/amqp/joined_frames.py",
+        "shared/amqp/confirms/joined_frames.py",
         drain_future="to know when frames were taken",
         should_close="to write many frames at once",
     ),
@@ -124,12 +124,12 @@ RELIED_ON: Final = [
     *_all(
         "pamqp",
         "pamqp.commands.Basic.Properties",
-        "shared/amqp/frames.py",
+        "shared/amqp/confirms/frames.py",
         amqp_type=_ENCODE,
         flags=_ENCODE,
     ),
-    *_all("pamqp", "pamqp.encode", "shared/amqp/frames.py", METHODS=_ENCODE),
-    *_all("pamqp", "pamqp.constants", "shared/amqp/frames.py", FRAME_END_CHAR=_ENCODE),
+    *_all("pamqp", "pamqp.encode", "shared/amqp/confirms/frames.py", METHODS=_ENCODE),
+    *_all("pamqp", "pamqp.constants", "shared/amqp/confirms/frames.py", FRAME_END_CHAR=_ENCODE),
     *_all(
         "pamqp",
         "pamqp.decode",

@@ -106,7 +106,7 @@ MUTATIONS: Final = (
     Mutation(
         "not_mandatory",
         "P1 P2",
-        (Edit("shared/amqp/frames.py", "mandatory=True)", "mandatory=False)"),),
+        (Edit("shared/amqp/confirms/frames.py", "mandatory=True)", "mandatory=False)"),),
         ("binding_removed",),
     ),
     Mutation(

@@ -9,12 +9,12 @@ from aiormq.exceptions import ChannelInvalidStateError
 from pamqp import commands
 
 from shared.aio.deadlines import Deadlines
-from shared.amqp.frames import published
-from shared.amqp.joined_frames import JoinedFrames
+from shared.amqp.confirms.frames import published
+from shared.amqp.confirms.joined_frames import JoinedFrames
 
 
-class Confirms:
-    """Publishes on a channel on which nobody else does.
+class JoinedConfirms:
+    """See `Confirms`.
 
     aiormq 7.2 takes a lock, two time limits and a turn of the event loop for each message, and
     encodes exchange and key anew: half of the time that a publish costs. What it keeps of messages
@@ -36,11 +36,6 @@ class Confirms:
         properties: commands.Basic.Properties,
         until: float,
     ) -> None:
-        """Return when the broker has the message, which is mandatory.
-
-        Raises TimeoutError when the loop's time is `until`, PublishError for an unroutable message,
-        DeliveryError for one that was declined, and whatever closed the channel.
-        """
         channel = self._channel
         if not properties.message_id:
             properties.message_id = uuid4().hex  # by which it is known if it is returned
@@ -66,7 +61,6 @@ class Confirms:
             del self._in_flight[message_id], channel.message_id_delivery_tag[message_id]
 
     async def answered(self) -> None:
-        """Return once nothing is in flight."""
         while self._in_flight:
             await asyncio.wait(self._in_flight.values())
 
