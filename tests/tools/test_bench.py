@@ -6,9 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tools.bench import guard, plots
+from tools.bench import guard
 from tools.bench.load import requests
-from tools.bench.results import Bar, Results, Row, compared, flatness, percentile
+from tools.bench.output import plots
+from tools.bench.output.results import Bar, Results, Row, compared, flatness, percentile
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from time import monotonic
 
 import uvloop
 
-from tools.bench import guard, plots, report
+from tools.bench import guard
 from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
 from tools.bench.measures.crowd import Crowd
@@ -17,9 +17,10 @@ from tools.bench.measures.growth import TableGrowth
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
 from tools.bench.measures.stops import Stops
+from tools.bench.output import plots, report
+from tools.bench.output.results import Results
 from tools.bench.peers.environment import Environment, environment
 from tools.bench.programs import Failed
-from tools.bench.results import Results
 from tools.bench.stage import Stage, stage
 from tools.services import Services, ServicesUnavailable, provide
 

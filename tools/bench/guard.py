@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tools.bench.results import Results, Row
+from tools.bench.output.results import Results, Row
 
 TOLERANCE: Final = 0.25
 """How much worse than recorded a ratio may be: what two runs on a busy machine differ by."""

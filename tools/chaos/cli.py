@@ -12,8 +12,8 @@ from pathlib import Path
 from random import SystemRandom
 
 from tools.chaos import fault_kinds  # noqa: F401 - registers them
+from tools.chaos.driver.journal import NAME
 from tools.chaos.faults import FAULTS
-from tools.chaos.journal import NAME
 from tools.chaos.options import Options
 from tools.chaos.report import report
 from tools.chaos.round import Findings, play

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from tools.chaos.direct import DirectPublisher
-from tools.chaos.runs import Runs
-from tools.chaos.stage import Stage
+from tools.chaos.driver.direct import DirectPublisher
+from tools.chaos.driver.runs import Runs
+from tools.chaos.system.stage import Stage
 
 FIRST_SECONDS: Final = 2.0
 BROKER_SECONDS: Final = 6.0

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tools.chaos.checks import Violation
-from tools.chaos.facts import Facts
 from tools.chaos.faults import NOT_NOW
+from tools.chaos.observed.facts import Facts
 from tools.chaos.round import Findings
 
 MOST_SHOWN = 25

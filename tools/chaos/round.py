@@ -10,18 +10,18 @@ from random import Random
 import aiohttp
 import asyncpg
 
-from tools.chaos import watch
 from tools.chaos.checks import CHECKS, Checked
-from tools.chaos.direct import DirectPublisher
-from tools.chaos.facts import Facts, collect
+from tools.chaos.driver.direct import DirectPublisher
+from tools.chaos.driver.journal import NAME, Journal
+from tools.chaos.driver.load import Load
+from tools.chaos.driver.rest import RestClient
+from tools.chaos.driver.runs import Runs
 from tools.chaos.faults import FAULTS, Planned, Scene, plan
-from tools.chaos.journal import NAME, Journal
-from tools.chaos.load import Load
+from tools.chaos.observed import watch
+from tools.chaos.observed.facts import Facts, collect
 from tools.chaos.options import Options
-from tools.chaos.rest import RestClient
-from tools.chaos.runs import Runs
 from tools.chaos.settle import settle
-from tools.chaos.stage import Stage, staged
+from tools.chaos.system.stage import Stage, staged
 
 Say = Callable[[str], None]
 

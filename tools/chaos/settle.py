@@ -3,10 +3,10 @@
 import asyncio
 from typing import Final
 
-from tools.chaos import journal
+from tools.chaos.driver import journal
+from tools.chaos.driver.rows import AWAY
 from tools.chaos.faults import Scene
-from tools.chaos.queues import depths
-from tools.chaos.rows import AWAY
+from tools.chaos.observed.queues import depths
 
 _PAUSE: Final = 0.5
 

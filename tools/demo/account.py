@@ -16,7 +16,7 @@ from tools.demo.programs import BIN
 from tools.support.processes import why_no_cgroups
 from worker.processes.privileges import own_privileges
 
-BUILD = Path(__file__).with_name("build.py")
+BUILD = Path(__file__).with_name("scenes") / "build_job.py"
 PROJECT = Path(__file__).parents[2]
 PUBLIC_PATH = "/usr/local/bin:/usr/bin:/bin"
 

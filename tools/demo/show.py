@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 from shared.aio.tasks import end
-from tools.demo import scene_build, scene_container, scenes
 from tools.demo.deployment import deployed
-from tools.demo.facts import Facts
+from tools.demo.evidence.facts import Facts
+from tools.demo.scenes import build, container, short
 from tools.demo.screen import Screen
 from tools.demo.stage import Stage
 from tools.services import Sandbox
@@ -17,12 +17,12 @@ from tools.services.signals import terminated_as_exit
 Scene = Callable[[Stage, Screen, Facts], Coroutine[None, None, None]]
 
 SCENES: tuple[Scene, ...] = (
-    scene_build.play,
-    scenes.obedient,
-    scenes.queued,
-    scenes.repeat,
-    scenes.direct,
-    scene_container.play,
+    build.play,
+    short.obedient,
+    short.queued,
+    short.repeat,
+    short.direct,
+    container.play,
 )
 
 

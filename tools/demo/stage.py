@@ -16,11 +16,11 @@ import asyncpg
 
 from shared.amqp.topology import Topology
 from shared.postgres import sql
-from tools.demo import http
 from tools.demo.account import PUBLIC_PATH, Account, choose
 from tools.demo.deployment import Deployment
+from tools.demo.evidence import http
+from tools.demo.evidence.timeline import Json
 from tools.demo.programs import Programs, environment_for
-from tools.demo.timeline import Json
 from tools.services import Sandbox, guard
 from tools.support.launched import Launched
 from tools.support.processes import alive

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.amqp.topology import CANCEL_KEY
 from tools.bench import load, raw
-from tools.bench.results import Bar, Results, compared, percentile
+from tools.bench.output.results import Bar, Results, compared, percentile
 from tools.bench.stage import Stage
 
 PUBLISH = Path(raw.__file__).with_name("publish.py")

@@ -6,9 +6,9 @@ from pathlib import Path
 from time import monotonic, time
 
 from tools.bench import raw
+from tools.bench.output.results import Bar, Results, compared
 from tools.bench.peers.environment import FASTSTREAM, Environment
 from tools.bench.programs import Failed, seconds_of
-from tools.bench.results import Bar, Results, compared
 from tools.bench.stage import Stage
 
 # Seconds that the broker may take to count what was acknowledged.

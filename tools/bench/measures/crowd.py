@@ -10,7 +10,7 @@ from tools.bench import load
 from tools.bench.jobs import OBEYS, RESISTS, Jobs
 from tools.bench.measures.growth import medians
 from tools.bench.one_by_one import one_by_one
-from tools.bench.results import Bar, Results, compared, flatness
+from tools.bench.output.results import Bar, Results, compared, flatness
 from tools.bench.stage import Stage
 from worker.processes.cgroup import Cgroup
 

@@ -4,7 +4,7 @@ from statistics import median
 
 from tools.bench.measures.backlog import Backlog
 from tools.bench.one_by_one import one_by_one
-from tools.bench.results import Results, flatness
+from tools.bench.output.results import Results, flatness
 from tools.bench.stage import Stage
 
 SIZES = (100, 1_000, 10_000)

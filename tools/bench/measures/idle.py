@@ -1,7 +1,7 @@
 """What gateway and worker weigh while nothing happens."""
 
 from tools.bench import load
-from tools.bench.results import Bar, Results, compared
+from tools.bench.output.results import Bar, Results, compared
 from tools.bench.stage import Stage
 
 _REQUESTS = 200

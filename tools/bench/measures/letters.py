@@ -9,8 +9,8 @@ from shared.postgres.database import connected
 from shared.settings import DatabaseSettings
 from tools.bench import raw
 from tools.bench.measures.accepts import PUBLISH
+from tools.bench.output.results import Bar, Results, compared
 from tools.bench.programs import result_of
-from tools.bench.results import Bar, Results, compared
 from tools.bench.stage import Stage
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.store import Filter

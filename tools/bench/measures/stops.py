@@ -4,8 +4,8 @@ from statistics import median
 
 from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import Taken, one_by_one
+from tools.bench.output.results import Bar, Results, compared
 from tools.bench.peers.environment import CELERY, Environment
-from tools.bench.results import Bar, Results, compared
 from tools.bench.stage import Stage
 from tools.bench.steps import steps
 

@@ -15,7 +15,7 @@ from tools.chaos.checks import (
     told,
 )
 from tools.chaos.checks.model import Checked, Violation
-from tools.chaos.facts import Facts
+from tools.chaos.observed.facts import Facts
 
 CHECKS: tuple[Callable[[Facts], Checked], ...] = (
     accepted.check,

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from typing import Final
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts, Row
-from tools.chaos.journal import Entry
+from tools.chaos.driver.journal import Entry
+from tools.chaos.observed.facts import Facts, Row
 
 FINAL: Final = {"canceled", "no_op", "forced", "stop_failed", "leftovers_stopped", "abandoned"}
 UNKNOWN_RUNS: Final = 10**12

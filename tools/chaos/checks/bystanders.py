@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts
+from tools.chaos.observed.facts import Facts
 
 
 def check(facts: Facts) -> Checked:

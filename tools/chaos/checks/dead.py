@@ -4,8 +4,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts, Row
-from tools.chaos.processes import is_populated
+from tools.chaos.observed.facts import Facts, Row
+from tools.chaos.observed.processes import is_populated
 
 
 def check(facts: Facts) -> Checked:

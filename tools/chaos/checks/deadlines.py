@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts, Row
+from tools.chaos.observed.facts import Facts, Row
 
 _CLOCKS: Final = 0.05
 """Seconds by which two readings of one clock, in two programs, may seem out of order."""

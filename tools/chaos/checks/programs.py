@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts, ProgramLog
-from tools.chaos.journal import Entry
+from tools.chaos.driver.journal import Entry
+from tools.chaos.observed.facts import Facts, ProgramLog
 
 
 def check(facts: Facts) -> Checked:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts
+from tools.chaos.observed.facts import Facts
 
 _FINAL: Final = {"canceled", "no_op", "forced", "leftovers_stopped", "abandoned"}
 """Not `stop_failed`: a later command takes such a stop up again, and answers for all."""

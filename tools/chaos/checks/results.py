@@ -1,7 +1,7 @@
 """What is recorded of a run that was not canceled is what its job really did."""
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts, Row
+from tools.chaos.observed.facts import Facts, Row
 
 
 def check(facts: Facts) -> Checked:

@@ -1,7 +1,7 @@
 """The system comes to rest: queues empty, nothing `running` or `canceling` that nobody works on."""
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts
+from tools.chaos.observed.facts import Facts
 
 
 def check(facts: Facts) -> Checked:

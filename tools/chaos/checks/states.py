@@ -3,7 +3,7 @@
 from typing import Final
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts, Row
+from tools.chaos.observed.facts import Facts, Row
 
 TERMINAL: Final = {"pass", "fail", "canceled", "error"}
 ARROWS: Final = {

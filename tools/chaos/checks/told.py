@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from tools.chaos.checks.model import Checked
-from tools.chaos.facts import Facts
+from tools.chaos.observed.facts import Facts
 
 _Said = tuple[str, object, object]
 

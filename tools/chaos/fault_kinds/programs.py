@@ -5,7 +5,7 @@ import signal
 from random import Random
 
 from tools.chaos.faults import Scene, fault
-from tools.chaos.slots import Slot
+from tools.chaos.system.slots import Slot
 
 
 @fault(often=3)

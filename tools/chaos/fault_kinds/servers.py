@@ -7,7 +7,7 @@ import aio_pika
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from tools.chaos.faults import NOT_NOW, Scene, fault
-from tools.chaos.servers import ThreeNodes
+from tools.chaos.system.servers import ThreeNodes
 
 
 @fault(is_late=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench.results import Results, Row
+from tools.bench.output.results import Results, Row
 
 _SHOWN_WIDTH = 150
 

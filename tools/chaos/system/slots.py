@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tools.chaos.journal import Journal
+from tools.chaos.driver.journal import Journal
 from tools.support.program import Program
 
 ORDERLY_SECONDS = 60.0

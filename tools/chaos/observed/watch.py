@@ -7,9 +7,9 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from tools.chaos.driver.rows import AWAY
 from tools.chaos.faults import Scene
-from tools.chaos.processes import all_processes
-from tools.chaos.rows import AWAY
+from tools.chaos.observed.processes import all_processes
 
 _PAUSE: Final = 0.3
 _NEWLY_CANCELED: Final = """

@@ -1,7 +1,7 @@
 """What is left in the broker's queues, delivered but unacknowledged messages included."""
 
-from tools.chaos import told
-from tools.chaos.servers import Servers
+from tools.chaos.observed import told
+from tools.chaos.system.servers import Servers
 
 
 async def depths(servers: Servers) -> dict[str, int]:

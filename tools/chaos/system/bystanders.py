@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from tools.chaos.journal import Journal
+from tools.chaos.driver.journal import Journal
 from worker.processes.cgroup import Cgroup, path_of
 
 SCRIPT = Path(__file__).with_name("bystander.py")

@@ -15,7 +15,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from tools.chaos.journal import Journal
+from tools.chaos.driver.journal import Journal
 
 ATTEMPTS: Final = 40
 _CONNECT_SECONDS: Final = 5.0

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.demo import proc, timeline
 from tools.demo.account import BUILD
-from tools.demo.facts import Facts
-from tools.demo.http import Answer
+from tools.demo.evidence import proc, timeline
+from tools.demo.evidence.facts import Facts
+from tools.demo.evidence.http import Answer
+from tools.demo.evidence.timeline import Json, Moment
 from tools.demo.screen import Screen
 from tools.demo.stage import DEADLINE, PROOFS, Stage
-from tools.demo.timeline import Json, Moment
 from tools.support.launched import Launched
 from tools.support.processes import KILLED_BY, alive
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from tools.chaos.journal import Journal
+from tools.chaos.driver.journal import Journal
 
 ATTEMPTS: Final = 40
 GIVE_UP_SECONDS: Final = 60.0

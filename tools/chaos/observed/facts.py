@@ -8,11 +8,12 @@ from typing import Any
 
 import asyncpg
 
-from tools.chaos import audit, journal, told
-from tools.chaos.journal import Entry
-from tools.chaos.processes import Process, all_processes
-from tools.chaos.queues import depths
-from tools.chaos.servers import Servers
+from tools.chaos.driver import journal
+from tools.chaos.driver.journal import Entry
+from tools.chaos.observed import audit, told
+from tools.chaos.observed.processes import Process, all_processes
+from tools.chaos.observed.queues import depths
+from tools.chaos.system.servers import Servers
 
 Row = dict[str, Any]
 

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tools.demo.facts import Facts
-from tools.demo.scenes import OBEDIENT_RUNS
+from tools.demo.evidence.facts import Facts
+from tools.demo.scenes.short import OBEDIENT_RUNS
 from tools.demo.screen import Screen
 from tools.demo.stage import DEADLINE, PROOFS, Stage
 from tools.support.compose import Stack

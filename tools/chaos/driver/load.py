@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Final
 
-from tools.chaos.direct import DirectPublisher
+from tools.chaos.driver.direct import DirectPublisher
+from tools.chaos.driver.rest import RestClient
+from tools.chaos.driver.runs import Job, Run, Runs
 from tools.chaos.options import Options
-from tools.chaos.rest import RestClient
-from tools.chaos.runs import Job, Run, Runs
 
 MOST_AT_ONCE: Final = 300
 """Scenarios that wait for something: beyond that the stream pauses."""

@@ -15,17 +15,17 @@ from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tools.chaos import audit, told
-from tools.chaos.bystanders import Bystanders
-from tools.chaos.journal import Journal
-from tools.chaos.network import Network
-from tools.chaos.servers import Servers
-from tools.chaos.slots import Slot
+from tools.chaos.driver.journal import Journal
+from tools.chaos.observed import audit, told
+from tools.chaos.system.bystanders import Bystanders
+from tools.chaos.system.network import Network
+from tools.chaos.system.servers import Servers
+from tools.chaos.system.slots import Slot
 from tools.services import Sandbox, ServerFailed
 from tools.services.guard import MARKER
 from worker.processes.cgroup import Cgroup, path_of
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 READY_SECONDS: Final = 90.0
 WORKERS: Final = 3
 GATEWAYS: Final = 2

@@ -11,7 +11,7 @@ import aio_pika
 from shared.amqp.topology import CANCEL_KEY
 from shared.commands import CANCEL_TYPE
 from shared.states import Containment
-from tools.demo.facts import Facts
+from tools.demo.evidence.facts import Facts
 from tools.demo.screen import Screen
 from tools.demo.stage import DEADLINE, Stage
 from worker.launcher.wire import EXIT_CANCELED

@@ -15,9 +15,9 @@ from uuid import uuid4
 import asyncpg
 
 from shared.postgres import sql
-from tools.chaos.journal import Journal
-from tools.chaos.processes import all_processes
-from tools.chaos.rows import execute
+from tools.chaos.driver.journal import Journal
+from tools.chaos.driver.rows import execute
+from tools.chaos.observed.processes import all_processes
 from tools.support.launched import CANCEL_EXEC
 
 JOB: Final = Path(__file__).with_name("job.py")

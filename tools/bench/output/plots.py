@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.bench.results import Results, percentile
-from tools.bench.svg import Axis, Points, chart, log_axis
+from tools.bench.output.results import Results, percentile
+from tools.bench.output.svg import Axis, Points, chart, log_axis
 
 _SHARES: Final = (0.5, *range(2, 98, 2), 98, 99, 99.5, 99.9)
 _SHARE_AXIS: Final = Axis("% at most", [(v, f"{v}") for v in (0, 25, 50, 75, 90, 100)])

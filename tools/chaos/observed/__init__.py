@@ -1,0 +1,1 @@
+"""What the checks know of a round, seen from outside."""

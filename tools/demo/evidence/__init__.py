@@ -1,0 +1,1 @@
+"""What the demo checks its claims by."""
