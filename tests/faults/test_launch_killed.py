@@ -1,6 +1,5 @@
 """Launcher or worker killed at each step of a launch: registered and run once, or never run."""
 
-import asyncio
 import os
 import signal
 
@@ -19,9 +18,9 @@ from tools.support.system import System
 from tools.support.waiting import eventually
 
 
-async def stopped(process: asyncio.subprocess.Process) -> None:
-    process.send_signal(signal.SIGSTOP)
-    await eventually(lambda: is_stopped(process.pid))
+async def stopped(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    await eventually(lambda: is_stopped(pid))
 
 
 # Forked, and nobody listens yet.
@@ -49,7 +48,7 @@ async def test_worker_away_before_the_launcher_reached_it(system: System) -> Non
 
 async def test_launcher_killed_when_its_request_was_not_read(system: System) -> None:
     worker = await system.worker()
-    await stopped(worker.process)
+    await stopped(worker.process.pid)
     launch = await Launch.begin(system)
     await connected(launch.launched.process.pid)
 
@@ -65,7 +64,7 @@ async def test_launcher_killed_when_its_request_was_not_read(system: System) -> 
 
 async def test_worker_killed_when_the_request_was_not_read(system: System) -> None:
     worker = await system.worker()
-    await stopped(worker.process)
+    await stopped(worker.process.pid)
     launch = await Launch.begin(system)
     await connected(launch.launched.process.pid)
 
@@ -134,7 +133,7 @@ async def test_launcher_killed_before_it_opened_the_barrier(system: System) -> N
     async with locked_run(system, 1):
         launch = await Launch.begin(system)
         await blocked_in_database(system)
-        await stopped(launch.launched.process)
+        await stopped(launch.launched.process.pid)
     await worker.event("run_claimed")
 
     await launch.kill_launcher()
@@ -148,7 +147,7 @@ async def test_worker_killed_before_the_barrier_was_open(system: System) -> None
     async with locked_run(system, 1):
         launch = await Launch.begin(system)
         await blocked_in_database(system)
-        await stopped(launch.launched.process)
+        await stopped(launch.launched.process.pid)
     await worker.event("run_claimed")
     await worker.kill()
 
@@ -184,7 +183,7 @@ async def test_canceled_before_the_barrier_was_open_the_command_never_runs(
     async with locked_run(system, 1):
         launch = await Launch.begin(system)
         await blocked_in_database(system)
-        await stopped(launch.launched.process)
+        await stopped(launch.launched.process.pid)
     await worker.event("run_claimed")
     await system.publish(1)
     await worker.event("run_canceled")

@@ -110,7 +110,9 @@ async def measure(services: Services, rounds: int) -> bool:
             settings = DatabaseSettings.model_validate({"DATABASE_URL": url})
             async with connected(settings) as database:
                 await migrate(database)
-            async with System(url, services.amqp_url, Path(directory)).running() as system:
+            async with System(
+                url, services.amqp_url, Path(directory), forks=False
+            ).running() as system:
                 await system.worker()
                 bench = Bench(system, rounds)
                 start = await bench.compare(milliseconds_to_start, *TELLS_TIME)

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from tools.support.forked import ForkedProcess
 
 Event = dict[str, Any]
 
@@ -19,7 +21,12 @@ DEADLINE = 30.0
 class Program:
     """Runs `python -m MODULE …` and reads its JSON log."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path | None = None) -> None:
+    LOGS: Final = {"CANCEL_LOG_FORMAT": "json"}
+    """The environment in which what it logs is understood here."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process | ForkedProcess, log: Path | None = None
+    ) -> None:
         """`log` gets a copy of what the program logs."""
         self.process = process
         self._log = log
@@ -38,7 +45,7 @@ class Program:
             sys.executable,
             "-m",
             *arguments,
-            env={**os.environ, **env, "CANCEL_LOG_FORMAT": "json"},
+            env={**os.environ, **env, **cls.LOGS},
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=2**24,

@@ -23,6 +23,7 @@ from gateway.auth.access import Role, Scope, new_token, token_hash
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
 from shared.postgres import sql
+from tools.support.forked import ForkedProcess, can_be_forked
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tools.support.program import DEADLINE, Program
@@ -34,11 +35,19 @@ class System(Records):
     """Starts programs against one database and one set of queue names, and ends them all."""
 
     def __init__(
-        self, database_url: str, amqp_url: str, directory: Path, prefix: str | None = None
+        self,
+        database_url: str,
+        amqp_url: str,
+        directory: Path,
+        prefix: str | None = None,
+        *,
+        forks: bool = True,
     ) -> None:
+        """`forks`: start programs without their imports, by a fork, where that is the same."""
         self.database_url = database_url
         self.amqp_url = amqp_url
         self.directory = directory
+        self._forks = forks
         self.prefix = f"t{uuid4().hex[:12]}." if prefix is None else prefix
         self.topology = Topology(self.prefix)
         self.host = f"host-{uuid4().hex[:8]}"
@@ -124,7 +133,12 @@ class System(Records):
         return str((await program.event("gateway_ready"))["url"])
 
     async def program(self, *arguments: str, within: Sequence[str] = (), **env: str) -> Program:
-        program = await Program.start(*arguments, env={**self.environment, **env}, within=within)
+        env = {**self.environment, **env}
+        if not within and self._can_be_forked(arguments[0], env):
+            forked = await ForkedProcess.start(*arguments, env={**env, **Program.LOGS})
+            program = Program(forked)
+        else:
+            program = await Program.start(*arguments, env=env, within=within)
         self._programs.append(program)
         return program
 
@@ -132,18 +146,26 @@ class System(Records):
         self, *arguments: str, env: Mapping[str, str] | None = None
     ) -> tuple[int, str, str]:
         """Run `python -m ARGUMENTS…` to its end: exit code, stdout, stderr."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *arguments,
-            env={**os.environ, **self.environment, **(env or {})},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process: ForkedProcess | asyncio.subprocess.Process
+        environment = {**self.environment, **(env or {})}
+        if self._can_be_forked(arguments[0], environment):
+            process = await ForkedProcess.start(*arguments, env=environment)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *arguments,
+                env={**os.environ, **environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
         async with asyncio.timeout(DEADLINE):
             out, err = await process.communicate()
         return process.returncode or 0, out.decode(), err.decode()
+
+    def _can_be_forked(self, module: str, env: Mapping[str, str]) -> bool:
+        return self._forks and can_be_forked(module, env)
 
     async def launch(self, run_id: int, *command: str, **options: Any) -> Launched:
         """Start `cancel-exec` with `command`."""
