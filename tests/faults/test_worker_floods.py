@@ -32,6 +32,7 @@ async def ask(system: System, **body: object) -> wire.Answer:
     return await asyncio.to_thread(wire.post, str(system.socket()), wire.LAUNCHES, body, 20)
 
 
+@pytest.mark.alone  # the storm takes all the processors there are
 @pytest.mark.parametrize("kind", ["silent", "storm"])
 async def test_a_job_that_floods_the_workers_socket_keeps_no_neighbor_waiting(
     system: System, kind: str
