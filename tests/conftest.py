@@ -38,8 +38,15 @@ def processor(
     """Tests marked `alone` measure milliseconds: no other test runs at the same time."""
     alone = request.node.get_closest_marker("alone") is not None
     # Parallel workers have their own directories below a common one.
-    with (tmp_path_factory.getbasetemp().parent / "processor.lock").open("w") as lock:
+    directory = tmp_path_factory.getbasetemp().parent
+    with (
+        (directory / "turn.lock").open("w") as turn,
+        (directory / "processor.lock").open("w") as lock,
+    ):
+        # Whoever waits has the turn: or those that come meanwhile would go first, again and again.
+        fcntl.flock(turn, fcntl.LOCK_EX)
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
         yield
 
 

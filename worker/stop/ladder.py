@@ -57,7 +57,8 @@ class _Stop:
         if await self._tree.is_gone():
             return self._gone(Ended.ALREADY_GONE)
         if await self._ask():
-            return self._gone(Ended.OBEYED)
+            # Nobody was asked: it was not gone for a process in doubt alone, as one is that exits.
+            return self._gone(Ended.OBEYED if self._signals else Ended.ALREADY_GONE)
         if await self._kill():
             return self._gone(Ended.KILLED)
         evidence = await self._survived()
@@ -73,7 +74,8 @@ class _Stop:
         at = timestamp()
         # SIGCONT last: a stopped process takes the pending stop signal only when continued.
         count = await self._tree.send(self._plan.stop_signal, signal.SIGCONT)
-        self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
+        if count:
+            self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
         return await self._gone_in_grace()
 
     async def _gone_in_grace(self) -> bool:
