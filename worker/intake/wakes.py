@@ -23,26 +23,28 @@ class Wakes:
         self._publisher = publisher
         self._topology = topology
         self._tasks = tasks
-        self._due: set[str] = set()
-        self._in_flight: set[str] = set()
+        self._again: dict[str, bool] = {}
+        """Hosts whose wake is under way, and whether another one is to follow."""
 
     def wake(self, host: str) -> None:
         """Have `host` look. Each one has one wake under way; who asks meanwhile gets another."""
-        self._due.add(host)
-        if host not in self._in_flight:
-            self._in_flight.add(host)
+        if host in self._again:
+            self._again[host] = True
+        else:
+            self._again[host] = False
             self._tasks.create_task(self._send(host))
 
     async def _send(self, host: str) -> None:
         try:
-            while host in self._due:
-                self._due.discard(host)
+            wanted = True
+            while wanted:
+                self._again[host] = False
                 message = Message(b"", delivery_mode=DeliveryMode.NOT_PERSISTENT, type=_TYPE)
                 await self._publisher.publish(self._topology.wakes, host, message)
+                wanted = self._again[host]
         except PublishRefused:
             pass  # its worker is away: it looks when it comes
         except ServiceUnavailable as error:
             log.info("wake_lost", host=host, error=str(error))
         finally:
-            self._due.discard(host)
-            self._in_flight.discard(host)
+            del self._again[host]
