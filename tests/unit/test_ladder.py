@@ -73,15 +73,28 @@ async def test_a_tree_that_is_gone_gets_no_signal() -> None:
     assert tree.sent == []
 
 
-async def test_what_was_gone_but_for_a_doubt_got_no_signal_and_obeyed_none() -> None:
+@pytest.mark.parametrize("grace", [10, 0])
+async def test_what_was_gone_but_for_a_doubt_got_no_signal_and_obeyed_none(grace: float) -> None:
     class DoubtfulTree(ObedientTree):
         async def send(self, *signals: signal.Signals) -> int:
             self.gone.set()  # who was in doubt has exited
             return 0
 
-    evidence = await ladder.stop(DoubtfulTree(), plan(grace=10), asyncio.Event())
+    evidence = await ladder.stop(DoubtfulTree(), plan(grace), asyncio.Event())
 
     assert (evidence.ended, evidence.signals) == (Ended.ALREADY_GONE, ())
+
+
+async def test_what_ends_as_its_grace_period_does_was_not_killed() -> None:
+    class LateTree(ObedientTree):
+        async def kill(self) -> int:
+            self.gone.set()
+            return 0
+
+    evidence = await ladder.stop(LateTree(), plan(grace=0.05), asyncio.Event())
+
+    assert evidence.ended is Ended.OBEYED
+    assert [sent.signal for sent in evidence.signals] == ["SIGTERM", "SIGCONT"]
 
 
 async def test_the_stop_signal_comes_before_sigcont_and_nothing_after_the_end() -> None:

@@ -58,7 +58,8 @@ class CgroupTree:
         return len(reached)
 
     async def kill(self) -> int:
-        count = len(self._members())
+        # Who hands over to another may have gone when it is looked at: one is there all the same.
+        count = max(len(self._members()), self._cgroup.is_populated())
         self._cgroup.kill()
         # It does nothing to a process whose first thread has ended (seen on Linux 6.18).
         if any(stat.thread != stat.identity.pid for stat in self._members()):

@@ -52,19 +52,15 @@ class _Stop:
         self._escalate = escalate
         self._began = monotonic()
         self._signals: list[SignalSent] = []
+        self._killed = False
 
     async def run(self) -> Evidence:
-        if await self._tree.is_gone():
-            return self._gone(Ended.ALREADY_GONE)
-        if await self._ask():
-            # Nobody was asked: it was not gone for a process in doubt alone, as one is that exits.
-            return self._gone(Ended.OBEYED if self._signals else Ended.ALREADY_GONE)
-        if await self._kill():
-            return self._gone(Ended.KILLED)
+        if await self._tree.is_gone() or await self._ask() or await self._kill():
+            return self._gone()
         evidence = await self._survived()
         # What ended while we looked for it has not survived.
         if not evidence.survivors and await self._tree.is_gone():
-            return self._gone(Ended.KILLED)
+            return self._gone()
         raise StopFailed(evidence)
 
     async def _ask(self) -> bool:
@@ -74,8 +70,7 @@ class _Stop:
         at = timestamp()
         # SIGCONT last: a stopped process takes the pending stop signal only when continued.
         count = await self._tree.send(self._plan.stop_signal, signal.SIGCONT)
-        if count:
-            self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
+        self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
         return await self._gone_in_grace()
 
     async def _gone_in_grace(self) -> bool:
@@ -87,9 +82,7 @@ class _Stop:
         return True
 
     async def _kill(self) -> bool:
-        at = timestamp()
-        count = await self._tree.kill()
-        self._sent(self._tree.kill_signals, at, count)
+        await self._send_kill()
         deadline = monotonic() + self._plan.kill_wait
         while not await self._tree.is_gone():
             left = deadline - monotonic()
@@ -97,15 +90,30 @@ class _Stop:
                 return False
             await self._tree.changed(min(left, _KILL_AGAIN))
             # Without a cgroup, a process may have forked between our look and our kill.
-            await self._tree.kill()
+            await self._send_kill()
         return True
 
-    def _sent(self, signals: tuple[signal.Signals, ...], at: str, count: int) -> None:
-        self._signals += [SignalSent(signum.name, at, count) for signum in signals]
+    async def _send_kill(self) -> None:
+        at = timestamp()
+        count = await self._tree.kill()
+        if count and not self._killed:  # again and again, but one is enough to tell of
+            self._killed = True
+            self._sent(self._tree.kill_signals, at, count)
 
-    def _gone(self, ended: Ended) -> Evidence:
+    def _sent(self, signals: tuple[signal.Signals, ...], at: str, count: int) -> None:
+        # None got it where only a process in doubt was left, as one that exits is for a moment.
+        if count:
+            self._signals += [SignalSent(signum.name, at, count) for signum in signals]
+
+    def _how(self) -> Ended:
+        """By the last of the signals that somebody got."""
+        if self._killed:
+            return Ended.KILLED
+        return Ended.OBEYED if self._signals else Ended.ALREADY_GONE
+
+    def _gone(self) -> Evidence:
         return Evidence(
-            ended=ended,
+            ended=self._how(),
             proof=self._tree.proof,
             proved_at=timestamp(),
             containment=self._tree.containment,
