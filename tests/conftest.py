@@ -35,7 +35,7 @@ def pytest_configure() -> None:
 def processor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Tests marked `alone` measure milliseconds: no other test runs at the same time."""
+    """While a test marked `alone` runs, no other does: it measures milliseconds or takes all."""
     alone = request.node.get_closest_marker("alone") is not None
     # Parallel workers have their own directories below a common one.
     directory = tmp_path_factory.getbasetemp().parent
@@ -43,7 +43,7 @@ def processor(
         (directory / "turn.lock").open("w") as turn,
         (directory / "processor.lock").open("w") as lock,
     ):
-        # Whoever waits has the turn: or those that come meanwhile would go first, again and again.
+        # The turn is held while waiting, or others would keep overtaking a test that runs alone.
         fcntl.flock(turn, fcntl.LOCK_EX)
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(turn, fcntl.LOCK_UN)

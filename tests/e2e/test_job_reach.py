@@ -77,7 +77,7 @@ echo tried
 
 
 async def test_no_service_credential_is_in_the_reach_of_a_job(system: System) -> None:
-    await system.worker()
+    await system.worker(within=("env",))  # started anew: /proc shows the environment it was given
     await system.add_run(1)
     user = JobUser(system)
     secrets = [URL(url).password or "" for url in (system.database_url, system.amqp_url)]

@@ -1,6 +1,6 @@
 """Many publishes at once on one channel: each gets the broker's answer to itself.
 
-Whichever way they are sent: each test is of both.
+Each test runs with both implementations.
 """
 
 import asyncio

@@ -97,7 +97,9 @@ async def test_an_expired_or_revoked_token_is_401_from_then_on(
         change,
     )
 
-    assert (await caller.cancel(1)).error == (401, "unauthorized")
+    answer = await caller.cancel(1)
+    assert answer.error == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == f'{REALM}, error="invalid_token"'
 
 
 async def test_the_scheme_is_read_without_regard_to_case(api: Api) -> None:

@@ -139,6 +139,7 @@ CASES: Final = [
     Case("query", G, _get("alice", "/api/v1/runs/1?waits=1"), 400,
          *_invalid("waits", "is not a parameter of this call"), SPENT),
     Case("no_token", G, _get("alice", headers={}), 401, "unauthorized", _NO_TOKEN, {}, _CHALLENGE),
+    Case("bad_token", G, _get("stranger"), 401, "unauthorized", _BAD_TOKEN, {}, _INVALID_TOKEN),
     Case("scope", G, _get("writer"), 403, "forbidden", "The token lacks the scope runs:read.",
          _scopes("runs:read", "runs:write"), _insufficient("runs:read")),
     Case("no_run", G, _get("alice", "/api/v1/runs/9317"), 404, "not_found", "Run 9317 not found.",

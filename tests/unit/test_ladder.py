@@ -86,12 +86,12 @@ async def test_what_was_gone_but_for_a_doubt_got_no_signal_and_obeyed_none(grace
 
 
 async def test_what_ends_as_its_grace_period_does_was_not_killed() -> None:
-    class LateTree(ObedientTree):
+    class EndingTree(ObedientTree):
         async def kill(self) -> int:
             self.gone.set()
             return 0
 
-    evidence = await ladder.stop(LateTree(), plan(grace=0.05), asyncio.Event())
+    evidence = await ladder.stop(EndingTree(), plan(grace=0.05), asyncio.Event())
 
     assert evidence.ended is Ended.OBEYED
     assert [sent.signal for sent in evidence.signals] == ["SIGTERM", "SIGCONT"]

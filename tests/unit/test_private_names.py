@@ -165,6 +165,12 @@ RELIED_ON: Final = [
         "tests/faults/test_completion_away.py",
         _transport="to have nobody read what a launcher says",
     ),
+    *_all(
+        "python",
+        "atexit",
+        "tools/support/forked.py",
+        _run_exitfuncs="to end a forked program as Python ends others",
+    ),
 ]
 
 

@@ -1,10 +1,11 @@
 """Programs started by a fork of one process that has imported them already.
 
-They are what `python -m` starts, without the imports: four fifths of the time that a start takes,
-which on two processors is the better part of what a test takes.
+They do what `python -m` does, without the imports, which take most of the time of a start. Not the
+same are the command line and the environment that /proc shows of them: these are the one process's.
 """
 
 import asyncio
+import atexit
 import os
 import runpy
 import signal
@@ -50,7 +51,7 @@ class ForkedProcess:
         process = context.Process(
             target=_run, args=(module, arguments, {**os.environ, **env}, out_written, err_written)
         )
-        process.daemon = True  # ended with us, if nobody did that before
+        process.daemon = True  # ended with us, where we end in good order
         process.start()
         out_written.close()
         err_written.close()
@@ -77,8 +78,9 @@ class ForkedProcess:
 
     def send_signal(self, signum: int) -> None:
         """Raises ProcessLookupError when it has ended."""
-        if self.returncode is None:
-            os.kill(self.pid, signum)
+        if self.returncode is not None:
+            raise ProcessLookupError(self.pid)
+        os.kill(self.pid, signum)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -117,11 +119,15 @@ def _run(
     os.dup2(err.fileno(), 2)
     out.close()
     err.close()
-    # Those that were made for other files remember how these could be read and written.
+    # The existing sys.stdout and sys.stderr were set up for other files.
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        # multiprocessing ends its processes without that, and logs are written out there.
+        atexit._run_exitfuncs()

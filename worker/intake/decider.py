@@ -46,6 +46,7 @@ class UnknownRun(RunCancelError):
 
     def __init__(self, run_id: int) -> None:
         super().__init__(f"run {run_id} is unknown")
+        self.run_id = run_id
 
 
 Refusal = UnknownRun | CommandReused | HostAbandoned
@@ -76,7 +77,13 @@ class Decider:
         Those that are missing from the answer take more than that: see `decide`. Raises
         ServiceUnavailable, after which all of them do.
         """
-        return await self._decide_free(_one_per_run(requests))
+        requests = list(requests)
+        decided = await self._decide_free(_one_per_run(requests))
+        unknown = {each.run_id for each in decided.values() if isinstance(each, UnknownRun)}
+        for command in (each.command for each in requests):
+            if command.run_id in unknown:
+                decided.setdefault(command.command_id, UnknownRun(command.run_id))
+        return decided
 
     async def take_up(self, requests: Sequence[Request], *, counts: bool) -> dict[UUID, Decision]:
         """Likewise, on commands that are open, one of each run; what is so no more is left alone.
@@ -110,7 +117,7 @@ class Decider:
 
         with self._tracer.span("decide"):
             while True:
-                # Without an answer, the command got its outcome in this moment: which?
+                # Without an answer, the command got its outcome in this moment, or its run its row.
                 decided = await until_available(decide)
                 if isinstance(decided, Refusal):
                     raise decided
@@ -147,7 +154,11 @@ class Decider:
             situations = await decision_store.lock_runs(
                 connection, requests, self._host, waits=waits
             )
-            missing = [each for each in requests if each.command.command_id not in situations]
+            missing = [
+                each
+                for each in requests
+                if each.command.command_id not in situations and not taking_up
+            ]
             refused: dict[UUID, Decision | Refusal] = {
                 each.command.command_id: UnknownRun(each.command.run_id)
                 for each in await decision_store.of_unknown_runs(connection, missing)

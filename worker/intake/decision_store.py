@@ -60,7 +60,10 @@ async def lock_runs(
 
 
 async def of_unknown_runs(connection: Connection, requests: Sequence[Request]) -> list[Request]:
-    """Those whose runs do not exist."""
+    """Those whose runs do not exist.
+
+    To be asked after the lock: what was committed in between is then found, and not refused.
+    """
     if not requests:
         return []
     run_ids = [each.command.run_id for each in requests]

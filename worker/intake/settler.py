@@ -141,20 +141,25 @@ class Settler:
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
         """Return when an acknowledgement can lose nothing."""
-        match unsettled:
-            case _Refused():
-                await self._refuse(unsettled)
-            case _Undecidable(read, error):
-                with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
-                    await self._fail(read, error)
-            case read:
-                with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
-                    try:
-                        decision = await self._decider.decide(read.request())
-                    except Exception as error:
-                        await self._fail(read, error)
-                    else:
-                        self._follow(decision)
+        if isinstance(unsettled, _Refused):
+            await self._refuse(unsettled)
+            return
+        read, refusal = (
+            (unsettled.read, unsettled.why)
+            if isinstance(unsettled, _Undecidable)
+            else (unsettled, None)
+        )
+        with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
+            decision: Decision | Exception
+            try:
+                decision = refusal or await self._decider.decide(read.request())
+            except Exception as error:
+                decision = error
+            # Not where it is caught: a retry waits for as long as the broker is away.
+            if isinstance(decision, Exception):
+                await self._fail(read, decision)
+            else:
+                self._follow(decision)
 
     async def _fail(self, read: _Read, error: Exception) -> None:
         match error:

@@ -36,12 +36,12 @@ class Wakes:
 
     async def _send(self, host: str) -> None:
         try:
-            wanted = True
-            while wanted:
+            while True:
                 self._again[host] = False
                 message = Message(b"", delivery_mode=DeliveryMode.NOT_PERSISTENT, type=_TYPE)
                 await self._publisher.publish(self._topology.wakes, host, message)
-                wanted = self._again[host]
+                if not self._again[host]:
+                    break
         except PublishRefused:
             pass  # its worker is away: it looks when it comes
         except ServiceUnavailable as error:

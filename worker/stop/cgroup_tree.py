@@ -58,7 +58,8 @@ class CgroupTree:
         return len(reached)
 
     async def kill(self) -> int:
-        # Who hands over to another may have gone when it is looked at: one is there all the same.
+        # A process that hands over to another may be gone by the time that we look at it; a
+        # populated cgroup still holds at least one.
         count = max(len(self._members()), self._cgroup.is_populated())
         self._cgroup.kill()
         # It does nothing to a process whose first thread has ended (seen on Linux 6.18).

@@ -101,12 +101,12 @@ class _Stop:
             self._sent(self._tree.kill_signals, at, count)
 
     def _sent(self, signals: tuple[signal.Signals, ...], at: str, count: int) -> None:
-        # None got it where only a process in doubt was left, as one that exits is for a moment.
+        # To none where only a process in doubt was left, as one that exits is for a moment.
         if count:
             self._signals += [SignalSent(signum.name, at, count) for signum in signals]
 
     def _how(self) -> Ended:
-        """By the last of the signals that somebody got."""
+        """`killed` if SIGKILL was sent to any process, `obeyed` if only other signals were."""
         if self._killed:
             return Ended.KILLED
         return Ended.OBEYED if self._signals else Ended.ALREADY_GONE

@@ -16,7 +16,7 @@ class Confirms(Protocol):
         properties: Basic.Properties,
         until: float,
     ) -> None:
-        """Return when the broker has the message, which is mandatory.
+        """Publish as mandatory, and return once the broker has confirmed it.
 
         Raises TimeoutError when the loop's time is `until`, PublishError for an unroutable message,
         DeliveryError for one that was declined, and whatever closed the channel.

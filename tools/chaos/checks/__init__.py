@@ -1,4 +1,4 @@
-"""The promises, one module each. They know what `tools.chaos.facts` collected and nothing else."""
+"""The promises, one module each. They know what `observed.facts` collected and nothing else."""
 
 from collections.abc import Callable
 
