@@ -132,8 +132,8 @@ MUTATIONS: Final = (
         (
             Edit(
                 "worker/stop/ladder.py",
-                "        if await self._kill():",
-                "        if True:",
+                "or await self._kill():",
+                "or True:",
             ),
         ),
         ("worker_killed",),
