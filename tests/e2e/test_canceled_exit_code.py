@@ -174,7 +174,8 @@ async def test_a_run_whose_stop_failed_counts_as_canceled_and_is_not_said_to_be_
     file.touch()
     await system.worker(module="tests.support.powerless", env={WHILE: str(file)}, kill_wait=0.3)
     # Without the launcher's output: asyncio counts it as ended once nobody holds that open.
-    stays = "sh -c 'trap \"\" TERM; exec sleep 1000' >/dev/null 2>&1 &"
+    # It inherits that SIGTERM is ignored: a trap of its own could come after the signal.
+    stays = "trap '' TERM; sleep 1000 >/dev/null 2>&1 &"
     launched = await ready_shell(system, 1, f"{stays} {ENDS_WELL}")
     failed = await system.publish(1, grace_seconds=0.1, requested_by="alice")
 

@@ -18,7 +18,11 @@ MARKING = 'echo "$$ $CANCEL_LAUNCH_ID" >> "$0"; exit "$1"'
 
 
 # Says that it runs, and ends with the code that it is told by a file.
-WAITS = 'echo ready; until [ -s "$0" ]; do sleep 0.02; done; exit "$(cat "$0")"'
+# Without its directory the test is over: this one may not have seen the word that ended it.
+WAITS = (
+    'echo ready; until [ -s "$0" ]; do [ -d "${0%/*}" ] || exit; sleep 0.02; done; '
+    'exit "$(cat "$0")"'
+)
 
 
 def marking(path: Path, exit_code: int = 0) -> tuple[str, ...]:
