@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from statistics import quantiles
 from time import monotonic
 from typing import Final
 
@@ -80,6 +79,7 @@ async def _ask(url: URL, request: bytes, address: str = "127.0.0.1") -> int | No
             writer.transport.abort()
 
 
+@pytest.mark.alone  # to serve a thousand connections opened in one moment takes the processor
 @pytest.mark.parametrize("kind", ["silent", "drip", "idle", "body", "unread"])
 async def test_honest_requests_and_health_checks_get_through_a_flood_at_the_gateway(
     system: System, start_flood: Start, kind: str
@@ -100,10 +100,8 @@ async def test_honest_requests_and_health_checks_get_through_a_flood_at_the_gate
     print(f"{kind}: cancels {honest}; health {health}")
     assert set(honest.statuses) == {202}, honest
     assert set(health.statuses) == {200}, health
-    # All before `_ask` gives up, and most at once: only what meets a thousand connections opened
-    # in one moment comes after them, and that can take a busy machine more than a second.
-    assert quantiles(honest.took, n=20)[-1] < 1
-    assert quantiles(health.took, n=20)[-1] < 1
+    assert max(honest.took) < 1
+    assert max(health.took) < 1
 
 
 WAITING: Final = (
