@@ -1,4 +1,4 @@
-"""Who gets through to a cancel. How the others are told is in `tests.support.contract`."""
+"""Who gets through to a cancel, and how the others are told."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -81,6 +81,8 @@ async def test_an_unknown_token_is_401(api: Api, change: str) -> None:
     answer = await api.cancel(1, headers=headers)
 
     assert answer.error == (401, "unauthorized")
+    assert answer.body["details"] == {}
+    assert answer.headers["WWW-Authenticate"] == f'{REALM}, error="invalid_token"'
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,10 @@ async def test_a_token_without_any_scope_may_not(system: System, api: Api) -> No
     answer = await caller.cancel(1)
 
     assert answer.error == (403, "forbidden")
-    assert answer.body["details"]["token_scopes"] == []
+    assert answer.body["details"] == {"required_scope": "runs:write", "token_scopes": []}
+    assert answer.headers["WWW-Authenticate"] == (
+        f'{REALM}, error="insufficient_scope", scope="runs:write"'
+    )
 
 
 @pytest.mark.parametrize("run_id", [BIGINT_MAX, 10**100])
@@ -129,7 +134,11 @@ async def test_no_such_run_is_404(api: Api, run_id: int) -> None:
     answer = await api.cancel(run_id)
 
     assert answer.error == (404, "not_found")
-    assert answer.body["details"]["id"] == run_id
+    assert answer.body == {
+        "code": "not_found",
+        "message": f"Run {run_id} not found.",
+        "details": {"resource": "run", "id": run_id},
+    }
 
 
 @pytest.mark.parametrize(
@@ -177,6 +186,7 @@ async def test_another_method_is_405_with_the_envelope(api: Api, method: str) ->
     answer = await api.ask(method, "/api/v1/runs/1/cancel")
 
     assert answer.error == (405, "method_not_allowed")
+    assert answer.headers["Allow"] == "POST"
 
 
 async def test_head_is_405_without_a_body(api: Api) -> None:
