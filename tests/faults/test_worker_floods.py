@@ -32,11 +32,7 @@ async def ask(system: System, **body: object) -> wire.Answer:
     return await asyncio.to_thread(wire.post, str(system.socket()), wire.LAUNCHES, body, 20)
 
 
-@pytest.mark.parametrize(
-    # The storm takes all the processors there are.
-    "kind",
-    ["silent", pytest.param("storm", marks=pytest.mark.alone)],
-)
+@pytest.mark.parametrize("kind", ["silent", "storm"])
 async def test_a_job_that_floods_the_workers_socket_keeps_no_neighbor_waiting(
     system: System, kind: str
 ) -> None:

@@ -6,6 +6,7 @@ import and 4 MB to keep, in each of perhaps a thousand launchers; this one costs
 
 import json
 import socket
+import struct
 
 LAUNCHES = "/v1/launches"
 COMPLETIONS = "/v1/completions"
@@ -35,10 +36,17 @@ def post(path: str, target: str, body: dict[str, object], timeout: float) -> Ans
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
+        # Not `settimeout`: with that, a connect that finds the queue of a Unix socket full fails at
+        # once (EAGAIN, connect(2)), again and again in a storm. Who waits gets a place in turn.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         connection.connect(path)
+        connection.settimeout(timeout)
         connection.sendall(head.encode() + content)
         return _parse(_read_all(connection))
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
 def _read_all(connection: socket.socket) -> bytes:
