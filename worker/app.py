@@ -103,7 +103,7 @@ async def _serve(
     )
     launchers = KnownLaunchers()
     stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
-    decider = Decider(database, host, settings.grace_seconds, stops, tracer)
+    decider = Decider(database, host, settings.grace_seconds, launchers, stops, tracer)
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
     losses = Losses(database, host, tasks, settings.kill_wait, launchers, relay)
     launches = Launches(

@@ -11,7 +11,7 @@ from shared.aio.retry import until_available
 from shared.errors import RunCancelError
 from shared.postgres.database import Database
 from shared.runs import Run
-from shared.states import Outcome
+from shared.states import Outcome, RunStatus
 from shared.telemetry.tracing import Tracer
 from worker.intake import decision_store
 from worker.intake.decision import (
@@ -30,10 +30,12 @@ from worker.intake.decision import (
     UnderWay,
     Verdict,
     Wait,
+    by_status,
     judge,
 )
-from worker.intake.decision_store import Row
+from worker.intake.decision_store import Begun, Row, Rule
 from worker.intake.request import Request
+from worker.launches.known_launchers import KnownLaunchers
 from worker.stop.evidence import never_started
 from worker.stop.under_way import Stop, Stops
 
@@ -57,12 +59,19 @@ class Decider:
     """Decides on commands, as the worker of `host`. One stop per run, however many commands."""
 
     def __init__(
-        self, database: Database, host: str, default_grace: float, stops: Stops, tracer: Tracer
+        self,
+        database: Database,
+        host: str,
+        default_grace: float,
+        launchers: KnownLaunchers,
+        stops: Stops,
+        tracer: Tracer,
     ) -> None:
         """`default_grace`: seconds, where neither the command nor the run says how many."""
         self._database = database
         self._host = host
         self._default_grace = default_grace
+        self._launchers = launchers
         self._stops = stops
         self._tracer = tracer
         self._in_decision: dict[int, asyncio.Event] = {}
@@ -78,7 +87,11 @@ class Decider:
         ServiceUnavailable, after which all of them do.
         """
         requests = list(requests)
-        decided = await self._decide_free(_one_per_run(requests))
+        chosen = self._free(_one_per_run(requests))
+        async with self._deciding(chosen):
+            decided = await self._decide_plain(chosen)
+            if others := [each for each in chosen if each.command.command_id not in decided]:
+                decided |= await self._decide(others, waits=False)
         unknown = {each.run_id for each in decided.values() if isinstance(each, UnknownRun)}
         for command in (each.command for each in requests):
             if command.run_id in unknown:
@@ -91,17 +104,14 @@ class Decider:
         `counts`: whether that is one of the times that each may be taken up. What cannot be decided
         on is missing as well.
         """
-        decided = await self._decide_free(requests, taking_up=True, counts=counts)
+        chosen = self._free(requests)
+        async with self._deciding(chosen):
+            decided = await self._decide(chosen, waits=False, taking_up=True, counts=counts)
         return {key: each for key, each in decided.items() if not isinstance(each, Refusal)}
 
-    async def _decide_free(
-        self, requests: Sequence[Request], *, taking_up: bool = False, counts: bool = False
-    ) -> dict[UUID, Decision | Refusal]:
-        chosen = [each for each in requests if each.command.run_id not in self._in_decision]
-        if not chosen:
-            return {}
-        async with self._deciding([each.command.run_id for each in chosen]):
-            return await self._decide(chosen, waits=False, taking_up=taking_up, counts=counts)
+    def _free(self, requests: Iterable[Request]) -> list[Request]:
+        """Those on runs that nobody decides on here."""
+        return [each for each in requests if each.command.run_id not in self._in_decision]
 
     async def decide(self, request: Request) -> Decision:
         """Decide on one command, however long somebody else has its run in hand.
@@ -111,7 +121,7 @@ class Decider:
         """
 
         async def decide() -> Decision | Refusal | None:
-            async with self._deciding([request.command.run_id]):
+            async with self._deciding([request]):
                 decided = await self._decide([request], waits=True)
                 return decided.get(request.command.command_id)
 
@@ -125,11 +135,12 @@ class Decider:
                     return decided
 
     @asynccontextmanager
-    async def _deciding(self, run_ids: Sequence[int]) -> AsyncIterator[None]:
+    async def _deciding(self, requests: Sequence[Request]) -> AsyncIterator[None]:
         """Between the commit and the begin of the stop nobody else may decide for these runs.
 
         Several may be asked for only if all of them are free, or two might wait for each other.
         """
+        run_ids = [each.command.run_id for each in requests]
         decided = asyncio.Event()
         for run_id in run_ids:
             while other := self._in_decision.get(run_id):
@@ -142,6 +153,31 @@ class Decider:
                 del self._in_decision[run_id]
             decided.set()
 
+    async def _decide_plain(self, requests: Sequence[Request]) -> dict[UUID, Decision | Refusal]:
+        """Decide, in one statement, on what needs no more than the run's status.
+
+        Most commands are new, and on runs that wait, run here or are over: for these the same as
+        `_decide`, in half the time.
+        """
+        if not requests:
+            return {}
+        decided = await decision_store.decide_plain(
+            self._database,
+            requests,
+            _rules(),
+            self._host,
+            self._default_grace,
+            runs_here=self._launchers.is_of_run,
+        )
+        return {
+            command_id: each if isinstance(each, Outcome) else self._begin(command_id, each)
+            for command_id, each in decided.items()
+        }
+
+    def _begin(self, command_id: UUID, begun: Begun) -> Stop:
+        assert begun.run.process is not None  # noqa: S101 - a CHECK holds it for running
+        return self._stops.begin(begun.run, begun.run.process, command_id, begun.grace)
+
     async def _decide(
         self,
         requests: Sequence[Request],
@@ -150,6 +186,8 @@ class Decider:
         taking_up: bool = False,
         counts: bool = False,
     ) -> dict[UUID, Decision | Refusal]:
+        if not requests:
+            return {}
         async with self._database.transaction() as connection:
             situations = await decision_store.lock_runs(
                 connection, requests, self._host, waits=waits
@@ -232,6 +270,23 @@ class Decider:
             stop.escalate.set()
 
 
+def _rules() -> list[Rule]:
+    """What is written of new commands, by the run's status."""
+    never = json.dumps(never_started().as_json())
+    rules = []
+    for status in RunStatus:
+        match by_status(status):
+            case CancelQueued():
+                rules.append(Rule(status, Outcome.CANCELED, never))
+            case NoOp():
+                rules.append(Rule(status, Outcome.NO_OP, _over(status)))
+    return rules
+
+
+def _over(status: RunStatus) -> str:
+    return f'{{"run_status": "{status}"}}'
+
+
 def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
     """What is written of a command, None where that is on record already.
 
@@ -244,7 +299,7 @@ def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
         case CancelQueued():
             return row(Outcome.CANCELED, never)
         case NoOp(status):
-            return row(Outcome.NO_OP, f'{{"run_status": "{status}"}}')
+            return row(Outcome.NO_OP, _over(status))
         case Pending():
             return row(Outcome.NO_OP, '{"cancel_pending": true}')
         case Join(hurries):

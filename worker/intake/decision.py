@@ -146,8 +146,8 @@ def judge(
         raise CommandReused(command.command_id)
     if situation.command_outcome not in (None, Outcome.STOP_FAILED):
         return Repeat(situation.command_outcome)
-    if run.status is RunStatus.QUEUED:
-        return CancelQueued()
+    if (verdict := by_status(run.status)) is not None:
+        return verdict
     if run.status.is_terminal and not run.leftovers_possible:
         return NoOp(run.status)
     assert run.process is not None  # noqa: S101 - a CHECK holds it for running, canceling, error
@@ -166,6 +166,15 @@ def judge(
     return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)
 
 
+def by_status(status: RunStatus) -> CancelQueued | NoOp | None:
+    """What a new command means where that is told by the run's status alone."""
+    if status is RunStatus.QUEUED:
+        return CancelQueued()
+    if status in (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED):
+        return NoOp(status)
+    return None
+
+
 def _elsewhere(situation: Situation, host: str) -> Verdict:
     if not situation.host_abandoned:
         is_new = situation.command_run_id is None
@@ -175,9 +184,11 @@ def _elsewhere(situation: Situation, host: str) -> Verdict:
     raise HostAbandoned(host)
 
 
+def asked_grace(command: CancelCommand) -> float | None:
+    """The seconds that the command itself leaves; None: the run's own, or the default."""
+    return 0.0 if command.force else command.grace_seconds
+
+
 def _grace(run: Run, command: CancelCommand, default: float) -> float:
-    if command.force:
-        return 0.0
-    if command.grace_seconds is not None:
-        return command.grace_seconds
-    return default if run.grace_seconds is None else run.grace_seconds
+    seconds = (asked_grace(command), run.grace_seconds, default)
+    return next(each for each in seconds if each is not None)

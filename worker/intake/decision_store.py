@@ -1,7 +1,7 @@
 """Runs locked for a decision, and decisions written. Each runs in the caller's transaction."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -9,10 +9,10 @@ from uuid import UUID
 from asyncpg import Record
 
 from shared.postgres import sql
-from shared.postgres.database import Connection
+from shared.postgres.database import Connection, Database
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
-from worker.intake.decision import Situation
+from worker.intake.decision import Situation, asked_grace
 from worker.intake.request import Request
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
@@ -31,6 +31,24 @@ class Row:
     """Seconds of the grace period that begins, if one does."""
     hurries: bool = False
     """Whether it ends the grace period of a stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is written of a new command on a run of this status."""
+
+    status: RunStatus
+    outcome: Outcome
+    evidence: str
+    """A JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run whose stop has begun, with so many seconds of grace."""
+
+    run: Run
+    grace: float
 
 
 async def lock_runs(
@@ -102,16 +120,59 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
     that each is taken up once more.
     """
     rows = list(rows)
-    requests = [row.request for row in rows]
-    commands = [each.command for each in requests]
-    originals = [
-        each.original.header_and_body()
-        if each.original is not None and row.outcome is None
-        else (None, None)
-        for each, row in zip(requests, rows, strict=True)
-    ]
     written = await connection.fetch(
         sql.decisions.RECORD,
+        *_columns([row.request for row in rows], [row.outcome is None for row in rows]),
+        [row.outcome for row in rows],
+        [row.evidence for row in rows],
+        [row.begins_with for row in rows],
+        [row.hurries for row in rows],
+        int(taking_up),
+    )
+    return {row["command_id"] for row in written}
+
+
+async def decide_plain(
+    database: Database,
+    requests: Sequence[Request],
+    rules: Iterable[Rule],
+    host: str,
+    default_grace: float,
+    *,
+    runs_here: Callable[[int], bool],
+) -> dict[UUID, Outcome | Begun]:
+    """Decide on new commands where the run's status says all, without waiting for anybody.
+
+    `rules` say what it says; in between are the runs that go on at `host`, if they are known to by
+    `runs_here`. `default_grace`: seconds. Raises ServiceUnavailable, after which nobody knows.
+    """
+    rules = list(rules)
+    rows = await database.fetch(
+        sql.decisions.DECIDE_PLAIN,
+        *_columns(requests, [runs_here(each.command.run_id) for each in requests]),
+        [rule.status for rule in rules],
+        [rule.outcome for rule in rules],
+        [rule.evidence for rule in rules],
+        host,
+        [asked_grace(each.command) for each in requests],
+        default_grace,
+    )
+    return {
+        row["command_id"]: Outcome(row["outcome"])
+        if row["outcome"]
+        else Begun(Run.from_record(row), row["begins_with"])
+        for row in rows
+    }
+
+
+def _columns(requests: Sequence[Request], with_message: Iterable[bool]) -> Sequence[list[object]]:
+    """The commands and, of some, the messages, as the statements take them."""
+    commands = [each.command for each in requests]
+    messages = [
+        each.original.header_and_body() if wanted and each.original is not None else (None, None)
+        for each, wanted in zip(requests, with_message, strict=True)
+    ]
+    return (
         [command.command_id for command in commands],
         [command.run_id for command in commands],
         [each.origin.via for each in requests],
@@ -122,12 +183,6 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
         [command.grace_seconds for command in commands],
         [command.requested_at for command in commands],
         [json.dumps(dict(faults)) if (faults := each.origin.faults) else "{}" for each in requests],
-        [row.outcome for row in rows],
-        [row.evidence for row in rows],
-        [row.begins_with for row in rows],
-        [row.hurries for row in rows],
-        [header for header, _ in originals],
-        [body for _, body in originals],
-        int(taking_up),
+        [header for header, _ in messages],
+        [body for _, body in messages],
     )
-    return {row["command_id"] for row in written}

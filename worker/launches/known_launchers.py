@@ -11,18 +11,26 @@ class KnownLaunchers:
     """Those of which this worker has heard, as long as they live at least."""
 
     def __init__(self) -> None:
-        self._known: set[Identity] = set()
+        self._known: dict[int, Identity] = {}
+        self._identities: set[Identity] = set()
         self._most = _AT_LEAST
 
-    def add(self, process: RunProcess) -> None:
+    def add(self, run_id: int, process: RunProcess) -> None:
         """Know the launcher of this run."""
-        self._known.add(Identity(process.launcher_pid, process.launcher_start_ticks))
+        launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
+        self._known[run_id] = launcher
+        self._identities.add(launcher)
         if len(self._known) > self._most:
-            self._known = {launcher for launcher in self._known if _is_there(launcher)}
+            self._known = {run: each for run, each in self._known.items() if _is_there(each)}
+            self._identities = set(self._known.values())
             self._most = 2 * len(self._known) + _AT_LEAST
 
+    def is_of_run(self, run_id: int) -> bool:
+        """Whether the launcher of this run is known: it runs here, or did a moment ago."""
+        return run_id in self._known
+
     def __contains__(self, identity: object) -> bool:
-        return identity in self._known
+        return identity in self._identities
 
 
 def _is_there(launcher: Identity) -> bool:

@@ -65,7 +65,7 @@ class Losses:
         """See to it that the run does not stay `running` once its launcher is gone."""
         if process.launch_id not in self._watched:
             self._watched.add(process.launch_id)
-            self._launchers.add(process)
+            self._launchers.add(run_id, process)
             self._tasks.create_task(self._watch_launcher(run_id, process))
 
     async def take_up(self) -> None:
@@ -105,7 +105,7 @@ class Losses:
             if run.process is None:
                 continue
             if run.status is not RunStatus.RUNNING:
-                self._launchers.add(run.process)
+                self._launchers.add(run.run_id, run.process)
             elif run.process.boot_id != self._boot_id or pids_are_ours(run.process):
                 self.watch(run.run_id, run.process)
             else:

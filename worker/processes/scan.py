@@ -103,6 +103,14 @@ def find_marked(kin: Kinship) -> Scan:
     return Scan(marked, _possible(in_doubt, kin))
 
 
+def has_beside(kin: Kinship) -> bool:
+    """Whether `find_beside` might find any: it costs a few files to know, not a walk."""
+    if not _lives(kin.launcher):
+        return False
+    stats = map(read_stat, _children(kin.launcher.pid))
+    return any(stat is not None and stat.identity != kin.leader for stat in stats)
+
+
 def find_beside(kin: Kinship) -> dict[Identity, ProcessStat]:
     """Every live descendant that the launcher has besides the leader, since that was made.
 

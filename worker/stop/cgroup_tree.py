@@ -95,7 +95,10 @@ class CgroupTree:
     async def _find_escaped(self) -> list[ProcessStat]:
         if self._kin is None:
             return []
-        found = await asyncio.to_thread(scan.find_beside, self._kin)
+        found: dict[Identity, ProcessStat] = {}
+        # As a rule there is none, and a thread takes longer to answer than that takes to see.
+        if scan.has_beside(self._kin):
+            found = await asyncio.to_thread(scan.find_beside, self._kin)
         if self._may_escape:
             marked, in_doubt = await asyncio.to_thread(scan.find_marked, self._kin)
             self._in_doubt = [stat for stat in in_doubt if self._may_be_escaped(stat)]

@@ -111,7 +111,7 @@ class Stops:
         leftovers: bool = False,
     ) -> Stop:
         """A stop that has to be started now; in `grace` seconds the run is killed."""
-        self._launchers.add(process)
+        self._launchers.add(run.run_id, process)
         stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
         self._under_way[run.run_id] = stop
         return stop

@@ -35,40 +35,26 @@ LOCK_RUNS: Final = _LOCK_RUNS.format(locked="")
 
 KNOWN_RUNS: Final = "SELECT run_id FROM runs WHERE run_id = ANY($1::bigint[])"
 
-# A command's row is written with its outcome or, if there is something to do, with none yet. Only
-# an open or a failed one may change: a repeat of a finished command leaves it, and its run, as they
-# are.
+_COMMAND: Final = """command_id, run_id, via, publisher, requested_by, reason, force,
+                grace_seconds, requested_at, faults"""
+_COMMANDS: Final = """$1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
+                      $7::boolean[], $8::float8[], $9::timestamptz[], $10::jsonb[],
+                      $11::bytea[], $12::bytea[]"""
+
+# A command's row is written with its outcome or, if there is something to do, with none yet.
 # A grace period only ends earlier: force after force, or after the deadline, changes nothing. Not
 # by clock_timestamp(), by which what was a later deadline when it was compared could be an earlier
 # one when it is set.
-RECORD: Final = """
-    WITH decided AS (
-        SELECT *
-          FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-                      $7::boolean[], $8::float8[], $9::timestamptz[], $10::jsonb[], $11::text[],
-                      $12::jsonb[], $13::float8[], $14::boolean[], $15::bytea[], $16::bytea[])
-            AS d (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                  requested_at, faults, outcome, evidence, begins_with, hurries, message_header,
-                  message_body)
-    ), recorded AS (
+_WRITE: Final = f"""
+    recorded AS (
         INSERT INTO cancellations AS c
-               (command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-                requested_at, faults, outcome, finished_at, evidence, message_header, message_body)
-        SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
-               requested_at, faults, outcome,
+               ({_COMMAND}, outcome, finished_at, evidence, message_header, message_body)
+        SELECT {_COMMAND}, outcome,
                CASE WHEN outcome IS NOT NULL THEN clock_timestamp() END, evidence,
-               message_header, message_body
+               CASE WHEN outcome IS NULL THEN message_header END,
+               CASE WHEN outcome IS NULL THEN message_body END
           FROM decided
-        ON CONFLICT (command_id) DO UPDATE
-           SET outcome = excluded.outcome,
-               finished_at = excluded.finished_at,
-               evidence = CASE WHEN excluded.outcome IS NULL THEN c.evidence
-                   ELSE keeping_earlier(excluded.evidence, c.evidence) END,
-               message_header = coalesce(excluded.message_header, c.message_header),
-               message_body = coalesce(excluded.message_body, c.message_body),
-               -- A replay begins anew.
-               taken_up = CASE WHEN c.outcome IS NULL THEN c.taken_up + $17 ELSE 0 END
-         WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')
+        ON CONFLICT (command_id) DO {{on_record}}
         RETURNING command_id, run_id, outcome
     ), canceled AS (
         UPDATE runs r
@@ -87,6 +73,57 @@ RECORD: Final = """
          WHERE r.run_id = decided.run_id
            AND (hurries AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
                 OR begins_with IS NOT NULL AND r.status = 'running')
+        RETURNING r.*, begins_with
     )
+"""  # noqa: S608 - put together from constants
+
+# Only an open or a failed command may change: a repeat of a finished one leaves it, and its run, as
+# they are.
+RECORD: Final = f"""
+    WITH decided AS (
+        SELECT *
+          FROM unnest({_COMMANDS}, $13::text[], $14::jsonb[], $15::float8[], $16::boolean[])
+            AS d ({_COMMAND}, message_header, message_body, outcome, evidence, begins_with, hurries)
+    ), {_WRITE}
     SELECT command_id FROM recorded
-"""
+""".format(  # noqa: S608 - likewise
+    on_record="""UPDATE
+           SET outcome = excluded.outcome,
+               finished_at = excluded.finished_at,
+               evidence = CASE WHEN excluded.outcome IS NULL THEN c.evidence
+                   ELSE keeping_earlier(excluded.evidence, c.evidence) END,
+               message_header = coalesce(excluded.message_header, c.message_header),
+               message_body = coalesce(excluded.message_body, c.message_body),
+               -- A replay begins anew.
+               taken_up = CASE WHEN c.outcome IS NULL THEN c.taken_up + $17 ELSE 0 END
+         WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')"""
+)
+
+# Lock, judge and write, in one statement: of commands that are not on record, on runs whose status
+# tells what they mean ($13 to $15: status, outcome, evidence), or that run on host $16. Without a
+# message, which an open command is kept with, no stop is begun.
+DECIDE_PLAIN: Final = f"""
+    WITH asked AS (
+        SELECT *
+          FROM unnest({_COMMANDS}, $17::float8[])
+            AS a ({_COMMAND}, message_header, message_body, asked_grace)
+    ), held AS (
+        SELECT run_id, status, grace_seconds AS own_grace
+          FROM runs
+         WHERE run_id = ANY ($2)
+           AND (status = ANY ($13) OR status = 'running' AND host = $16)
+           FOR UPDATE SKIP LOCKED
+    ), decided AS (
+        SELECT asked.*, rule.outcome, coalesce(rule.evidence, '{{{{}}}}') AS evidence,
+               false AS hurries,
+               CASE status WHEN 'running' THEN coalesce(asked_grace, own_grace, $18) END
+                   AS begins_with
+          FROM asked
+          JOIN held USING (run_id)
+          LEFT JOIN unnest($13::text[], $14::text[], $15::jsonb[])
+            AS rule (status, outcome, evidence) USING (status)
+         WHERE status <> 'running' OR message_header IS NOT NULL
+    ), {_WRITE}
+    SELECT command_id, outcome, changed.*
+      FROM recorded LEFT JOIN changed USING (run_id)
+""".format(on_record="NOTHING")  # noqa: S608 - likewise
