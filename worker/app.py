@@ -124,6 +124,7 @@ async def _serve(
     consumer = Consumer(
         settler, topology, host, settings.prefetch, tasks, postgres, open_commands, metrics
     )
+    relay.give_way(lambda: consumer.is_behind)
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
     dependencies = _dependencies(database, publisher, consuming, registry)

@@ -141,7 +141,7 @@ class Stage:
 
     async def clear(self) -> None:
         """No runs, no commands, no messages."""
-        await self.database.execute("TRUNCATE runs, cancellations")
+        await self.database.execute("TRUNCATE runs, cancellations, outbox")
         await self.purge()
 
     async def analyze(self) -> None:

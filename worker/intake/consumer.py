@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 _MOST = 500
 """Deliveries that are begun together: those that came while the ones before were."""
+_BEHIND = 100
+"""Deliveries: more than arrive while a few are decided on."""
 _MOST_BYTES = 256 * 1024
 """Of their bodies: more than 500 commands have, and no longer to read than a moment."""
 
@@ -76,6 +78,11 @@ class Consumer:
         # While there are some, one of the tasks is the one that begins them.
         to_begin = len(self._arrived) + len(self._beginning)
         return to_begin + len(self._in_flight) - bool(to_begin)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many commands wait to be decided on that what can wait should."""
+        return len(self._arrived) + len(self._beginning) >= _BEHIND
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes; once `stop` was called, until canceled.

@@ -10,7 +10,7 @@ kept until they are published.
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import groupby
@@ -43,6 +43,8 @@ _FAILED_PAUSE: Final = 1.0
 _LULL: Final = 0.02
 _LONGEST_BURST: Final = 1.0
 """Seconds."""
+_LONGEST_BACKLOG: Final = 5.0
+"""Seconds that events may be late, while what they would tell of is still to be done."""
 _LONGEST: Final = 10.0
 """Seconds of one transaction: Postgres ends one that is idle for 30 and undoes what it removed."""
 LETTER: Final = "dead_letter"
@@ -65,11 +67,16 @@ class Relay:
         self._publisher = publisher
         self._topology = topology
         self._woken = asyncio.Event()
+        self._is_behind: Callable[[], bool] = lambda: False
         self._declined = Declined()
 
     def wake(self) -> None:
         """Something may be in the outbox."""
         self._woken.set()
+
+    def give_way(self, is_behind: Callable[[], bool]) -> None:
+        """Let work that `is_behind` go first, for a while: asked again and again meanwhile."""
+        self._is_behind = is_behind
 
     async def run(self) -> NoReturn:
         """Publish whenever woken. Who writes into the outbox wakes, and each heartbeat does."""
@@ -86,9 +93,11 @@ class Relay:
                 log.exception("relay_failed")
 
     async def _lull(self) -> None:
-        """Return once nobody has woken us for a moment: what a burst brings is told after it."""
-        until = monotonic() + _LONGEST_BURST
-        while monotonic() < until and self._woken.is_set():
+        """Return once nobody has woken us for a moment, nor is behind: a burst is told after it."""
+        began = monotonic()
+        while (is_behind := self._is_behind()) or self._woken.is_set():
+            if monotonic() > began + (_LONGEST_BACKLOG if is_behind else _LONGEST_BURST):
+                return
             self._woken.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LULL):

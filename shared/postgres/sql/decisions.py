@@ -1,7 +1,7 @@
 """The SQL of deciding, for any number of commands at once.
 
 A run is locked before anything is written of it or of its commands, whoever writes: so deciding and
-writing are one step, and no two transactions wait for each other.
+writing are one step, and no two transactions wait for each other. For `IS TRUE` see `endings`.
 """
 
 from typing import Final
@@ -60,7 +60,8 @@ _WRITE: Final = f"""
         UPDATE runs r
            SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started'
           FROM recorded
-         WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled' AND r.status = 'queued'
+         WHERE r.run_id = recorded.run_id AND recorded.outcome = 'canceled'
+           AND (r.status = 'queued') IS TRUE
     ), changed AS (
         UPDATE runs r
            SET status = 'canceling',
@@ -72,7 +73,7 @@ _WRITE: Final = f"""
           FROM decided JOIN recorded USING (command_id)
          WHERE r.run_id = decided.run_id
            AND (hurries AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
-                OR begins_with IS NOT NULL AND r.status = 'running')
+                OR begins_with IS NOT NULL AND r.status = 'running') IS TRUE
         RETURNING r.*, begins_with
     )
 """  # noqa: S608 - put together from constants
@@ -111,7 +112,7 @@ DECIDE_PLAIN: Final = f"""
         SELECT run_id, status, grace_seconds AS own_grace
           FROM runs
          WHERE run_id = ANY ($2)
-           AND (status = ANY ($13) OR status = 'running' AND host = $16)
+           AND (status = ANY ($13) OR status = 'running' AND host = $16) IS TRUE
            FOR UPDATE SKIP LOCKED
     ), decided AS (
         SELECT asked.*, rule.outcome, coalesce(rule.evidence, '{{{{}}}}') AS evidence,
