@@ -14,6 +14,7 @@ from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
 from tools.bench.measures.crowd import Crowd
 from tools.bench.measures.growth import TableGrowth
+from tools.bench.measures.hosts import Hosts
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
 from tools.bench.measures.stops import Stops
@@ -46,6 +47,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         **some,
         "growth": lambda at, results, rounds: TableGrowth(at).measure(results, rounds),
         "crowd": lambda at, results, rounds: Crowd(at).measure(results, rounds),
+        "hosts": lambda at, results, rounds: Hosts(at).measure(results, rounds),
         "letters": lambda at, results, rounds: Letters(at).measure(results, rounds),
     }
 
