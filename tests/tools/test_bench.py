@@ -108,10 +108,10 @@ def test_two_versions_are_compared_by_figures_and_ratios() -> None:
     old = [measured(rate=10, time=2, flat=2), measured(rate=10, time=3, flat=2)]
     changes = {line.measure.strip(): line.change("v1") for line in compare(new, old)}
     assert changes == {
-        "cancels": "+30% better",
-        "its ratio to: floor": "+30% better",
-        "one": "+40% worse, ranges overlap",
-        "many": "-50% better",
+        "cancels": "+30%, better",
+        "its ratio to: floor": "+30%, better",
+        "one": "+40%, worse, ranges overlap",
+        "many": "-50%, better",
     }
 
 

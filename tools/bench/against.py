@@ -22,6 +22,12 @@ _PROJECT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = ("tools.bench", "tests.benchmarks")
 """Where versions have their bench, the newer ones first."""
 _NO_PEERS: Final = "--no-peers"
+# For versions without that option: they would install the peers first, and measure them for longer
+# than all else.
+_PEERLESS: Final = (
+    "from {} import __main__ as bench; bench.environment = lambda: None; "
+    "raise SystemExit(bench.main())"
+)
 
 Rows = Sequence[dict[str, Any]]
 """What one run of the bench measured, as it writes it."""
@@ -48,7 +54,7 @@ class Line:
             return "the same"
         word = "better" if (change > 0) == self.more_is_better else "worse"
         overlap = min(self.new) <= max(self.old) and min(self.old) <= max(self.new)
-        return f"{change:+.0%} {word}{', ranges overlap' if overlap else ''}"
+        return f"{change:+.0%}, {word}{', ranges overlap' if overlap else ''}"
 
 
 def compare(new: Iterable[Rows], old: Iterable[Rows]) -> list[Line]:
@@ -106,18 +112,17 @@ class Version:
         self._tree = tree
         self._python = python
         places = {name: tree.joinpath(*name.split("."), "__main__.py") for name in _PACKAGES}
-        self._package = next((name for name, place in places.items() if place.exists()), "")
-        if not self._package:
+        package = next((name for name, place in places.items() if place.exists()), None)
+        if package is None:
             raise Failed(f"{name} has no bench")
-        self._knows_no_peers = _NO_PEERS in places[self._package].read_text()
+        knows = _NO_PEERS in places[package].read_text()
+        self._program = ("-m", package, _NO_PEERS) if knows else ("-c", _PEERLESS.format(package))
 
     def measure(self, services: Services, only: Sequence[str], directory: Path) -> Rows:
         """One round. Raises Failed."""
         out = directory / "bench.json"
-        command = [self._python, "-m", self._package, "--rounds", "1", "--out", out]
+        command = [self._python, *self._program, "--rounds", "1", "--out", out]
         command += ["--plots", directory, *(word for name in only for word in ("--only", name))]
-        if self._knows_no_peers:
-            command.append(_NO_PEERS)
         # SERVICES was obeyed where these were started.
         environment = {name: value for name, value in os.environ.items() if name != "SERVICES"}
         environment |= {"DATABASE_URL": services.database_url, "AMQP_URL": services.amqp_url}
