@@ -77,7 +77,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--against", metavar="REV", help="measure this git revision too, side by side, no peers"
     )
-    parser.add_argument("--rounds", type=int, help="default 5, quick 3")
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--only", action="append", help="measure just this; may be repeated")
     parser.add_argument("--no-peers", action="store_true", help="leave Celery and FastStream out")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
@@ -86,7 +86,6 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.against and (options.quick or options.record):
         parser.error("--against goes with neither --quick nor --record")
-    options.rounds = options.rounds or (3 if options.quick else 5)
     return options
 
 
@@ -95,7 +94,8 @@ def main() -> int:
     try:
         if options.against:
             with provide() as services:
-                against.measure(services, options.against, options.only or (), options.rounds)
+                names = options.only or list(measures(None, quick=False))
+                against.measure(services, options.against, names, options.rounds)
             return 0
         with provide() as services, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results = runner.run(run(services, options))

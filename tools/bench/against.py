@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -118,11 +119,11 @@ class Version:
         knows = _NO_PEERS in places[package].read_text()
         self._program = ("-m", package, _NO_PEERS) if knows else ("-c", _PEERLESS.format(package))
 
-    def measure(self, services: Services, only: Sequence[str], directory: Path) -> Rows:
-        """One round. Raises Failed."""
+    def measure(self, services: Services, name: str, directory: Path) -> Rows:
+        """One round of the measure `name`; no rows where it fails or is unknown."""
         out = directory / "bench.json"
-        command = [self._python, *self._program, "--rounds", "1", "--out", out]
-        command += ["--plots", directory, *(word for name in only for word in ("--only", name))]
+        command = [self._python, *self._program, "--rounds", "1", "--only", name]
+        command += ["--out", out, "--plots", directory]
         # SERVICES was obeyed where these were started.
         environment = {name: value for name, value in os.environ.items() if name != "SERVICES"}
         environment |= {"DATABASE_URL": services.database_url, "AMQP_URL": services.amqp_url}
@@ -131,7 +132,8 @@ class Version:
         )
         try:
             if process.wait() != 0:
-                raise Failed(f"the bench of {self.name} failed")
+                print(f"bench: {name} of {self.name} failed", file=sys.stderr)
+                return []
         finally:
             if process.poll() is None:
                 process.terminate()  # it has programs of its own to end
@@ -164,8 +166,11 @@ def _run(*command: str) -> None:
         raise Failed(f"{command[0]} failed: {last}")
 
 
-def measure(services: Services, revision: str, only: Sequence[str], rounds: int) -> None:
-    """Measure both versions in turns on the same services, and show what differs."""
+def measure(services: Services, revision: str, names: Sequence[str], rounds: int) -> None:
+    """Measure both versions in turns on the same services, and show what differs.
+
+    `names` are those of measures, each of which may fail without the others.
+    """
     this = Version("this version", _PROJECT, sys.executable)
     with (
         checked_out(revision) as other,
@@ -173,8 +178,8 @@ def measure(services: Services, revision: str, only: Sequence[str], rounds: int)
     ):
         old: list[Rows] = []
         new: list[Rows] = []
-        for number_of_round in range(1, rounds + 1):
+        for at, name in product(range(1, rounds + 1), names):
             for version, measured in ((other, old), (this, new)):
-                print(f"bench: round {number_of_round}: {version.name}", file=sys.stderr)
-                measured.append(version.measure(services, only, Path(directory)))
+                print(f"bench: round {at}, {name}: {version.name}", file=sys.stderr)
+                measured.append(version.measure(services, name, Path(directory)))
     console().print(table(compare(new, old), revision), highlight=False)
