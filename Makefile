@@ -5,6 +5,7 @@ ARGS ?=
 SECONDS ?= 60
 SEED ?=
 QUICK ?=
+AGAINST ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -39,8 +40,8 @@ chaos: $(INSTALLED) ## Inject faults at random and check every promise; SECONDS=
 model: $(INSTALLED) ## Check the model of the protocol exhaustively (spin)
 	@$(PY) -m tools.model
 
-bench: $(INSTALLED) ## Measure against raw steps and other libraries; QUICK=1 compares with recorded ratios
-	@$(PY) -m tools.bench $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+bench: $(INSTALLED) ## Measure; QUICK=1 compares with recorded ratios, AGAINST=REV with that revision
+	@$(PY) -m tools.bench $(if $(filter 1,$(QUICK)),--quick) $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff format --check --quiet .

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from tools.bench import guard
+from tools.bench.against import compare, table
 from tools.bench.load import requests
 from tools.bench.output import plots
+from tools.bench.output.report import console
 from tools.bench.output.results import Bar, Results, Row, compared, flatness, percentile
 
 
@@ -88,6 +91,37 @@ def test_a_recorded_run_keeps_what_it_did_not_measure(tmp_path: Path) -> None:
     recorded = json.loads(path.read_text())
     assert [row["key"] for row in recorded["rows"]] == ["other", "one"]
     assert set(recorded["guard"]) == {"rate", "time"}
+
+
+def measured(**figures: float) -> list[dict[str, Any]]:
+    """What one round writes: a rate with a floor of 10/s, a time with none, and a growth."""
+    rows = {
+        "rate": lambda it: compared("rate", "cancels", "/s", Bar(at_least=1), [it], "floor", [10]),
+        "time": lambda it: compared("time", "one", "ms", Bar(), [it]),
+        "flat": lambda it: flatness("flat", "many", {1: [1], 10: [it]}),
+    }
+    return [rows[key](figure).as_json() for key, figure in figures.items()]
+
+
+def test_two_versions_are_compared_by_figures_and_ratios() -> None:
+    new = [measured(rate=12, time=3, flat=1), measured(rate=14, time=4, flat=1)]
+    old = [measured(rate=10, time=2, flat=2), measured(rate=10, time=3, flat=2)]
+    changes = {line.measure.strip(): line.change("v1") for line in compare(new, old)}
+    assert changes == {
+        "cancels": "+30%, better",
+        "its ratio to: floor": "+30%, better",
+        "one": "+40%, worse, ranges overlap",
+        "many": "-50%, better",
+    }
+
+
+def test_what_only_one_version_measures_is_said_to_be_so() -> None:
+    lines = compare([measured(time=3)], [measured(flat=2), measured(flat=4)])
+    assert [line.change("v1") for line in lines] == ["only in this version", "only in v1"]
+    shown = console()
+    with shown.capture() as captured:
+        shown.print(table(lines, "v1"))
+    assert "3.00 (2.00-4.00)" in captured.get()
 
 
 def test_plots_are_well_formed_and_small(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from time import monotonic
 
 import uvloop
 
-from tools.bench import guard
+from tools.bench import against, guard
 from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
 from tools.bench.measures.crowd import Crowd
 from tools.bench.measures.growth import TableGrowth
+from tools.bench.measures.hosts import Hosts
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
 from tools.bench.measures.stops import Stops
@@ -46,12 +47,13 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         **some,
         "growth": lambda at, results, rounds: TableGrowth(at).measure(results, rounds),
         "crowd": lambda at, results, rounds: Crowd(at).measure(results, rounds),
+        "hosts": lambda at, results, rounds: Hosts(at).measure(results, rounds),
         "letters": lambda at, results, rounds: Letters(at).measure(results, rounds),
     }
 
 
 async def run(services: Services, options: argparse.Namespace) -> Results:
-    peers = None if options.quick else environment()
+    peers = None if options.quick or options.no_peers else environment()
     results = Results(report.machine(services.origin), options.quick)
     for name, measure in measures(peers, quick=options.quick).items():
         if options.only and name not in options.only:
@@ -72,19 +74,29 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="what 90 s are enough for; fail on a regression"
     )
-    parser.add_argument("--rounds", type=int, help="default 5, quick 3")
+    parser.add_argument(
+        "--against", metavar="REV", help="measure this git revision too, side by side, no peers"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--only", action="append", help="measure just this; may be repeated")
+    parser.add_argument("--no-peers", action="store_true", help="leave Celery and FastStream out")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--plots", type=Path, default=Path("build"), help="where SVG files go")
     parser.add_argument("--record", action="store_true", help="this run is what docs/ shows")
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 5)
+    if options.against and (options.quick or options.record):
+        parser.error("--against goes with neither --quick nor --record")
     return options
 
 
 def main() -> int:
     options = parse()
     try:
+        if options.against:
+            with provide() as services:
+                names = options.only or list(measures(None, quick=False))
+                against.measure(services, options.against, names, options.rounds)
+            return 0
         with provide() as services, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results = runner.run(run(services, options))
     except (Failed, ServicesUnavailable) as error:

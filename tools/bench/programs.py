@@ -71,6 +71,11 @@ class Served:
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
+    def peak_mb(self) -> float:
+        """The most memory that it has had so far (proc(5), VmHWM)."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
     async def at_rest(self) -> None:
         """Return when it has nothing more to do: it took no processor for a while."""
         async with asyncio.timeout(DEADLINE):

@@ -38,9 +38,9 @@ _PUBLISHED_AT_ONCE = 500
 class Stage:
     """Starts gateway and worker for real, and sets up what they are to do."""
 
-    def __init__(self, services: Services, database_url: str, directory: Path) -> None:
+    def __init__(self, amqp_url: str, database_url: str, directory: Path) -> None:
         self.database_url = database_url
-        self.amqp_url = services.amqp_url
+        self.amqp_url = amqp_url
         self.directory = directory
         self.topology = Topology(f"b{uuid4().hex[:8]}.")
         self.host = f"bench-{uuid4().hex[:8]}"
@@ -81,6 +81,20 @@ class Stage:
                 await delete_names(self.channel, self.topology)
             await self.database.close()
             await self._connection.close()
+
+    @asynccontextmanager
+    async def neighbor(self) -> AsyncIterator["Stage"]:
+        """Another host of the same installation, whose worker takes no commands, only wakes.
+
+        Its queues of commands are its own, and nobody publishes to them: what asks for a cancel of
+        a run there is decided on here, always. Wakes reach it through a binding of two exchanges.
+        """
+        directory = self.directory / "neighbor"
+        directory.mkdir()
+        async with Stage(self.amqp_url, self.database_url, directory).open() as other:
+            wakes = await other.channel.get_exchange(other.topology.wakes, ensure=False)
+            await wakes.bind(self.topology.wakes, other.host)
+            yield other
 
     async def _end_all(self) -> None:
         for program in self._programs:
@@ -186,7 +200,7 @@ async def stage(services: Services) -> AsyncIterator[Stage]:
             settings = DatabaseSettings.model_validate({"DATABASE_URL": url})
             async with connected(settings) as database:
                 await migrate(database)
-            async with Stage(services, url, directory).open() as opened:
+            async with Stage(services.amqp_url, url, directory).open() as opened:
                 yield opened
 
 

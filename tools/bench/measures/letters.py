@@ -7,6 +7,7 @@ from time import perf_counter
 from shared.amqp.topology import CANCEL_KEY
 from shared.postgres.database import connected
 from shared.settings import DatabaseSettings
+from shared.states import DeadReason
 from tools.bench import raw
 from tools.bench.measures.accepts import PUBLISH
 from tools.bench.output.results import Bar, Results, compared
@@ -29,7 +30,7 @@ _FILL = """
            (letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at,
             exchange, routing_key, via, publisher, command_id, run_id, requested_by, body,
             message_id, type, app_id, content_type)
-    SELECT md5(n::text), decode(md5(n::text), 'hex'), 'reason_' || n % $2::int,
+    SELECT md5(n::text), decode(md5(n::text), 'hex'), ($2::text[])[1 + n % cardinality($2)],
            'run ' || n || ' is unknown', 4, now(), now(), '', 'run.cancel', 'rest', 'gateway',
            id, n, 'bench',
            convert_to(json_build_object('command_id', id, 'run_id', n, 'reason',
@@ -51,15 +52,16 @@ class Letters:
         self._replayed = replayed
 
     async def measure(self, results: Results, rounds: int) -> None:
-        await self._stage.database.execute(_FILL, self._letters, self._letters // self._replayed)
+        reasons = list(DeadReason)[: self._letters // self._replayed]
+        await self._stage.database.execute(_FILL, self._letters, reasons)
         await self._stage.database.execute("VACUUM ANALYZE dead_letters")
         commands, queries, whole, replays, floor = [], [], [], [], []
-        for number in range(rounds):
+        for reason in reasons[:rounds]:
             began = perf_counter()
             commands.append((await self._command())["command_ms"])
             whole.append((perf_counter() - began) * 1000)
             queries.append(await self._query())
-            replays.append(await self._replay(f"reason_{number}"))
+            replays.append(await self._replay(reason))
             await self._stage.purge()
             floor.append(await self._raw())
             await self._stage.purge()

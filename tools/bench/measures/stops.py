@@ -6,8 +6,8 @@ from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import Taken, one_by_one
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.peers.environment import CELERY, Environment
+from tools.bench.raw.steps import steps
 from tools.bench.stage import Stage
-from tools.bench.steps import steps
 
 
 class Stops:

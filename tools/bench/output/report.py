@@ -31,11 +31,15 @@ def show(results: Results) -> None:
         table.add_column(heading, justify="right" if numeric else "left")
     for row in results.rows:
         table.add_row(*_cells(row))
-    console = Console(width=None if Console().is_terminal else _SHOWN_WIDTH)
-    console.print(table, results.machine, sep="\n", highlight=False)
+    shown = console()
+    shown.print(table, results.machine, sep="\n", highlight=False)
     for row in results.rows:
         if row.note:
-            console.print(f"{row.measure}: {row.note}", highlight=False)
+            shown.print(f"{row.measure}: {row.note}", highlight=False)
+
+
+def console() -> Console:
+    return Console(width=None if Console().is_terminal else _SHOWN_WIDTH)
 
 
 def markdown(results: Results) -> str:
@@ -65,6 +69,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _amount(value: float, unit: str) -> str:
+def number(value: float) -> str:
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f} {unit}"
+    return f"{value:,.{digits}f}"
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{number(value)} {unit}"

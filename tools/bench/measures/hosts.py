@@ -1,0 +1,174 @@
+"""Work of one host that others know of first: a cancel that crosses hosts, commands that waited."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from statistics import median
+from time import time
+
+from tools.bench.jobs import Jobs
+from tools.bench.one_by_one import one_by_one
+from tools.bench.output.results import Bar, Results, compared
+from tools.bench.programs import Failed, seconds_of
+from tools.bench.stage import Stage
+from worker.processes.cgroup import mount_point
+from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
+
+_EACH = 20
+_COMMANDS = 10_000
+_NOBODY = 65534
+_NO_PID = 2**22
+"""From here on, there are no pids (proc(5), pid_max)."""
+
+# Neither has a process any more, but for one launcher that is alive: a run that loses it becomes
+# `error` by itself. As their cgroups are gone, they are proved gone at the first look.
+_RUNNING = """
+    INSERT INTO runs (run_id, status, started_at, host, boot_id, pid_namespace, pid, start_ticks,
+                      launcher_pid, launcher_start_ticks, uid, launch_id, containment, cgroup)
+    SELECT n, 'running', now(), $2, $3, $4, $5::int + n, $7, $6, $7, $8, gen_random_uuid(),
+           'cgroup', $9 || n
+      FROM generate_series(1, $1::int) n
+"""
+# As the worker of another host leaves them.
+_OPEN = """
+    INSERT INTO cancellations (command_id, run_id, via, requested_by, reason, force)
+    SELECT gen_random_uuid(), run_id, 'rest', 'bench', 'superseded by a newer commit', false
+      FROM runs
+"""
+_CROSSED = "SELECT run_id FROM cancellations WHERE run_id = ANY ($1::bigint[]) AND taken_up > 0"
+
+
+class Hosts:
+    def __init__(self, stage: Stage, each: int = _EACH, commands: int = _COMMANDS) -> None:
+        self._stage = stage
+        self._each = each
+        self._commands = commands
+        self._next_run = 1
+
+    async def measure(self, results: Results, rounds: int) -> None:
+        await self._measure_crossing(results, rounds)
+        await self._measure_return(results, rounds)
+
+    async def _measure_crossing(self, results: Results, rounds: int) -> None:
+        crossing, staying = [], []
+        await self._stage.start_gateway()
+        await self._stage.start_worker()
+        token = await self._stage.token()
+        async with self._stage.neighbor() as other:
+            await other.start_worker()
+            await self._cancel(other, token, 3)  # what the first ones cost is not the others'
+            for _ in range(rounds):
+                across, here = await self._cancel(other, token, self._each)
+                crossing.append(median(across))
+                staying.append(median(here))
+            await other.worker.stop()
+        await self._stage.worker.stop()
+        await self._stage.gateway.stop()
+        more = median(a - b for a, b in zip(crossing, staying, strict=True))
+        results.rows.append(
+            compared(
+                "hosts_crossing",
+                "POST sent → row canceled, decided on by the worker of another host, p50",
+                "ms",
+                Bar(),
+                crossing,
+                "the same, decided on by the worker of the run's host",
+                staying,
+                f"crossing costs {more:.2f} ms: a wake, a look and a transaction more",
+            )
+        )
+
+    async def _cancel(
+        self, other: Stage, token: str, number: int
+    ) -> tuple[list[float], list[float]]:
+        """Milliseconds of cancels that cross hosts, and of as many that do not, in turns."""
+        first = self._next_run
+        self._next_run += 2 * number
+        across, here = range(first, first + number), range(first + number, self._next_run)
+        there, own = Jobs(other), Jobs(self._stage)
+        await there.start(across)
+        await own.start(here)
+        turns = [run_id for pair in zip(across, here, strict=True) for run_id in pair]
+        async with one_by_one(self._stage, token) as one:
+            taken = (await one.cancel(turns)).recorded
+        await there.ended()
+        await own.ended()
+        rows = await self._stage.database.fetch(_CROSSED, turns)
+        if {row["run_id"] for row in rows} != set(across):
+            raise Failed(f"of {number} cancels that were to cross hosts, {len(rows)} did")
+        return taken[::2], taken[1::2]
+
+    async def _measure_return(self, results: Results, rounds: int) -> None:
+        rates, peaks, told = [], [], []
+        for _ in range(rounds):
+            async with self._commands_that_wait():
+                began = await self._return()
+                rates.append(self._commands / (time() - began))
+                await self._stage.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)
+                told.append(time() - began)
+                peaks.append(self._stage.worker.peak_mb())
+                await self._stage.worker.stop()
+        results.rows.append(
+            compared(
+                "hosts_return",
+                f"{self._commands:,} open commands of a host at its return: "
+                "worker connected → last outcome on record",
+                "/s",
+                Bar(at_least=2_000),
+                rates,
+                note=f"peak memory of the worker {max(peaks):.0f} MB; last event published "
+                f"{median(told):.1f} s after the connection; the processes of the runs had ended",
+            )
+        )
+
+    @asynccontextmanager
+    async def _commands_that_wait(self) -> AsyncIterator[None]:
+        """Open commands on runs of the stage's host, whose worker is away."""
+        await self._stage.clear()
+        launcher = subprocess.Popen(  # noqa: ASYNC220 - uvloop starts none as another user
+            ["/bin/sleep", "100000"], start_new_session=True
+        )
+        try:
+            await self._add_runs(_identity(launcher.pid))
+            await self._stage.database.execute(_OPEN)
+            await self._stage.analyze()
+            yield
+        finally:
+            launcher.kill()
+            await asyncio.to_thread(launcher.wait)
+
+    async def _add_runs(self, launcher: Identity) -> None:
+        await self._stage.database.execute(
+            _RUNNING,
+            self._commands,
+            self._stage.host,
+            boot_id(),
+            pid_namespace(),
+            _NO_PID,
+            launcher.pid,
+            launcher.start_ticks,
+            _NOBODY,
+            f"{mount_point()}/gone-",
+        )
+
+    async def _return(self) -> float:
+        """Start the worker and wait for the last outcome; when its work began, by time.time()."""
+        worker = await self._stage.start_worker()
+        # Postgres is connected, and nothing of the host was looked at yet.
+        began = seconds_of(await worker.event("worker_privileges"))
+        await self._stage.until(
+            "SELECT NOT EXISTS (SELECT FROM cancellations WHERE outcome IS NULL)", every=0.02
+        )
+        done = await self._stage.database.fetchval(
+            "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
+        )
+        if done != self._commands:
+            raise Failed(f"{done} of {self._commands} commands that waited ended as canceled")
+        return began
+
+
+def _identity(pid: int) -> Identity:
+    stat = read_stat(pid)
+    assert stat is not None
+    return stat.identity
