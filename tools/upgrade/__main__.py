@@ -47,6 +47,9 @@ def main() -> int:
     except (Unavailable, ServicesUnavailable) as error:
         print(f"upgrade: {error}", file=sys.stderr)
         return 2
+    except AssertionError as error:
+        print(f"upgrade: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0 if holds else 1

@@ -1,10 +1,15 @@
 """What must hold at the end of each upgrade."""
 
+import asyncio
+from collections.abc import Iterable
+
+from tools.support.program import DEADLINE, Program
+from tools.upgrade.jobs import Job
 from tools.upgrade.report import Check
 from tools.upgrade.stage import Stage
 
 
-async def ended_well(stage: Stage) -> list[Check]:
+async def well_ended(stage: Stage) -> list[Check]:
     return [
         Check("each command has one outcome or one dead letter", await _ends(stage)),
         Check("no run was canceled while its processes lived", await _false(stage)),
@@ -31,3 +36,23 @@ async def _messages(stage: Stage) -> list[str]:
 async def _stopping(stage: Stage) -> list[str]:
     rows = await stage.database.fetch("SELECT run_id FROM runs WHERE status = 'canceling'")
     return [f"run {row['run_id']}" for row in rows]
+
+
+async def has_passed(stage: Stage, jobs: Iterable[Job]) -> list[str]:
+    """Wait for these jobs, which were told to end; those that did not end well."""
+    problems = []
+    for job in jobs:
+        async with asyncio.timeout(DEADLINE):
+            code = await job.launcher.wait()
+        if (status := await stage.status(job.run_id)) != "pass" or code:
+            problems.append(f"run {job.run_id} is {status}, its launcher's exit code is {code}")
+    return problems
+
+
+def exit_code_is(wanted: int, code: int) -> list[str]:
+    return [] if code == wanted else [f"exit code {code}"]
+
+
+def logged_errors(*workers: Program) -> list[str]:
+    events = [event for worker in workers for event in worker.events]
+    return [str(event) for event in events if event.get("level") in ("error", "critical")]

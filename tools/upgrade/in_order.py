@@ -1,11 +1,10 @@
 """The upgrade in the order of docs/upgrades.md: all old workers end before the first new one."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from tools.support.program import Program
-from tools.upgrade.checks import ended_well
+from tools.upgrade.checks import exit_code_is, has_passed, logged_errors, well_ended
 from tools.upgrade.jobs import UNTIL_TOLD, Job
 from tools.upgrade.report import Check
 from tools.upgrade.stage import Stage
@@ -40,19 +39,16 @@ async def in_order(stage: Stage, old: Version) -> list[Check]:
     await left.gateway.stop()
     await stage.gateway(NEW)
     tag = await stage.rest(left.canceled_later.run_id)
-    stage.ledger.group("new gateway, a job that the old version started", "(new)", [tag])
+    stage.ledger.add("new gateway, a job that the old version started", "(new)", [tag])
     stuck += await stage.ledger.settled([tag], _SETTLED)
     left.goes_on.tell()
-    for job in (left.goes_on, left.ends):
-        async with asyncio.timeout(_SETTLED):
-            await job.launcher.wait()
     return [
-        Check("an old worker that starts after the migration exits with 2", _not(2, refused)),
+        Check("an old worker that starts after the migration exits with 2", exit_code_is(2, refused)),
         Check("nothing is stuck", stuck),
-        *await ended_well(stage),
+        *await well_ended(stage),
         Check("the interrupted stop was over at its deadline", await _overdue(stage, left)),
-        Check("jobs that nobody canceled went on and passed", await _not_passed(stage, left)),
-        Check("no new worker logged an error", [line for each in workers for line in errors(each)]),
+        Check("jobs that nobody canceled went on and passed", await has_passed(stage, [left.goes_on, left.ends])),
+        Check("no new worker logged an error", logged_errors(*workers)),
     ]
 
 
@@ -62,7 +58,7 @@ async def _leave(stage: Stage, old: Version) -> Left:
     await stage.migrate(old)
     gateway = await stage.gateway(old)
     workers = [await stage.worker(old, host) for host in stage.hosts]
-    leave = stage.ledger.group
+    leave = stage.ledger.add
 
     over = await stage.job(old, beta)
     tags = [await stage.rest(over.run_id)]
@@ -126,16 +122,3 @@ async def _overdue(stage: Stage, left: Left) -> list[str]:
         return [f"run {left.stopping.run_id} is {run['status']}"]
     late = (run["finished_at"] - run["stop_deadline"]).total_seconds()
     return [] if 0 <= late < _GRACE else [f"it ended {late:.1f} s after it"]
-
-
-async def _not_passed(stage: Stage, left: Left) -> list[str]:
-    statuses = {job.run_id: await stage.status(job.run_id) for job in (left.goes_on, left.ends)}
-    return [f"run {run_id} is {status}" for run_id, status in statuses.items() if status != "pass"]
-
-
-def errors(worker: Program) -> list[str]:
-    return [str(event) for event in worker.events if event.get("level") in ("error", "critical")]
-
-
-def _not(wanted: int, code: int) -> list[str]:
-    return [] if code == wanted else [f"exit code {code}"]

@@ -40,9 +40,12 @@ class Ledger:
         self._database = database
         self.groups: list[Group] = []
 
-    def group(self, what: str, where: str, tags: Iterable[str]) -> Group:
-        self.groups.append(group := Group(what, where, list(tags)))
-        return group
+    def add(self, what: str, where: str, tags: Iterable[str]) -> None:
+        for group in self.groups:
+            if (group.what, group.where) == (what, where):
+                group.tags.extend(tags)
+                return
+        self.groups.append(Group(what, where, list(tags)))
 
     @property
     def tags(self) -> list[str]:

@@ -91,7 +91,7 @@ class Stage:
         program = await self._start(version, "gateway", "serve", "--port", "0")
         self._url = str((await program.event("gateway_ready"))["url"])
         if not self._token:
-            create = ("gateway", "tokens", "create", "--subject", "upgrade")
+            create = ("gateway", "tokens", "create", "--subject", "upgrade", "--rate-limit", "1000")
             self._token = (await self._done(version, *create)).strip()
         return program
 
@@ -126,7 +126,6 @@ class Stage:
             "CANCEL_WORKER_SOCKET": str(self.socket(host)),
             "CANCEL_HOST_HEARTBEAT": str(BEAT),
             "CANCEL_WORKER_SHUTDOWN_TIMEOUT": "0.2",  # a stop in its grace period stays open
-            "CANCEL_RATE_LIMIT": "100000",
         }
 
     def socket(self, host: str) -> Path:
