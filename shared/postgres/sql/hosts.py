@@ -50,10 +50,11 @@ LOCK_HOST: Final = f"""
        FOR UPDATE
 """  # noqa: S608 - put together from constants
 
+# With the note that its worker is woken: one that does not say so forwards to host queues.
 REGISTER_HOST: Final = """
     INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id, pid_namespace,
                        privileges)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb || '{"wakes": true}')
     ON CONFLICT (host) DO UPDATE
        SET worker_id = excluded.worker_id, boot_id = excluded.boot_id,
            machine_id = excluded.machine_id, pid_namespace = excluded.pid_namespace,
@@ -77,6 +78,14 @@ BEAT: Final = f"""
       FROM hosts own
      WHERE own.host = $1
 """  # noqa: S608 - put together from constants
+
+# One that is silent for an hour decides on nothing, and so forwards nothing.
+HAS_OLD_WORKERS: Final = """
+    SELECT EXISTS (SELECT FROM hosts
+                    WHERE worker_id IS NOT NULL AND left_at IS NULL
+                      AND seen_at > clock_timestamp() - interval '1 hour'
+                      AND NOT coalesce(privileges ? 'wakes', false))
+"""
 
 LEAVE: Final = """
     UPDATE hosts SET left_at = clock_timestamp() WHERE host = $1 AND worker_id = $2
@@ -171,7 +180,7 @@ LIST_ACTIONS: Final = """
 LIST_HOSTS: Final = f"""
     SELECT host, {STATE} AS state, seen_at, boot_id, left_at, abandoned_at,
            extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seconds_silent,
-           pid_namespace, privileges,
+           pid_namespace, privileges - 'wakes' AS privileges,
            coalesce(r.running, 0) AS running, coalesce(r.canceling, 0) AS canceling,
            coalesce(r.unkillable, ARRAY[]::bigint[]) AS unkillable
       FROM hosts h
