@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import Iterable
+from time import monotonic
+from typing import Final
 
 from tools.support.program import DEADLINE, Program
 from tools.upgrade.jobs import Job
 from tools.upgrade.report import Check
-from tools.upgrade.stage import Stage
+from tools.upgrade.stage import BEAT, Stage
+
+_REMOVED: Final = 10.0
+"""Seconds."""
 
 
 async def well_ended(stage: Stage) -> list[Check]:
     return [
         Check("each command has one outcome or one dead letter", await _ends(stage)),
         Check("no run was canceled while its processes lived", await _false(stage)),
-        Check("no host queue is left", [f"{k}: {v}" for k, v in (await stage.host_queues()).items()]),
+        Check("no host queue is left", await _host_queues(stage)),
         Check("no message is left in a queue of commands", await _messages(stage)),
         Check("no run is in the middle of a stop", await _stopping(stage)),
     ]
@@ -21,6 +26,14 @@ async def well_ended(stage: Stage) -> list[Check]:
 
 async def _ends(stage: Stage) -> list[str]:
     return await stage.ledger.not_exactly_one_end()
+
+
+async def _host_queues(stage: Stage) -> list[str]:
+    """Those that are left, once each worker has had time to see that the others are new."""
+    until = monotonic() + _REMOVED
+    while (left := await stage.host_queues()) and monotonic() < until:
+        await asyncio.sleep(BEAT)
+    return [f"{name}: {depth}" for name, depth in left.items()]
 
 
 async def _false(stage: Stage) -> list[str]:

@@ -43,11 +43,16 @@ async def in_order(stage: Stage, old: Version) -> list[Check]:
     stuck += await stage.ledger.settled([tag], _SETTLED)
     left.goes_on.tell()
     return [
-        Check("an old worker that starts after the migration exits with 2", exit_code_is(2, refused)),
+        Check(
+            "an old worker that starts after the migration exits with 2", exit_code_is(2, refused)
+        ),
         Check("nothing is stuck", stuck),
         *await well_ended(stage),
         Check("the interrupted stop was over at its deadline", await _overdue(stage, left)),
-        Check("jobs that nobody canceled went on and passed", await has_passed(stage, [left.goes_on, left.ends])),
+        Check(
+            "jobs that nobody canceled went on and passed",
+            await has_passed(stage, [left.goes_on, left.ends]),
+        ),
         Check("no new worker logged an error", logged_errors(*workers)),
     ]
 

@@ -10,7 +10,6 @@ from typing import Final
 
 import asyncpg
 
-
 _LOOK_AGAIN: Final = 0.1
 
 # A command is told by its reason, which is in its message as well: the gateway's answer has no id.

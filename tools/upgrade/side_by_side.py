@@ -22,7 +22,7 @@ _BESIDE: Final = 15.0
 """Seconds in which a new worker does what is forwarded to it: some heartbeats."""
 _REMOVED: Final = 3.0
 """Seconds. A new worker that removes the queue of its host at once has done it by then."""
-_ENOUGH: Final = 3
+_ENOUGH: Final = 2
 """Commands that the old worker has forwarded."""
 _TIMES: Final = 8
 """That commands are sent at most, until the old worker has got one for the other host."""
@@ -54,7 +54,7 @@ async def side_by_side(stage: Stage, old: Version) -> list[Check]:
         tags = await _cancel(stage, "alpha old, beta new", jobs)
         waiting += await stage.ledger.settled(tags[beta], _BESIDE)
         forwarded = len(_forwarded(first)) - before
-        if waiting or forwarded > _ENOUGH:
+        if waiting or forwarded >= _ENOUGH:
             break
     unseen = await stage.depth(queue)
     await first.stop()
@@ -66,7 +66,9 @@ async def side_by_side(stage: Stage, old: Version) -> list[Check]:
     for job in goes_on:
         job.tell()
     return [
-        Check("an old worker that starts after the migration exits with 2", exit_code_is(2, refused)),
+        Check(
+            "an old worker that starts after the migration exits with 2", exit_code_is(2, refused)
+        ),
         Check("the old worker forwarded to the new one's host", [] if forwarded else ["nothing"]),
         Check("what was forwarded is done while the old worker runs", waiting),
         Check("no message is unseen meanwhile", [f"{queue}: {unseen}"] if unseen else []),

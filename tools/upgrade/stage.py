@@ -1,8 +1,6 @@
 """One installation that is upgraded: its own database, queues, hosts, programs and jobs."""
 
 import asyncio
-import json
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress

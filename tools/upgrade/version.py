@@ -86,12 +86,15 @@ def checked_out(revision: str, directory: Path) -> Version:
     """The version of `revision`, with its sources below `directory`. Raises Unavailable."""
     sources = directory / "old"
     sources.mkdir()
-    archive = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", revision], capture_output=True, check=False
-    )
+    git = ["git", "-C", str(ROOT), "archive", revision]
+    try:
+        archive = subprocess.run(git, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise Unavailable("no git here") from None
     if archive.returncode:
         raise Unavailable(f"no revision {revision} here: {archive.stderr.decode().strip()}")
-    subprocess.run(["tar", "-x", "-C", str(sources)], input=archive.stdout, check=True)
+    unpack = ["tar", "-x", "-C", str(sources)]
+    subprocess.run(unpack, input=archive.stdout, check=True)
     return Version(revision, sources, _installed(sources, directory / "libraries"))
 
 

@@ -62,9 +62,7 @@ class OldHostQueue:
     async def _settle(self, connection: AbstractConnection, take: Take) -> None:
         # Before the look: what is forwarded later would be seen by nobody.
         is_forwarded_to = await self._is_forwarded_to()
-        is_left = await is_there(
-            connection, lambda it: it.declare_queue(self._name, passive=True)
-        )
+        is_left = await is_there(connection, lambda it: it.declare_queue(self._name, passive=True))
         if not (is_left or is_forwarded_to):
             return
         channel = await open_channel(connection)
