@@ -6,13 +6,14 @@ SECONDS ?= 60
 SEED ?=
 QUICK ?=
 AGAINST ?=
+FROM ?= e2b407a
 
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-tools unit chaos model bench lint format clean
+.PHONY: help demo up test test-tools unit chaos model upgrade bench lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,7 +28,7 @@ test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to 
 	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal \
 		--ignore tests/tools $(ARGS)
 
-test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model and bench
+test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and bench
 	@$(PY) -m tools.services -- $(PY) -m pytest -n $(JOBS) --dist worksteal tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
@@ -36,6 +37,9 @@ unit: $(INSTALLED) ## Run the tests that need no services
 chaos: $(INSTALLED) ## Inject faults at random and check every promise; SECONDS=, SEED=, NODES=1
 	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter 1,$(NODES)),,--cluster) $(ARGS)
+
+upgrade: $(INSTALLED) ## Try the upgrade from a revision with real jobs; FROM=e2b407a, ARGS=--side-by-side
+	@$(PY) -m tools.upgrade --from $(FROM) $(ARGS)
 
 model: $(INSTALLED) ## Check the model of the protocol exhaustively (spin)
 	@$(PY) -m tools.model

@@ -27,6 +27,7 @@ from worker.hosts.heartbeat import Presence
 from worker.hosts.store import Heard
 from worker.intake.consumer import Consumer
 from worker.intake.decider import Decider
+from worker.intake.old_host_queue import OldHostQueue
 from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler
 from worker.intake.wakes import Wakes
@@ -121,8 +122,19 @@ async def _serve(
     postgres = PostgresWatch(database)
     wakes = Wakes(publisher, topology, tasks)
     settler = Settler(decider, stops, publisher, topology, histories, wakes, relay, tracer, metrics)
+    old_host_queue = OldHostQueue(
+        database, topology, host, settings.prefetch, settings.host_heartbeat
+    )
     consumer = Consumer(
-        settler, topology, host, settings.prefetch, tasks, postgres, open_commands, metrics
+        settler,
+        topology,
+        host,
+        settings.prefetch,
+        tasks,
+        postgres,
+        open_commands,
+        old_host_queue,
+        metrics,
     )
     relay.give_way(lambda: consumer.is_behind)
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)

@@ -126,6 +126,10 @@ class Topology:
         await queue.bind(exchange, host)
         return queue
 
+    async def declare_old_host_queue(self, channel: AbstractChannel, host: str) -> None:
+        """As the versions that forward to it declare it: they must find it the same."""
+        await self._declare_work_queue(channel, self.old_host_queue(host))
+
     async def _declare_events(self, channel: AbstractChannel) -> None:
         await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
 

@@ -75,3 +75,57 @@ async def test_an_empty_one_is_removed(system: System) -> None:
     worker = await system.worker()
 
     await worker.event("old_host_queue_removed")
+
+
+_OLD_WORKER = """
+    INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, privileges, seen_at)
+    VALUES ('elsewhere', gen_random_uuid(), gen_random_uuid(), 5, '{"uid": 0}',
+            clock_timestamp() - make_interval(mins => $1))
+"""
+"""A worker that was up before the migration, and registered as versions without wakes do."""
+
+
+async def test_what_an_old_worker_forwards_meanwhile_is_carried_out(system: System) -> None:
+    await system.database.execute(_OLD_WORKER, 0)
+    worker = await system.worker(host_heartbeat=0.2)
+    await worker.event("old_host_queue_found", forwarded_to=True)
+    _, mark = await system.launch_bad_child(1, "obeys")
+
+    (command,) = await _left_by_an_old_version(system, 1)
+
+    assert (await system.outcome_of(command))["outcome"] == "canceled"
+    await until_gone(mark, deadline=0)
+    assert not [event for event in worker.events if event["event"] == "old_host_queue_removed"]
+    await system.database.execute("UPDATE hosts SET left_at = now() WHERE host = 'elsewhere'")
+    await worker.event("old_host_queue_removed")
+
+
+async def test_nothing_is_kept_for_an_old_worker_that_died_long_ago(system: System) -> None:
+    await system.database.execute(_OLD_WORKER, 61)
+    await _left_by_an_old_version(system)
+
+    worker = await system.worker()
+
+    await worker.event("old_host_queue_removed")
+
+
+async def test_no_worker_of_this_version_is_taken_for_an_old_one(system: System) -> None:
+    await system.worker("another")
+    await _left_by_an_old_version(system)
+
+    worker = await system.worker()
+
+    await worker.event("old_host_queue_found", forwarded_to=False)
+    await worker.event("old_host_queue_removed")
+
+
+async def test_a_queue_that_an_operator_deletes_is_there_again(system: System) -> None:
+    await system.database.execute(_OLD_WORKER, 0)
+    worker = await system.worker(host_heartbeat=0.2)
+    await worker.event("old_host_queue_found")
+
+    await system.channel.queue_delete(system.topology.old_host_queue(system.host))
+
+    await worker.event("old_host_queue_found", count=2)
+    await system.database.execute("DELETE FROM hosts WHERE host = 'elsewhere'")
+    await worker.event("old_host_queue_removed")

@@ -131,6 +131,13 @@ async def beat(database: Database, speaker: Speaker) -> Heard:
     return Heard(row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"])
 
 
+async def has_old_workers(database: Database) -> bool:
+    """Whether a worker of a version without wakes may be up, on whichever host."""
+    async with database.connection() as connection:
+        found: bool = await connection.fetchval(sql.hosts.HAS_OLD_WORKERS)
+    return found
+
+
 async def leave(database: Database, speaker: Speaker) -> None:
     """Say that the worker ends. Its runs live on."""
     await database.fetchrow(sql.hosts.LEAVE, speaker.host, speaker.worker_id)

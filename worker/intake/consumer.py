@@ -20,7 +20,7 @@ from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
 from worker.intake.fair_queue import FairQueue
-from worker.intake.old_host_queue import settle_old_host_queue
+from worker.intake.old_host_queue import OldHostQueue
 from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler, Unsettled
 from worker.messages.delivery import Delivery, consume
@@ -56,6 +56,7 @@ class Consumer:
         tasks: asyncio.TaskGroup,
         postgres: PostgresWatch,
         open_commands: OpenCommands,
+        old_host_queue: OldHostQueue,
         metrics: WorkerMetrics,
     ) -> None:
         """`prefetch`: deliveries in hand at once, of each queue."""
@@ -66,6 +67,7 @@ class Consumer:
         self._tasks = tasks
         self._postgres = postgres
         self._open_commands = open_commands
+        self._old_host_queue = old_host_queue
         self._metrics = metrics
         self._arrived: FairQueue[_Received] = FairQueue(lambda it: len(it.message.body))
         self._beginning: Sequence[_Received] = ()
@@ -105,10 +107,7 @@ class Consumer:
             raw = await underlay(channel)
             await consume(raw, wakes.name, self._woken, no_ack=True)
         await self._unless_over(channel, connection, self._postgres.answers())
-        old = settle_old_host_queue(
-            connection, self._topology.old_host_queue(self._host), self._prefetch, self._take
-        )
-        settling = asyncio.create_task(old)
+        settling = asyncio.create_task(self._old_host_queue.settle(connection, self._take))
         try:
             in_hand = Unacknowledged()
             while not (self._stopping.is_set() or channel.is_closed):

@@ -1,17 +1,15 @@
 """What commands mean, on record in one transaction: an outcome, or something to do."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from uuid import UUID
 
 from shared.aio.retry import until_available
 from shared.errors import RunCancelError
 from shared.postgres.database import Database
 from shared.runs import Run
-from shared.states import Outcome, RunStatus
+from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
 from worker.intake import decision_store
 from worker.intake.decision import (
@@ -30,13 +28,12 @@ from worker.intake.decision import (
     UnderWay,
     Verdict,
     Wait,
-    by_status,
     judge,
 )
-from worker.intake.decision_store import Begun, Row, Rule
+from worker.intake.decision_store import Begun
 from worker.intake.request import Request
+from worker.intake.rows import rows_of, rules
 from worker.launches.known_launchers import KnownLaunchers
-from worker.stop.evidence import never_started
 from worker.stop.under_way import Stop, Stops
 
 Decision = Outcome | Stop | Wait | UnderWay
@@ -164,7 +161,7 @@ class Decider:
         decided = await decision_store.decide_plain(
             self._database,
             requests,
-            _rules(),
+            rules(),
             self._host,
             self._default_grace,
             runs_here=self._launchers.is_of_run,
@@ -212,12 +209,7 @@ class Decider:
                     judged.append((each, situation.run, self._judge(each, situation)))
                 except (CommandReused, HostAbandoned) as error:
                     refused[command_id] = error
-            never = _never_started(verdict for _, _, verdict in judged)
-            rows = [
-                row
-                for each, _, verdict in judged
-                if (row := _row(each, verdict, never)) is not None
-            ]
+            rows = rows_of((each, verdict) for each, _, verdict in judged)
             recorded = (
                 await decision_store.record(connection, rows, taking_up=counts) if rows else set()
             )
@@ -268,56 +260,6 @@ class Decider:
     def _escalate(self, run: Run, *, when: bool) -> None:
         if when and (stop := self._stops.of(run.run_id)):
             stop.escalate.set()
-
-
-def _rules() -> list[Rule]:
-    """What is written of new commands, by the run's status."""
-    never = json.dumps(never_started().as_json())
-    rules = []
-    for status in RunStatus:
-        match by_status(status):
-            case CancelQueued():
-                rules.append(Rule(status, Outcome.CANCELED, never))
-            case NoOp():
-                rules.append(Rule(status, Outcome.NO_OP, _over(status)))
-    return rules
-
-
-def _over(status: RunStatus) -> str:
-    return f'{{"run_status": "{status}"}}'
-
-
-def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
-    """What is written of a command, None where that is on record already.
-
-    `never` is the evidence of a run that never starts.
-    """
-    row = partial(Row, request)
-    match verdict:
-        case Repeat() | UnderWay():
-            return None
-        case CancelQueued():
-            return row(Outcome.CANCELED, never)
-        case NoOp(status):
-            return row(Outcome.NO_OP, _over(status))
-        case Pending():
-            return row(Outcome.NO_OP, '{"cancel_pending": true}')
-        case Join(hurries):
-            outcome = Outcome.FORCED if hurries else Outcome.NO_OP
-            return row(outcome, '{"stop_in_progress": true}', hurries=hurries)
-        case BeginStop(_, grace):
-            return row(None, begins_with=grace)
-        case ResumeStop(_, _, hurries):
-            return row(None, hurries=hurries)
-        case Wait() | StopLeftovers() | OpenAgain():
-            return row(None)
-
-
-def _never_started(verdicts: Iterable[Verdict]) -> str:
-    """The evidence of runs that never start, once for all; empty where no verdict needs it."""
-    if any(isinstance(verdict, CancelQueued) for verdict in verdicts):
-        return json.dumps(never_started().as_json())
-    return ""
 
 
 def _one_per_run(requests: Iterable[Request]) -> list[Request]:

@@ -14,33 +14,10 @@ from shared.runs import Run
 from shared.states import Outcome, RunStatus
 from worker.intake.decision import Situation, asked_grace
 from worker.intake.request import Request
+from worker.intake.rows import Row, Rule
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is to be on record of a command, and what becomes of its run."""
-
-    request: Request
-    outcome: Outcome | None
-    evidence: str = "{}"
-    """A JSON object."""
-    begins_with: float | None = None
-    """Seconds of the grace period that begins, if one does."""
-    hurries: bool = False
-    """Whether it ends the grace period of a stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What is written of a new command on a run of this status."""
-
-    status: RunStatus
-    outcome: Outcome
-    evidence: str
-    """A JSON object."""
 
 
 @dataclass(frozen=True, slots=True)

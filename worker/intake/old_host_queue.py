@@ -1,6 +1,7 @@
 """The queue that each host had before there were wakes: settled, and removed.
 
-Commands for the host's runs waited there. Nothing declares it or publishes to it any more.
+Commands for the host's runs waited there. No worker of this version sends anything to it; one of a
+version before, which may still be up on another host, does, and may have no other record of it.
 """
 
 import asyncio
@@ -12,48 +13,79 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused
 
+from shared.aio.retry import until_available
 from shared.amqp.channels import AWAY, is_there, lost_is_an_error, open_channel, underlay
 from shared.amqp.errors import reason
+from shared.amqp.topology import Topology
+from shared.postgres.database import Database
+from worker.hosts import store as host_store
 from worker.intake.acks import Unacknowledged
 from worker.messages.delivery import Delivery, consume
 
 log = structlog.get_logger(__name__)
 
 _PAUSE: Final = 1.0
-"""Seconds between two looks."""
+"""Seconds between two looks at a queue that is to be removed."""
 
 Take = Callable[[Unacknowledged, str, Delivery], Awaitable[None]]
 
 
-async def settle_old_host_queue(
-    connection: AbstractConnection, name: str, prefetch: int, take: Take
-) -> None:
-    """Have `take` called with what is in the queue, if there is one, and remove it then.
+class OldHostQueue:
+    def __init__(
+        self, database: Database, topology: Topology, host: str, prefetch: int, beat_seconds: float
+    ) -> None:
+        """`beat_seconds` lie between two looks for workers that forward to it."""
+        self._database = database
+        self._topology = topology
+        self._host = host
+        self._name = topology.old_host_queue(host)
+        self._prefetch = prefetch
+        self._beat_seconds = beat_seconds
 
-    On a channel of its own: whatever is wrong with it keeps no other command from being taken.
-    """
-    try:
-        with lost_is_an_error():
-            if not await is_there(connection, lambda it: it.declare_queue(name, passive=True)):
+    async def settle(self, connection: AbstractConnection, take: Take) -> None:
+        """Have `take` called with what is in the queue, if there is one, and remove it then.
+
+        On channels of its own: whatever is wrong with it keeps no other command from being taken.
+        """
+        while not connection.is_closed:
+            try:
+                with lost_is_an_error():
+                    await self._settle(connection, take)
                 return
-            channel = await open_channel(connection)
-            in_hand = Unacknowledged()
-            await channel.set_qos(prefetch_count=prefetch)
-            raw = await underlay(channel)
-            await consume(raw, name, partial(take, in_hand, name))
-            log.info("old_host_queue_found", queue=name)
-            while in_hand or await _depth(channel, name):  # noqa: ASYNC110 - no event tells
+            except ChannelAccessRefused as error:
+                log.warning("old_host_queue_refused", queue=self._name, error=str(error))
+                return
+            except AWAY as error:
+                log.info("old_host_queue_lost", queue=self._name, error=reason(error))
                 await asyncio.sleep(_PAUSE)
-            await channel.queue_delete(name)
-            log.info("old_host_queue_removed", queue=name)
-            await channel.close()
-    except ChannelAccessRefused as error:
-        log.warning("old_host_queue_refused", queue=name, error=str(error))
-    except AWAY as error:
-        log.info("old_host_queue_lost", queue=name, error=reason(error))
 
+    async def _settle(self, connection: AbstractConnection, take: Take) -> None:
+        # Before the look: what is forwarded later would be seen by nobody.
+        is_forwarded_to = await self._is_forwarded_to()
+        is_left = await is_there(connection, lambda it: it.declare_queue(self._name, passive=True))
+        if not (is_left or is_forwarded_to):
+            return
+        channel = await open_channel(connection)
+        if not is_left:
+            await self._topology.declare_old_host_queue(channel, self._host)
+        in_hand = Unacknowledged()
+        await channel.set_qos(prefetch_count=self._prefetch)
+        raw = await underlay(channel)
+        await consume(raw, self._name, partial(take, in_hand, self._name))
+        log.info("old_host_queue_found", queue=self._name, forwarded_to=is_forwarded_to)
+        while await self._depth(channel) or in_hand or is_forwarded_to:
+            await asyncio.sleep(self._beat_seconds if is_forwarded_to else _PAUSE)
+            # Before the next look at the queue: a message that came after it would be deleted.
+            is_forwarded_to = is_forwarded_to and await self._is_forwarded_to()
+        await channel.queue_delete(self._name)
+        log.info("old_host_queue_removed", queue=self._name)
+        await channel.close()
 
-async def _depth(channel: AbstractChannel, name: str) -> int:
-    """How many messages wait in it."""
-    queue = await channel.declare_queue(name, passive=True)
-    return queue.declaration_result.message_count or 0
+    async def _is_forwarded_to(self) -> bool:
+        """Whether a worker is up that knows no wakes. None can start any more."""
+        return await until_available(partial(host_store.has_old_workers, self._database))
+
+    async def _depth(self, channel: AbstractChannel) -> int:
+        """How many messages wait in it."""
+        queue = await channel.declare_queue(self._name, passive=True)
+        return queue.declaration_result.message_count or 0

@@ -3,9 +3,9 @@
 Each locks its runs first. Those that somebody else has in hand are passed over, so that no run
 waits for another one, and no two of these statements for each other.
 
-`IS TRUE` keeps a condition on the status from being looked up in an index. By the ids it is to be:
-what was in that status since the last vacuum is in the index as well, and a plan that was made while
-there were few such runs is used when there are many.
+`IS TRUE` keeps a condition on the status from being looked up in an index. Runs are to be found by
+their ids: an index by status still has all that were in it since the last vacuum, and a plan that
+was made while there were few goes on when there are many.
 """
 
 from typing import Final

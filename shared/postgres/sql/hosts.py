@@ -52,12 +52,12 @@ LOCK_HOST: Final = f"""
 
 REGISTER_HOST: Final = """
     INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id, pid_namespace,
-                       privileges)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
+                       privileges, wakes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, true)
     ON CONFLICT (host) DO UPDATE
        SET worker_id = excluded.worker_id, boot_id = excluded.boot_id,
            machine_id = excluded.machine_id, pid_namespace = excluded.pid_namespace,
-           privileges = excluded.privileges,
+           privileges = excluded.privileges, wakes = true,
            beat_seconds = excluded.beat_seconds, seen_at = clock_timestamp(),
            left_at = NULL, abandoned_at = NULL
 """
@@ -77,6 +77,14 @@ BEAT: Final = f"""
       FROM hosts own
      WHERE own.host = $1
 """  # noqa: S608 - put together from constants
+
+# One that is silent for an hour decides on nothing, and so forwards nothing.
+HAS_OLD_WORKERS: Final = """
+    SELECT EXISTS (SELECT FROM hosts
+                    WHERE worker_id IS NOT NULL AND left_at IS NULL
+                      AND seen_at > clock_timestamp() - interval '1 hour'
+                      AND NOT wakes)
+"""
 
 LEAVE: Final = """
     UPDATE hosts SET left_at = clock_timestamp() WHERE host = $1 AND worker_id = $2

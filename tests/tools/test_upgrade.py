@@ -1,0 +1,38 @@
+"""The upgrade from revisions that had a queue for each host, as `make upgrade` tries it."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tools.services import Services
+from tools.upgrade.in_order import in_order
+from tools.upgrade.report import Check
+from tools.upgrade.side_by_side import side_by_side
+from tools.upgrade.stage import Stage, stage
+from tools.upgrade.version import Unavailable, Version, checked_out
+
+Scenario = Callable[[Stage, Version], Awaitable[list[Check]]]
+
+# The last one that was landed before the change of queues, and the last one before that change.
+LANDED = "0936fa6"
+BEFORE_WAKES = "e2b407a"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("scenario", "revision"), [(in_order, LANDED), (side_by_side, BEFORE_WAKES)]
+)
+async def test_each_command_has_its_end(
+    services: Services, tmp_path: Path, scenario: Scenario, revision: str
+) -> None:
+    try:
+        old = checked_out(revision, tmp_path)
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+    async with stage(services) as at:
+        checks = await scenario(at, old)
+        rows = await at.ledger.rows()
+
+    assert [check for check in checks if check.problems] == [], rows

@@ -1,0 +1,1 @@
+"""The upgrade from an earlier revision, tried with real programs, jobs and messages."""

@@ -1,0 +1,71 @@
+"""What must hold at the end of each upgrade."""
+
+import asyncio
+from collections.abc import Iterable
+from time import monotonic
+from typing import Final
+
+from tools.support.program import DEADLINE, Program
+from tools.upgrade.jobs import Job
+from tools.upgrade.report import Check
+from tools.upgrade.stage import BEAT, Stage
+
+_REMOVED: Final = 10.0
+"""Seconds."""
+
+
+async def well_ended(stage: Stage) -> list[Check]:
+    return [
+        Check("each command has one outcome or one dead letter", await _ends(stage)),
+        Check("no run was canceled while its processes lived", await _false(stage)),
+        Check("no host queue is left", await _host_queues(stage)),
+        Check("no message is left in a queue of commands", await _messages(stage)),
+        Check("no run is in the middle of a stop", await _stopping(stage)),
+    ]
+
+
+async def _ends(stage: Stage) -> list[str]:
+    return await stage.ledger.not_exactly_one_end()
+
+
+async def _host_queues(stage: Stage) -> list[str]:
+    """Those that are left, once each worker has had time to see that the others are new."""
+    until = monotonic() + _REMOVED
+    while (left := await stage.host_queues()) and monotonic() < until:
+        await asyncio.sleep(BEAT)
+    return [f"{name}: {depth}" for name, depth in left.items()]
+
+
+async def _false(stage: Stage) -> list[str]:
+    canceled = await stage.database.fetch("SELECT run_id FROM runs WHERE status = 'canceled'")
+    return [*stage.false, *stage.living(row["run_id"] for row in canceled)]
+
+
+async def _messages(stage: Stage) -> list[str]:
+    depths = {name: await stage.depth(name) for name in stage.topology.queues()}
+    return [f"{name}: {depth}" for name, depth in depths.items() if depth]
+
+
+async def _stopping(stage: Stage) -> list[str]:
+    rows = await stage.database.fetch("SELECT run_id FROM runs WHERE status = 'canceling'")
+    return [f"run {row['run_id']}" for row in rows]
+
+
+async def has_passed(stage: Stage, jobs: Iterable[Job]) -> list[str]:
+    """Wait for these jobs, which were told to end; those that did not end well."""
+    problems = []
+    for job in jobs:
+        async with asyncio.timeout(DEADLINE):
+            code = await job.launcher.wait()
+        if (status := await stage.status(job.run_id)) != "pass" or code:
+            problems.append(f"run {job.run_id} is {status}, its launcher's exit code is {code}")
+    return problems
+
+
+def exit_code_is(wanted: int, code: int) -> list[str]:
+    return [] if code == wanted else [f"exit code {code}"]
+
+
+def logged_errors(*workers: Program) -> list[str]:
+    events = [event for worker in workers for event in worker.events]
+    return [str(event) for event in events if event.get("level") in ("error", "critical")]

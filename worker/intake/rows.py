@@ -1,0 +1,101 @@
+"""What is written of a command, by what it means."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from shared.states import Outcome, RunStatus
+from worker.intake.decision import (
+    BeginStop,
+    CancelQueued,
+    Join,
+    NoOp,
+    OpenAgain,
+    Pending,
+    Repeat,
+    ResumeStop,
+    StopLeftovers,
+    UnderWay,
+    Verdict,
+    Wait,
+    by_status,
+)
+from worker.intake.request import Request
+from worker.stop.evidence import never_started
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is to be on record of a command, and what becomes of its run."""
+
+    request: Request
+    outcome: Outcome | None
+    evidence: str = "{}"
+    """A JSON object."""
+    begins_with: float | None = None
+    """Seconds of the grace period that begins, if one does."""
+    hurries: bool = False
+    """Whether it ends the grace period of a stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is to be on record of a new command on a run of this status."""
+
+    status: RunStatus
+    outcome: Outcome
+    evidence: str
+    """A JSON object."""
+
+
+def rules() -> list[Rule]:
+    """Of all statuses that tell by themselves what a new command means."""
+    never = _never_started()
+    found = []
+    for status in RunStatus:
+        match by_status(status):
+            case CancelQueued():
+                found.append(Rule(status, Outcome.CANCELED, never))
+            case NoOp():
+                found.append(Rule(status, Outcome.NO_OP, _over(status)))
+    return found
+
+
+def rows_of(judged: Iterable[tuple[Request, Verdict]]) -> list[Row]:
+    """But for commands of which all is on record already."""
+    judged = list(judged)
+    has_queued = any(isinstance(verdict, CancelQueued) for _, verdict in judged)
+    never = _never_started() if has_queued else ""
+    rows = (_row(request, verdict, never) for request, verdict in judged)
+    return [row for row in rows if row is not None]
+
+
+def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
+    row = partial(Row, request)
+    match verdict:
+        case Repeat() | UnderWay():
+            return None
+        case CancelQueued():
+            return row(Outcome.CANCELED, never)
+        case NoOp(status):
+            return row(Outcome.NO_OP, _over(status))
+        case Pending():
+            return row(Outcome.NO_OP, '{"cancel_pending": true}')
+        case Join(hurries):
+            outcome = Outcome.FORCED if hurries else Outcome.NO_OP
+            return row(outcome, '{"stop_in_progress": true}', hurries=hurries)
+        case BeginStop(_, grace):
+            return row(None, begins_with=grace)
+        case ResumeStop(_, _, hurries):
+            return row(None, hurries=hurries)
+        case Wait() | StopLeftovers() | OpenAgain():
+            return row(None)
+
+
+def _never_started() -> str:
+    return json.dumps(never_started().as_json())
+
+
+def _over(status: RunStatus) -> str:
+    return f'{{"run_status": "{status}"}}'
