@@ -43,7 +43,7 @@ _FAILED_PAUSE: Final = 1.0
 _LULL: Final = 0.02
 _LONGEST_BURST: Final = 1.0
 """Seconds."""
-_LONGEST_BACKLOG: Final = 5.0
+_LONGEST_BACKLOG: Final = 3.0
 """Seconds that events may be late, while what they would tell of is still to be done."""
 _LONGEST: Final = 10.0
 """Seconds of one transaction: Postgres ends one that is idle for 30 and undoes what it removed."""
