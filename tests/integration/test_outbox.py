@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from shared.postgres.sql.outbox import NEXT_EVENTS
+from tests.support.launching import blocked_in_database
 from tests.support.listener import Json, Listener, listening, until_told
 from tools.support.system import System
 
@@ -164,3 +165,31 @@ async def test_what_waits_in_great_numbers_is_soon_looked_past(system: System) -
             (event,) = await connection.fetch(NEXT_EVENTS, 200, list(range(1, number + 1)))
 
     assert event["run_id"] == number + 1
+
+
+async def test_events_are_told_within_seconds_while_commands_wait_to_be_decided(
+    system: System,
+) -> None:
+    await system.worker(host_heartbeat=0.2, database_timeout=60)
+    runs = range(1, 151)
+    for run_id in runs:
+        await system.add_run(run_id)
+    async with (
+        listening(system) as listener,
+        system.database.acquire() as connection,
+        connection.transaction(),
+    ):
+        await connection.execute("LOCK TABLE cancellations IN SHARE ROW EXCLUSIVE MODE")
+        for run_id in runs:
+            await system.publish(run_id)
+        await blocked_in_database(system)
+        await system.database.execute(
+            "INSERT INTO outbox (type, run_id, data) VALUES ('run.finished', 999, '{}')"
+        )
+
+        (told,) = await listener.take(1)
+
+        assert told["subject"] == "999"
+        assert not await system.database.fetchval("SELECT EXISTS (SELECT FROM cancellations)")
+    for run_id in runs:
+        await system.status_becomes(run_id, "canceled")
