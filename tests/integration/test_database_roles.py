@@ -106,6 +106,7 @@ REFUSED: Final = {
         "REVOKE_TOKEN",
         "ADD_RUN",
         "RECORD",
+        "DECIDE_PLAIN",
         "CLAIM_RUN",
         "KEEP",
         "REGISTER_HOST",
@@ -126,12 +127,13 @@ REFUSED: Final = {
         "CLAIM_RUN",
         "KEEP",
         "RECORD",
+        "DECIDE_PLAIN",
         "RECORD_CANCELED",
         "REGISTER_HOST",
         "SWEEP_RATE_WINDOWS",
         "TAKE_TURN",
     },
-    "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "LIST_CANCELLATIONS"},
+    "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "DECIDE_PLAIN", "LIST_CANCELLATIONS"},
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "gateway": (sql.requests, sql.statistics),

@@ -57,7 +57,7 @@ def _decided(
         [None],
         [None],
     )
-    return *asked, ["{}"], [outcome], [evidence], [begins_with], [hurries], [None], [None], 0
+    return *asked, ["{}"], [None], [None], [outcome], [evidence], [begins_with], [hurries], 0
 
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.
