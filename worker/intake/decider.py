@@ -110,11 +110,10 @@ class Decider:
         """Those on runs that nobody decides on here."""
         return [each for each in requests if each.command.run_id not in self._in_decision]
 
-    async def decide(self, request: Request) -> Decision:
+    async def decide(self, request: Request) -> Decision | Refusal:
         """Decide on one command, however long somebody else has its run in hand.
 
-        Safe to repeat, also after being cut off anywhere. Raises UnknownRun, CommandReused and
-        HostAbandoned.
+        Safe to repeat, also after being cut off anywhere.
         """
 
         async def decide() -> Decision | Refusal | None:
@@ -125,10 +124,7 @@ class Decider:
         with self._tracer.span("decide"):
             while True:
                 # Without an answer, the command got its outcome in this moment, or its run its row.
-                decided = await until_available(decide)
-                if isinstance(decided, Refusal):
-                    raise decided
-                if decided is not None:
+                if (decided := await until_available(decide)) is not None:
                     return decided
 
     @asynccontextmanager
