@@ -22,7 +22,8 @@ BEGIN
         RETURNING run_id
     )
     SELECT array_agg(run_id) INTO ended FROM told;
-    IF ended IS NOT NULL THEN
+    -- An UPDATE costs its triggers as well, also where it finds nothing.
+    IF EXISTS (SELECT FROM cancellations WHERE run_id = ANY (ended) AND outcome IS NULL) THEN
         UPDATE cancellations c
            SET outcome = 'no_op', finished_at = clock_timestamp(),
                evidence = c.evidence || jsonb_build_object('run_status', r.status)

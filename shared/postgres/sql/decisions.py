@@ -37,8 +37,10 @@ KNOWN_RUNS: Final = "SELECT run_id FROM runs WHERE run_id = ANY($1::bigint[])"
 
 _COMMAND: Final = """command_id, run_id, via, publisher, requested_by, reason, force,
                 grace_seconds, requested_at, faults"""
-_COMMANDS: Final = """$1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-                      $7::boolean[], $8::float8[], $9::timestamptz[], $10::jsonb[],
+# An array in a SELECT of its own is planned for ten elements, however many there are: so a plan for
+# any number is as good, and Postgres keeps one. Planning takes as long as executing it for one.
+_COMMANDS: Final = """(SELECT $1::uuid[]), $2::bigint[], $3::text[], $4::text[], $5::text[],
+                      $6::text[], $7::boolean[], $8::float8[], $9::timestamptz[], $10::jsonb[],
                       $11::bytea[], $12::bytea[]"""
 
 # A command's row is written with its outcome or, if there is something to do, with none yet.
@@ -111,7 +113,7 @@ DECIDE_PLAIN: Final = f"""
     ), held AS (
         SELECT run_id, status, grace_seconds AS own_grace
           FROM runs
-         WHERE run_id = ANY ($2)
+         WHERE run_id = ANY ((SELECT $2::bigint[])::bigint[])
            AND (status = ANY ($13) OR status = 'running' AND host = $16) IS TRUE
            FOR UPDATE SKIP LOCKED
     ), decided AS (
@@ -121,7 +123,7 @@ DECIDE_PLAIN: Final = f"""
                    AS begins_with
           FROM asked
           JOIN held USING (run_id)
-          LEFT JOIN unnest($13::text[], $14::text[], $15::jsonb[])
+          LEFT JOIN unnest((SELECT $13::text[]), $14::text[], $15::jsonb[])
             AS rule (status, outcome, evidence) USING (status)
          WHERE status <> 'running' OR message_header IS NOT NULL
     ), {_WRITE}
