@@ -56,10 +56,11 @@ GRANT SELECT, INSERT (
     outcome, finished_at, evidence, taken_up, message_header, message_body
 ) ON cancellations TO worker;
 GRANT SELECT, INSERT (
-    host, worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds, wakes
+    host, worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds,
+    wakes_since
 ), UPDATE (
-    worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds, wakes, seen_at,
-    left_at, abandoned_at
+    worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds, wakes_since,
+    seen_at, left_at, abandoned_at
 ) ON hosts TO worker;
 GRANT SELECT, INSERT (
     letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at, exchange,

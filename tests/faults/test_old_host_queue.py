@@ -129,3 +129,17 @@ async def test_a_queue_that_an_operator_deletes_is_there_again(system: System) -
     await worker.event("old_host_queue_found", count=2)
     await system.database.execute("DELETE FROM hosts WHERE host = 'elsewhere'")
     await worker.event("old_host_queue_removed")
+
+
+async def test_an_old_worker_that_was_just_replaced_may_still_forward(system: System) -> None:
+    await system.database.execute(_OLD_WORKER, 0)
+    worker = await system.worker(host_heartbeat=0.2)
+    await worker.event("old_host_queue_found")
+
+    replacing = await system.worker("elsewhere", host_heartbeat=0.2)
+    await replacing.event("old_host_queue_found", forwarded_to=True)
+
+    minutes_ago = "UPDATE hosts SET wakes_since = now() - interval '2 minutes'"
+    assert not [event for event in worker.events if event["event"] == "old_host_queue_removed"]
+    await system.database.execute(f"{minutes_ago} WHERE host = 'elsewhere'")
+    await worker.event("old_host_queue_removed")

@@ -135,3 +135,23 @@ async def test_killed_between_commit_and_ack_nothing_is_done_twice(system: Syste
         assert len(await system.cancellations(run_id)) == 1
     await holds(system, system.topology.cancel, 0)
     assert await system.depth(system.topology.dead) == 0
+
+
+async def test_a_batch_that_is_cut_off_in_the_middle_loses_no_stop(
+    system: System, commits: CommitProxy
+) -> None:
+    worker = await system.worker()
+    jobs = range(1, 6)
+    marks = [(await system.launch_bad_child(run_id, "obeys"))[1] for run_id in jobs]
+    await worker.stop()
+    for run_id in jobs:  # its stop begins by one statement, and the other takes a transaction
+        await system.publish(run_id)
+        await system.publish(run_id + 100)
+
+    commits.cut_transactions(3, after=b"own_grace")
+    await system.worker(env={"DATABASE_URL": commits.proxied})
+
+    for run_id in jobs:
+        await system.status_becomes(run_id, "canceled")
+    for mark in marks:
+        await until_gone(mark, deadline=0)

@@ -1,5 +1,6 @@
 """The one statement that decides on most commands means what the rule means, in every case."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -222,3 +223,41 @@ async def test_the_rule_refuses_what_the_statement_leaves(database: Database) ->
     assert await _by_the_statement(database, _request({})) == {}
     with pytest.raises(CommandReused):
         await _by_the_rule(database, _request({}))
+
+
+async def test_a_run_that_is_claimed_in_this_moment_is_decided_or_left(database: Database) -> None:
+    claim = (
+        "UPDATE runs SET status = 'running', started_at = now(), host = $2, boot_id = $3,"
+        " pid = run_id + 2, start_ticks = 5, launcher_pid = 99, launcher_start_ticks = 4, uid = 0,"
+        " launch_id = gen_random_uuid(), containment = 'session'"
+        " WHERE run_id = $1 AND status = 'queued'"
+    )
+    runs = range(1, 301)
+
+    async def claim_all() -> None:
+        async with database.connection() as connection:
+            for run_id in reversed(runs):
+                await connection.execute(claim, run_id, HOST, COMMAND_ID)
+
+    requests = [
+        Request(CancelCommand(command_id=uuid4(), run_id=run_id), Origin(Via.DIRECT), _Original())
+        for run_id in runs
+    ]
+    for _ in range(5):
+        async with database.transaction() as connection:
+            for table in ("cancellations", "runs", "outbox"):
+                await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - from above
+            await connection.execute("INSERT INTO runs (run_id) SELECT generate_series(1, 300)")
+        claiming = asyncio.create_task(claim_all())
+
+        decided = await decision_store.decide_plain(
+            database, requests, rules(), HOST, DEFAULT_GRACE, runs_here=lambda _: True
+        )
+
+        await claiming
+        begun = [each for each in decided.values() if isinstance(each, decision_store.Begun)]
+        assert {each.run.status for each in begun} <= {"canceling"}
+        (canceled,) = await database.fetch(
+            "SELECT count(*) AS number FROM runs WHERE status = 'canceled'"
+        )
+        assert canceled["number"] == len(decided) - len(begun)

@@ -20,6 +20,9 @@ class CommitProxy:
         """Set once a COMMIT is held back."""
         self.transactions = 0
         """That were begun."""
+        self._to_cut = 0
+        self._to_cut_after = b""
+        self._cutting: set[asyncio.Task[None]] = set()
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
@@ -53,6 +56,10 @@ class CommitProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
         self.deliver()
 
+    def cut_transactions(self, number: int, *, after: bytes) -> None:
+        """Cut so many as they begin, once a statement with these words was sent."""
+        self._to_cut, self._to_cut_after = number, after
+
     async def close(self) -> None:
         self._server.close()
         await self.cut()
@@ -82,6 +89,12 @@ class CommitProxy:
     ) -> None:
         while data := await reader.read(65536):
             self.transactions += data.count(b"BEGIN;")
+            if self._to_cut_after in data:
+                self._to_cut_after = b""
+            if self._to_cut and not self._to_cut_after and b"BEGIN;" in data:
+                self._to_cut -= 1
+                self._cutting.add(asyncio.create_task(self.cut()))
+                return
             if self._losing and b"COMMIT;" in data:
                 self._answers_flow.clear()
             if self._holding and b"COMMIT;" in data:

@@ -33,11 +33,16 @@ class Job:
         mark = f"mark-{uuid4().hex}"
         program = ["-c", _UNTIL_TOLD] if kind == UNTIL_TOLD else [str(BAD_CHILD), kind]
         launcher = await version.launch(run_id, socket, sys.executable, "-S", *program, mark)
-        assert launcher.stdout is not None
-        async with asyncio.timeout(DEADLINE):
-            line = await launcher.stdout.readline()
-        assert line == b"ready\n", f"run {run_id} does not start: {line!r}"
-        return cls(run_id, mark, launcher)
+        job = cls(run_id, mark, launcher)
+        try:
+            assert launcher.stdout is not None
+            async with asyncio.timeout(DEADLINE):
+                line = await launcher.stdout.readline()
+            assert line == b"ready\n", f"run {run_id} does not start: {line!r}"
+        except BaseException:
+            await end_all([job])
+            raise
+        return job
 
     def tell(self) -> None:
         """Let it end."""

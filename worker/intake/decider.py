@@ -1,4 +1,4 @@
-"""What commands mean, on record in one transaction: an outcome, or something to do."""
+"""What commands mean, on record: an outcome, or something to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -78,17 +78,22 @@ class Decider:
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
     async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Refusal]:
-        """Decide on many commands at once, in one transaction, without waiting for anybody.
+        """Decide on many commands at once, without waiting for anybody.
 
         Those that are missing from the answer take more than that: see `decide`. Raises
-        ServiceUnavailable, after which all of them do.
+        ServiceUnavailable, after which all of them do: some may be on record by then.
         """
         requests = list(requests)
         chosen = self._free(_one_per_run(requests))
         async with self._deciding(chosen):
-            decided = await self._decide_plain(chosen)
-            if others := [each for each in chosen if each.command.command_id not in decided]:
-                decided |= await self._decide(others, waits=False)
+            plain = await self._decide_plain(chosen)
+            others = [each for each in chosen if each.command.command_id not in plain]
+            decided = await self._decide(others, waits=False)
+            # Not before: had the others raised, stops that were begun would never be started.
+            for command_id, each in plain.items():
+                decided[command_id] = (
+                    each if isinstance(each, Outcome) else self._begin(command_id, each)
+                )
         unknown = {each.run_id for each in decided.values() if isinstance(each, UnknownRun)}
         for command in (each.command for each in requests):
             if command.run_id in unknown:
@@ -146,7 +151,7 @@ class Decider:
                 del self._in_decision[run_id]
             decided.set()
 
-    async def _decide_plain(self, requests: Sequence[Request]) -> dict[UUID, Decision | Refusal]:
+    async def _decide_plain(self, requests: Sequence[Request]) -> dict[UUID, Outcome | Begun]:
         """Decide, in one statement, on what needs no more than the run's status.
 
         Most commands are new, and on runs that wait, run here or are over: for these the same as
@@ -154,7 +159,7 @@ class Decider:
         """
         if not requests:
             return {}
-        decided = await decision_store.decide_plain(
+        return await decision_store.decide_plain(
             self._database,
             requests,
             rules(),
@@ -162,10 +167,6 @@ class Decider:
             self._default_grace,
             runs_here=self._launchers.is_of_run,
         )
-        return {
-            command_id: each if isinstance(each, Outcome) else self._begin(command_id, each)
-            for command_id, each in decided.items()
-        }
 
     def _begin(self, command_id: UUID, begun: Begun) -> Stop:
         assert begun.run.process is not None  # noqa: S101 - a CHECK holds it for running

@@ -57,7 +57,9 @@ class OldHostQueue:
                 return
             except AWAY as error:
                 log.info("old_host_queue_lost", queue=self._name, error=reason(error))
-                await asyncio.sleep(_PAUSE)
+            except Exception:
+                log.exception("old_host_queue_not_settled", queue=self._name)
+            await asyncio.sleep(_PAUSE)
 
     async def _settle(self, connection: AbstractConnection, take: Take) -> None:
         # Before the look: what is forwarded later would be seen by nobody.

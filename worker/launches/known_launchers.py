@@ -11,26 +11,26 @@ class KnownLaunchers:
     """Those of which this worker has heard, as long as they live at least."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Identity] = {}
-        self._identities: set[Identity] = set()
+        self._known: dict[Identity, int] = {}
+        """The run of each."""
+        self._runs: set[int] = set()
         self._most = _AT_LEAST
 
     def add(self, run_id: int, process: RunProcess) -> None:
-        """Know the launcher of this run."""
-        launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
-        self._known[run_id] = launcher
-        self._identities.add(launcher)
+        """Know the launcher of this run. A run may have several: all but one are refused."""
+        self._known[Identity(process.launcher_pid, process.launcher_start_ticks)] = run_id
+        self._runs.add(run_id)
         if len(self._known) > self._most:
-            self._known = {run: each for run, each in self._known.items() if _is_there(each)}
-            self._identities = set(self._known.values())
+            self._known = {each: run for each, run in self._known.items() if _is_there(each)}
+            self._runs = set(self._known.values())
             self._most = 2 * len(self._known) + _AT_LEAST
 
     def is_of_run(self, run_id: int) -> bool:
-        """Whether the launcher of this run is known: it runs here, or did a moment ago."""
-        return run_id in self._known
+        """Whether a launcher of this run is known: it runs here, or did a moment ago."""
+        return run_id in self._runs
 
     def __contains__(self, identity: object) -> bool:
-        return identity in self._identities
+        return identity in self._known
 
 
 def _is_there(launcher: Identity) -> bool:

@@ -110,7 +110,10 @@ class Stops:
         *,
         leftovers: bool = False,
     ) -> Stop:
-        """A stop that has to be started now; in `grace` seconds the run is killed."""
+        """A stop that has to be started now; in `grace` seconds the run is killed.
+
+        Nothing may be awaited until it is: nobody else takes up a run whose stop is under way.
+        """
         self._launchers.add(run.run_id, process)
         stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
         self._under_way[run.run_id] = stop

@@ -129,4 +129,7 @@ DECIDE_PLAIN: Final = f"""
     ), {_WRITE}
     SELECT command_id, outcome, changed.*
       FROM recorded LEFT JOIN changed USING (run_id)
+     -- A run that was claimed between the look and the lock is not `changed`, which sees it as it
+     -- was at the look: its command is open, and to be decided on.
+     WHERE outcome IS NOT NULL OR changed.status IS NOT NULL
 """.format(on_record="NOTHING")  # noqa: S608 - likewise

@@ -52,12 +52,16 @@ LOCK_HOST: Final = f"""
 
 REGISTER_HOST: Final = """
     INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, machine_id, pid_namespace,
-                       privileges, wakes)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, true)
+                       privileges, wakes_since)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, '-infinity')
     ON CONFLICT (host) DO UPDATE
        SET worker_id = excluded.worker_id, boot_id = excluded.boot_id,
            machine_id = excluded.machine_id, pid_namespace = excluded.pid_namespace,
-           privileges = excluded.privileges, wakes = true,
+           privileges = excluded.privileges,
+           wakes_since = CASE
+               WHEN hosts.wakes_since IS NULL AND hosts.worker_id IS NOT NULL
+                    AND hosts.left_at IS NULL THEN clock_timestamp()
+               ELSE coalesce(hosts.wakes_since, '-infinity') END,
            beat_seconds = excluded.beat_seconds, seen_at = clock_timestamp(),
            left_at = NULL, abandoned_at = NULL
 """
@@ -78,12 +82,14 @@ BEAT: Final = f"""
      WHERE own.host = $1
 """  # noqa: S608 - put together from constants
 
-# One that is silent for an hour decides on nothing, and so forwards nothing.
+# One that is silent for an hour decides on nothing, and so forwards nothing. One that was replaced
+# notices with its next beat, and then has some seconds to finish.
 HAS_OLD_WORKERS: Final = """
     SELECT EXISTS (SELECT FROM hosts
-                    WHERE worker_id IS NOT NULL AND left_at IS NULL
-                      AND seen_at > clock_timestamp() - interval '1 hour'
-                      AND NOT wakes)
+                    WHERE wakes_since IS NULL AND worker_id IS NOT NULL AND left_at IS NULL
+                          AND seen_at > clock_timestamp() - interval '1 hour'
+                       OR wakes_since + make_interval(secs => 60 + beat_seconds)
+                          > clock_timestamp())
 """
 
 LEAVE: Final = """
