@@ -96,7 +96,7 @@ MUTATIONS: Final = (
         (
             Edit(
                 "shared/postgres/sql/endings.py",
-                "         WHERE r.run_id = own.run_id AND r.status = 'running'\n"
+                "         WHERE r.run_id = own.run_id AND (r.status = 'running') IS TRUE\n"
                 "        RETURNING r.run_id, r.status",
                 "         WHERE r.run_id = own.run_id\n        RETURNING r.run_id, r.status",
             ),
