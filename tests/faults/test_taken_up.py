@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.hosts import BEAT
-from tests.support.launching import WAITS, blocked_in_database
+from tests.support.launching import WAITS, blocked_in_database, locked_run
 from tests.support.privileges import NOBODY
 from tools.support.processes import alive, until_gone
 from tools.support.program import DEADLINE
@@ -47,6 +47,24 @@ async def test_by_one_that_starts(system: System) -> None:
     command_id = await record_open(system, 1)
 
     await system.worker(host_heartbeat=60)
+
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+    await until_gone(mark, deadline=0)
+
+
+async def test_also_where_somebody_else_had_the_run_in_hand_when_it_was_looked_for(
+    system: System,
+) -> None:
+    worker = await system.worker(host_heartbeat=60)
+    _, mark = await system.launch_bad_child(1, "obeys")
+    await worker.kill()
+    command_id = await record_open(system, 1)
+
+    await system.add_run(2)
+
+    async with locked_run(system, 1):
+        await system.worker(host_heartbeat=60)
+        await system.outcome_of(await system.publish(2))  # it has looked by then
 
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
     await until_gone(mark, deadline=0)

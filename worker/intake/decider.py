@@ -100,16 +100,16 @@ class Decider:
                 decided.setdefault(command.command_id, UnknownRun(command.run_id))
         return decided
 
-    async def take_up(self, requests: Sequence[Request], *, counts: bool) -> dict[UUID, Decision]:
+    async def take_up(
+        self, requests: Sequence[Request], *, counts: bool
+    ) -> dict[UUID, Decision | Refusal]:
         """Likewise, on commands that are open, one of each run; what is so no more is left alone.
 
-        `counts`: whether that is one of the times that each may be taken up. What cannot be decided
-        on is missing as well.
+        `counts`: whether that is one of the times that each may be taken up.
         """
         chosen = self._free(requests)
         async with self._deciding(chosen):
-            decided = await self._decide(chosen, waits=False, taking_up=True, counts=counts)
-        return {key: each for key, each in decided.items() if not isinstance(each, Refusal)}
+            return await self._decide(chosen, waits=False, taking_up=True, counts=counts)
 
     def _free(self, requests: Iterable[Request]) -> list[Request]:
         """Those on runs that nobody decides on here."""

@@ -5,7 +5,7 @@ and with each heartbeat. What it decided on itself it has begun already.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NoReturn
 from uuid import UUID
@@ -19,7 +19,7 @@ from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
 from worker.intake import open_store
-from worker.intake.decider import Decider, Decision
+from worker.intake.decider import Decider, Decision, Refusal
 from worker.intake.request import Request, properties_in
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
@@ -31,8 +31,13 @@ _AT_A_TIME: Final = 500
 """Commands taken up in one transaction."""
 _AT_ONCE: Final = 2000
 """Stops under way, with which no more are taken up: each holds some memory and descriptors."""
+_LOOK_AGAIN: Final = 0.2
+"""Seconds."""
 _MOST_TIMES: Final = 5
 """A stop that ends its worker, or fails in a way that nobody foresaw, must not do so for ever."""
+
+Decided = Mapping[UUID, Decision | Refusal | None]
+"""None: an error that nobody foresaw. Without an entry is what somebody else has in hand."""
 
 log = structlog.get_logger(__name__)
 
@@ -104,12 +109,16 @@ class OpenCommands:
                 await until_available(partial(self._give_up, known.request))
         found = [known for known in found if known.times < _MOST_TIMES]
         decided = await self._decide([known.request for known in found])
-        # What is missing somebody else has in hand at this moment: the next look finds it, or not.
         for known in found:
-            if decision := decided.get(known.request.command.command_id):
+            command_id = known.request.command.command_id
+            if command_id not in decided:
+                # Somebody else has its run in hand at this moment, as a launcher that reports its
+                # end to a worker that just started. A heartbeat may be later than its deadline.
+                asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.wake)
+            elif (decision := decided[command_id]) and not isinstance(decision, Refusal):
                 self._follow(known, decision)
 
-    async def _decide(self, requests: Sequence[Request]) -> dict[UUID, Decision]:
+    async def _decide(self, requests: Sequence[Request]) -> Decided:
         try:
             return await self._decider.take_up(requests, counts=True)
         except ServiceUnavailable:
@@ -118,9 +127,9 @@ class OpenCommands:
         except Exception:
             if len(requests) == 1:
                 log.exception("command_not_taken_up", run_id=requests[0].command.run_id)
-                return {}
+                return {requests[0].command.command_id: None}
         # One of them is the reason, and the others must not suffer for it.
-        decided: dict[UUID, Decision] = {}
+        decided: dict[UUID, Decision | Refusal | None] = {}
         for each in requests:
             decided |= await self._decide([each])
         return decided
