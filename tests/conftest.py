@@ -14,7 +14,7 @@ from yarl import URL
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tests.support.commit_proxy import CommitProxy
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.services import Services, provide
 from tools.support.system import System
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.collector import Collector
-from tests.support.privileges import NOBODY
-from tests.support.rootless import Rootless
+from tests.support.rights.privileges import NOBODY
+from tests.support.rights.rootless import Rootless
+from tests.support.telemetry.collector import Collector
 from tools.demo.account import least_privileged
 from tools.support.system import System
 

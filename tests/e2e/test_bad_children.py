@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.shared_system import shared_system
-from tests.support.stage import Running, Stage, names, stranger_process
+from tests.support.stops.bystanders import Running, Stage, names, stranger_process
 from tools.services import Services
 from tools.support.launched import Launched
 from tools.support.processes import KILLED_BY, alive, state_of, until_stopped, why_no_cgroups

@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from tests.support.launching import Launch, blocked_in_database, is_stopped, locked_run
-from tests.support.powerless import WHILE
+from tests.support.launcher.launching import Launch, blocked_in_database, is_stopped, locked_run
+from tests.support.stops.worker_without_kill import WHILE
 from tools.support.launched import CANCEL_EXEC, Launched
 from tools.support.system import System
 from tools.support.waiting import eventually
@@ -172,7 +172,9 @@ async def test_a_run_whose_stop_failed_counts_as_canceled_and_is_not_said_to_be_
 ) -> None:
     file = system.directory / "powerless"
     file.touch()
-    await system.worker(module="tests.support.powerless", env={WHILE: str(file)}, kill_wait=0.3)
+    await system.worker(
+        module="tests.support.stops.worker_without_kill", env={WHILE: str(file)}, kill_wait=0.3
+    )
     # Without the launcher's output: asyncio counts it as ended once nobody holds that open.
     # It inherits that SIGTERM is ignored: a trap of its own could come after the signal.
     stays = "trap '' TERM; sleep 1000 >/dev/null 2>&1 &"

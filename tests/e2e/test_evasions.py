@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.job_user import JobUser
+from tests.support.launcher.job_user import JobUser
 from tools.support.processes import alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System
 
-EVASIONS = Path(__file__).parents[1] / "support" / "evasions.py"
+EVASIONS = Path(__file__).parents[1] / "support" / "launcher" / "evasions.py"
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="system calls are x86-64's")

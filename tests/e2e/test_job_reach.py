@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from tests.support.job_user import JobUser, outcome
+from tests.support.launcher.job_user import JobUser, outcome
 from tools.support.system import System
 from worker.launcher import wire
 

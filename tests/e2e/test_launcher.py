@@ -7,8 +7,8 @@ import signal
 import sys
 from contextlib import suppress
 
-from tests.support.job_user import runner_environment
-from tests.support.launching import marking, starts
+from tests.support.launcher.job_user import runner_environment
+from tests.support.launcher.launching import marking, starts
 from tools.support.launched import CANCEL_EXEC
 from tools.support.system import System
 

@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.processes import alive, until_gone
 from tools.support.system import System
 

@@ -18,8 +18,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.schemas import API
 from shared.commands import BIGINT_MAX
-from tests.support.api import Api
-from tests.support.routes import routes
+from tests.support.http.api import Api
+from tests.support.http.routes import routes
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.records import Json

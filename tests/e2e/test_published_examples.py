@@ -10,7 +10,7 @@ from yarl import URL
 
 from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
-from tests.support.published import code_block
+from tests.support.repository.documents import code_block
 from tools.support.processes import until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.system import System
 
 

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.job_user import outcome, runner_environment
-from tests.support.privileges import NOBODY, as_user, why_no_users
-from tests.support.published import code_block
+from tests.support.launcher.job_user import outcome, runner_environment
+from tests.support.repository.documents import code_block
+from tests.support.rights.privileges import NOBODY, as_user, why_no_users
 from tools.demo.account import choose
 from tools.support.processes import BAD_CHILD, alive, until_gone
 from tools.support.system import System

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.collector import Collector, Span
-from tests.support.powerless import WHILE
-from tests.support.traced import (
+from tests.support.stops.worker_without_kill import WHILE
+from tests.support.telemetry.collector import Collector, Span
+from tests.support.telemetry.traced import (
     CALLER,
     TRACE_ID,
     TRACEPARENT,
@@ -126,7 +126,7 @@ async def test_a_dead_letter_and_its_replay_stay_in_the_trace(
     powerless = system.directory / "powerless"
     powerless.touch()
     await system.worker(
-        module="tests.support.powerless",
+        module="tests.support.stops.worker_without_kill",
         env={WHILE: str(powerless), **collector.environment},
         kill_wait=0.5,
         keep_dead_letters="true",

@@ -3,9 +3,9 @@
 import asyncio
 from time import monotonic
 
-from tests.support.collector import Collector
-from tests.support.queues import holds
-from tests.support.traced import (
+from tests.support.broker.queues import holds
+from tests.support.telemetry.collector import Collector
+from tests.support.telemetry.traced import (
     TRACEPARENT,
     about_commands,
     gateway_of,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import described
-from tests.support.namespaces import why_no_namespaces
-from tests.support.privileges import NOBODY, as_user, bounded, why_no_users
-from tests.support.rootless import Rootless
+from tests.support.records.hosts import described
+from tests.support.rights.namespaces import why_no_namespaces
+from tests.support.rights.privileges import NOBODY, as_user, bounded, why_no_users
+from tests.support.rights.rootless import Rootless
 from tools.support.processes import BAD_CHILD, alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System

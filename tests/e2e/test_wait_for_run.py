@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from shared.postgres import sql
-from tests.support.launching import blocked_in_database, children, marking, starts
+from tests.support.launcher.launching import blocked_in_database, children, marking, starts
 from tools.support.launched import Launched
 from tools.support.system import System
 from tools.support.waiting import eventually

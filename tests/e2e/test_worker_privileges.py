@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.privileges import (
+from tests.support.repository.systemd_units import WORKER_UNIT, capabilities
+from tests.support.rights.privileges import (
     NOBODY,
     SOMEBODY_ELSE,
     as_user,
@@ -19,8 +20,7 @@ from tests.support.privileges import (
     delegated,
     why_no_users,
 )
-from tests.support.rootless import Rootless
-from tests.support.units import WORKER_UNIT, capabilities
+from tests.support.rights.rootless import Rootless
 from tools.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
 from tools.support.program import Program
 from tools.support.system import System

@@ -12,7 +12,7 @@ from aiormq import spec
 from yarl import URL
 
 from shared.amqp.topology import CANCEL_KEY
-from tests.support.any_message import AnyMessage, Fate, some_messages
+from tests.support.broker.any_message import AnyMessage, Fate, some_messages
 from tools.support.program import Event, Program
 from tools.support.rows import NEVER_STARTED, PASS, Row, insert_run
 from tools.support.system import System

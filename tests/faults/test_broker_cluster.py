@@ -10,8 +10,8 @@ from time import monotonic
 import aio_pika
 import pytest
 
-from tests.support.api import Api
-from tests.support.storm import Storm
+from tests.support.broker.many_cancels import Storm
+from tests.support.http.api import Api
 from tools.services import PrivateCluster, ServicesUnavailable, private_cluster
 from tools.support.processes import until_gone
 from tools.support.program import Program

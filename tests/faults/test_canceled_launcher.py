@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from tests.support.launching import is_live
+from tests.support.launcher.launching import is_live
 from tools.support.processes import until_gone
 from tools.support.system import System
 from tools.support.waiting import eventually

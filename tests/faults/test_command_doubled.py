@@ -4,7 +4,7 @@ import json
 from uuid import uuid4
 
 from shared.postgres import sql
-from tests.support.launching import blocked_in_database, locked_run
+from tests.support.launcher.launching import blocked_in_database, locked_run
 from tools.support.system import System
 
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.launching import blocked_in_database
+from tests.support.launcher.launching import blocked_in_database
 from tools.support.processes import alive
 from tools.support.system import System
 

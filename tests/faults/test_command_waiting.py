@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.api import Api
-from tests.support.exposition import scrape
-from tests.support.hosts import BEAT, abandon, becomes, described
+from tests.support.http.api import Api
+from tests.support.records.hosts import BEAT, abandon, becomes, described
+from tests.support.telemetry.exposition import scrape
 from tools.support.processes import until_gone
 from tools.support.program import DEADLINE
 from tools.support.records import Json

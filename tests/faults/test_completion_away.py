@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.commit_proxy import CommitProxy
-from tests.support.launching import Command, blocked_in_database, is_live, locked_run
+from tests.support.launcher.launching import Command, blocked_in_database, is_live, locked_run
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.launched import Launched
 from tools.support.proxy import TcpProxy
 from tools.support.system import System

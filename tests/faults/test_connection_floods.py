@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from yarl import URL
 
-from tests.support import flood
+from tests.support.network import flood
 from tools.support.program import DEADLINE
 from tools.support.system import System
 

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from tests.support.exposition import scrape
-from tests.support.launching import blocked_in_database, locked_run
-from tests.support.queues import holds
+from tests.support.broker.queues import holds
+from tests.support.launcher.launching import blocked_in_database, locked_run
+from tests.support.telemetry.exposition import scrape
 from tools.support.processes import alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System

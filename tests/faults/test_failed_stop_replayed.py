@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.letters import dead_letters, kept, latest
-from tests.support.powerless import WHILE
+from tests.support.records.letters import dead_letters, kept, latest
+from tests.support.stops.worker_without_kill import WHILE
 from tools.support.processes import until_gone
 from tools.support.program import Program
 from tools.support.system import System
@@ -19,7 +19,7 @@ def _file(system: System) -> Path:
 
 async def _worker(system: System, *, keeps: bool = True) -> Program:
     return await system.worker(
-        module="tests.support.powerless",
+        module="tests.support.stops.worker_without_kill",
         env={WHILE: str(_file(system))},
         kill_wait=0.5,
         keep_dead_letters=str(keeps).lower(),

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.support.commit_proxy import CommitProxy
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.processes import until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System

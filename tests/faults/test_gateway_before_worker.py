@@ -3,7 +3,7 @@
 import asyncio
 from time import monotonic
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.system import System
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 import aiohttp
 from yarl import URL
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.rows import RUNNING, insert_run

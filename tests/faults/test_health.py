@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.exposition import scrape
+from tests.support.telemetry.exposition import scrape
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from shared.postgres import sql
-from tests.support.hosts import BEAT, abandon, becomes, described
-from tests.support.launching import blocked_in_database
+from tests.support.launcher.launching import blocked_in_database
+from tests.support.records.hosts import BEAT, abandon, becomes, described
 from tools.support.processes import alive, until_gone
 from tools.support.system import System
 

@@ -4,7 +4,15 @@ import asyncio
 import json
 from time import monotonic
 
-from tests.support.hosts import BEAT, abandon, beats, becomes, described, keep_beating, rebooted
+from tests.support.records.hosts import (
+    BEAT,
+    abandon,
+    beats,
+    becomes,
+    described,
+    keep_beating,
+    rebooted,
+)
 from tools.support.processes import alive
 from tools.support.system import System
 

@@ -3,7 +3,7 @@
 import json
 from uuid import UUID
 
-from tests.support.hosts import described, rebooted
+from tests.support.records.hosts import described, rebooted
 from tools.support.processes import alive
 from tools.support.system import System
 from worker.processes.identity import boot_id

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, example, given, note, settings
 
 from gateway import schemas
 from gateway.auth.access import Role
-from tests.support.api import Api
-from tests.support.hostile import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
+from tests.support.http.api import Api
+from tests.support.http.hostile_requests import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
 from tools.support.rows import PASS, insert_run
 from tools.support.system import System
 

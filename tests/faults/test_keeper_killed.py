@@ -11,7 +11,7 @@ import aio_pika
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.commit_proxy import CommitProxy
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.program import DEADLINE, Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System

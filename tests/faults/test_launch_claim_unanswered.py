@@ -1,7 +1,7 @@
 """The claim is committed and the worker does not know it yet: killed, cut off, asked again."""
 
-from tests.support.commit_proxy import CommitProxy
-from tests.support.launching import Launch, starts
+from tests.support.launcher.launching import Launch, starts
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.system import System
 
 

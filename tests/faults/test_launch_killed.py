@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.support.launching import (
+from tests.support.launcher.launching import (
     Launch,
     blocked_in_database,
     connected,

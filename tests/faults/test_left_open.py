@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import aio_pika
 
-from tests.support.hosts import BEAT
-from tests.support.launching import WAITS, blocked_in_database
+from tests.support.launcher.launching import WAITS, blocked_in_database
+from tests.support.records.hosts import BEAT
 from tools.support.system import System
 
 OPEN = """

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from shared.commands import CANCEL_TYPE
-from tests.support.commit_proxy import CommitProxy
-from tests.support.letters import dead_letters
-from tests.support.powerless import WHILE
+from tests.support.postgres.commit_proxy import CommitProxy
+from tests.support.records.letters import dead_letters
+from tests.support.stops.worker_without_kill import WHILE
 from tools.support.processes import until_gone
 from tools.support.program import DEADLINE, Program
 from tools.support.system import System
@@ -35,7 +35,7 @@ def powerless(system: System) -> Path:
 
 async def start(system: System, powerless: Path, *, keeps: bool = True, **env: str) -> Program:
     return await system.worker(
-        module="tests.support.powerless",
+        module="tests.support.stops.worker_without_kill",
         env={WHILE: str(powerless), **env},
         kill_wait=0.3,
         host_heartbeat=0.2,

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from tests.support.commit_proxy import CommitProxy
-from tests.support.hosts import BEAT
-from tests.support.launching import Launch, blocked_in_database
+from tests.support.launcher.launching import Launch, blocked_in_database
+from tests.support.postgres.commit_proxy import CommitProxy
+from tests.support.records.hosts import BEAT
 from tools.support.processes import until_gone
 from tools.support.system import System
 

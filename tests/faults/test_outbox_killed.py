@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterable
 
-from tests.support.commit_proxy import CommitProxy
-from tests.support.listener import Json, listening, until_told
+from tests.support.broker.event_listener import Json, listening, until_told
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.rows import PASS, insert_run

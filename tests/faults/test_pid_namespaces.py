@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import BEAT, abandon, beats, becomes, described
-from tests.support.namespaces import Containers, containers, inside, why_no_namespaces
-from tests.support.privileges import NOBODY, as_user
+from tests.support.records.hosts import BEAT, abandon, beats, becomes, described
+from tests.support.rights.namespaces import Containers, containers, inside, why_no_namespaces
+from tests.support.rights.privileges import NOBODY, as_user
 from tools.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
 from tools.support.program import Program
 from tools.support.system import System

@@ -13,7 +13,7 @@ import pytest_asyncio
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
 from shared.settings import DatabaseSettings
-from tests.support.standby import Pair, replicated
+from tests.support.postgres.standby import Pair, replicated
 from tools.services import ServicesUnavailable
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy

@@ -15,8 +15,8 @@ import pytest
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tests.support.api import Api
-from tests.support.standby import Pair, replicated
+from tests.support.http.api import Api
+from tests.support.postgres.standby import Pair, replicated
 from tools.services import Services, ServicesUnavailable
 from tools.support.launched import Launched
 from tools.support.processes import alive

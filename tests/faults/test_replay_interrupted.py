@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from shared.commands import CANCEL_TYPE
-from tests.support.letters import kept, latest
+from tests.support.records.letters import kept, latest
 from tools.support.program import DEADLINE, Program
 from tools.support.system import System
 

@@ -7,9 +7,9 @@ from time import monotonic
 import pytest
 
 from shared.states import Outcome
-from tests.support.api import Api
-from tests.support.commit_proxy import CommitProxy
-from tests.support.storm import Storm
+from tests.support.broker.many_cancels import Storm
+from tests.support.http.api import Api
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.processes import alive, until_gone
 from tools.support.program import Program
 from tools.support.proxy import TcpProxy

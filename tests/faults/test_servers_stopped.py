@@ -16,7 +16,7 @@ from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
 from tools.support.program import Program
 

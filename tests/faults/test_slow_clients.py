@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 from yarl import URL
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.program import Program
 from tools.support.system import System
 

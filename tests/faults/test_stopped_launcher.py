@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.support.launching import WAITS
+from tests.support.launcher.launching import WAITS
 from tools.support.processes import state_of
 from tools.support.system import System
 

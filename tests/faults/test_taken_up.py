@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.hosts import BEAT
-from tests.support.launching import WAITS, blocked_in_database, locked_run
-from tests.support.privileges import NOBODY
+from tests.support.launcher.launching import WAITS, blocked_in_database, locked_run
+from tests.support.records.hosts import BEAT
+from tests.support.rights.privileges import NOBODY
 from tools.support.processes import alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.rows import CANCELING, insert_run

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.postgres import sql
-from tests.support.freezer import frozen, why_no_freezer
-from tests.support.powerless import WHILE
+from tests.support.stops.freezer import frozen, why_no_freezer
+from tests.support.stops.worker_without_kill import WHILE
 from tools.support.processes import alive, until_gone
 from tools.support.program import Program
 from tools.support.records import Json
@@ -97,7 +97,7 @@ async def _replay_finishes(system: System, command_id: str, mark: str) -> None:
 async def test_what_outlives_sigkill_is_never_canceled_until_it_is_gone(
     system: System, containment: str
 ) -> None:
-    await _worker(system, containment, module="tests.support.powerless")
+    await _worker(system, containment, module="tests.support.stops.worker_without_kill")
     _, mark = await system.launch_bad_child(1, "tree")
     with _powerless(system):
         command_id = await _stop_fails(system, mark)
@@ -124,7 +124,7 @@ async def test_a_tree_that_the_kernel_keeps_frozen(system: System, containment: 
 async def test_a_new_command_takes_up_the_stop_that_failed(
     system: System, containment: str
 ) -> None:
-    await _worker(system, containment, module="tests.support.powerless")
+    await _worker(system, containment, module="tests.support.stops.worker_without_kill")
     _, mark = await system.launch_bad_child(1, "ignores_term")
     with _powerless(system):
         first = await _stop_fails(system, mark)
@@ -144,7 +144,7 @@ async def test_a_new_command_takes_up_the_stop_that_failed(
 async def test_what_a_lost_run_leaves_and_cannot_be_killed_is_left_to_a_cancel(
     system: System, containment: str
 ) -> None:
-    worker = await _worker(system, containment, module="tests.support.powerless")
+    worker = await _worker(system, containment, module="tests.support.stops.worker_without_kill")
     launched, mark = await system.launch_bad_child(1, "ignores_term")
     with _powerless(system):
         launched.kill()

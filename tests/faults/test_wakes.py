@@ -8,7 +8,7 @@ from typing import Final
 import aio_pika
 import pytest
 
-from tests.support.hosts import BEAT
+from tests.support.records.hosts import BEAT
 from tools.support.processes import until_gone
 from tools.support.program import Program
 from tools.support.system import System

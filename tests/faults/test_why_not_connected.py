@@ -10,8 +10,8 @@ from time import monotonic
 import pytest
 from yarl import URL
 
-from tests.support.broker_users import broker_with_users
-from tests.support.strangers import self_signed, strangers
+from tests.support.broker.broker_users import broker_with_users
+from tests.support.network.wrong_services import self_signed, wrong_services
 from tools.services import ServicesUnavailable
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
@@ -25,7 +25,7 @@ MISTAKE, AWAY = 2, 1
 
 @pytest.fixture
 async def ports(tmp_path: Path) -> AsyncIterator[dict[str, int]]:
-    async with strangers(await self_signed(tmp_path)) as found:
+    async with wrong_services(await self_signed(tmp_path)) as found:
         yield found
 
 

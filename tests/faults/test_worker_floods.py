@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 from yarl import URL
 
-from tests.support import flood
-from tests.support.job_user import JobUser
-from tests.support.launching import blocked_in_database, locked_run, sleeping_child
+from tests.support.launcher.job_user import JobUser
+from tests.support.launcher.launching import blocked_in_database, locked_run, sleeping_child
+from tests.support.network import flood
 from tools.support.system import System
 from worker.launcher import wire
 

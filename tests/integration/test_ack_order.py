@@ -11,7 +11,7 @@ import aiormq
 from structlog.testing import capture_logs
 
 from shared.amqp.channels import open_channel, underlay
-from tests.support.queues import holds
+from tests.support.broker.queues import holds
 from tools.support.program import DEADLINE
 from tools.support.system import System
 from worker.intake.acks import Unacknowledged

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from shared.amqp.topology import CANCEL_KEY, RETRY_DELAYS
 from shared.commands import BIGINT_MAX, CANCEL_TYPE, MAX_BODY, MAX_TEXT, CancelCommand
 from shared.states import DeadReason
-from tests.support.published import DEAD_LETTERS, MESSAGES, ROOT
+from tests.support.repository.documents import DEAD_LETTERS, MESSAGES, ROOT
 from worker.messages.command_reader import INFORMATION
 
 Json = dict[str, Any]

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.commit_proxy import CommitProxy
-from tests.support.launching import locked_run
-from tests.support.queues import holds
+from tests.support.broker.queues import holds
+from tests.support.launcher.launching import locked_run
+from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.processes import until_gone
 from tools.support.rows import ERROR, FAIL, NEVER_STARTED, PASS, insert_run
 from tools.support.system import System

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.support.scripted_launcher import scripted_launcher
+from tests.support.launcher.scripted_launcher import scripted_launcher
 from tools.support.processes import BAD_CHILD, state_of, why_no_cgroups
 from tools.support.system import System
 from worker.launcher import wire

@@ -126,7 +126,7 @@ WRONG_SETTINGS = {
 
 async def _run_all(system: System, lines: list[list[str]]) -> list[tuple[int, str, str]]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.many_clis"),
+        *(sys.executable, "-m", "tests.support.programs.many_clis"),
         env={**os.environ, **system.environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

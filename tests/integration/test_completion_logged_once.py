@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from tests.support.launching import Command
+from tests.support.launcher.launching import Command
 from tools.support.rows import insert
 from tools.support.system import System
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.published import permissions
+from tests.support.repository.documents import permissions
 from tools.support.compose import PASSWORDS, has_plugin, new_passwords, read_configuration
 
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ from shared.amqp.topology import CANCEL_KEY
 from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown
 from shared.settings import ServiceSettings
-from tests.support.queues import holds
+from tests.support.broker.queues import holds
 from tools.support.system import System
 
 NOWHERE = "no.queue.takes.this"

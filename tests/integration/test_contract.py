@@ -1,4 +1,4 @@
-"""Each status of the contract, its envelope and its headers; `tests.support.contract` has all."""
+"""Each status of the contract, its envelope and its headers, as in `support/http/contract.py`."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -12,8 +12,8 @@ from yarl import URL
 
 from gateway.auth.access import Role, Scope, new_token
 from gateway.openapi.operations import OPERATIONS, Operation
-from tests.support.api import Answer, Api
-from tests.support.contract import CASES, SPENT, Callers, Case
+from tests.support.http.api import Answer, Api
+from tests.support.http.contract import CASES, SPENT, Callers, Case
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.services.databases import new_database

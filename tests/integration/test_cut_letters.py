@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
-from tests.support.letters import dead_letters, editor_that, latest
+from tests.support.records.letters import dead_letters, editor_that, latest
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.system import System

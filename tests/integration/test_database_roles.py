@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from shared.postgres import sql
-from tests.support.api import Api
-from tests.support.exposition import scrape
-from tests.support.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
+from tests.support.http.api import Api
+from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
+from tests.support.telemetry.exposition import scrape
 from tools.services import PrivatePostgres, Services
 from tools.support.system import System
 

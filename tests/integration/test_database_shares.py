@@ -10,7 +10,7 @@ from yarl import URL
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tests.support.roles import (
+from tests.support.postgres.roles import (
     LOGINS,
     PASSWORDS,
     ROLES,

@@ -11,7 +11,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.letters import buried, dead_letters, editor_that, latest
+from tests.support.records.letters import buried, dead_letters, editor_that, latest
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.records import Json

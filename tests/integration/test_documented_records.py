@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from shared.postgres import sql
-from tests.support.published import DOCS
+from tests.support.repository.documents import DOCS
 from tools.support.system import System
 from worker.stop.evidence import Evidence
 

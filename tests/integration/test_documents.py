@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from gateway.cli import app as gateway_app
-from tests.support.published import DOCS, ROOT, documents
+from tests.support.repository.documents import DOCS, ROOT, documents
 from tools.support.system import System
 from worker.cli import app as worker_app
 from worker.launcher import options

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS
-from tests.support.api import Api
-from tests.support.queues import holds
+from tests.support.broker.queues import holds
+from tests.support.http.api import Api
 from tools.support.system import System
 
 FLOOD: Final = 20_000

@@ -9,7 +9,7 @@ import pytest_asyncio
 from gateway.auth.access import Role, Scope, new_token
 from shared.amqp.topology import REST_KEY
 from shared.commands import BIGINT_MAX
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.program import Program

@@ -17,7 +17,7 @@ from yarl import URL
 
 from shared.amqp.topology import REST_KEY
 from shared.commands import CANCEL_TYPE
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.program import DEADLINE

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.processes import until_gone
 from tools.support.records import Json
 from tools.support.rows import PASS, insert_run

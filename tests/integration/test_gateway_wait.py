@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 import pytest_asyncio
 
-from tests.support.api import Answer, Api
+from tests.support.http.api import Answer, Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.proxy import TcpProxy

@@ -165,7 +165,7 @@ async def _write_letter(connection: Any, body: bytes) -> None:
 async def _run(system: System, arguments: list[list[str]], *how: str) -> list[Any]:
     """Exit code, stdout and stderr of each."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.many_clis", *how),
+        *(sys.executable, "-m", "tests.support.programs.many_clis", *how),
         env={**system.environment, "TERM": "dumb", "PATH": "/usr/bin:/bin", "EDITOR": "true"},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

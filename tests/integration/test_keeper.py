@@ -14,7 +14,7 @@ from yarl import URL
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
 from shared.postgres import sql
-from tests.support.launching import blocked_in_database
+from tests.support.launcher.launching import blocked_in_database
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.records import Json

@@ -12,7 +12,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.launching import blocked_in_database, is_live, locked_run, sleeping_child
+from tests.support.launcher.launching import (
+    blocked_in_database,
+    is_live,
+    locked_run,
+    sleeping_child,
+)
 from tools.support.system import System
 from worker.launcher import wire
 

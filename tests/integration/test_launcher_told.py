@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scripted_launcher import ScriptedLauncher, scripted_launcher
+from tests.support.launcher.scripted_launcher import ScriptedLauncher, scripted_launcher
 from tools.support.system import System
 from worker.launcher import wire
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from gateway.auth.access import Role
 from shared.states import DeadReason, RunStatus
-from tests.support.api import Api
-from tests.support.exposition import monitoring_url, scrape, until
-from tests.support.monitoring import alert_expressions, dashboard_expressions, selectors
+from tests.support.http.api import Api
+from tests.support.telemetry.exposition import monitoring_url, scrape, until
+from tests.support.telemetry.monitoring import alert_expressions, dashboard_expressions, selectors
 from tools.support.rows import CANCELING, IDENTITY, IN_EACH_STATE, insert, insert_run
 from tools.support.system import System
 

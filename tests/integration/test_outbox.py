@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from shared.postgres.sql.outbox import NEXT_EVENTS
-from tests.support.launching import blocked_in_database
-from tests.support.listener import Json, Listener, listening, until_told
+from tests.support.broker.event_listener import Json, Listener, listening, until_told
+from tests.support.launcher.launching import blocked_in_database
 from tools.support.system import System
 
 

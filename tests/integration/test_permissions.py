@@ -18,9 +18,9 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
-from tests.support.api import Api
-from tests.support.broker_users import WORK, Broker, broker_with_users, get, narrower, send
-from tests.support.published import broker_commands, permissions
+from tests.support.broker.broker_users import WORK, Broker, broker_with_users, get, narrower, send
+from tests.support.http.api import Api
+from tests.support.repository.documents import broker_commands, permissions
 from tools.services import ServerFailed, Services, ServicesUnavailable
 from tools.services.databases import new_database
 from tools.support.program import Program

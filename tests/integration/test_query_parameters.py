@@ -11,8 +11,8 @@ from yarl import URL
 from gateway.auth.access import Role, Scope, new_token
 from gateway.openapi.operations import OPERATIONS, Operation
 from gateway.schemas import API
-from tests.support.api import Api
-from tests.support.routes import routes
+from tests.support.http.api import Api
+from tests.support.http.routes import routes
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.program import DEADLINE

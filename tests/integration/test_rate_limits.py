@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.auth.access import Role, Scope, new_token
-from tests.support.api import Answer, Api
+from tests.support.http.api import Answer, Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.system import System

@@ -7,7 +7,7 @@ from time import monotonic
 import asyncpg
 import pytest
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.proxy import TcpProxy

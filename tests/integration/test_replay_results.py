@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.letters import buried, dead_letters, editor_that, kept, latest
+from tests.support.records.letters import buried, dead_letters, editor_that, kept, latest
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.records import Json

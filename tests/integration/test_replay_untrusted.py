@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import pytest
 import pytest_asyncio
 
-from tests.support.broker_users import Broker, broker_with_users
-from tests.support.letters import dead_letters, kept
+from tests.support.broker.broker_users import Broker, broker_with_users
+from tests.support.records.letters import dead_letters, kept
 from tools.services import ServerFailed, Services, ServicesUnavailable
 from tools.services.databases import new_database
 from tools.support.system import System

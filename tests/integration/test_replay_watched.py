@@ -11,7 +11,7 @@ import asyncpg
 from shared.commands import CANCEL_TYPE
 from shared.postgres import sql
 from shared.postgres.database import Database
-from tests.support.letters import dead_letters, kept
+from tests.support.records.letters import dead_letters, kept
 from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
 from worker.dead_letters import store as letter_store

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.support.lives import BEGAN, COMMANDS, LETTER, ONLY, RUNS, THIRD
+from tests.support.records.run_histories import BEGAN, COMMANDS, LETTER, ONLY, RUNS, THIRD
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.rows import Connection, insert
@@ -161,7 +161,7 @@ async def shown(database_url: str) -> dict[str, tuple[str, Any]]:
         for json_option in ([], ["--json"])
     ]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.many_clis"),
+        *(sys.executable, "-m", "tests.support.programs.many_clis"),
         env={**os.environ, "DATABASE_URL": database_url},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

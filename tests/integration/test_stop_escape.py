@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.stoppable import (
+from tests.support.stops.stoppable import (
     cgroup_of_its_own,
     identity_of,
     kin_of,

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.namespaces import why_no_namespaces
-from tests.support.stoppable import (
+from tests.support.rights.namespaces import why_no_namespaces
+from tests.support.stops.stoppable import (
     Stoppable,
     cgroup_of_its_own,
     identity_of,
@@ -134,7 +134,7 @@ async def test_a_pid_reused_since_the_scan_for_escaped_ones_is_let_alone(
 async def test_a_process_that_really_got_the_leaders_pid_is_let_alone() -> None:
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *(sys.executable, "-m", "tests.support.reused_pid"),
+        *(sys.executable, "-m", "tests.support.stops.reused_pid"),
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(30):

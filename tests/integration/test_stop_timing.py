@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from shared.states import Containment, Proof
-from tests.support.stoppable import stop_plan, stoppable
+from tests.support.stops.stoppable import stop_plan, stoppable
 from tools.support.processes import KILLED_BY, alive, until_gone, until_stopped
 from worker.stop import ladder
 from worker.stop.evidence import Ended, Evidence

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.units import GATEWAY_UNIT, WORKER_UNIT, as_installed_here, service
+from tests.support.repository.systemd_units import (
+    GATEWAY_UNIT,
+    WORKER_UNIT,
+    as_installed_here,
+    service,
+)
 
 # These act on the unit's cgroup, and so on the jobs below it.
 BINDS_JOBS = (

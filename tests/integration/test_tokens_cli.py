@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 import pytest_asyncio
 
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.system import System

@@ -12,7 +12,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tests.support.letters import editor_that
+from tests.support.records.letters import editor_that
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.program import Program

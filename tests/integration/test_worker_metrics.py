@@ -5,8 +5,8 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from tests.support.exposition import monitoring_url, scrape, until
-from tests.support.launching import locked_run
+from tests.support.launcher.launching import locked_run
+from tests.support.telemetry.exposition import monitoring_url, scrape, until
 from tools.support.rows import insert_run
 from tools.support.system import System
 

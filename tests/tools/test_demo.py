@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.demo_process import assert_nothing_left, demo, ended, printed
+from tests.support.programs.demo_process import assert_nothing_left, demo, ended, printed
 from tools.demo.evidence.facts import Facts
 from tools.demo.screen import Screen
 from tools.demo.show import sum_up

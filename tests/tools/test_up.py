@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.demo_process import DEADLINE, assert_nothing_left, demo, ended, printed
+from tests.support.programs.demo_process import DEADLINE, assert_nothing_left, demo, ended, printed
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.monitoring import (
+from tests.support.telemetry.monitoring import (
     ALERTS,
     ROOT,
     Selector,

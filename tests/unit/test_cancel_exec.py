@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_worker import GRANTED, RECORDED, fake_worker, http, only_line, run
+from tests.support.launcher.fake_worker import GRANTED, RECORDED, fake_worker, http, only_line, run
 from tools.support.launched import CANCEL_EXEC
 
 MARK = 'touch "$0"'

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_worker import (
+from tests.support.launcher.fake_worker import (
     GRANTED,
     RECORDED,
     UNKNOWN,

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.published import DOCS, README, ROOT, documents
+from tests.support.repository.documents import DOCS, README, ROOT, documents
 
 README_LINES: Final = 220
 CODE: Final = (

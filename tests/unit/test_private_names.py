@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.private_uses import attributes, is_private, private_uses
+from tests.support.repository.private_uses import attributes, is_private, private_uses
 
 ROOT: Final = Path(__file__).parents[2]
 

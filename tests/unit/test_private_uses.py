@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from tests.support.private_uses import Use, private_uses
+from tests.support.repository.private_uses import Use, private_uses
 
 SAMPLE: Final = """
 from aiohttp._helpers import sentinel

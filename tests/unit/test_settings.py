@@ -11,7 +11,7 @@ from shared.settings import (
     WorkerSettings,
     load,
 )
-from tests.support import settings_table
+from tests.support.repository import settings_table
 
 SECRET = "open-sesame"
 DATABASE_URL = f"postgresql://ci:{SECRET}@db.example/ci"
@@ -26,7 +26,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_document_has_the_table_that_the_settings_make() -> None:
     assert settings_table.published() == settings_table.table(), (
-        "paste the output of `python -m tests.support.settings_table` into docs/settings.md"
+        "paste the output of `python -m tests.support.repository.settings_table` "
+        "into docs/settings.md"
     )
 
 

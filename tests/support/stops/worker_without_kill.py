@@ -1,7 +1,7 @@
 """A worker whose kernel kills nothing for as long as a file is there.
 
-Run as `python -m tests.support.powerless serve`, with the file's name in POWERLESS_WHILE. Only the
-two calls are replaced by which the stop module asks the kernel for a kill.
+Run as `python -m tests.support.stops.worker_without_kill serve`, with the file's name in
+NO_KILL_WHILE. It replaces only the two calls by which a stop asks the kernel for a kill.
 """
 
 import os
@@ -12,7 +12,7 @@ from worker.cli import main
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import ProcessHandle
 
-WHILE = "POWERLESS_WHILE"
+WHILE = "NO_KILL_WHILE"
 
 
 def _take_power(file: Path) -> None:

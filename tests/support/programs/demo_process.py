@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.support.published import ROOT
+from tests.support.repository.documents import ROOT
 
 DEADLINE: Final = 100.0
 """Seconds."""

@@ -28,7 +28,9 @@ async def _speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 @asynccontextmanager
-async def strangers(certificate: ssl.SSLContext | None = None) -> AsyncIterator[dict[str, int]]:
+async def wrong_services(
+    certificate: ssl.SSLContext | None = None,
+) -> AsyncIterator[dict[str, int]]:
     """Their ports on 127.0.0.1, by what they do; `tls` where there is a certificate."""
     kinds = {"hangs up": _hangs_up, "silent": _says_nothing, "http": _speaks_http}
     async with AsyncExitStack() as stack:

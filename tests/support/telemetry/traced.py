@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from shared.commands import CANCEL_TYPE
-from tests.support.api import Api
+from tests.support.http.api import Api
 from tools.support.program import Event, Program
 from tools.support.system import System
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 ALERTS: Final = ROOT / "deploy/prometheus/alerts.yml"
 DASHBOARD: Final = ROOT / "deploy/grafana/dashboard.json"
 

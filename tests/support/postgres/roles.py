@@ -18,7 +18,7 @@ from shared.settings import DatabaseSettings
 from tools.services import PrivatePostgres, Sandbox, ServicesUnavailable
 from tools.services.native.binaries import find_postgres
 
-ROLES_SQL: Final = Path(__file__).parents[2] / "deploy" / "postgres" / "roles.sql"
+ROLES_SQL: Final = Path(__file__).parents[3] / "deploy" / "postgres" / "roles.sql"
 LOGINS: Final = ("gateway", "worker", "ops")
 ROLES: Final = (*LOGINS, "platform")
 PASSWORDS: Final = {role: f"it's {role}" for role in LOGINS}

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from typing import Final
 from uuid import uuid4
 
-from tests.support.launching import children
+from tests.support.launcher.launching import children
 from tools.support.processes import why_no_cgroups
 from tools.support.program import Program
 from tools.support.waiting import eventually

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.privileges import NOBODY, as_user
+from tests.support.rights.privileges import NOBODY, as_user
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD
 from tools.support.program import Program

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Final, NamedTuple
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 MESSAGES: Final = DOCS / "messages.md"

@@ -1,6 +1,6 @@
 """The table in docs/settings.md, made from the classes that read the settings.
 
-`python -m tests.support.settings_table` prints it, ready to be pasted.
+`python -m tests.support.repository.settings_table` prints it, ready to be pasted.
 """
 
 from enum import Enum
@@ -16,7 +16,7 @@ from shared.settings import (
     environment_name,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 START, END = "<!-- settings -->", "<!-- /settings -->"
 
 # What these are differs from host to host and from user to user.

@@ -15,7 +15,7 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryErr
 
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from tests.support.api import Api
+from tests.support.http.api import Api
 
 DEADLINE = 40.0
 """Seconds until a cancel must be accepted, whatever is away meanwhile."""

@@ -5,7 +5,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 from typing import Final
 
-UNITS: Final = Path(__file__).parents[2] / "deploy" / "systemd"
+UNITS: Final = Path(__file__).parents[3] / "deploy" / "systemd"
 WORKER_UNIT: Final = UNITS / "cancel-worker.service"
 GATEWAY_UNIT: Final = UNITS / "cancel-gateway.service"
 INSTALLED_IN: Final = "/opt/run-cancel/bin/"

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
-from tests.support.published import Permissions, permissions
+from tests.support.repository.documents import Permissions, permissions
 from tools.services import PrivateRabbit, Sandbox
 
 _PASSWORD: Final = "for-these-tests-alone"

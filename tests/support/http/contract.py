@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.openapi.operations import CANCEL_RUN, GET_RUN, Operation
-from tests.support.api import Answer, Api
+from tests.support.http.api import Answer, Api
 
 
 @dataclass(frozen=True, slots=True)

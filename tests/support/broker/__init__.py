@@ -1,0 +1,1 @@
+"""RabbitMQ: messages, users, queues, and those who listen."""

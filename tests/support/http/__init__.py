@@ -1,0 +1,1 @@
+"""The gateway's API: callers, the contract as a table, hostile requests."""

@@ -1,0 +1,1 @@
+"""Connections in number, and wrong services."""

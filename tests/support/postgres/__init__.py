@@ -1,0 +1,1 @@
+"""Postgres: roles, a standby, and commits that are held up."""

@@ -1,0 +1,1 @@
+"""Rows of runs, hosts and dead letters."""

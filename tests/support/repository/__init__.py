@@ -1,0 +1,1 @@
+"""What the repository's own files say: code, documents, units."""

@@ -1,0 +1,1 @@
+"""Programs with less than root's rights, and in namespaces of their own."""

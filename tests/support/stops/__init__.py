@@ -1,0 +1,1 @@
+"""Stops of real process trees, and what is in their way."""

@@ -1,0 +1,1 @@
+"""Metrics and traces as other programs read them."""
