@@ -1,14 +1,19 @@
-"""``python -m tools.services -- CMD…``: run CMD with DATABASE_URL and AMQP_URL set."""
+"""``python -m tools.services -- CMD…``: run CMD with DATABASE_URL and AMQP_URL set.
+
+With ``--in-memory`` private servers keep their data in memory where there is room. That is for
+tests: a new database or queue costs a fraction, and a killed server loses nothing by it.
+"""
 
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
+from tools.services.in_memory import use_memory
 from tools.services.ladder import provide, say_on_stderr
 from tools.services.model import Services, ServicesUnavailable
 
-USAGE = "usage: python -m tools.services -- CMD [ARG…]"
+USAGE = "usage: python -m tools.services [--in-memory] -- CMD [ARG…]"
 OWN_FAILURE = 2
 NOT_FOUND = 127
 NOT_RUNNABLE = 126
@@ -19,6 +24,9 @@ SENT_BY_TERMINAL = 0x80  # si_code SI_KERNEL
 
 def main(arguments: Sequence[str]) -> int:
     """Return the exit code: the command's own, 128 + n for a signal, 2 for no services."""
+    if arguments[:1] == ["--in-memory"]:
+        use_memory()
+        arguments = arguments[1:]
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
     if not command or command[0] in ("-h", "--help"):
         print(USAGE, file=sys.stderr)

@@ -16,6 +16,8 @@ from tools.services import guard
 from tools.services.ports import PortReservation
 
 CLOSE_SECONDS = 15.0
+DIRECTORY = "SERVICES_DIRECTORY"
+"""Environment variable: where sandboxes are made. Without it, among all temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class Sandbox:
     """
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="run-cancel-services-"))
+        self.path = Path(
+            tempfile.mkdtemp(prefix="run-cancel-services-", dir=os.environ.get(DIRECTORY))
+        )
         # Servers that run as another user must be able to pass through; they cannot list it.
         self.path.chmod(0o711)
         self._processes: list[subprocess.Popen[bytes]] = []
