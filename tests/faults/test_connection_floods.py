@@ -15,7 +15,7 @@ from tools.support.program import DEADLINE
 from tools.support.system import System
 
 SOURCE: Final = Path(flood.__file__).read_text()
-RENEWED: Final = 3.0  # seconds, how often a flood opens all of its connections anew
+RENEWED: Final = 1.5  # seconds, how often a flood opens all of its connections anew
 SECONDS: Final = 2 * RENEWED + 1
 
 Start = Callable[..., Awaitable[None]]

@@ -4,9 +4,9 @@ import asyncio
 
 from tests.support.broker.queues import holds
 from tests.support.launcher.launching import blocked_in_database, locked_run
-from tests.support.telemetry.exposition import scrape
+from tests.support.telemetry.exposition import Exposed, monitoring_url, scrape, until
 from tools.support.processes import alive, until_gone
-from tools.support.program import DEADLINE
+from tools.support.program import DEADLINE, Program
 from tools.support.system import System
 
 
@@ -21,9 +21,7 @@ async def test_a_stop_in_its_grace_period_keeps_no_command_waiting(system: Syste
 
     assert row["outcome"] == "canceled"
     await until_gone(other, deadline=0)
-    url = str((await worker.event("worker_ready"))["http"])
-    metrics = await scrape(system.http, url)
-    assert metrics.value("cancel_commands_in_flight") == 0
+    metrics = await _all_acknowledged(system, worker)
     assert metrics.value("cancel_stops_in_flight") == 1
     assert alive(mark)
 
@@ -31,10 +29,11 @@ async def test_a_stop_in_its_grace_period_keeps_no_command_waiting(system: Syste
 async def test_a_worker_killed_meanwhile_gives_nothing_back_and_the_next_one_goes_on(
     system: System,
 ) -> None:
-    worker = await system.worker()
+    worker = await system.worker(worker_http_port=0)
     _, mark = await system.launch_bad_child(1, "ignores_term")
-    command_id = await system.publish(1, grace_seconds=1)
+    command_id = await system.publish(1, grace_seconds=2)
     await system.status_becomes(1, "canceling")
+    await _all_acknowledged(system, worker)
     deadline = (await system.run(1))["stop_deadline"]
     await worker.kill()
     await holds(system, system.topology.cancel, 0)
@@ -91,3 +90,12 @@ async def test_a_repeat_that_meets_its_own_outcome_is_no_reuse(system: System) -
     assert await system.depth(system.topology.dead) == 0
     await system.worker(other)
     assert (await system.outcome_of(waiting))["outcome"] == "canceled"
+
+
+async def _all_acknowledged(system: System, worker: Program) -> Exposed:
+    """What the worker exports once it has acknowledged each delivery: after the commit."""
+    url = await monitoring_url(worker)
+    return await until(
+        lambda: scrape(system.http, url),
+        lambda exposed: exposed.value("cancel_commands_in_flight") == 0,
+    )

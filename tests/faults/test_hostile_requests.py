@@ -28,7 +28,7 @@ GET: Final = b"GET /api/v1/runs/1 HTTP/1.1\r\n" + AUTHORIZED
 FILE: Final = b"GET /api/v1/docs/favicon-32x32.png HTTP/1.1\r\n" + AUTHORIZED
 
 BAD: Final = ("error", "critical")
-STATUSES: Final = {200, 202, 400, 401, 403, 404, 405, 408, 413, 415, 417}
+STATUSES: Final = {200, 202, 302, 400, 401, 403, 404, 405, 408, 413, 415, 417}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ async def test_a_thousand_hostile_requests_are_answered_and_do_no_harm(system: S
     @example(Hostile(CANCEL + b"Expect: 100-continue\r\n\r\n", ending="close"))
     @example(Hostile(CANCEL + b"Expect: 100-continue\r\n\r\n", ending="reset"))
     @example(Hostile((GET + b"\r\n") * 50))
+    @example(Hostile(b"GET / HTTP/1.1\r\n" + AUTHORIZED + b"\r\n"))
     def every_answer_is_one_of_the_api(request: Hostile) -> None:
         note(str(request))
         sent = request.data.replace(TOKEN, token.encode()).replace(PLAIN_USER, plain_user.encode())
@@ -162,6 +163,8 @@ def _assert_documented(answer: Answer, *, to_head: bool) -> None:
     elif answer.status == 200:
         if b"run_id" in answer.body:
             schemas.RunView.model_validate_json(answer.body)
+    elif answer.status == 302:
+        assert answer.headers["Location"] == f"{schemas.API}/docs"
     else:
         assert answer.headers["Content-Type"] == "application/json"
         error = json.loads(answer.body)
