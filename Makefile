@@ -25,11 +25,11 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 	@$(PY) -m tools.demo up $(ARGS)
 
 test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to pytest
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist worksteal \
+	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist load \
 		--ignore tests/tools $(ARGS)
 
 test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and bench
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist worksteal tests/tools $(ARGS)
+	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist load tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n $(JOBS) tests/unit $(ARGS)

@@ -31,6 +31,22 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first, so that all processes end together, and `alone` ones last.
+
+    In between, each `alone` test would keep the other processes idle until it can begin.
+    """
+    order = ["faults", "e2e", "integration", "unit"]
+
+    def rank(item: pytest.Item) -> int:
+        if item.get_closest_marker("alone"):
+            return len(order)
+        folder = item.path.parent.name
+        return order.index(folder) if folder in order else 0
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(autouse=True)
 def processor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
