@@ -1,13 +1,13 @@
-# Two images of one installation: `app` for gateway, migration and operators; `worker`, a runner
-# host. Both need no network but the package index. Another base, or this one by its digest:
-# --build-arg PYTHON_IMAGE=…; another index: --build-arg PIP_INDEX_URL=…
+# Two images from one installation: `app` for gateway, migration and operators; `worker`, a runner
+# host. The build needs only the package index. To use another base image, or a digest:
+# --build-arg PYTHON_IMAGE=…. To use another index: --build-arg PIP_INDEX_URL=…
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
 ARG PIP_INDEX_URL
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/run-cancel
-# The libraries come before the code: a change of code downloads none of them again.
+# The libraries come before the code, so that a change of code does not download them again.
 COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./
 RUN python3 requirements.py >requirements.txt \
     && python3 -m pip --python /opt/run-cancel/bin/python3 install --no-cache-dir --no-input \
@@ -28,7 +28,7 @@ USER run-cancel
 CMD ["cancel-gateway", "serve"]
 
 FROM app AS worker
-# The worker is root, as it has to be to keep jobs out of their cgroups' files; jobs are `runner`.
+# The worker runs as root, so that jobs, which run as `runner`, cannot write to their cgroups.
 USER root
 RUN useradd --uid 10002 --create-home runner && mkdir /run/cgroup2
 COPY --chmod=0755 deploy/docker/worker-entrypoint deploy/docker/cancel-exec /usr/local/bin/

@@ -43,8 +43,8 @@ class DatabaseSettings(BaseSettings):
 
     database_url: SecretStr = Field(
         validation_alias="DATABASE_URL",
-        description="Postgres, `postgresql://user:password@host/db`. With several hosts, "
-        "`…@host1:5432,host2:5432/db`, the one that accepts writes is used",
+        description="Postgres, `postgresql://user:password@host/db`. Of several hosts "
+        "(`…@host1:5432,host2:5432/db`), programs use the one that accepts writes",
     )
     database_pool_size: int = Field(
         10, ge=1, le=1000, description="Maximum size of the Postgres pool, per process"
@@ -227,12 +227,12 @@ class WorkerSettings(ServiceSettings):
     gateway_user: str | None = Field(
         None,
         description="Broker user of the gateway. If set, only its commands count as `rest`; "
-        "otherwise, all that claim to be",
+        "otherwise, all commands that claim to come from the gateway",
     )
     trusted_publishers: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Broker users whose replays are trusted, in addition to the worker's own; "
-        "separated by commas",
+        description="Broker users whose replays are trusted, separated by commas. The worker's own "
+        "user is always trusted",
     )
     keep_dead_letters: bool = Field(
         True,
@@ -248,7 +248,7 @@ class WorkerSettings(ServiceSettings):
     worker_shutdown_timeout: Seconds = Field(
         15.0,
         description="Timeout for stops in progress after SIGTERM, seconds. A stop that is not over "
-        "by then stays open with the same deadline, and the next worker takes it up",
+        "by then keeps its deadline, and the next worker takes it up",
     )
 
     @field_validator("trusted_publishers", mode="before")

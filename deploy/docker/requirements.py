@@ -1,4 +1,4 @@
-"""Print what pyproject.toml requires in a container, before any of the code is there."""
+"""Print the requirements of a container from pyproject.toml, before the code is copied."""
 
 import tomllib
 from pathlib import Path

@@ -1,11 +1,11 @@
--- The services' own roles: what each needs, and no more. Applied by psql as the owner of the
--- schema after each migration, so that changed passwords, limits and new columns are taken over.
--- Passwords come from the environment and so appear in no argument list.
+-- A role with the least privileges for each service. Apply it with psql as the owner of the schema
+-- after each migration, so that changed passwords, limits and new columns take effect.
+-- Passwords come from the environment, so that they appear in no argument list.
 \getenv gateway_password GATEWAY_PASSWORD
 \getenv worker_password WORKER_PASSWORD
 \getenv ops_password OPS_PASSWORD
--- Most connections of each: for every process of it that may run at once, CANCEL_DATABASE_POOL_SIZE.
--- Together they must stay below max_connections, so that none of them can keep the owner out.
+-- Connection limit of each role: CANCEL_DATABASE_POOL_SIZE for each process that may run at once.
+-- The sum must be less than max_connections, so that the owner can always connect.
 \set gateway_connections 30
 \set worker_connections 40
 \set ops_connections 15
@@ -17,7 +17,7 @@ SELECT format('CREATE ROLE %I LOGIN', name)
   FROM unnest(ARRAY['gateway', 'worker', 'ops']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
--- Nobody logs in as this one: it is to be granted to the role of the platform that queues runs.
+-- Without a login: grant it to the role of the platform that queues runs.
 SELECT 'CREATE ROLE platform NOLOGIN'
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'platform')
 \gexec
@@ -30,20 +30,20 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO gateway, worker, ops, platform;
 GRANT USAGE ON SCHEMA public TO gateway, worker, ops, platform;
 
--- What an earlier version allowed and this one does not; of the columns too.
+-- Revokes what an earlier version granted, on tables and columns.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM gateway, worker, ops, platform;
 GRANT SELECT ON schema_migrations TO gateway, worker, ops, platform;
 
--- The gateway looks and counts. It changes no run and makes no token.
+-- The gateway reads, and counts requests. It changes no run and creates no token.
 GRANT SELECT ON runs, cancellations, tokens TO gateway;
 GRANT SELECT, INSERT, DELETE, UPDATE (used, resets_at) ON rate_windows TO gateway;
--- For its metrics; what is in a letter is none of its business.
+-- For its metrics. It cannot read the contents of dead letters.
 GRANT SELECT ON hosts TO gateway;
 GRANT SELECT (letter_id, state, reason, arrived_at) ON dead_letters TO gateway;
 GRANT SELECT (event_id, at) ON outbox TO gateway;
 
--- A worker writes what becomes of runs, but adds none and changes nothing that was asked of one; it
--- keeps letters, but settles none, and sees no token.
+-- A worker records the results of runs, but adds no run and changes no request. It stores dead
+-- letters, but cannot replay or discard them. It sees no token.
 GRANT SELECT, UPDATE (
     status, started_at, canceling_at, finished_at, stop_deadline, first_stop_deadline,
     host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id,
@@ -69,15 +69,15 @@ GRANT SELECT, INSERT (
     full_size
 ) ON dead_letters TO worker;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO worker;
--- To lock a row takes the right to change it.
+-- UPDATE, because locking a row requires it.
 GRANT SELECT, UPDATE ON turns TO worker;
--- It publishes events, but tells none of its own: triggers do.
+-- It publishes and removes events. Triggers write them.
 GRANT SELECT, DELETE ON outbox TO worker;
 
--- Who queues runs: queued ones, and nothing else.
+-- The platform adds queued runs, and nothing else.
 GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal) ON runs TO platform;
 
--- Operators add runs, give out tokens, replay letters and give up hosts.
+-- Operators add runs, create and revoke tokens, replay dead letters and abandon hosts.
 GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal),
       UPDATE (status, finished_at, error, loss) ON runs TO ops;
 GRANT SELECT, INSERT (token_hash, subject, role, scopes, write_limit, read_limit, expires_at),
@@ -88,15 +88,15 @@ GRANT SELECT, UPDATE (worker_id, left_at, abandoned_at) ON hosts TO ops;
 GRANT SELECT, INSERT (letter_id, action, done_by, command_id, body) ON dead_letter_actions TO ops;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO ops;
 
--- Everybody may take any advisory lock, which holds up a migration, and make large objects until the
--- disk is full. Only a superuser can take that away, in each database.
+-- By default, all roles may take advisory locks, which can block a migration, and create large
+-- objects until the disk is full. Only a superuser can revoke that, in each database.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
   FROM pg_proc
  WHERE pronamespace = 'pg_catalog'::regnamespace
    AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea'))
    AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 \gexec
--- But not from whoever migrates: processes that do take turns by one.
+-- The owner of the tables keeps the lock that serializes migrations.
 SELECT format('GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO %I', tableowner)
   FROM pg_tables
  WHERE schemaname = 'public' AND tablename = 'schema_migrations'

@@ -100,8 +100,8 @@ def test_files_that_a_document_names_exist(document: Path) -> None:
     assert missing == []
 
 
-def test_the_way_of_one_cancel_is_told_in_20_files_at_most() -> None:
-    chapter = (DOCS / "how-it-works.md").read_text().partition("## The way of one cancel")[2]
+def test_the_path_of_a_cancel_has_20_files_at_most() -> None:
+    chapter = (DOCS / "how-it-works.md").read_text().partition("## The path of a cancel")[2]
     files = _PATH.findall(chapter.partition("\n## ")[0])
 
     assert 10 < len(files) == len(set(files)) <= 20
