@@ -44,7 +44,7 @@ ASKED = {"requested_by": "alice", "via": "rest", "reason": "old", "outcome": "ca
     [
         # As the version before answers.
         (canceled(), "run 1 was canceled"),
-        (canceled(status="canceling"), "run 1 is being canceled; its stop failed, and its"),
+        (canceled(status="canceling"), "run 1 is being canceled; the stop failed, and processes"),
         # As a later one may.
         (canceled({**ASKED, "ended": "dissolved"}), "run 1 was canceled by alice (via rest): old"),
         (canceled({**ASKED, "ended": 7, "duration_ms": "x"}), "run 1 was canceled by alice"),

@@ -124,9 +124,9 @@ def _claim(options: argparse.Namespace, child: int) -> dict[str, object] | None:
         case "already_started":
             raise LauncherFailed(f"run {run_id} was already started; the command was not run")
         case "finished":
-            raise LauncherFailed(f"run {run_id} is finished; the command was not run")
+            raise LauncherFailed(f"run {run_id} has already finished; the command was not run")
         case _:
-            raise LauncherFailed(f"the worker refused: {answer.get('error')}")
+            raise LauncherFailed(f"the worker refused the launch: {answer.get('error')}")
 
 
 def _guard(containment: object) -> None:
@@ -151,7 +151,7 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
     try:
         answer = _complete(options, code)
     except LauncherFailed as error:
-        instead = f", so the exit code is {error.exit_code}" if code == 0 else ""
+        instead = f", exiting with {error.exit_code}" if code == 0 else ""
         say(f"could not report exit code {code}{instead}: {error}")
         return code or error.exit_code
     status = answer.get("status")
@@ -162,7 +162,9 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
         say(job_log.canceled(run_id, answer))
         return options.canceled_exit_code or code or wire.EXIT_STOPPED
     if code == 0 and status != "pass":
-        say(f"the command ended with 0, but run {run_id} is recorded as {status}: exit code 125")
+        say(
+            f"the command exited with 0, but run {run_id} is recorded as {status}; exiting with 125"
+        )
         return wire.EXIT_LAUNCHER_FAILED
     return code
 
@@ -202,8 +204,8 @@ def _ask(
     while True:
         try:
             left = give_up_at - time.monotonic()
-            timeout = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
-            status, answer = wire.post(socket, target, body, timeout)
+            longest = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
+            status, answer = wire.post(socket, target, body, longest)
             if status < 500:
                 return status, answer
             problem = str(answer.get("error"))
@@ -213,7 +215,7 @@ def _ask(
         if left <= 0:
             raise LauncherFailed(problem)
         if not announced:
-            say(f"{problem}; trying again for {timeout:g} s")
+            say(f"{problem}; retrying for up to {timeout:g} s")
             announced = True
         time.sleep(min(pause, left))
         if child is not None and has_ended(child):

@@ -31,8 +31,8 @@ def canceled(run_id: int, answer: dict[str, object]) -> str:
         return f"run {run_id} was canceled{_asked(cancellation)}{_ended(cancellation)}"
     told = f"run {run_id} is being canceled{_asked(cancellation)}"
     if answer.get("stopping"):
-        return f"{told}; its stop is still in progress, and the wait is over"
-    return f"{told}; its stop failed, and its processes may still run"
+        return f"{told}; the stop is still in progress, but cancel-exec no longer waits for it"
+    return f"{told}; the stop failed, and processes of the run may still be alive"
 
 
 def canceled_before_start(run_id: int, answer: dict[str, object]) -> str:

@@ -85,7 +85,7 @@ class LauncherApi:
             await self._until_stopped(run_id, _HOLD)
             completed = await self._launches.complete(run_id, launcher, exit_code)
         if completed is None:
-            raise NotAllowed(f"run {run_id} is not the caller's")
+            raise NotAllowed(f"run {run_id} does not belong to the caller")
         told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
         if completed.status in (RunStatus.CANCELING, RunStatus.CANCELED):
             told |= await self._cancellation(run_id)
@@ -122,7 +122,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except (NotAllowed, CannotProve, InsideRun) as error:
         return error_response(403, str(error))
     except _Late:
-        return error_response(408, "the request's body did not arrive in time")
+        return error_response(408, "the request body did not arrive in time")
     except ConnectionResetError:
         return error_response(400, "the caller hung up")  # and so will never read this
     except (ServiceUnavailable, ContainmentFailed) as error:
@@ -131,4 +131,4 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return error_response(error.status, error.reason)
     except Exception:
         log.exception("launcher_request_failed", path=request.path)
-        return error_response(500, "internal error; the worker's log has more")
+        return error_response(500, "internal error; see the worker's log")

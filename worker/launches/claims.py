@@ -137,7 +137,7 @@ class Launches:
         except UniqueViolationError:
             claimed = False
             await discard(cgroup)
-            raise InsideRun(f"process {child.pid} is another run already") from None
+            raise InsideRun(f"process {child.pid} already belongs to another run") from None
         finally:
             # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
             # a run that is not claimed yet cannot be recorded as lost.
@@ -161,12 +161,12 @@ class Launches:
         launch_id = read_launch_id(launcher.identity.pid)
         if launch_id is Mark.UNREADABLE and launcher.uid == os.geteuid():
             # A launcher hides only once its command runs.
-            raise InsideRun("a process that hides its environment may not start runs")
+            raise InsideRun("a process whose environment cannot be read may not start a run")
         if not isinstance(launch_id, UUID):
             return
         row = await self._database.fetchrow(sql.runs.IS_LAUNCH, launch_id)
         if row is not None and row[0]:
-            raise InsideRun("a run's own processes may not start runs")
+            raise InsideRun("a process of a run may not start another run")
 
     async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> Completed | None:
         """Record how the command ended; how the run stands then, None if it is not theirs.

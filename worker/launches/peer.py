@@ -49,7 +49,7 @@ def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
     inside = path_of(stat.thread)
     if runs_root is not None and inside is not None and runs_root in inside.parents:
         # A job is untrusted: it may not take another run's place.
-        raise NotAllowed("a run's own processes may not start runs")
+        raise NotAllowed("a process of a run may not start another run")
     return Launcher(stat.identity, uid)
 
 
@@ -80,7 +80,7 @@ def child_of(launcher: Launcher, pid: int) -> Identity:
         # No cgroup lists such a process, and `cgroup.kill` passes over it.
         raise NotAllowed(f"the first thread of process {pid} has ended")
     if read_uid(pid) != launcher.uid:
-        raise NotAllowed(f"process {pid} does not belong to the user of the caller")
+        raise NotAllowed(f"process {pid} does not belong to the caller's user")
     _require_power_over(pid, launcher.uid)
     return stat.identity
 
@@ -94,5 +94,5 @@ def _require_power_over(pid: int, uid: int) -> None:
     except PermissionError:
         raise NotAllowed(
             f"this worker runs as user {os.geteuid()} and cannot signal processes of user {uid}: "
-            "run it as root, or the job as its user"
+            f"run the worker as root or the job as user {os.geteuid()}"
         ) from None

@@ -45,7 +45,7 @@ class RunCgroups:
         before = path_of(child.pid)
         if before is not None and self._root in before.parents and before != cgroup.path:
             # It would be taken out of the one that is to hold it.
-            raise InsideRun(f"process {child.pid} is in {before.name} already")
+            raise InsideRun(f"process {child.pid} is already in the cgroup {before.name}")
         try:
             cgroup.create()
             cgroup.add(child.pid)
@@ -53,7 +53,9 @@ class RunCgroups:
         except OSError as error:
             cgroup.remove()
             if self._required:
-                raise ContainmentFailed(f"cannot use {cgroup.path}: {error.strerror}") from None
+                raise ContainmentFailed(
+                    f"cannot use the cgroup {cgroup.path}: {error.strerror}"
+                ) from None
             log.warning("run_without_cgroup", run_id=run_id, error=str(error))
             return None
         return cgroup
@@ -79,4 +81,4 @@ def _require_same(child: Identity, before: Path | None) -> None:
         return
     if stat is not None and before is not None:
         Cgroup(before).add(child.pid)
-    raise ContainmentFailed(f"process {child.pid} died while it was being contained")
+    raise ContainmentFailed(f"process {child.pid} ended before it was in its cgroup")

@@ -55,7 +55,7 @@ def why_not_found(privileges: Privileges, uid: int, pid: int) -> str | None:
         return (
             f"this worker runs as user {privileges.uid} without CAP_SYS_PTRACE and cannot read "
             f"processes of user {uid}, so it could not prove that they are gone: give it that "
-            "capability or a cgroup v2, or run the job as its user"
+            f"capability or a cgroup v2, or run the job as user {privileges.uid}"
         )
     return None
 
