@@ -64,7 +64,7 @@ class CancelHandler:
 
     async def _read(self, request: web.Request) -> bytes:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise invalid({"Content-Encoding": "must be left out"}, status=415)
+            raise invalid({"Content-Encoding": "is not supported"}, status=415)
         if (request.content_length or 0) > request.client_max_size:
             raise invalid({"body": "is too large"}, status=413)  # before it has arrived
         content = request.content

@@ -50,5 +50,5 @@ def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
     if not parsed.host:
         raise ValueError("must name a host")
     if "password" in parsed.query:
-        raise ValueError("must have its password before the host, not among the parameters")
+        raise ValueError("must have the password before the host, not in a parameter")
     return url

@@ -54,12 +54,12 @@ class DatabaseSettings(BaseSettings):
     )
     startup_timeout: Seconds = Field(
         60.0,
-        description="How long to retry an unavailable service at start, seconds. Commands other "
+        description="Timeout for unavailable services at start, seconds. Commands other "
         f"than `serve` and `migrate` have the default {TYPED_PATIENCE:.0f}",
     )
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="Log format: `console` or `json`")
     log_level: LogLevel = Field(
-        LogLevel.INFO, description="Lowest level logged: `debug`, `info`, `warning`, `error`"
+        LogLevel.INFO, description="Minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
     @field_validator("database_url")
@@ -85,7 +85,8 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
         10,
         ge=1,
         le=600,
-        description="AMQP heartbeat, seconds. A dead connection is noticed after about three",
+        description="Interval between AMQP heartbeats, seconds. A dead connection is detected "
+        "after about three",
     )
     probe_interval: Seconds = Field(5.0, description="Interval between dependency checks, seconds")
 
@@ -182,7 +183,7 @@ class WorkerSettings(ServiceSettings):
     )
     worker_socket: Path = Field(
         default_factory=default_socket,
-        description="Unix socket for `cancel-exec`",
+        description="Path of the Unix socket for `cancel-exec`",
     )
     worker_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
         "0666", description="File mode of that socket. Callers are checked by peer credentials"
@@ -218,7 +219,7 @@ class WorkerSettings(ServiceSettings):
         description="Grace period if neither the command nor the run has one, seconds",
     )
     kill_wait: Seconds = Field(
-        10.0, le=120, description="Timeout for killed processes to disappear, seconds"
+        10.0, le=120, description="Timeout for processes to end after SIGKILL, seconds"
     )
     containment: ContainmentPolicy = Field(
         ContainmentPolicy.AUTO,
@@ -227,7 +228,7 @@ class WorkerSettings(ServiceSettings):
     gateway_user: str | None = Field(
         None,
         description="Broker user of the gateway. If set, only its commands count as `rest`; "
-        "otherwise, all that claim to be",
+        "otherwise, all commands that claim to be `rest`",
     )
     trusted_publishers: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

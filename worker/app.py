@@ -235,8 +235,8 @@ def _require_own_proc() -> None:
         pid_namespace()
     except ForeignProc:
         raise UserError(
-            "/proc shows another pid namespace than this worker's: remount it in this one, or "
-            "start the worker outside"
+            "/proc shows a pid namespace that is not the worker's: remount /proc in the worker's "
+            "namespace, or start the worker in the one that /proc shows"
         ) from None
 
 

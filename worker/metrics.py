@@ -45,25 +45,28 @@ class WorkerMetrics:
         )
         self._commands = {each: commands.labels(each.value) for each in (*Outcome, *_MovedOn)}
         retries = Counter(
-            "cancel_retries", "Retries that this worker published.", ["reason"], registry=registry
+            "cancel_retries",
+            "Retries that this worker published, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self._retries = {reason: retries.labels(reason.value) for reason in DeadReason}
         letters = Counter(
             "cancel_dead_lettered",
-            "Commands sent to the dead letters by this worker.",
+            "Commands that this worker dead-lettered, by reason.",
             ["reason"],
             registry=registry,
         )
         self._letters = {reason: letters.labels(reason.value) for reason in DeadReason}
         self.redelivered = Counter(
             "cancel_redeliveries",
-            "Deliveries that RabbitMQ had made before, to a lost worker or channel.",
+            "Messages that RabbitMQ delivered again after a worker or a channel was lost.",
             registry=registry,
         ).inc
         stops = Histogram(
             "cancel_stop_duration_seconds",
-            "Time from the first look at a run's processes to the proof that they are gone, or to "
-            "giving up.",
+            "Duration of a stop, from the first scan of the processes to the proof that they are "
+            "gone, or to the failure.",
             ["ended"],
             buckets=_STOP_BUCKETS,
             registry=registry,

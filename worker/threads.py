@@ -23,5 +23,5 @@ def start_threads() -> None:
             executor.submit(all_started.wait)
     except RuntimeError as error:
         all_started.abort()  # or those that were started would wait for ever, and our end for them
-        raise ServiceUnavailable(f"this host: {error}") from error
+        raise ServiceUnavailable(f"this host lacks resources: {error}") from error
     asyncio.get_running_loop().set_default_executor(executor)

@@ -83,7 +83,7 @@ class GatewayMetrics:
         )
         publish = Histogram(
             "cancel_publish_duration_seconds",
-            "Time from the publish of a command to the answer of RabbitMQ.",
+            "Time from publishing a command to RabbitMQ's answer.",
             ["result"],
             buckets=_PUBLISH_BUCKETS,
             registry=registry,

@@ -48,7 +48,7 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "stops_overdue": _Gauge(
         "cancel_stops_overdue",
-        f"Runs in canceling more than {OVERDUE_AFTER} s after the deadline of their stop.",
+        f"Runs still in canceling {OVERDUE_AFTER} s after the deadline of their stop.",
     ),
     "stop_overdue_seconds": _Gauge(
         "cancel_stop_overdue_seconds",
@@ -59,14 +59,14 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "commands_open": _Gauge(
         "cancel_commands_open",
-        "Commands without an outcome, by what they wait for: the end of their stop, or the worker "
-        f"of a host in that state. Counting stops at {MOST}.",
+        "Open commands, by what they wait for: the end of their stop, or the worker of a host in "
+        f"this state. Counting stops at {MOST}.",
         "waits_for",
         _WAITS_FOR,
     ),
     "commands_open_oldest": _Gauge(
         "cancel_commands_open_oldest_age_seconds",
-        "How long the oldest command without an outcome has been on record.",
+        "Age of the oldest open command.",
         "waits_for",
         _WAITS_FOR,
     ),
@@ -78,7 +78,7 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "letters_oldest": _Gauge(
         "cancel_dead_letters_oldest_age_seconds",
-        "How long the oldest dead letter has waited for an operator.",
+        "Age of the oldest dead letter waiting for an operator.",
         "reason",
         tuple(DeadReason),
     ),
@@ -88,11 +88,9 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "events_oldest": _Gauge(
         "cancel_events_waiting_oldest_age_seconds",
-        "Age of the oldest row of the outbox. An event is dropped after a day.",
+        "Age of the oldest event or dead letter in the outbox. Events are dropped after a day.",
     ),
-    "hosts": _Gauge(
-        "cancel_hosts", "Runner hosts by what is known of them.", "state", tuple(HostState)
-    ),
+    "hosts": _Gauge("cancel_hosts", "Runner hosts by state.", "state", tuple(HostState)),
 }
 
 _Found = Mapping[str, Mapping[str, float]]
@@ -117,9 +115,9 @@ class Statistics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield GaugeMetricFamily(
             "cancel_statistics_up",
-            "Whether Postgres could be read for this scrape; if not (0), all of cancel_runs*, "
-            "cancel_stop*, cancel_commands_open*, cancel_dead_letters*, cancel_events* and "
-            "cancel_hosts of the gateway is left out.",
+            "Whether Postgres was read for this scrape (1) or not (0). If not, the gateway omits "
+            "cancel_runs*, cancel_stop*, cancel_commands_open*, cancel_dead_letters*, "
+            "cancel_events* and cancel_hosts.",
             value=self._found is not None,
         )
         if self._found is not None:

@@ -256,7 +256,7 @@ class Publisher:
                     confirms = self._confirms
                 await confirms.publish(exchange, routing_key, body, properties, until)
         except PublishError as error:
-            raise Unroutable(f"no queue takes messages for {routing_key}") from error
+            raise Unroutable(f"no queue is bound for the routing key {routing_key}") from error
         except DeliveryError as error:
             self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error

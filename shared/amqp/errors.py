@@ -44,9 +44,9 @@ def _while_connecting(error: OSError | AMQPError, url: URL) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"{network_reason(cause)}; set its CA with ?cafile=…"
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-        return "it does not speak TLS on this port; that is amqp://, or another port (5671)"
+        return "this port does not use TLS: set amqp://, or the port for TLS (5671)"
     if isinstance(cause, (EOFError, ConnectionResetError)):
-        hung_up = "it closed the connection in the handshake: is it RabbitMQ"
+        hung_up = "it closed the connection during the handshake: is it RabbitMQ"
         return f"{hung_up}?" if tls else f"{hung_up}, and does it require TLS (amqps://)?"
     if isinstance(cause, OSError):
         return network_reason(cause)

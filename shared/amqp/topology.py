@@ -92,8 +92,8 @@ class Topology:
         ):
             if not await is_there(connection, ask):
                 raise NotDeclared(
-                    f"no worker has declared the {kind} {name} yet: start one "
-                    "(cancel-worker serve), or restart one if it was deleted"
+                    f"the {kind} {name} does not exist: start a worker (cancel-worker serve), "
+                    f"or restart one if the {kind} was deleted"
                 )
 
     async def declare(self, channel: AbstractChannel) -> None:

@@ -20,12 +20,12 @@ class Fault:
     problem: str
 
 
-TOO_LONG: Final = Fault(431, "has a head that is too long")
+TOO_LONG: Final = Fault(431, "has a request line or headers that are too long")
 NOT_HTTP: Final = Fault(400, "is not well-formed HTTP, or too long")
 CUT_OFF: Final = Fault(400, "was cut off")
 OTHER_VERSION: Final = Fault(400, "must be HTTP/1.0 or HTTP/1.1")
 OTHER_FRAMING: Final = Fault(
-    400, "must give its body length by Content-Length or by Transfer-Encoding: chunked alone"
+    400, "must have its body length in Content-Length, or only Transfer-Encoding: chunked"
 )
 
 _FAULT: Final = web.RequestKey("fault", Fault)

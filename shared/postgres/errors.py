@@ -32,9 +32,9 @@ MISTAKES: Final = (
 )
 """While connecting: what DATABASE_URL says will not do, however long one waits."""
 
-_HUNG_UP: Final = "it closed the connection in the handshake; is it Postgres?"
+_HUNG_UP: Final = "it closed the connection during the handshake: is it Postgres?"
 _IN_OTHER_WORDS: Final = {
-    "rejected SSL upgrade": "it is not Postgres, or lacks the TLS that sslmode requires",
+    "rejected SSL upgrade": "it is not Postgres, or does not support TLS, which sslmode requires",
     "unexpected connection_lost() call": _HUNG_UP,
 }
 

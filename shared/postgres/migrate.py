@@ -80,5 +80,7 @@ async def _missing(connection: Connection) -> list[Migration]:
     }
     migrations = known()
     if ahead := applied - {migration.number for migration in migrations}:
-        raise SchemaError(f"the database is ahead of this version: it has migration {max(ahead)}")
+        raise SchemaError(
+            f"the database schema is newer than this version: it has migration {max(ahead)}"
+        )
     return [migration for migration in migrations if migration.number not in applied]

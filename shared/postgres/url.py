@@ -23,7 +23,7 @@ _IN_BRACKETS: Final = re.compile(r"\[([^\]]+)\](?::(.*))?")
 WRITABLE: Final = "read-write"
 _SESSIONS: Final = (WRITABLE, "primary", "any")
 
-ENCODE: Final = "characters like / ? # @ [ ] must be percent-encoded, in a password above all"
+ENCODE: Final = "characters like / ? # @ [ ] must be percent-encoded, especially in a password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def parse(url: str) -> PostgresUrl:
         raise ValueError(f"has a #; {ENCODE}")
     given = _parameters(found["query"] or "")
     if "password" in given:
-        raise ValueError("must have its password before the host, not among the parameters")
+        raise ValueError("must have the password before the host, not in a parameter")
     session = given.get("target_session_attrs", WRITABLE)
     if session not in _SESSIONS:
         raise ValueError(
@@ -104,7 +104,7 @@ def _parameters(query: str) -> dict[str, str]:
     for piece in query.split("&") if query else ():
         name, equals, value = piece.partition("=")
         if not (name and equals):
-            raise ValueError("has parameters that are not like name=value")
+            raise ValueError("has a parameter that is not of the form name=value")
         if value:
             given[name] = unquote(value)
     return given
@@ -138,7 +138,7 @@ def _name_and_port(place: str) -> tuple[str, str]:
     if place.startswith("["):
         found = _IN_BRACKETS.fullmatch(place)
         if found is None:
-            raise ValueError("has an IPv6 address that is not like [::1] or [::1]:5432")
+            raise ValueError("has an IPv6 address that is not of the form [::1] or [::1]:5432")
         return found[1], found[2] or ""
     if place.count(":") > 1:
         raise ValueError("must have an IPv6 address in brackets, like [::1]:5432")

@@ -61,7 +61,7 @@ class Dependencies:
         self._looked_at = float("-inf")
         up = Gauge(
             "cancel_service_up",
-            "Whether a service that this program needs answers it (1) or not (0).",
+            "Whether a service that this program needs is available (1) or not (0).",
             ["service"],
             registry=registry,
         )

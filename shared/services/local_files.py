@@ -16,7 +16,7 @@ from typing import Final
 from shared.postgres.url import PostgresUrl
 
 _VERIFYING: Final = ("verify-ca", "verify-full")
-_OWN_HOME: Final = "set HOME to the home directory of the user who runs this"
+_OWN_HOME: Final = "set HOME to the home directory of the user who runs this program"
 
 
 def check_for_postgres(url: PostgresUrl) -> None:
@@ -58,14 +58,16 @@ def no_password(url: PostgresUrl) -> str:
                 return f"; the password file {named} must be readable by its owner alone"
     except OSError as error:
         return f"; cannot read the password file {named}: {error.strerror}"
-    return f"; DATABASE_URL has no password, and {named} none for it"
+    return f"; DATABASE_URL has no password, and {named} has no entry for it"
 
 
 def _check_own_name() -> None:
     try:
         getpass.getuser()
     except (KeyError, OSError):
-        raise ValueError(f"must name a user: uid {os.getuid()} has no name here") from None
+        raise ValueError(
+            f"must name a user: uid {os.getuid()} has no user name on this machine"
+        ) from None
 
 
 def _check_service(service: str) -> None:
@@ -74,7 +76,7 @@ def _check_service(service: str) -> None:
     named = os.environ.get("PGSERVICEFILE")
     path = Path(named) if named else home and home / ".pg_service.conf"
     if path is None:
-        raise ValueError(f"service {service}: there is no service file; set PGSERVICEFILE")
+        raise ValueError(f"service {service}: no service file found; set PGSERVICEFILE")
     parser = configparser.ConfigParser()
     try:
         parser.read_string(path.read_text())
@@ -101,8 +103,8 @@ def _check_tls_for_postgres(parameters: Mapping[str, str], mode: str | None) -> 
             elif own:
                 _load_own(partial(context.load_verify_locations, own / usual), own / usual)
     if mode in _VERIFYING and not (named("sslrootcert") or (own and (own / "root.crt").exists())):
-        where = f", or put it at {own / 'root.crt'}" if own else ""
-        raise ValueError(f"sslmode={mode} needs a CA's certificate: name it by sslrootcert{where}")
+        where = f", or copy it to {own / 'root.crt'}" if own else ""
+        raise ValueError(f"sslmode={mode} needs a CA certificate: set sslrootcert{where}")
     key = named("sslkey") or (own and _own_key(own))
     load = partial(context.load_cert_chain, keyfile=key, password=parameters.get("sslpassword", ""))
     if cert := named("sslcert"):
@@ -116,7 +118,9 @@ def _own_key(own: Path) -> Path | None:
     try:
         return key if key.exists() else None
     except OSError as error:
-        raise ValueError(f"cannot look into {own}: {error.strerror}; {_OWN_HOME}") from None
+        raise ValueError(
+            f"cannot read the directory {own}: {error.strerror}; {_OWN_HOME}"
+        ) from None
 
 
 def _home() -> Path | None:
@@ -130,7 +134,7 @@ def _load(load: Callable[[], None], what: str) -> None:
     try:
         load()
     except ssl.SSLError:
-        raise ValueError(f"{what}: not PEM, or a key that does not fit") from None
+        raise ValueError(f"{what}: not a PEM file, or the key does not match") from None
     except OSError as error:
         raise ValueError(f"{what}: {error.strerror}") from None
 
@@ -142,8 +146,6 @@ def _load_own(load: Callable[[], None], path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except ssl.SSLError:
-        raise ValueError(f"{path}: not PEM, or a key that does not fit") from None
+        raise ValueError(f"{path}: not a PEM file, or the key does not match") from None
     except OSError as error:
-        raise ValueError(
-            f"cannot use what is beside {path}: {error.strerror}; {_OWN_HOME}"
-        ) from None
+        raise ValueError(f"cannot read {path}: {error.strerror}; {_OWN_HOME}") from None

@@ -17,7 +17,7 @@ def network_reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, FileNotFoundError):
-        return "there is no such socket"
+        return "the socket does not exist"
     # asyncio's text names the address, which the URL does already, and joins that of several.
     if numbers := {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}:
         return ", ".join(sorted(os.strerror(number).lower() for number in numbers))

@@ -227,7 +227,7 @@ async def test_what_a_worker_can_is_shown_in_words(system: System, rootless: Roo
 
     assert code == 0
     for line in (
-        ("holds runs by", "session, found by scans of /proc"),
+        ("containment", "session, found by scans of /proc"),
         ("can signal", f"processes of user {NOBODY}"),
         ("can find", f"processes of user {NOBODY}"),
     ):

@@ -114,10 +114,15 @@ def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
                 # Noted when we sent it on; the broker only knows how it came into this queue.
                 exchange, key = history.exchange, history.routing_key
             if reason == "delivery_limit":
-                error = f"queue {queue}: each worker that took it ended before it had settled it"
+                error = f"queue {queue}: every worker that received it ended before settling it"
                 return DeadReason.DELIVERY_LIMIT, error, exchange, key
             return DeadReason.FOREIGN, f"dead-lettered by queue {queue}: {reason}", exchange, key
-    return DeadReason.FOREIGN, "put here by somebody else", history.exchange, history.routing_key
+    return (
+        DeadReason.FOREIGN,
+        "published by another application",
+        history.exchange,
+        history.routing_key,
+    )
 
 
 def _digest(message: Delivery, history: History) -> bytes:

@@ -166,7 +166,7 @@ def _edited(letter: Record) -> str:
             raise UserError(f"cannot start the editor {editor}: {error.strerror}") from None
         edited = path.read_text()
     if ended.returncode != 0 or edited == text:
-        raise UserError("nothing was changed, and nothing was sent")
+        raise UserError("the body was not changed, so nothing was sent")
     return edited
 
 
@@ -176,7 +176,9 @@ def _as_command(text: str, command_id: UUID) -> tuple[bytes, CancelCommand]:
     try:
         return body, read(body).command
     except ValidationError as error:
-        raise UserError(f"this is not a cancel command: {first_problem(error)}") from None
+        raise UserError(
+            f"the edited body is not a cancel command: {first_problem(error)}"
+        ) from None
 
 
 def _with_id(text: str, command_id: UUID) -> str:

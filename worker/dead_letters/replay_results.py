@@ -215,9 +215,11 @@ class Watch:
 def _why(row: Record) -> str:
     run_id, status, host = row["run_id"], row["status"], row["host"]
     if run_id is None:
-        return "it is not a command, and not a dead letter again yet"
+        return "it is not a command, and will become a dead letter again"
     if row["waits_as"] is not None:
-        return f"its command waits as dead letter {row['waits_as']} ({row['waits_because']})"
+        return (
+            f"another dead letter has the same command: {row['waits_as']} ({row['waits_because']})"
+        )
     if status is None:
         return f"run {run_id} is still unknown"
     where = ""

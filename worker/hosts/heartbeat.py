@@ -52,7 +52,11 @@ class Presence:
                     "or in another container; give each worker its own CANCEL_HOST_NAME"
                 )
             if heard_before is None:
-                log.warning("host_name_in_use", host=self._speaker.host, waiting="for its silence")
+                log.warning(
+                    "host_name_in_use",
+                    host=self._speaker.host,
+                    waiting="for its heartbeats to stop",
+                )
             heard_before = heard
             await asyncio.sleep(self._speaker.beat_seconds)
         await self._beat()
@@ -89,15 +93,15 @@ class Presence:
         except OtherMachine:
             raise UserError(
                 f"the host {self._speaker.host} has runs on another machine: give each machine its "
-                "own CANCEL_HOST_NAME, or, if the other one is gone for good, abandon it first: "
-                f"cancel-worker hosts abandon {self._speaker.host}"
+                "own CANCEL_HOST_NAME or, if the other machine is gone for good, abandon the host "
+                f"first: cancel-worker hosts abandon {self._speaker.host} --reason …"
             ) from None
         except RunsOutsideContainer as error:
             raise UserError(
-                f"the host {self._speaker.host} has runs outside this container, which cannot "
-                f"be seen from here ({error}): start its worker outside until they end, or "
-                "give this worker its own CANCEL_HOST_NAME, or abandon the host: "
-                f"cancel-worker hosts abandon {self._speaker.host}"
+                f"the host {self._speaker.host} has runs outside this container, and their "
+                f"processes cannot be seen from here ({error}): start its worker outside until "
+                "they end, or give this worker its own CANCEL_HOST_NAME, or abandon the host: "
+                f"cancel-worker hosts abandon {self._speaker.host} --reason …"
             ) from None
 
     async def _beat(self) -> Heard | None:

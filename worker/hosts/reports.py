@@ -80,7 +80,7 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
     for run_id in abandoned.run_ids:
         print_line(f"run {run_id} is recorded as error")
     if abandoned.commands:
-        print_line(f"{abandoned.commands} cancel command(s) answered: abandoned")
+        print_line(f"cancel commands that ended as abandoned: {abandoned.commands}")
 
 
 def _described(host: Record) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _can(privileges: Mapping[str, Any]) -> dict[str, str]:
         return {}
     own = f"of user {privileges['uid']}"
     return {
-        "holds runs by": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
+        "containment": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
             privileges["containment"]
         ],
         "can signal": f"processes {'of all users' if privileges['signals_all'] else own}",

@@ -119,14 +119,14 @@ class HostAbandoned(RunCancelError):
     """The host was given up in the moment in which the run was claimed there."""
 
     def __init__(self, host: str) -> None:
-        super().__init__(f"host {host} is abandoned, but a run of it is not")
+        super().__init__(f"the run was claimed while its host {host} was being abandoned")
 
 
 class CommandReused(RunCancelError):
     """One command id was used for two runs: the later one cannot be told from a repeat."""
 
     def __init__(self, command_id: UUID) -> None:
-        super().__init__(f"command {command_id} was already used for another run")
+        super().__init__(f"command id {command_id} was already used for another run")
 
 
 def judge(

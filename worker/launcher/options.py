@@ -24,7 +24,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         f"{wire.EXIT_CANCELED}: the run was canceled before it started; CMD did not run. "
         f"{wire.EXIT_LAUNCHER_FAILED}: cancel-exec failed before CMD ran, or CMD exited with 0 but "
         "that could not be recorded. "
-        f"{wire.EXIT_CANNOT_RUN}: CMD cannot be executed. {wire.EXIT_NOT_FOUND}: CMD was not found.",
+        f"{wire.EXIT_CANNOT_RUN}: CMD cannot be executed. {wire.EXIT_NOT_FOUND}: CMD not found.",
     )
     parser.error = _usage_error  # type: ignore[method-assign]  # one line, without the usage text
     parser.add_argument("--run-id", type=_run_id, required=True, metavar="N", help="id of the run")

@@ -22,7 +22,7 @@ _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _DECIDING)
 
 # UTF-8 has no surrogates, and Postgres stores no NUL.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_REPLACED: Final = "had characters that cannot be stored; they were replaced"
+_REPLACED: Final = "Characters that cannot be stored were replaced"
 # Python makes no integer of more than 4300; that many are beyond every number of ours.
 _MOST_DIGITS: Final = 4300
 
@@ -40,7 +40,7 @@ def read(body: bytes) -> Reading:
     try:
         return _read(body)
     except RecursionError:  # each reader and writer of JSON here has a depth of its own
-        raise _refused(PydanticCustomError("nested", "Is nested too deeply")) from None
+        raise _refused(PydanticCustomError("nested", "JSON is nested too deeply")) from None
 
 
 def _read(body: bytes) -> Reading:

@@ -66,7 +66,7 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
     if full_size is not None:
         raise Undeliverable(
             DeadReason.MALFORMED,
-            f"the body has {full_size} bytes, and that of a command at most {MAX_BODY}",
+            f"the body has {full_size} bytes; a command has at most {MAX_BODY}",
         )
     try:
         return read(body)

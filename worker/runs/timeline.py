@@ -18,7 +18,7 @@ _ENDED: Final[Mapping[str, str]] = {
     Ended.OBEYED: "it obeyed",
     Ended.KILLED: "it had to be killed",
     Ended.SURVIVED: "it survived SIGKILL",
-    Ended.NOT_PROVED: "no process was found, but that is no proof",
+    Ended.NOT_PROVED: "no process was found, but there is no proof",
 }
 _CAUSES: Final[Mapping[str, str]] = {
     "launcher_died": "its launcher died without reporting an exit code",
@@ -77,7 +77,7 @@ def asked(command: Json) -> str:
         path += f" (broker user {command['publisher']})"
     how = []
     if command["force"]:
-        how.append("by force")
+        how.append("with force")
     if command["grace_seconds"] is not None:
         how.append(f"grace period {command['grace_seconds']:g} s")
     why = f": {command['reason']}" if command["reason"] else ""
@@ -122,7 +122,7 @@ def remains(evidence: Json) -> str:
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"these processes may belong to it: {processes(doubt)}"
-    return f"{processes(left) if left else 'a process that could not be seen'} survived SIGKILL"
+    return f"{processes(left) if left else 'an unidentified process'} survived SIGKILL"
 
 
 def processes(some: Iterable[Json]) -> str:
@@ -142,7 +142,7 @@ def loss(run: Json) -> str | None:
     if proof in set(Proof):
         return f"{cause}; no process is left ({proof})"
     if proof is not None:
-        return f"{cause}; it can no longer be found out whether processes are left ({proof})"
+        return f"{cause}; whether processes are left can no longer be determined ({proof})"
     if lost.get("survivors") or lost.get("in_doubt"):
         return f"{cause}; {remains(lost)}"
     return f"{cause}; processes may be left"
@@ -164,7 +164,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         if run["first_stop_deadline"] is not None:
             yield run["stop_deadline"], f"forced: the grace period ends after {length(until - at)}"
     if run["unreported_since"] is not None:
-        what = f"its command had ended; launcher {run['launcher_pid']} had not reported how"
+        what = f"command ended, but launcher {run['launcher_pid']} did not report its exit code"
         yield run["unreported_since"], what
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
         yield from _stopped(evidence)

@@ -70,7 +70,7 @@ def why_failed(evidence: Mapping[str, Any]) -> str:
     if survivors := evidence.get("survivors"):
         return f"{len(survivors)} process(es) survived SIGKILL"
     if not (in_doubt := evidence.get("in_doubt")):
-        return "a process that could not be seen survived SIGKILL"
+        return "an unidentified process survived SIGKILL"
     left = ", ".join(f"pid {each['pid']} {each['name']}" for each in in_doubt)
     return f"not proved: these processes may belong to the run: {left}"
 

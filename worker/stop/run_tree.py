@@ -99,11 +99,11 @@ def shortage_is_an_outage() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise ServiceUnavailable(f"this host: {error.strerror}") from error
+            raise ServiceUnavailable(f"this host lacks resources: {error.strerror}") from error
         raise
     except RuntimeError as error:
         if "new thread" in str(error):  # Python has no class of its own for it
-            raise ServiceUnavailable(f"this host: {error}") from error
+            raise ServiceUnavailable(f"this host lacks resources: {error}") from error
         raise
 
 
