@@ -69,7 +69,7 @@ async def test_rabbitmq(system: System, ports: dict[str, int]) -> None:
         "wrong user": (good.with_user("nobody-here"), "ACCESS_REFUSED - Login was refused"),
         "no such host": (good.with_host("nowhere.invalid"), "its host name cannot be resolved: "),
         "nobody listens": (good.with_host("localhost").with_port(1), "connection refused"),
-        "amqps to a plain port": (good.with_scheme("amqps"), "it does not speak TLS on this port"),
+        "amqps to a plain port": (good.with_scheme("amqps"), "this port does not use TLS"),
         "hangs up": (good.with_port(ports["hangs up"]), hung_up),
         "http": (good.with_port(ports["http"]), hung_up),
         "silent": (good.with_port(ports["silent"]), "no answer in time"),
