@@ -1,4 +1,4 @@
-"""What the API says, as models. Answers are made from them, and so is the OpenAPI document."""
+"""The models of the API. Responses and the OpenAPI document are made from them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,13 +11,13 @@ from shared.commands import Text
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
 API: Final = "/api/v1"
-"""Where it begins."""
+"""The path prefix of all operations."""
 
 MAX_MESSAGE: Final = 500
 
 
 class _Model(BaseModel):
-    # What has a default here is there in every answer all the same.
+    # Responses also contain fields that have a default.
     model_config = ConfigDict(
         frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
     )
@@ -59,7 +59,7 @@ class CancelAnswer(_Model):
 
 
 class PlainCancelAnswer(TypedDict):
-    """CancelAnswer as it is made: of most requests, so that types have to be enough."""
+    """CancelAnswer without validation, because most requests need one."""
 
     run_id: int
     new_run_id: None

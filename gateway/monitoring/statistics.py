@@ -1,6 +1,6 @@
-"""What Postgres knows of the whole installation, as metrics that are read when somebody scrapes.
+"""Metrics of the whole installation, read from Postgres at each scrape.
 
-Each gateway exports the same, workers nothing of it: there is one on each runner host.
+Every gateway exports the same values. Workers export none.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 # Seconds.
 _PATIENCE: Final = 2.0
 _FRESH: Final = 5.0
-"""Who scrapes again within this gets what was read before."""
+"""A scrape within this time gets the values of the previous one."""
 
 _OTHER: Final = "other"
 _WAITS_FOR: Final = ("stop", *(f"host_{state}" for state in HostState))
@@ -35,10 +35,10 @@ class _Gauge(NamedTuple):
     documentation: str
     label: str | None = None
     values: tuple[str, ...] = ()
-    """Of the label: others are exported as `other`, and those that are not found as 0."""
+    """Known values of the label. Missing ones are exported as 0, unknown ones as `other`."""
 
 
-# By what the rows of READ_STATISTICS are about.
+# By the column `what` of READ_STATISTICS.
 _GAUGES: Final[Mapping[str, _Gauge]] = {
     "runs": _Gauge(
         "cancel_runs",
@@ -94,7 +94,7 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
 }
 
 _Found = Mapping[str, Mapping[str, float]]
-"""Values by what they are about and by label."""
+"""Values by `what` and label."""
 
 
 class Statistics(Collector):
@@ -106,7 +106,7 @@ class Statistics(Collector):
         registry.register(self)
 
     async def refresh(self) -> None:
-        """Read what `collect` gives, unless that was just done. Takes a bounded time."""
+        """Read the values for `collect`, unless they are fresh. Takes a bounded time."""
         async with self._reading:
             if monotonic() - self._read_at > _FRESH:
                 self._found = await self._read()
@@ -129,10 +129,10 @@ class Statistics(Collector):
             async with asyncio.timeout(_PATIENCE):
                 rows = await self._database.fetch(READ_STATISTICS, list(RunStatus))
         except (ServiceUnavailable, TimeoutError, PostgresError) as error:
-            # The last where our role may not read a table.
+            # PostgresError, for example: our role may not read a table.
             log.warning("statistics_not_read", error=str(error) or "no answer in time")
             return None
-        except Exception:  # the other metrics are worth having all the same
+        except Exception:  # the other metrics are still useful
             log.exception("statistics_not_read")
             return None
         return _by_subject((row["what"], row["label"], row["value"]) for row in rows)
@@ -153,7 +153,7 @@ def _family(gauge: _Gauge, values: Mapping[str, float]) -> GaugeMetricFamily:
         family.add_metric([label], values.get(label, 0.0))
     others = [value for label, value in values.items() if label not in gauge.values]
     if others:
-        # Of counts the sum, of ages the largest: the number of series has a bound either way.
+        # One series for all unknown labels, so that the number of series is bounded.
         combined = max(others) if gauge.name.endswith("_seconds") else sum(others)
         family.add_metric([_OTHER], combined)
     return family

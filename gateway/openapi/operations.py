@@ -25,9 +25,9 @@ _SPENT: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Rese
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What one status means, shown by answers as they are really given.
+    """The meaning of one status, with examples made by the real code.
 
-    `headers` are always there, `sometimes` names those that may be.
+    `headers` are always present, those in `sometimes` may be.
     """
 
     description: str
