@@ -81,4 +81,4 @@ def _explain(screen: Screen, stack: Stack, file: Path, url: str, token: str) -> 
     }
     screen.good(f"gateway at {url}; API documentation: {url}/api/v1/docs")
     screen.to_paste(blocks)
-    screen.line("Press Ctrl-C to stop and remove all of this.", style="dim")
+    screen.line("Ctrl-C stops and removes all of this.", style="dim")

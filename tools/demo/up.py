@@ -163,4 +163,4 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     for name in ("cancel-worker", "cancel-gateway"):
         screen.line(f"    log: {programs.logs}/{name}.log", style="dim")
     screen.to_paste(blocks)
-    screen.line("Press Ctrl-C to stop and remove all of this, including the jobs.", style="dim")
+    screen.line("Ctrl-C stops and removes all of this, including the jobs.", style="dim")
