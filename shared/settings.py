@@ -35,7 +35,7 @@ class ContainmentPolicy(StrEnum):
 
 
 TYPED_PATIENCE = 5.0
-"""Seconds that somebody who has typed a command waits for a service that is away."""
+"""Startup timeout of interactive commands, seconds."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -92,7 +92,7 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
 
     @property
     def broker_user(self) -> str:
-        """Whom RabbitMQ knows us as; without one in the URL, its default user."""
+        """Our broker user; if the URL has none, RabbitMQ's default user."""
         return URL(self.amqp_url.get_secret_value()).user or "guest"
 
     @field_validator("amqp_url")
@@ -102,13 +102,13 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
 
 
 class CommandSettings(DatabaseSettings):
-    """For a command that somebody types and waits for."""
+    """For interactive commands."""
 
     startup_timeout: Seconds = TYPED_PATIENCE
 
 
 class PublishingCommandSettings(ServiceSettings):
-    """Likewise, for one that needs RabbitMQ too."""
+    """For interactive commands that also need RabbitMQ."""
 
     startup_timeout: Seconds = TYPED_PATIENCE
 
@@ -262,7 +262,7 @@ S = TypeVar("S", bound=DatabaseSettings)
 
 
 def load(cls: type[S], **given: Any) -> S:
-    """Read settings from the environment; a keyword that is not None goes before it.
+    """Read settings from the environment; keywords that are not None take precedence.
 
     Raises InvalidSettings with one line that names each wrong setting but never its value,
     which may be a URL with a password in it.

@@ -1,7 +1,7 @@
-"""What a connection needs from this machine, looked at before: waiting would not mend it.
+"""Checks local files and names before connecting, because waiting does not fix them.
 
-Every function raises ValueError with what is wrong. The loads are those that the library does,
-so that what passes here passes there.
+Every function raises ValueError with the problem. Files are loaded as the library loads them, so
+that files that pass here pass there.
 """
 
 import configparser
@@ -46,7 +46,7 @@ def check_for_rabbitmq(parameters: Mapping[str, str]) -> None:
 
 
 def no_password(url: PostgresUrl) -> str:
-    """Words to add where Postgres refuses a user who gave none; empty if one was given."""
+    """A hint for a failed login without a password; empty if there was a password."""
     if url.has_password or "PGPASSWORD" in os.environ or "service" in url.parameters:
         return ""
     named = url.parameters.get("passfile") or os.environ.get("PGPASSFILE")
@@ -71,7 +71,7 @@ def _check_own_name() -> None:
 
 
 def _check_service(service: str) -> None:
-    # asyncpg goes to the default host, whichever that is, where it does not find the service.
+    # If asyncpg does not find the service, it connects to the default host.
     home = _home()
     named = os.environ.get("PGSERVICEFILE")
     path = Path(named) if named else home and home / ".pg_service.conf"
@@ -140,7 +140,7 @@ def _load(load: Callable[[], None], what: str) -> None:
 
 
 def _load_own(load: Callable[[], None], path: Path) -> None:
-    """Likewise for a file that nobody named: it may be missing."""
+    """Likewise for a file at its default path, which may be missing."""
     try:
         load()
     except (FileNotFoundError, NotADirectoryError):
