@@ -1,4 +1,4 @@
-"""A client's connection to the worker: whatever arrives on it, a refusal says why in JSON."""
+"""A client's connection to the worker; error responses are JSON."""
 
 import json
 from http import HTTPStatus

@@ -35,7 +35,7 @@ class StateChoice(StrEnum):
 
 
 def _broker_user(text: str) -> str:
-    """`text` if a broker user can be so called. Raises BadParameter."""
+    """`text`, if it can be the name of a broker user. Raises BadParameter."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -207,7 +207,7 @@ def discard(
 
 
 def _warn_of(publisher: str | None) -> None:
-    """A name that is misspelled finds nothing, like one whose letters are all dealt with."""
+    """Warn, because a misspelled name finds nothing, like one without waiting letters."""
     if publisher is None:
         return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
