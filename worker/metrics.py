@@ -1,4 +1,4 @@
-"""What a worker counts as it happens. Labels are bound once, so that a command looks up none."""
+"""Counters of the worker. Labels are bound once, so that no command has to look them up."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -15,7 +15,7 @@ _STOP_BUCKETS: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 10.5, 11.0),
     *(15.0, 30.0, 60.0, 300.0, 620.0),
 )
-# `never_started` is no stop.
+# `never_started` is not a stop.
 _ENDS: Final = {
     Ended.ALREADY_GONE: "already_gone",
     Ended.OBEYED: "obeyed",
@@ -26,7 +26,7 @@ _ENDS: Final = {
 
 
 class _MovedOn(StrEnum):
-    """How a delivery ends without an outcome of its command here."""
+    """How a delivery is settled without an outcome."""
 
     PENDING = "pending"
     """It waits for the worker of another host."""
@@ -84,7 +84,7 @@ class WorkerMetrics:
         self._retries[reason].inc()
 
     def buried(self, reason: DeadReason) -> None:
-        """A dead letter was published; that of a failed stop is in addition to its outcome."""
+        """Count a published dead letter. A failed stop also has an outcome."""
         if reason is not DeadReason.STOP_FAILED:
             self._commands[_MovedOn.DEAD_LETTERED].inc()
         self._letters[reason].inc()
@@ -94,7 +94,7 @@ class WorkerMetrics:
             stops.observe(evidence.duration_ms / 1000)
 
     def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
-        """Export what these say whenever somebody asks."""
+        """Export the values of these functions at each scrape."""
         Gauge(
             "cancel_commands_in_flight",
             "Deliveries that this worker is deciding on.",

@@ -15,7 +15,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The options and the command behind `--`. Exits with one line for what is wrong."""
     parser = argparse.ArgumentParser(
         prog="cancel-exec",
-        # A width of its own saves each start the 4 ms that looking for a terminal's takes.
+        # A fixed width saves each start 4 ms, the time to query the terminal.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
         usage="cancel-exec --run-id N [OPTION…] -- CMD [ARG…]",
         description="Run CMD as CI run N. Canceling the run stops CMD and everything it started.",
@@ -63,7 +63,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="timeout for reporting the exit code (default %(default)g)",
     )
     if "--" not in arguments:
-        options = parser.parse_args(arguments)  # --help, or a mistake worth naming first
+        options = parser.parse_args(arguments)  # --help, or an error that should be reported first
         parser.error("put the command after --")
     split = arguments.index("--")
     options = parser.parse_args(arguments[:split])
