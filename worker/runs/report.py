@@ -1,4 +1,4 @@
-"""One run as a person wants to read it."""
+"""The report of one run."""
 
 import json
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ async def find_run(database: Database, run_id: int) -> Json | None:
 
 
 def _open(command: Record, run: Record, host: Record | None) -> Json:
-    """How it is with a command that has no outcome yet, and what it waits for."""
+    """The state of an open command, and what it waits for."""
     if command["outcome"] is not None or host is None:
         return {"state": None, "waiting_for": None}
     state, waiting_for = command_state(run["status"], host["state"]), None

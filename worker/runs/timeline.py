@@ -1,4 +1,4 @@
-"""The life of a run, told from what is on record: what happened when, and what it came to."""
+"""The timeline of a run, and descriptions of its commands, from the database."""
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class Moment:
 
 
 def moments(run: Json) -> list[Moment]:
-    """All that is on record of a run, in order; of the same time, in the order of cause."""
+    """All recorded moments of a run, in order; at the same time, causes come first."""
     found = dict.fromkeys(  # several commands share the evidence of one stop
         Moment(_time(at).astimezone(UTC), what) for at, what in _recorded(run) if at is not None
     )
@@ -43,7 +43,7 @@ def moments(run: Json) -> list[Moment]:
 
 
 def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
-    """How long it was in each state; the last one lasts until `now` unless it is terminal."""
+    """The time in each state. The last state lasts until `now`, unless it is terminal."""
     entered = [
         (name, _time(run[column]))
         for name, column in (
@@ -62,7 +62,7 @@ def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
 
 
 def exit_code(code: int) -> str:
-    """An exit code, with the signal that a shell would mean by it."""
+    """An exit code, with its signal by the convention of shells."""
     try:
         return f"{code} ({signal.Signals(code - 128).name})"
     except ValueError:
@@ -85,7 +85,7 @@ def asked(command: Json) -> str:
 
 
 def answered(command: Json) -> str:
-    """What became of a command."""
+    """The result of a command."""
     evidence = command["evidence"]
     match command["outcome"]:
         case None:
@@ -116,7 +116,7 @@ def _waits(waiting_for: Json | None) -> str:
 
 
 def remains(evidence: Json) -> str:
-    """What a stop that failed has left, or may have."""
+    """The processes that a failed stop left, or may have left."""
     if (number := evidence.get("workers_ended")) is not None:
         return f"its stop was taken up {number} times and never ended"
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
@@ -130,7 +130,7 @@ def processes(some: Iterable[Json]) -> str:
 
 
 def loss(run: Json) -> str | None:
-    """Why a run was lost, and whether anything of it may be left."""
+    """Why a run was lost, and whether processes may be left."""
     lost = run["loss"]
     if lost is None:
         return None
@@ -222,7 +222,7 @@ def _time(text: str) -> datetime:
 
 
 def length(time: timedelta) -> str:
-    """A length of time as people say it: two units at most."""
+    """A duration in at most two units."""
     seconds = time.total_seconds()
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
