@@ -23,7 +23,7 @@ _MAX_CONNECTIONS: Final = 100
 async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer, URL]:
     """Serve `app`, at a free port if `port` is 0. Raises UserError if the address is taken."""
     loop = asyncio.get_running_loop()
-    limiter = ConnectionLimiter("worker monitoring", [ConnectionSlots(_MAX_CONNECTIONS)], _nobody)
+    limiter = ConnectionLimiter("worker monitoring", [ConnectionSlots(_MAX_CONNECTIONS)], _no_peer)
     try:
         server = await serve(
             app,
@@ -45,5 +45,5 @@ async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer
     return server, URL.build(scheme="http", host=bound_host, port=bound_port)
 
 
-def _nobody(_: asyncio.BaseTransport) -> Hashable:
+def _no_peer(_: asyncio.BaseTransport) -> Hashable:
     return None

@@ -54,7 +54,8 @@ Publisher = Annotated[
     typer.Option(
         parser=_broker_user,
         metavar="USER",
-        help=f"Only letters published by this broker user; `{UNKNOWN_PUBLISHER}` if not known.",
+        help=f"Only letters of this broker user; `{UNKNOWN_PUBLISHER}` also matches those without "
+        "one.",
     ),
 ]
 Run = Annotated[
@@ -132,7 +133,10 @@ def show(
 @dead_letters.command()
 def replay(
     ids: LetterIds = None,
-    all_letters: Annotated[bool, typer.Option("--all", help="Replay all waiting letters.")] = False,
+    all_letters: Annotated[
+        bool,
+        typer.Option("--all", help="Replay all waiting letters that match the filters, if any."),
+    ] = False,
     reason: Reason = None,
     publisher: Publisher = None,
     run: Run = None,
@@ -198,7 +202,7 @@ def discard(
         list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="Dead letter ids.")
     ],
 ) -> None:
-    """Mark dead letters as discarded. They stay on record, but are no longer replayed."""
+    """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
     done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
     for letter in sorted(done):
         print_line(f"dead letter {letter} discarded")
