@@ -34,17 +34,17 @@ test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and ben
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n $(JOBS) tests/unit $(ARGS)
 
-chaos: $(INSTALLED) ## Inject faults at random and check every promise; SECONDS=, SEED=, NODES=1
+chaos: $(INSTALLED) ## Inject random faults and check every promise; SECONDS=, SEED=, NODES=1
 	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter 1,$(NODES)),,--cluster) $(ARGS)
 
-upgrade: $(INSTALLED) ## Try the upgrade from a revision with real jobs; FROM=e2b407a, ARGS=--side-by-side
+upgrade: $(INSTALLED) ## Test the upgrade from a revision with real jobs; FROM=e2b407a, ARGS=--side-by-side
 	@$(PY) -m tools.upgrade --from $(FROM) $(ARGS)
 
-model: $(INSTALLED) ## Check the model of the protocol exhaustively (spin)
+model: $(INSTALLED) ## Check the protocol model exhaustively with spin
 	@$(PY) -m tools.model
 
-bench: $(INSTALLED) ## Measure; QUICK=1 compares with recorded ratios, AGAINST=REV with that revision
+bench: $(INSTALLED) ## Run benchmarks; QUICK=1 compares with recorded ratios, AGAINST=REV with a revision
 	@$(PY) -m tools.bench $(if $(filter 1,$(QUICK)),--quick) $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint rules and types
@@ -52,7 +52,7 @@ lint: $(INSTALLED) ## Check format, lint rules and types
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
 
-format: $(INSTALLED) ## Format the code and fix what can be fixed
+format: $(INSTALLED) ## Format the code and apply automatic fixes
 	@$(VENV)/bin/ruff format --quiet .
 	@$(VENV)/bin/ruff check --quiet --fix .
 
@@ -70,13 +70,13 @@ $(INSTALLED): pyproject.toml constraints.txt | $(PY)
 $(PY):
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(install_venv)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
-		"Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V): set PYTHON=…" >&2; exit 1; }
+		"Python 3.11 or newer is required, but $(PYTHON) is $$($(PYTHON) -V); set PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
 # Debian and Ubuntu ship venv as a package of its own.
 install_venv = { \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "$(PYTHON) with its venv module is needed (Debian, Ubuntu: apt-get install python3-venv)" >&2; \
+		echo "$(PYTHON) with its venv module is required (Debian, Ubuntu: apt-get install python3-venv)" >&2; \
 		exit 1; \
 	fi; \
 	echo "installing python3-venv with apt" >&2; \

@@ -70,7 +70,7 @@ def build(
     metrics: GatewayMetrics,
     tracer: Tracer,
 ) -> web.Application:
-    """The API, with all that its handlers need."""
+    """The API, with everything that its handlers need."""
     commands = CommandPublisher(
         publisher, Topology(settings.topology_prefix), settings.broker_user, metrics.published
     )
@@ -108,7 +108,7 @@ def _observe(
     tasks: asyncio.TaskGroup,
     registry: CollectorRegistry,
 ) -> None:
-    """Add what monitoring asks for, and start what finds it out."""
+    """Add the monitoring endpoints, and start the probes behind them."""
 
     async def publishes() -> bool:
         if publisher.problem is not None:
@@ -128,7 +128,7 @@ def _observe(
 
 async def _listen(settings: GatewaySettings, app: web.Application, metrics: GatewayMetrics) -> None:
     async with listening(settings, app, metrics.connections_refused) as url:
-        # Only now: until here there is nothing to finish, and a signal may end the process at once.
+        # Not earlier: so far there is nothing to finish, and a signal may end the process at once.
         stop = stop_requested()
         log.info("gateway_ready", url=str(url))
         await stop.wait()

@@ -30,7 +30,7 @@ class CancelHandler:
         body_timeout: float,
         accepted: Callable[[Answer], None],
     ) -> None:
-        """`body_timeout`: seconds. `accepted` is told of each 202."""
+        """`body_timeout` is in seconds. `accepted` is called for each 202."""
         self._gate = gate
         self._publisher = publisher
         self._body_timeout = body_timeout
@@ -55,8 +55,8 @@ class CancelHandler:
             requested_at=datetime.now(UTC),
         )
         request[COMMAND] = command
-        # Also for a run that is over: the worker records the command, and decides on what is
-        # true then, not on what was read here.
+        # Also published for a run that is over: the worker records the command and decides by the
+        # status at that time, not by the one read here.
         await self._publisher.publish(command, correlation_id=request_id(request))
         answer = answer_of(run_id, status)
         self._accepted(answer["status"])
@@ -64,12 +64,12 @@ class CancelHandler:
 
     async def _read(self, request: web.Request) -> bytes:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise invalid({"Content-Encoding": "must be left out"}, status=415)
+            raise invalid({"Content-Encoding": "is not supported"}, status=415)
         if (request.content_length or 0) > request.client_max_size:
             raise invalid({"body": "is too large"}, status=413)  # before it has arrived
         content = request.content
         if content.is_eof() and content.exception() is None:
-            # As most: it came with the head, and nothing is awaited.
+            # The usual case: the body came with the head, so there is nothing to wait for.
             if content.total_bytes > request.client_max_size:
                 raise invalid({"body": "is too large"}, status=413)
             return content.read_nowait()
@@ -78,13 +78,13 @@ class CancelHandler:
                 return await request.read()
         except TimeoutError:
             raise invalid({"body": "did not arrive in time"}, status=408) from None
-        except ConnectionError:  # the client is gone, and the answer is for the log alone
+        except ConnectionError:  # the client is gone; the response only goes to the log
             raise invalid({"body": "was cut off"}) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # How aiohttp ends the reading of a body when the gateway has to stop.
+            # aiohttp cancels the read of a body when the gateway stops.
             raise unavailable() from None
 
 
@@ -114,7 +114,7 @@ def _is_utf8(charset: str) -> bool:
 
 
 def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
-    """What 202 says of a run that had this status."""
+    """The body of a 202 for a run with this status."""
     answer, message = _in_words(run_id, status)
     return {
         "run_id": run_id,

@@ -1,4 +1,4 @@
-"""The cancel command as a message."""
+"""Publishes cancel commands."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ class PublishResult(StrEnum):
 
 
 class CommandPublisher:
-    """Publishes commands so that they survive whatever happens after the confirm."""
+    """Publishes persistent commands and waits for the confirm."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class CommandPublisher:
         broker_user: str,
         published: Callable[[PublishResult, float], None],
     ) -> None:
-        """`published` is told what became of each publish, and in how many seconds."""
+        """`published` is called with the result and the duration of each publish, in seconds."""
         self._publisher = publisher
         self._topology = topology
         self._broker_user = broker_user
@@ -39,7 +39,7 @@ class CommandPublisher:
     async def publish(self, command: CancelCommand, correlation_id: str) -> None:
         """Return once the broker has confirmed `command`.
 
-        Raises PublishRefused and PublishUnknown; after the latter it may arrive all the same.
+        Raises PublishRefused, and PublishUnknown, after which the command may still arrive.
         """
         properties = Basic.Properties(
             content_type="application/json",

@@ -1,4 +1,4 @@
-"""GET /api/v1/runs/{run_id}: where the Location of a 202 leads."""
+"""GET /api/v1/runs/{run_id}, the Location of a 202."""
 
 import re
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from shared.states import CommandState, RunStatus, command_state
 MAX_WAIT: Final = 30.0
 """Seconds."""
 
-# Digits enough to tell a number beyond bigint from a malformed one; Python refuses to read
-# numbers of some thousands of digits.
+# Enough digits to tell a number beyond bigint from a malformed one. Python does not parse numbers
+# of several thousand digits.
 _MAX_DIGITS: Final = 1000
-# What JSON calls a number; float() takes more than that.
+# A JSON number; float() accepts more than that.
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -51,7 +51,7 @@ class RunHandler:
 
 
 def possible_run_id(request: web.Request) -> int | None:
-    """The run id in the path, or None where there can be no such run."""
+    """The run id in the path, or None if no run can have it."""
     try:
         run_id = run_id_of(request)
     except ApiError:
@@ -70,7 +70,7 @@ def run_id_of(request: web.Request) -> int:
 
 
 def found_status(row: Record, run_id: int) -> RunStatus:
-    """The status in `row`. Raises ApiError 404 when the row is of no run."""
+    """The status in `row`. Raises ApiError 404 if there is no run."""
     if row["status"] is None:
         raise run_not_found(run_id)
     return RunStatus(row["status"])

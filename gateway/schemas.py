@@ -1,4 +1,4 @@
-"""What the API says, as models. Answers are made from them, and so is the OpenAPI document."""
+"""The models of the API. Responses and the OpenAPI document are made from them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,13 +11,13 @@ from shared.commands import Text
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
 API: Final = "/api/v1"
-"""Where it begins."""
+"""The path prefix of all operations."""
 
 MAX_MESSAGE: Final = 500
 
 
 class _Model(BaseModel):
-    # What has a default here is there in every answer all the same.
+    # Responses also contain fields that have a default.
     model_config = ConfigDict(
         frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
     )
@@ -30,7 +30,7 @@ Message = Annotated[
 
 
 class CancelRequest(_Model):
-    """The body of a cancel request. An unknown key is rejected, as it would have no effect."""
+    """The body of a cancel request. Unknown keys are rejected."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -39,7 +39,7 @@ class CancelRequest(_Model):
         json_schema_extra={"examples": [{"reason": "superseded by a newer commit"}, {}]},
     )
 
-    reason: Text = Field("", description="Kept with the cancellation.")
+    reason: Text = Field("", description="Stored with the cancellation.")
 
 
 class Answer(StrEnum):
@@ -49,7 +49,7 @@ class Answer(StrEnum):
 
 
 class CancelAnswer(_Model):
-    """The cancel command is in the queue, whatever the run's state was."""
+    """The cancel command is in the queue. This does not depend on the status of the run."""
 
     run_id: int = Field(ge=1)
     new_run_id: int | None = Field(description="Always null for this action.")
@@ -59,7 +59,7 @@ class CancelAnswer(_Model):
 
 
 class PlainCancelAnswer(TypedDict):
-    """CancelAnswer as it is made: of most requests, so that types have to be enough."""
+    """CancelAnswer without validation, because most requests need one."""
 
     run_id: int
     new_run_id: None
@@ -69,7 +69,7 @@ class PlainCancelAnswer(TypedDict):
 
 
 class Evidence(_Model):
-    """How the stop ended, and by what it is known."""
+    """How the stop ended, how long it took, and the proof."""
 
     ended: str | None
     proof: str | None
@@ -77,18 +77,18 @@ class Evidence(_Model):
 
 
 class WaitingFor(_Model):
-    """The host whose worker is to stop the run."""
+    """The host whose worker will stop the run."""
 
     host: str
     host_state: HostState
     since: datetime = Field(
-        description="If the host is `up`, the time of its last heartbeat; else, since when it is "
-        "not."
+        description="If the host is `up`, the time of its last heartbeat; otherwise, the time at "
+        "which it entered its state."
     )
 
 
 class Cancellation(_Model):
-    """One cancel command and what became of it; `outcome` is null while it is carried out."""
+    """One cancel command and its result; `outcome` is null while the command is open."""
 
     command_id: UUID
     via: str = Field(description="`rest`, `direct` or `replay`.")
@@ -97,7 +97,7 @@ class Cancellation(_Model):
     received_at: datetime
     outcome: Outcome | None
     state: CommandState | None = Field(
-        description="If there is no outcome: the command waits for the worker of the run's host "
+        description="While the command is open: it waits for the worker of the run's host "
         "(`pending`), or the run is being stopped (`stopping`)."
     )
     waiting_for: WaitingFor | None = Field(description="What a `pending` command waits for.")
@@ -106,7 +106,7 @@ class Cancellation(_Model):
 
 
 class RunView(_Model):
-    """A run, and what ended it if that was a cancellation."""
+    """A run and, if it was canceled or is being canceled, its cancellation."""
 
     run_id: int = Field(ge=1)
     status: RunStatus
@@ -117,8 +117,8 @@ class RunView(_Model):
     exit_code: int | None
     error: str | None
     cancellation: Cancellation | None = Field(
-        description="The one that ended the run or is about to end it, never a later repeat. Null "
-        "if the run was over before the first cancel."
+        description="The cancellation that ended the run or will end it, never a later repeat. "
+        "Null if there was no cancel before the run was over."
     )
 
 
@@ -135,15 +135,15 @@ class ErrorBody(_Model):
 
 
 class AnyError(ErrorBody):
-    """An error that has no schema of its own."""
+    """Any other error."""
 
     details: dict[str, Any] = Field(default_factory=dict)
 
 
 class FieldProblems(_Model):
     fields: dict[str, str] = Field(
-        description="Each problem by its place. If there are more than 20, the first ones, and "
-        "under `…` the number of the others."
+        description="The problems by field. If there are more than 20, only the first ones; the "
+        "key `…` has the number of the others."
     )
 
 
@@ -183,7 +183,7 @@ class NotFound(ErrorBody):
 
 
 class SpentBudget(_Model):
-    retry_after: int = Field(ge=1, description="Seconds.")
+    retry_after: int = Field(ge=1, description="Seconds to wait before the next request.")
     limit: int
     window: str = Field(examples=["60s"])
 

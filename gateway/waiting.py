@@ -1,4 +1,4 @@
-"""Waiting for runs to end: one query for all who wait, and no connection held between two."""
+"""Waiting for runs to end: one query for all waiting requests, and no connection held meanwhile."""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +12,7 @@ from shared.postgres.database import Database
 
 log = structlog.get_logger(__name__)
 
-# Seconds. Not NOTIFY: it makes the worker's commits take turns on one lock of the whole database.
+# Seconds. Not NOTIFY: it serializes the commits of all workers on one lock of the database.
 _INTERVAL: Final = 0.05
 _AFTER_FAILURE: Final = 1.0
 
@@ -21,16 +21,16 @@ class TerminalWatch:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[int, set[asyncio.Event]] = {}
-        self._somebody = asyncio.Event()
+        self._is_needed = asyncio.Event()
         self._released = asyncio.Event()
 
     async def until_terminal(self, run_id: int, seconds: float) -> None:
-        """Return when the run is over or `seconds` are; at once when the gateway stops."""
+        """Return when the run is over, after `seconds`, or when the gateway stops."""
         if self._released.is_set():
             return
         ended = asyncio.Event()
         self._waiting.setdefault(run_id, set()).add(ended)
-        self._somebody.set()
+        self._is_needed.set()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -39,14 +39,14 @@ class TerminalWatch:
             self._forget(run_id, ended)
 
     def release(self) -> None:
-        """Let go of all who wait, now and later: the gateway is about to stop."""
+        """Release all waiting requests, and let no further one wait: the gateway stops."""
         self._released.set()
         self._wake(list(self._waiting))
 
     async def run(self) -> NoReturn:
-        """Look for runs that have ended, as long as somebody waits for one."""
+        """Look for runs that have ended, while any request waits for one."""
         while True:
-            await self._somebody.wait()
+            await self._is_needed.wait()
             try:
                 async with self._database.connection() as connection:
                     over = await connection.fetch(sql.requests.LIST_TERMINAL, list(self._waiting))
@@ -55,7 +55,7 @@ class TerminalWatch:
             except ServiceUnavailable as error:
                 log.warning("runs_not_watched", error=str(error))
                 await asyncio.sleep(_AFTER_FAILURE)
-            except Exception:  # who waits gets an answer all the same, if a late one
+            except Exception:  # waiting requests still get a response, only later
                 log.exception("runs_not_watched")
                 await asyncio.sleep(_AFTER_FAILURE)
 
@@ -70,4 +70,4 @@ class TerminalWatch:
         if not others:
             del self._waiting[run_id]
         if not self._waiting:
-            self._somebody.clear()
+            self._is_needed.clear()

@@ -1,1 +1,1 @@
-"""What gateway and worker agree on: the command, the names, the states and the rows."""
+"""Code that gateway and worker share: the command, the names, the states and the rows."""

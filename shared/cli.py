@@ -1,4 +1,4 @@
-"""What both command lines share: errors are one line, never a traceback."""
+"""Shared by both command lines: errors are one line, never a traceback."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ from shared.settings import CommandSettings, DatabaseSettings
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-"""An option that every command which shows something has."""
+"""The --json option of every command that shows something."""
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -34,7 +34,7 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     output.take_any_text()
     try:
         code = app(prog_name=name, standalone_mode=False)
-        output.flush()  # here, where a reader that went away is still ours to handle
+        output.flush()  # here, where a closed pipe can still be handled
     except BaseException as error:
         found = _expected(error)
         if found is not None:
@@ -52,7 +52,7 @@ def run(app: typer.Typer, name: str) -> NoReturn:
 def with_database(work: Callable[[Database], Awaitable[T]], *, deploying: bool = False) -> T:
     """Do `work` on the configured database, whose schema must be up to date.
 
-    `deploying`, it may not be, and Postgres may need a while to come up. Raises InvalidSettings,
+    With `deploying`, it need not be, and Postgres may still be starting. Raises InvalidSettings,
     SchemaError and ServiceUnavailable.
     """
     configured = settings.load(DatabaseSettings if deploying else CommandSettings)

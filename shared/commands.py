@@ -1,4 +1,4 @@
-"""The cancel command as it travels: one JSON object that names a run and nothing else."""
+"""The cancel command: one JSON object that names a run, but no process, host or path."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -7,15 +7,14 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 CANCEL_TYPE: Final = "ci.run.cancel.v1"
-# By this the worker tells a command that came over REST from one published directly.
+# Distinguishes commands over REST from those published directly.
 GATEWAY_APP_ID: Final = "cancel-gateway"
 BIGINT_MAX: Final = 2**63 - 1
-# Seconds. A run goes on for no longer than this after its cancel, whatever the publisher asks for.
-# The schema has the same bound.
+# Seconds. The maximum grace period that a publisher can ask for. The schema has the same bound.
 MAX_GRACE_SECONDS: Final = 600.0
 MAX_TEXT: Final = 255
 MAX_BODY: Final = 64 * 1024
-"""Bytes. A command has less than 4 KB; of what is larger than this, only the head is kept."""
+"""Bytes. A command has less than 4 KB; only the head of a larger body is kept."""
 
 
 def _storable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""All errors that cross a module's border. Those of one room are defined there.
+"""The errors that cross package boundaries, with those that single packages define.
 
 RunCancelError
 ├── ServiceUnavailable            Postgres or RabbitMQ does not answer; it is safe to try again
@@ -6,7 +6,7 @@ RunCancelError
 ├── PublishRefused                RabbitMQ declined the message: it is in no queue
 │   └── Unroutable                no queue is bound for it
 ├── NotDeclared                   an exchange or queue that workers declare is missing
-├── UserError                     a command line or a setting asks for what cannot be done
+├── UserError                     a command line or a setting asks for something impossible
 │   ├── InvalidSettings           a setting is missing or wrong
 │   └── SchemaError               the database schema is of another version
 ├── ApiError                      a request is answered with an error (gateway.http.errors)
@@ -18,15 +18,15 @@ RunCancelError
 ├── OutOfSight                    the run is in another pid namespace (worker.stop.run_tree)
 ├── CgroupUnavailable             no cgroup v2 for the runs (worker.processes.cgroup)
 ├── ForeignProc                   /proc is of another pid namespace (worker.processes.identity)
-├── CannotProve                   a launch whose end could not be proved (worker.launches.claims)
-├── ContainmentFailed             a child not put into its cgroup (worker.launches.run_cgroups)
-├── InsideRun                     a launch from within another run (worker.launches.run_cgroups)
+├── CannotProve                   a run whose end could never be proved (worker.launches.claims)
+├── ContainmentFailed             a child could not enter its cgroup (worker.launches.run_cgroups)
+├── InsideRun                     a launcher inside another run (worker.launches.run_cgroups)
 ├── NotAllowed                    a launcher asks for what its user may not (worker.launches.peer)
 ├── OtherMachine                  the host name belongs to another machine (worker.hosts.store)
 ├── RunsOutsideContainer          the host has runs outside of this container (worker.hosts.store)
 ├── HostIsUp                      a live host cannot be abandoned (worker.hosts.store)
 └── LauncherFailed                cannot start the command (worker.launcher.cancel_exec)
-    └── ChildKilled               the waiting child was killed without a reason given
+    └── ChildKilled               the waiting child was killed, for an unknown reason
 """
 
 

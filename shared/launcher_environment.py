@@ -1,22 +1,22 @@
-"""What a worker and its launchers agree on: the default socket, and the names of variables.
+"""Shared by a worker and its launchers: the default socket and the names of variables.
 
-Standard library only, and little of it: every launcher imports this.
+Only a few modules of the standard library: every launcher imports this.
 """
 
 import os
 from pathlib import Path
 
 SOCKET_VARIABLE = "CANCEL_WORKER_SOCKET"
-"""The socket, where it is not the default one."""
+"""The path of the socket, if it is not the default one."""
 LAUNCH_VARIABLE = "CANCEL_LAUNCH_ID"
-"""The launch id in a job's environment, by which a process is known to be of a run."""
+"""The launch id in a job's environment, which identifies the processes of a run."""
 RUN_VARIABLE = "CANCEL_RUN_ID"
 """The run id in a job's environment."""
 SYSTEM_SOCKET = Path("/run/cancel-worker/worker.sock")
 
 
 def launcher_socket() -> Path:
-    """Where a launcher looks: a worker of the whole host serves every user's jobs."""
+    """The launcher's default: the system-wide worker, which serves the jobs of every user."""
     return SYSTEM_SOCKET if SYSTEM_SOCKET.exists() else default_socket()
 
 

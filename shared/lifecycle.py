@@ -1,4 +1,4 @@
-"""How a long-running process runs: uvloop, signals, one way out."""
+"""Running a long-lived process: uvloop, signals, shutdown."""
 
 import asyncio
 import gc
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 def run(main: Coroutine[object, object, T]) -> T:
     """Run `main` to its end."""
-    # Most of what is there now stays for good, and need not be looked through by each collection;
-    # and a thousand requests under way are no reason for one.
+    # Most objects that exist now live forever, so the garbage collector need not scan them each
+    # time; and a thousand requests in flight should not trigger it.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -29,13 +29,13 @@ def run(main: Coroutine[object, object, T]) -> T:
 
 
 def allow_many_files() -> None:
-    """Raise the limit on open files as far as it goes: the usual one is 1024."""
+    """Raise the soft limit on open files to the hard limit: the default is 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def most_files() -> int:
-    """How many files this process may have open."""
+    """The maximum number of open files of this process."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 

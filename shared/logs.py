@@ -1,4 +1,4 @@
-"""Logging: one line for each event, ours by structlog and the standard library's records alike."""
+"""Logging: one line for each event, from structlog and from the standard library."""
 
 import asyncio
 import atexit
@@ -19,8 +19,8 @@ from structlog.typing import EventDict, ExcInfo, Processor, ProcessorReturnValue
 from shared.printable import printable, printable_json, printable_lines
 from shared.settings import LogFormat, LogLevel
 
-# What `gateway.auth.access.new_token` makes. Nothing logs a token on purpose; a caller may well
-# have put one into a path.
+# Tokens as `gateway.auth.access.new_token` makes them. No code logs a token, but a caller may have
+# put one into a path.
 _TOKEN: Final = re.compile(r"rct_[A-Za-z0-9_-]+")
 
 
@@ -36,7 +36,7 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     lines = _Lines(sys.stderr.write)
     atexit.register(lines.flush)
     structlog.configure(
-        # Not by way of the standard library, which takes three times as long for a line.
+        # Not through the standard library, which takes three times as long per line.
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=lambda *_: lines,
@@ -52,16 +52,16 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Each reports lost connections at length; we say it in one line.
+    # These report lost connections at length; we log one line.
     for name in ("aio_pika", "aiormq", "asyncpg"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class _Lines:
-    """Writes lines, and bears it when nobody takes them: work does not end for want of a log.
+    """Writes lines, and ignores errors: a broken log must not stop the work.
 
-    Those of one turn of the event loop are one write: by itself, each would cost as much as making
-    it did.
+    The lines of one turn of the event loop are one write: a separate write costs as much as the
+    formatting of a line.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -89,7 +89,7 @@ class _Lines:
 
 
 def without_tokens(text: str) -> str:
-    """`text` with every bearer token in it made unreadable."""
+    """`text` with every bearer token masked."""
     return _TOKEN.sub("rct_…", text) if "rct_" in text else text
 
 
@@ -116,7 +116,7 @@ def _rendering(log_format: LogFormat) -> list[Processor]:
 
 
 def _printable(_: object, __: str, event: EventDict) -> EventDict:
-    # Before it is rendered, which adds colors.
+    # Before rendering, which adds colors.
     return {
         name: value
         if name == "exc_info"

@@ -1,7 +1,7 @@
-"""What the command lines print, all of it: whatever it quotes, a terminal obeys nothing of it.
+"""All output of the command lines, escaped so that untrusted text cannot control a terminal.
 
-Nothing else prints or writes to stdout and stderr (a test looks for that), so that no command can
-forget to escape what people, jobs and publishers chose.
+No other code writes to stdout or stderr (a test checks that), so that no command can forget to
+escape text from users, jobs and publishers.
 """
 
 import json
@@ -24,12 +24,12 @@ from shared.printable import printable, printable_lines
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        # Rich would exit with 1 here; `shared.cli` decides what a reader that left means.
+        # Rich would exit with 1 here; `shared.cli` handles a closed pipe.
         raise BrokenPipeError
 
 
 def take_any_text() -> None:
-    """Have characters that stdout's encoding does not have escaped. Call from an entry point."""
+    """Make stdout escape characters that its encoding lacks. Call from an entry point."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -58,7 +58,7 @@ def print_json(value: object, indent: int | None = None) -> None:
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """A line for each name and what there is to say of it."""
+    """A line for each name and its value."""
     lines = [(printable(name), printable(str(value))) for name, value in facts]
     if not sys.stdout.isatty():
         _print_lines(lines)
@@ -82,36 +82,36 @@ def print_columns(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]])
 
 
 def progress() -> Progress:
-    """A bar on stderr, where that is a terminal. What it is called is not escaped."""
+    """A progress bar on stderr, if that is a terminal. Its title is not escaped."""
     console = Console(stderr=True)
     return Progress(console=console, disable=not console.is_terminal, transient=True)
 
 
 def flush() -> None:
-    """Write what is buffered. Raises OSError, BrokenPipeError for a reader that has left."""
-    if sys.stdout is not None:  # None: it was closed from the start
+    """Flush. Raises OSError, for a closed pipe BrokenPipeError."""
+    if sys.stdout is not None:  # None: it was closed at start
         sys.stdout.flush()
 
 
 def drop() -> None:
-    """Drop what is buffered: it would fail once more when the interpreter exits."""
+    """Drop the buffer: it would fail again when the interpreter exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_table(table: Table) -> None:
-    # What people wrote is no markup: "[/b]" in a reason would be an error.
+    # Text from users is not markup: "[/b]" in a reason would be an error.
     _Console(markup=False, emoji=False, highlight=False).print(table)
 
 
 def _print_lines(lines: Sequence[Sequence[str]]) -> None:
-    # For grep and its like: a line is a row, however long; rich would fold it at 80 columns.
+    # For grep and the like, each row is one line, however long; rich would wrap it at 80 columns.
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:
-    """`row` with values that JSON knows."""
+    """`row` with values that JSON can represent."""
     return {name: _plain_value(value) for name, value in row.items()}
 
 

@@ -1,9 +1,9 @@
-"""Text from outside, made harmless to look at. Standard library only: the launcher needs it too."""
+"""Escapes untrusted text for output. Standard library only: the launcher needs it too."""
 
 import json
 from typing import Final
 
-# Python calls these printable, and they show as nothing: fillers, joiners, variation selectors.
+# Python calls these printable, but they are invisible: fillers, joiners, variation selectors.
 _INVISIBLE: Final = frozenset(
     map(
         chr,
@@ -18,10 +18,10 @@ _INVISIBLE: Final = frozenset(
 
 
 def printable(text: str) -> str:
-    """`text` as one line of which a terminal obeys nothing, and that hides nothing.
+    """`text` as one line without terminal sequences or invisible characters.
 
-    Control characters, those that turn the direction of writing or show as nothing, and halves of
-    surrogate pairs are written as Python writes them: `\\x1b`, `\\u202e`.
+    Control characters, direction marks, invisible characters and lone surrogates are escaped as in
+    Python: `\\x1b`, `\\u202e`.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -29,12 +29,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """`text` likewise, each of its lines by itself."""
+    """`text` likewise, line by line."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def printable_json(line: str) -> str:
-    """The same JSON on one line, with such characters as its own escapes."""
+    """The same JSON on one line, with such characters as JSON escapes."""
     if line.isascii() and line.isprintable():
         return line
     return "".join(c if _shows(c) else json.dumps(c)[1:-1] for c in line)

@@ -1,4 +1,4 @@
-"""A run as the database has it."""
+"""A run, as stored in the database."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from shared.states import Containment, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class RunProcess:
-    """Who a run's processes are: the leader, the launcher over it, and what holds them together."""
+    """The identity of a run's processes: leader, launcher and containment."""
 
     host: str
     boot_id: UUID
@@ -26,7 +26,7 @@ class RunProcess:
     containment: Containment
     cgroup: str | None
     pid_namespace: str | None = None
-    """In which the pids mean something; None where an older version did not record it."""
+    """The pid namespace of the pids; None if an older version did not record it."""
     cgroup_inode: int | None = None
 
 
@@ -44,12 +44,12 @@ class Run:
     exit_code: int | None
     error: str | None
     leftovers_possible: bool
-    """Whether it was lost, and processes of it may live."""
+    """Whether the run was lost and processes of it may be alive."""
     process: RunProcess | None
 
     @classmethod
     def from_record(cls, row: Record, *, with_process: bool = True) -> "Run":
-        """`with_process` may be False where nobody looks at it: half of what this takes."""
+        """`with_process` may be False if it is not needed, which halves the cost."""
         return cls(
             run_id=row["run_id"],
             status=RunStatus(row["status"]),

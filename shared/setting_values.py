@@ -14,7 +14,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def parts(text: str) -> list[str]:
-    """What commas separate."""
+    """The parts of a comma-separated list."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -33,14 +33,14 @@ def postgres_url(url: SecretStr) -> SecretStr:
 
 
 def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
-    """`url`, if it has one of `schemes`, a host, and its password where it is hidden.
+    """Return `url` if it has one of `schemes`, a host, and no password outside its place.
 
     Raises ValueError.
     """
     text = url.get_secret_value()
     if not text.startswith(schemes):
         raise ValueError(f"must start with {' or '.join(schemes)}")
-    # A bare / ? # or @ in a password moves part of it to a place where nothing would hide it.
+    # A bare / ? # or @ in a password moves part of it to a place where it would not be masked.
     if re.search(r"://[^/?#]*[/?#].*@", text):
         raise ValueError(f"has an @ after the host; {ENCODE}")
     try:
@@ -50,5 +50,5 @@ def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
     if not parsed.host:
         raise ValueError("must name a host")
     if "password" in parsed.query:
-        raise ValueError("must have its password before the host, not among the parameters")
+        raise ValueError("must have the password before the host, not in a parameter")
     return url

@@ -35,7 +35,7 @@ class ContainmentPolicy(StrEnum):
 
 
 TYPED_PATIENCE = 5.0
-"""Seconds that somebody who has typed a command waits for a service that is away."""
+"""Startup timeout of interactive commands, seconds."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -54,12 +54,12 @@ class DatabaseSettings(BaseSettings):
     )
     startup_timeout: Seconds = Field(
         60.0,
-        description="How long to retry an unavailable service at start, seconds. Commands other "
+        description="Timeout for unavailable services at start, seconds. Commands other "
         f"than `serve` and `migrate` have the default {TYPED_PATIENCE:.0f}",
     )
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="Log format: `console` or `json`")
     log_level: LogLevel = Field(
-        LogLevel.INFO, description="Lowest level logged: `debug`, `info`, `warning`, `error`"
+        LogLevel.INFO, description="Minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
     @field_validator("database_url")
@@ -85,13 +85,14 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
         10,
         ge=1,
         le=600,
-        description="AMQP heartbeat, seconds. A dead connection is noticed after about three",
+        description="Interval between AMQP heartbeats, seconds. A dead connection is detected "
+        "after about three",
     )
     probe_interval: Seconds = Field(5.0, description="Interval between dependency checks, seconds")
 
     @property
     def broker_user(self) -> str:
-        """Whom RabbitMQ knows us as; without one in the URL, its default user."""
+        """Our broker user; if the URL has none, RabbitMQ's default user."""
         return URL(self.amqp_url.get_secret_value()).user or "guest"
 
     @field_validator("amqp_url")
@@ -101,13 +102,13 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
 
 
 class CommandSettings(DatabaseSettings):
-    """For a command that somebody types and waits for."""
+    """For interactive commands."""
 
     startup_timeout: Seconds = TYPED_PATIENCE
 
 
 class PublishingCommandSettings(ServiceSettings):
-    """Likewise, for one that needs RabbitMQ too."""
+    """For interactive commands that also need RabbitMQ."""
 
     startup_timeout: Seconds = TYPED_PATIENCE
 
@@ -182,7 +183,7 @@ class WorkerSettings(ServiceSettings):
     )
     worker_socket: Path = Field(
         default_factory=default_socket,
-        description="Unix socket for `cancel-exec`",
+        description="Path of the Unix socket for `cancel-exec`",
     )
     worker_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
         "0666", description="File mode of that socket. Callers are checked by peer credentials"
@@ -218,7 +219,7 @@ class WorkerSettings(ServiceSettings):
         description="Grace period if neither the command nor the run has one, seconds",
     )
     kill_wait: Seconds = Field(
-        10.0, le=120, description="Timeout for killed processes to disappear, seconds"
+        10.0, le=120, description="Timeout for processes to end after SIGKILL, seconds"
     )
     containment: ContainmentPolicy = Field(
         ContainmentPolicy.AUTO,
@@ -261,7 +262,7 @@ S = TypeVar("S", bound=DatabaseSettings)
 
 
 def load(cls: type[S], **given: Any) -> S:
-    """Read settings from the environment; a keyword that is not None goes before it.
+    """Read settings from the environment; keywords that are not None take precedence.
 
     Raises InvalidSettings with one line that names each wrong setting but never its value,
     which may be a URL with a password in it.

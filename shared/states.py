@@ -33,7 +33,7 @@ TERMINAL = frozenset({RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED, RunSta
 
 
 class Outcome(StrEnum):
-    """How a command ended. A row without one is still being carried out."""
+    """How a command ended. A command without one is open."""
 
     CANCELED = "canceled"
     NO_OP = "no_op"
@@ -41,15 +41,15 @@ class Outcome(StrEnum):
     """It ended the grace period of a stop in progress; that stop's own command ends the run."""
     STOP_FAILED = "stop_failed"
     LEFTOVERS_STOPPED = "leftovers_stopped"
-    """The run was lost before, and what still lived of it is stopped now."""
+    """The run was already lost; its remaining processes are now stopped."""
     ABANDONED = "abandoned"
-    """The run's host was given up: nobody knows what became of its processes."""
+    """The run's host was abandoned: the state of its processes is unknown."""
     NOT_PROVED = "not_proved"
-    """The run was lost with its worker's container: nobody can see what became of it."""
+    """The container of the run's worker was replaced, so nothing can be proved."""
 
 
 class CommandState(StrEnum):
-    """What becomes of a command that has no outcome yet."""
+    """The state of an open command."""
 
     PENDING = "pending"
     """It waits for the worker of the run's host."""
@@ -58,7 +58,7 @@ class CommandState(StrEnum):
 
 
 class DeadReason(StrEnum):
-    """Why a message is in the dead letters, for programs."""
+    """Why a message is a dead letter, as a code for programs."""
 
     MALFORMED = "malformed"
     UNKNOWN_TYPE = "unknown_type"
@@ -73,7 +73,7 @@ class DeadReason(StrEnum):
 
 
 class Via(StrEnum):
-    """The path by which a command came in."""
+    """How a command arrived."""
 
     REST = "rest"
     DIRECT = "direct"
@@ -81,14 +81,14 @@ class Via(StrEnum):
 
 
 class Containment(StrEnum):
-    """What holds a run's processes together, strongest first."""
+    """How a run's processes are held together, strongest first."""
 
     CGROUP = "cgroup"
     SESSION = "session"
 
 
 class Proof(StrEnum):
-    """Why we may say that nothing of a run is left."""
+    """Why a run is known to have no processes left."""
 
     NEVER_STARTED = "never_started"
     CGROUP_EMPTY = "cgroup_empty"
@@ -97,17 +97,17 @@ class Proof(StrEnum):
 
 
 class HostState(StrEnum):
-    """What is known of a runner host."""
+    """The state of a runner host."""
 
     UP = "up"
     SILENT = "silent"
-    """Its worker missed three beats."""
+    """Its worker missed three heartbeats."""
     LEFT = "left"
-    """Its worker was stopped in good order; runs may live on there."""
+    """Its worker was stopped in order; runs may still be running there."""
     ABANDONED = "abandoned"
 
 
 def command_state(status: str, host_state: str) -> CommandState:
-    """What becomes of a command without an outcome, by its run's status and the host's state."""
+    """The state of an open command, by its run's status and the host's state."""
     is_stopping = status == RunStatus.CANCELING and host_state == HostState.UP
     return CommandState.STOPPING if is_stopping else CommandState.PENDING

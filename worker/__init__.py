@@ -1,4 +1,4 @@
-"""Command in, process tree stopped and proved gone, outcome recorded.
+"""The worker: consumes commands, stops process trees, proves that they are gone, records outcomes.
 
-Nothing is imported here: every launcher imports this package and must start fast.
+This module imports nothing: every launcher imports the package and must start fast.
 """

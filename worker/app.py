@@ -1,4 +1,4 @@
-"""The worker's composition root: what is made, from what, and in which order it starts and ends."""
+"""The worker's composition root: creates, starts and stops its parts."""
 
 import asyncio
 from collections.abc import Iterator
@@ -91,9 +91,9 @@ async def _serve(
     metrics = WorkerMetrics(registry)
     privileges = own_privileges()
     containment = Containment.CGROUP if runs_root else Containment.SESSION
-    # Publishing has a connection of its own: a broker alarm blocks connections that publish.
+    # Publishing has its own connection: a broker alarm blocks connections that publish.
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
-    # And so has this: a queue that declines an event costs the channel.
+    # Events have one too: a declined event costs the channel.
     telling = publisher_for(settings, f"cancel-worker {host} events", tracer)
     relay = Relay(database, telling, topology, settings.broker_user, metrics)
     presence = Presence(
@@ -147,7 +147,7 @@ async def _serve(
         if heard.has_events:
             relay.wake()
 
-    # Before another worker gives way to this one: it must be able to serve.
+    # Before this worker replaces another one: it must be able to serve.
     with _listening_at(settings.worker_socket):
         bound = bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
     monitoring, url = await listen_for_monitoring(
@@ -169,7 +169,7 @@ async def _serve(
     open_commands.wake()
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
-        cgroup.sweep(runs_root)  # only now: an empty one may be what proves a run to be gone
+        cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone
     tasks.create_task(presence.keep_up(told, returned=losses.take_up))
     tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(topology.declare_worker))
@@ -184,7 +184,7 @@ async def _serve(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
     )
     await publisher.wait_ready()
-    # Only now: until here there is nothing to finish, and a signal may end the process at once.
+    # Not earlier: so far there is nothing to finish, and a signal may end the process at once.
     stop = stop_requested()
     log.info(
         "worker_ready",
@@ -235,8 +235,8 @@ def _require_own_proc() -> None:
         pid_namespace()
     except ForeignProc:
         raise UserError(
-            "/proc shows another pid namespace than this worker's: remount it in this one, or "
-            "start the worker outside"
+            "/proc shows a pid namespace that is not the worker's: remount /proc in the worker's "
+            "namespace, or start the worker in the one that /proc shows"
         ) from None
 
 

@@ -23,12 +23,12 @@ from worker.hosts.cli import hosts
 from worker.runs import listing, report
 
 app = typer.Typer(
-    help="Cancels runs: stops their processes and records the proof.",
+    help="Cancel runs: stop their processes and record the proof.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-runs = typer.Typer(help="Runs in the database.")
+runs = typer.Typer(help="Add, show and list runs.")
 app.add_typer(runs, name="runs")
 app.add_typer(hosts, name="hosts")
 app.add_typer(dead_letters, name="dead-letters")
@@ -48,7 +48,8 @@ class StopSignal(StrEnum):
 @app.command()
 def serve(
     host_name: Annotated[
-        str | None, typer.Option(help="Name of this runner host (default: the machine's).")
+        str | None,
+        typer.Option(help="Name of this runner host (default: the machine's host name)."),
     ] = None,
     socket: Annotated[Path | None, typer.Option(help="Unix socket for cancel-exec.")] = None,
 ) -> None:
@@ -60,7 +61,7 @@ def serve(
 
 @app.command()
 def migrate() -> None:
-    """Bring the database schema up to date; safe from several processes at once."""
+    """Bring the database schema up to date. Several processes may do this at once."""
 
     applied = cli.with_database(bring_up_to_date, deploying=True)
     for name in applied:
@@ -82,7 +83,11 @@ def add(
     run_id: RunId,
     grace: Annotated[
         float | None,
-        typer.Option(min=0, max=MAX_GRACE_SECONDS, help="Grace period, seconds."),
+        typer.Option(
+            min=0,
+            max=MAX_GRACE_SECONDS,
+            help="Grace period in seconds. Default: CANCEL_GRACE_SECONDS.",
+        ),
     ] = None,
     stop_signal: Annotated[StopSignal, typer.Option(help="Stop signal.")] = StopSignal.SIGTERM,
 ) -> None:

@@ -1,4 +1,4 @@
-"""A client's connection to the worker: whatever arrives on it, a refusal says why in JSON."""
+"""A client's connection to the worker; error responses are JSON."""
 
 import json
 from http import HTTPStatus
@@ -19,7 +19,7 @@ class WorkerConnection(Connection):
         return error_response(503, "the worker has too many connections")
 
     def internal_error(self) -> web.StreamResponse:
-        return error_response(500, "internal error; the worker's log has more")
+        return error_response(500, "internal error; see the worker's log")
 
     def unasked(self, fault: Fault) -> bytes:
         body = json.dumps({"error": f"the request {fault.problem}"})

@@ -17,13 +17,13 @@ from worker.connection import WorkerConnection
 _LIMITS: Final = TimeLimits(head=10.0, response=30.0, idle=75.0)  # seconds
 _SHUTDOWN: Final = 1.0
 _MAX_CONNECTIONS: Final = 100
-"""Whoever watches needs one or two; a further one takes the slot of one that asks for nothing."""
+"""Monitoring needs one or two connections; a further one replaces an idle one."""
 
 
 async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer, URL]:
     """Serve `app`, at a free port if `port` is 0. Raises UserError if the address is taken."""
     loop = asyncio.get_running_loop()
-    limiter = ConnectionLimiter("worker monitoring", [ConnectionSlots(_MAX_CONNECTIONS)], _nobody)
+    limiter = ConnectionLimiter("worker monitoring", [ConnectionSlots(_MAX_CONNECTIONS)], _no_peer)
     try:
         server = await serve(
             app,
@@ -34,7 +34,7 @@ async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer
             _SHUTDOWN,
         )
     except OSError as error:
-        # asyncio puts the address into words of its own, and a name that is unknown has no errno.
+        # asyncio puts the address into its message, and an unknown host name has no errno.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise UserError(
@@ -45,5 +45,5 @@ async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer
     return server, URL.build(scheme="http", host=bound_host, port=bound_port)
 
 
-def _nobody(_: asyncio.BaseTransport) -> Hashable:
+def _no_peer(_: asyncio.BaseTransport) -> Hashable:
     return None

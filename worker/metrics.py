@@ -1,4 +1,4 @@
-"""What a worker counts as it happens. Labels are bound once, so that a command looks up none."""
+"""Counters of the worker. Labels are bound once, so that no command has to look them up."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -15,7 +15,7 @@ _STOP_BUCKETS: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 10.5, 11.0),
     *(15.0, 30.0, 60.0, 300.0, 620.0),
 )
-# `never_started` is no stop.
+# `never_started` is not a stop.
 _ENDS: Final = {
     Ended.ALREADY_GONE: "already_gone",
     Ended.OBEYED: "obeyed",
@@ -26,7 +26,7 @@ _ENDS: Final = {
 
 
 class _MovedOn(StrEnum):
-    """How a delivery ends without an outcome of its command here."""
+    """How a delivery is settled without an outcome."""
 
     PENDING = "pending"
     """It waits for the worker of another host."""
@@ -45,25 +45,28 @@ class WorkerMetrics:
         )
         self._commands = {each: commands.labels(each.value) for each in (*Outcome, *_MovedOn)}
         retries = Counter(
-            "cancel_retries", "Retries that this worker published.", ["reason"], registry=registry
+            "cancel_retries",
+            "Retries that this worker published, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self._retries = {reason: retries.labels(reason.value) for reason in DeadReason}
         letters = Counter(
             "cancel_dead_lettered",
-            "Commands sent to the dead letters by this worker.",
+            "Commands that this worker dead-lettered, by reason.",
             ["reason"],
             registry=registry,
         )
         self._letters = {reason: letters.labels(reason.value) for reason in DeadReason}
         self.redelivered = Counter(
             "cancel_redeliveries",
-            "Deliveries that RabbitMQ had made before, to a lost worker or channel.",
+            "Messages that RabbitMQ delivered again after a worker or a channel was lost.",
             registry=registry,
         ).inc
         stops = Histogram(
             "cancel_stop_duration_seconds",
-            "Time from the first look at a run's processes to the proof that they are gone, or to "
-            "giving up.",
+            "Duration of a stop, from the first scan of the processes to the proof that they are "
+            "gone, or to the failure.",
             ["ended"],
             buckets=_STOP_BUCKETS,
             registry=registry,
@@ -81,7 +84,7 @@ class WorkerMetrics:
         self._retries[reason].inc()
 
     def buried(self, reason: DeadReason) -> None:
-        """A dead letter was published; that of a failed stop is in addition to its outcome."""
+        """Count a published dead letter. A failed stop also has an outcome."""
         if reason is not DeadReason.STOP_FAILED:
             self._commands[_MovedOn.DEAD_LETTERED].inc()
         self._letters[reason].inc()
@@ -91,7 +94,7 @@ class WorkerMetrics:
             stops.observe(evidence.duration_ms / 1000)
 
     def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
-        """Export what these say whenever somebody asks."""
+        """Export the values of these functions at each scrape."""
         Gauge(
             "cancel_commands_in_flight",
             "Deliveries that this worker is deciding on.",

@@ -1,4 +1,4 @@
-"""Who is recorded as having done what an operator asked for."""
+"""The name that is recorded for an operator's action."""
 
 import getpass
 import os

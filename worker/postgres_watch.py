@@ -1,7 +1,7 @@
-"""Whether Postgres answers, for those who should take nothing on while it does not.
+"""Tells when Postgres is unavailable, so that consumers pause.
 
-A delivery that is held through a long outage is taken away by the broker after its consumer
-timeout (30 minutes), and each time counts against the delivery limit of its command.
+During a long outage, the broker takes back unacknowledged deliveries after its consumer timeout
+(30 minutes), and each time counts against the delivery limit of the command.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 # Seconds.
 _PAUSE: Final = 1.0
-"""Between two questions."""
+"""Polling interval."""
 _LONG: Final = 5.0
-"""Shorter outages are waited out with the deliveries in hand."""
+"""During shorter outages, deliveries are kept."""
 
 
 class PostgresWatch:
@@ -25,12 +25,12 @@ class PostgresWatch:
         self._database = database
 
     async def answers(self) -> None:
-        """Return once Postgres answers."""
+        """Return once Postgres is available."""
         while not await self._database.answers():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_PAUSE)
 
     async def is_away(self) -> None:
-        """Return once Postgres has not answered for a while."""
+        """Return once Postgres has been unavailable for a while."""
         loop = asyncio.get_running_loop()
         answered = loop.time()
         while loop.time() - answered < _LONG:

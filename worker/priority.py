@@ -1,4 +1,4 @@
-"""A worker that goes before the jobs of its host."""
+"""Gives the worker priority over the jobs of its host."""
 
 import os
 from contextlib import suppress
@@ -9,13 +9,13 @@ _NICE: Final = -10
 
 
 def take_precedence() -> None:
-    """Get processors first where jobs take all there are: they are what has to be stopped.
+    """Get CPU time first, because the jobs that use all of it may have to be stopped.
 
-    Without the right to, which only root and CAP_SYS_NICE have, the worker waits like any other.
+    Without root or CAP_SYS_NICE, the worker has normal priority.
     """
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        # Where the kernel groups processes by session, niceness counts within one alone, and
-        # this is the session's (sched(7), "The autogroup feature").
+        # With autogroups, niceness only counts within a session; this is the niceness of the
+        # session (sched(7), "The autogroup feature").
         with suppress(OSError):
             Path("/proc/self/autogroup").write_text(str(_NICE))

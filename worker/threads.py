@@ -1,4 +1,4 @@
-"""Threads for what would hold up the event loop: looks through /proc, names to be resolved."""
+"""Threads for work that would block the event loop: scans of /proc, name resolution."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,10 @@ _NUMBER: Final = 4
 
 
 def start_threads() -> None:
-    """Start all that this process will use. Raises ServiceUnavailable where it may not.
+    """Start all threads of this process. Raises ServiceUnavailable if it cannot.
 
-    Not when they are needed: a job of our own user may by then have left it no process to make,
-    and could not be stopped without them.
+    Not on demand: by then, a job of our own user may have used up the process limit, and could not
+    be stopped without them.
     """
     executor = ThreadPoolExecutor(_NUMBER)
     all_started = Barrier(_NUMBER)
@@ -22,6 +22,6 @@ def start_threads() -> None:
         for _ in range(_NUMBER):
             executor.submit(all_started.wait)
     except RuntimeError as error:
-        all_started.abort()  # or those that were started would wait for ever, and our end for them
-        raise ServiceUnavailable(f"this host: {error}") from error
+        all_started.abort()  # otherwise the started threads would wait forever
+        raise ServiceUnavailable(f"this host lacks resources: {error}") from error
     asyncio.get_running_loop().set_default_executor(executor)

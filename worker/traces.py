@@ -1,4 +1,4 @@
-"""What the trace of a command tells: its delivery, its stop with every signal, its record."""
+"""The spans of a command: its delivery, and its stop with all signals."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def delivery_span(
     history: History,
     command: CancelCommand | None = None,
 ) -> Span:
-    """The span of one delivery, within the trace that the message's headers name."""
+    """The span of one delivery, in the trace from the message's headers."""
     if not tracer.on:
         return NO_SPAN
     destination = _destination(message, topology)
@@ -59,7 +59,7 @@ def delivery_span(
 async def stop_within_span(
     tracer: Tracer, grace: float, work: Callable[[], Awaitable[Evidence]]
 ) -> Evidence:
-    """Do `work`, a stop that has `grace` seconds left, and have its span tell what it came to."""
+    """Do `work`, a stop with `grace` seconds left, in a span with its result."""
     if not tracer.on:
         return await work()
     deadline = datetime.now(UTC) + timedelta(seconds=grace)
@@ -79,7 +79,7 @@ async def stop_within_span(
 
 def _destination(message: Delivery, topology: Topology) -> str:
     exchange, key = message.exchange or "", message.routing_key or ""
-    # By the default exchange, a key is the name of a queue.
+    # In the default exchange, the routing key is the name of a queue.
     queue = topology.rest if key == REST_KEY else topology.cancel
     return ":".join(filter(None, (exchange, key, queue if exchange else None)))
 

@@ -49,7 +49,7 @@ def token_hash(token: str) -> bytes:
 
 
 def bearer_token(request: web.Request) -> str | None:
-    """The token that was sent, if it was sent as RFC 6750 wants it."""
+    """The token in the Authorization header, or None if the header does not follow RFC 6750."""
     sent = request.headers.getall("Authorization", ())
     if len(sent) != 1:
         return None

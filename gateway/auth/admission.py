@@ -34,7 +34,7 @@ class Budget(StrEnum):
 
 
 class OfRun(StrEnum):
-    """What is looked up of a request's run."""
+    """What a request needs to know about its run."""
 
     STATUS = "status"
     SUMMARY = "summary"
@@ -42,7 +42,7 @@ class OfRun(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests per `window` seconds, where a token has no limits of its own."""
+    """Requests per `window` seconds, for tokens without limits of their own."""
 
     write: int
     read: int
@@ -58,14 +58,14 @@ class _Asked(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """A request that may go on, and what was found for it: all of the run is null without one."""
+    """An admitted request and what was found for it. The run's columns are null without a run."""
 
     caller: Caller
     row: Record
 
 
 class Gate:
-    """Lets requests through, and counts those that it does not let through as well."""
+    """Admits requests. Rejected ones count against the budget too."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Gate:
     async def admit(
         self, request: web.Request, budget: Budget, wanted: OfRun, run_id: int | None
     ) -> Admission:
-        """Check the token, spend one of its budget, and look up what is `wanted` of the run.
+        """Check the token, count the request against its budget, and look up what is `wanted`.
 
         Raises ApiError 401 and 429, and ServiceUnavailable.
         """
@@ -101,9 +101,9 @@ class Gate:
         return Admission(caller, row)
 
     async def count_stray(self, request: web.Request) -> None:
-        """Spend one for a request that leads nowhere; a token is not asked for.
+        """Count a request to an unknown path or method. It needs no token.
 
-        Raises ApiError 429. Without Postgres nothing is counted: the answer needs no service.
+        Raises ApiError 429. Without Postgres the request is not counted, but still answered.
         """
         budget = Budget.READ if request.method in ("GET", "HEAD", "OPTIONS") else Budget.WRITE
         try:
@@ -121,7 +121,7 @@ class Gate:
     ) -> Record:
         address = self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ()))
         request[CLIENT] = address
-        # Looked up by its hash: how long that takes says nothing about any token.
+        # The lookup is by hash, so its duration reveals nothing about any token.
         hashed = None if token is None else token_hash(token)
         try:
             row = await self._waiting[wanted].submit(_Asked(hashed, budget, address, run_id))
@@ -158,7 +158,7 @@ def rate_limited(limit: int, window: int, resets_in: float) -> ApiError:
 
 
 def count_strays(gate: Gate) -> Middleware:
-    """Unknown paths and methods below the API's cost what known ones do."""
+    """Requests to unknown paths and methods of the API count like any other."""
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -170,7 +170,7 @@ def count_strays(gate: Gate) -> Middleware:
 
 
 async def sweep(database: Database, every: float) -> NoReturn:
-    """Remove what nobody spends from any more, `every` so many seconds."""
+    """Delete expired rate limit windows, `every` so many seconds."""
     while True:
         await asyncio.sleep(every)
         try:
@@ -178,5 +178,5 @@ async def sweep(database: Database, every: float) -> NoReturn:
                 await connection.execute(sql.requests.SWEEP_RATE_WINDOWS)
         except ServiceUnavailable as error:
             log.warning("rate_windows_not_swept", error=str(error))
-        except Exception:  # windows that are over do no harm
+        except Exception:  # expired windows do no harm
             log.exception("rate_windows_not_swept")

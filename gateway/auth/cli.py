@@ -15,12 +15,12 @@ from shared.commands import BIGINT_MAX
 from shared.errors import UserError
 from shared.output import plain, print_columns, print_json, print_line
 
-tokens = typer.Typer(help="Bearer tokens.")
+tokens = typer.Typer(help="Create, list and revoke bearer tokens.")
 
 
 @tokens.command()
 def create(
-    subject: Annotated[str, typer.Option(help="Holder of the token; recorded with each cancel.")],
+    subject: Annotated[str, typer.Option(help="Holder of the token, recorded with each cancel.")],
     role: Annotated[Role, typer.Option(help="Role of the holder.")] = Role.CONTRIBUTOR,
     scope: Annotated[
         list[Scope] | None,
@@ -31,16 +31,24 @@ def create(
         typer.Option(
             parser=cli.duration,
             metavar="DURATION",
-            help="Lifetime, like 12h or 30d. Default: unlimited.",
+            help="Lifetime, for example 12h or 30d. Default: unlimited.",
         ),
     ] = None,
     rate_limit: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Cancel requests per window, for this token."),
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Maximum number of cancel requests per window. Default: CANCEL_WRITE_LIMIT.",
+        ),
     ] = None,
     read_rate_limit: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Status requests per window, for this token."),
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Maximum number of status requests per window. Default: CANCEL_READ_LIMIT.",
+        ),
     ] = None,
 ) -> None:
     """Create a token and print it. It is not stored and cannot be shown again."""
@@ -80,10 +88,10 @@ def list_tokens(
 def revoke(
     token: Annotated[
         list[str],
-        typer.Argument(metavar="ID…", help="Ids from the list, or a leaked token itself."),
+        typer.Argument(metavar="ID…", help="Token ids, or the tokens themselves."),
     ],
 ) -> None:
-    """Revoke tokens, effective with the next request in every gateway."""
+    """Revoke tokens. Every gateway rejects them from its next request on."""
     done = cli.with_database(partial(stored.revoke, tokens=[_named(text) for text in token]))
     missing = []
     for text, revoked in zip(token, done, strict=True):
@@ -103,4 +111,4 @@ def _named(text: str) -> int | str:
         number = int(text)
         if 1 <= number <= BIGINT_MAX:
             return number
-    raise typer.BadParameter("an id is a number, as `tokens list` shows it")
+    raise typer.BadParameter("neither a token nor a token id, see `tokens list`")

@@ -1,4 +1,4 @@
-"""Tokens as they are kept: never themselves, only their hash."""
+"""Stored tokens. Only their hashes are stored, never the tokens."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ class Revoked:
 
 
 async def create(database: Database, wanted: NewToken) -> str:
-    """Store a new token and return it; it cannot be had again."""
+    """Store a new token and return it. It cannot be read again later."""
     token = new_token()
     async with database.connection() as connection:
         await connection.execute(
@@ -66,9 +66,9 @@ async def find(database: Database, subject: str | None) -> list[StoredToken]:
 
 
 async def revoke(database: Database, tokens: list[int | str]) -> list[Revoked | None]:
-    """Revoke tokens, named by their number or by themselves; None where there is none.
+    """Revoke tokens, given by id or by the token itself. The result is None for each unknown one.
 
-    All of them or, when Postgres fails meanwhile, none.
+    If Postgres fails, none is revoked.
     """
     async with database.transaction() as connection:
         rows = [

@@ -1,1 +1,1 @@
-"""Requests and responses, whatever they ask for: connections, errors, request ids."""
+"""What all requests have in common: connections, errors, request ids."""

@@ -1,4 +1,4 @@
-"""Which client a request comes from, where proxies may stand between."""
+"""The address of the client, also behind proxies."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -10,14 +10,14 @@ Address = IPv4Address | IPv6Address
 
 
 class ClientAddresses:
-    """Believes `X-Forwarded-For` only as far as it was written by trusted proxies."""
+    """Trusts only those entries of `X-Forwarded-For` that trusted proxies wrote."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
         self._of_peer = lru_cache(maxsize=1024)(partial(self._find, forwarded_for=()))
 
     def of(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        """The client's address; of IPv6 the /64, of which one client has all addresses.
+        """The client's address; for IPv6 its /64, because one client may use all of its addresses.
 
         `peer` is the other end of the connection, `forwarded_for` the request's headers of
         that name.
@@ -25,7 +25,7 @@ class ClientAddresses:
         return self._find(peer, forwarded_for) if forwarded_for else self._of_peer(peer)
 
     def connected_as(self, peer: str | None) -> str | None:
-        """Whose connection this is, likewise; None for a trusted proxy, which speaks for many."""
+        """The owner of a connection. None for a trusted proxy, which serves many clients."""
         address = _address(peer or "")
         if address is not None and self._is_trusted(address):
             return None
@@ -41,8 +41,8 @@ class ClientAddresses:
         return str(client)
 
     def _behind_proxies(self, peer: Address, headers: Sequence[str]) -> Address:
-        # Each proxy appends whom it speaks for. The first one, from the end, that we do not trust
-        # is the client: what stands before it, it may have made up.
+        # Each proxy appends the address of its client. Read from the end, the first untrusted one
+        # is our client; it may have invented everything before that.
         for hop in reversed(",".join(headers).split(",")):
             if not self._is_trusted(peer):
                 break

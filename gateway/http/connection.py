@@ -1,4 +1,4 @@
-"""A client's connection to the gateway: whatever arrives on it, the answer is in our envelope."""
+"""A client's connection to the gateway: every response, also to malformed input, is an envelope."""
 
 from aiohttp import web
 
@@ -10,7 +10,7 @@ from shared.http.faults import Fault
 
 
 class GatewayConnection(Connection):
-    """Gives each response the headers that all have, and the log a line for it."""
+    """Adds the common headers to each response, and logs a line for it."""
 
     __slots__ = ()
 

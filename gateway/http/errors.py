@@ -1,4 +1,4 @@
-"""Every answer other than success has the envelope `code`, `message`, `details`."""
+"""Every error response has the envelope `code`, `message`, `details`."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -23,7 +23,7 @@ _MAX_NAME: Final = 100
 
 
 def json_body(body: BaseModel | Mapping[str, object]) -> bytes:
-    """JSON with a newline at its end: a terminal's prompt begins on a line of its own."""
+    """JSON with a trailing newline, so that a shell prompt starts on its own line."""
     if isinstance(body, BaseModel):
         return body.model_dump_json().encode() + b"\n"
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
@@ -42,7 +42,7 @@ def json_response(
 
 
 class ApiError(RunCancelError):
-    """An answer other than success, in the caller's terms."""
+    """An error response, in the caller's terms."""
 
     def __init__(
         self, status: int, body: ErrorBody, headers: Mapping[str, str] | None = None
@@ -57,9 +57,9 @@ class ApiError(RunCancelError):
 
 
 def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
-    """The request does not say what it must; `fields` names what is wrong.
+    """The request is invalid; `fields` has the problems by field.
 
-    Callers choose names and their number: of very many, the first are told.
+    The caller controls the number of fields and their names, so both are limited here.
     """
     told = {_cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
     if len(fields) > _MOST_TOLD:
@@ -78,12 +78,12 @@ def _cut(name: str) -> str:
 
 
 def in_words(message: str) -> str:
-    """A message of pydantic without what it puts before those of our validators."""
+    """A message of pydantic, without the prefix that it adds to those of our validators."""
     return message.removeprefix("Value error, ")
 
 
 def unavailable() -> ApiError:
-    """A service is away or the outcome is unknown. Asking again is safe."""
+    """A service is unavailable or the outcome is unknown. A retry is safe."""
     return ApiError(
         503,
         schemas.Unavailable(
@@ -99,7 +99,7 @@ def internal() -> ApiError:
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever is raised into the envelope; nothing internal gets out."""
+    """Turn every exception into an envelope that reveals nothing internal."""
     try:
         return await handler(request)
     except ApiError as error:
@@ -125,7 +125,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def from_aiohttp(error: web.HTTPException) -> ApiError:
-    """What aiohttp raises by itself, in the envelope."""
+    """An error that aiohttp raised itself, as an envelope."""
     match error:
         case web.HTTPMethodNotAllowed():
             allowed = sorted(error.allowed_methods)

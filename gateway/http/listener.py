@@ -1,4 +1,4 @@
-"""The gateway's address: who may connect to it, how many, and for how long."""
+"""The gateway's listener, with its limits on connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
@@ -18,7 +18,7 @@ from shared.http.server import Listen, serve
 from shared.lifecycle import most_files
 from shared.settings import GatewaySettings
 
-# Slots beyond all others, so that whoever asks is told, and health checks are answered.
+# Extra slots, so that refused clients get a response and health checks still work.
 _BEYOND: Final = 100
 
 
@@ -26,10 +26,10 @@ _BEYOND: Final = 100
 async def listening(
     settings: GatewaySettings, app: web.Application, refused: Counter
 ) -> AsyncIterator[URL]:
-    """Serve `app` within the block; after it, finish what was begun, for a bounded time.
+    """Serve `app` within the block. Afterwards, let requests in flight end, for a bounded time.
 
-    `refused` counts the connections beyond the most that may be open. Raises UserError when the
-    address cannot be had.
+    `refused` counts the connections beyond the limit. Raises UserError if it cannot listen on the
+    address.
     """
     host, port = settings.gateway_host, settings.gateway_port
     limits = TimeLimits(

@@ -1,4 +1,4 @@
-"""What every log line that concerns a command has, in the worker's log as well."""
+"""The fields of every log line about a command; the worker logs the same ones."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from gateway.http.request_keys import COMMAND
 
 
 def log_fields(request: web.BaseRequest) -> dict[str, Any]:
-    """Empty before the request became a command."""
+    """Empty until the request is a command."""
     command = request.get(COMMAND)
     if command is None:
         return {}

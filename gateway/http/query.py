@@ -1,4 +1,4 @@
-"""The query of a request. What a call does not know is refused: it would be without effect."""
+"""Query parameters. Unknown ones are rejected, because they would have no effect."""
 
 from typing import Final
 
@@ -17,9 +17,9 @@ def refuse_unknown(request: web.Request) -> None:
 
 
 def unknown(request: web.Request, *known: str) -> dict[str, str]:
-    """What is wrong with each parameter that is none of the `known`."""
+    """The problem with each parameter that is not one of `known`."""
     if not request.rel_url.raw_query_string:
-        return {}  # as most
+        return {}  # the usual case
     problems = {name: UNKNOWN for name in request.query if name not in known}
     if problems.pop("", None):
         problems["query"] = "has a parameter without a name"
@@ -27,7 +27,7 @@ def unknown(request: web.Request, *known: str) -> dict[str, str]:
 
 
 def without_query(handler: Handler) -> Handler:
-    """`handler`, for requests that have no query parameters."""
+    """`handler`, but rejecting all query parameters."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         refuse_unknown(request)

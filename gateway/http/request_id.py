@@ -1,4 +1,4 @@
-"""The id by which a request is found again: in its answer, in both logs, in the command."""
+"""The request id, which is in the response, in both logs and in the command."""
 
 import re
 import secrets
@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from gateway.http.request_keys import REQUEST_ID
 
 HEADER: Final = "X-Request-Id"
-# It becomes part of log lines and, as correlation id, a short string of AMQP (255 bytes).
+# It goes into log lines and, as the correlation id, into an AMQP short string (255 bytes).
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._~:/+=@,;|-]{1,128}")
 
 
@@ -20,7 +20,7 @@ def new_request_id() -> str:
 
 
 def request_id(request: web.BaseRequest) -> str:
-    """The caller's own id, where it is acceptable, or a new one; always the same for a request."""
+    """The caller's id if it is valid, else a new one. Every call for a request returns the same."""
     try:
         return request[REQUEST_ID]
     except KeyError:

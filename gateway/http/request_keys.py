@@ -1,4 +1,4 @@
-"""What becomes known of a request while it is answered: the log, traces and headers tell it."""
+"""Facts about a request that later go into the log, traces and headers."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -9,7 +9,7 @@ from shared.commands import CancelCommand
 
 
 class Spent(NamedTuple):
-    """What a request left of its budget."""
+    """The state of the budget after a request."""
 
     limit: int
     """Requests in a window."""
@@ -30,14 +30,14 @@ class Spent(NamedTuple):
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 CLIENT: Final = web.RequestKey("client", str)
-"""Its address, where a proxy may stand between."""
+"""The client's address, also behind a proxy."""
 SUBJECT: Final = web.RequestKey("subject", str)
-"""Who holds its token."""
+"""The holder of the token."""
 SPENT: Final = web.RequestKey("spent", Spent)
 COMMAND: Final = web.RequestKey("command", CancelCommand)
-"""What it became."""
+"""The command that the request became."""
 
 
 def client_of(request: web.BaseRequest) -> str | None:
-    """The client's address, if need be that of the connection."""
+    """The client's address or, if it is not known yet, that of the connection."""
     return request.get(CLIENT) or request.remote

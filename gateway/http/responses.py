@@ -1,4 +1,4 @@
-"""What every response has, whoever made it, and what the log says of it."""
+"""The common headers and the log line of every response."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,9 +16,9 @@ from gateway.http.request_keys import SPENT, SUBJECT, client_of
 log = structlog.get_logger(__name__)
 
 QUIET: Final = ("/healthz", "/readyz", "/metrics")
-"""Asked for all the time, by programs."""
+"""Paths that programs poll; logged at debug."""
 _HEADERS: Final[Mapping[str, str]] = {
-    "Server": "cancel-gateway",  # else aiohttp's, with its version and Python's
+    "Server": "cancel-gateway",  # the default names the versions of aiohttp and Python
     "X-Content-Type-Options": "nosniff",
 }
 _NOT_KEPT: Final = ("Cache-Control", "no-store")
@@ -37,9 +37,9 @@ def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
 def log_response(
     request: web.BaseRequest, response: web.StreamResponse, begun_at: float | None
 ) -> None:
-    """One line for a request; `begun_at` is when its head had arrived, by the monotonic clock."""
-    # As it was sent, percent-encoded: no line break or escape sequence gets into the log. The
-    # parser refuses those that are not encoded.
+    """Log a request. `begun_at` is the monotonic time at which its head had arrived."""
+    # The raw, percent-encoded path, so that no line break or escape sequence gets into the log.
+    # The parser rejects unencoded ones.
     path = request.rel_url.raw_path
     fields: dict[str, Any] = {
         **log_fields(request),
@@ -60,7 +60,7 @@ def log_response(
 
 
 def unasked(error: ApiError) -> bytes:
-    """A whole response, for where there is no request to answer."""
+    """A complete response as bytes, for a connection without a parsed request."""
     body = json_body(error.body)
     head = {
         "Content-Type": "application/json",

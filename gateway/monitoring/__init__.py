@@ -1,1 +1,1 @@
-"""Metrics and traces of the gateway, and of what Postgres and RabbitMQ know."""
+"""Metrics and traces of the gateway, and metrics from Postgres and RabbitMQ."""

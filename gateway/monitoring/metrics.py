@@ -1,4 +1,4 @@
-"""What the gateway counts as it happens. Labels are bound once, so that a request looks up none."""
+"""Counters of the gateway. Labels are bound once, so that no request has to look them up."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -21,7 +21,7 @@ _PUBLISH_BUCKETS: Final = (
 
 
 class Refusal(StrEnum):
-    """Why a request got no success, as its `code` says."""
+    """Why a request failed, by its `code`."""
 
     VALIDATION_ERROR = "validation_error"
     UNAUTHORIZED = "unauthorized"
@@ -50,7 +50,7 @@ class Requests:
         self._by_outcome[outcome].inc()
 
     def counting_refusals(self, handler: Handler) -> Handler:
-        """`handler`, whose errors are counted."""
+        """`handler`, but counting its errors."""
 
         async def counted(request: web.Request) -> web.StreamResponse:
             try:
@@ -83,7 +83,7 @@ class GatewayMetrics:
         )
         publish = Histogram(
             "cancel_publish_duration_seconds",
-            "Time from the publish of a command to the answer of RabbitMQ.",
+            "Time from publishing a command to RabbitMQ's answer.",
             ["result"],
             buckets=_PUBLISH_BUCKETS,
             registry=registry,
@@ -94,7 +94,7 @@ class GatewayMetrics:
         self._publish[result].observe(seconds)
 
     def counting_reads(self, handler: Handler) -> Handler:
-        """`handler`, whose answers are counted."""
+        """`handler`, but counting its results."""
         counted = self.reads.counting_refusals(handler)
 
         async def read(request: web.Request) -> web.StreamResponse:
@@ -106,7 +106,7 @@ class GatewayMetrics:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """What `answer_errors` makes of `error`."""
+    """The refusal that `answer_errors` makes of `error`."""
     match error:
         case ApiError():
             return _BY_CODE.get(error.body.code, Refusal.INTERNAL_ERROR)

@@ -1,4 +1,4 @@
-"""How many messages wait in the queues that all share, and for how many consumers."""
+"""Messages and consumers of the shared queues."""
 
 import asyncio
 from contextlib import suppress
@@ -20,7 +20,7 @@ from shared.settings import ServiceSettings
 class QueueWatch:
     """Asks RabbitMQ, on a connection of its own.
 
-    Not on the one that publishes: to ask for a queue that is missing costs the channel.
+    Not on the publishing one: a passive declare of a missing queue closes the channel.
     """
 
     def __init__(self, topology: Topology, registry: CollectorRegistry) -> None:
@@ -45,7 +45,7 @@ class QueueWatch:
         )
 
     async def keep_looking(self, settings: ServiceSettings) -> NoReturn:
-        """Look every `probe_interval` seconds, whenever RabbitMQ can be reached."""
+        """Check every `probe_interval` seconds while RabbitMQ is reachable."""
         look = partial(self._look_on, every=settings.probe_interval)
         while True:
             looking = asyncio.create_task(

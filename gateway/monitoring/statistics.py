@@ -1,6 +1,6 @@
-"""What Postgres knows of the whole installation, as metrics that are read when somebody scrapes.
+"""Metrics of the whole installation, read from Postgres at each scrape.
 
-Each gateway exports the same, workers nothing of it: there is one on each runner host.
+Every gateway exports the same values. Workers export none.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 # Seconds.
 _PATIENCE: Final = 2.0
 _FRESH: Final = 5.0
-"""Who scrapes again within this gets what was read before."""
+"""A scrape within this time gets the values of the previous one."""
 
 _OTHER: Final = "other"
 _WAITS_FOR: Final = ("stop", *(f"host_{state}" for state in HostState))
@@ -35,10 +35,10 @@ class _Gauge(NamedTuple):
     documentation: str
     label: str | None = None
     values: tuple[str, ...] = ()
-    """Of the label: others are exported as `other`, and those that are not found as 0."""
+    """Known values of the label. Missing ones are exported as 0, unknown ones as `other`."""
 
 
-# By what the rows of READ_STATISTICS are about.
+# By the column `what` of READ_STATISTICS.
 _GAUGES: Final[Mapping[str, _Gauge]] = {
     "runs": _Gauge(
         "cancel_runs",
@@ -48,7 +48,7 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "stops_overdue": _Gauge(
         "cancel_stops_overdue",
-        f"Runs in canceling more than {OVERDUE_AFTER} s after the deadline of their stop.",
+        f"Runs still in canceling {OVERDUE_AFTER} s after the deadline of their stop.",
     ),
     "stop_overdue_seconds": _Gauge(
         "cancel_stop_overdue_seconds",
@@ -59,14 +59,14 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "commands_open": _Gauge(
         "cancel_commands_open",
-        "Commands without an outcome, by what they wait for: the end of their stop, or the worker "
-        f"of a host in that state. Counting stops at {MOST}.",
+        "Open commands, by what they wait for: the end of their stop, or the worker of a host in "
+        f"this state. Counting stops at {MOST}.",
         "waits_for",
         _WAITS_FOR,
     ),
     "commands_open_oldest": _Gauge(
         "cancel_commands_open_oldest_age_seconds",
-        "How long the oldest command without an outcome has been on record.",
+        "Age of the oldest open command.",
         "waits_for",
         _WAITS_FOR,
     ),
@@ -78,7 +78,7 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "letters_oldest": _Gauge(
         "cancel_dead_letters_oldest_age_seconds",
-        "How long the oldest dead letter has waited for an operator.",
+        "Age of the oldest dead letter waiting for an operator.",
         "reason",
         tuple(DeadReason),
     ),
@@ -88,15 +88,13 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
     ),
     "events_oldest": _Gauge(
         "cancel_events_waiting_oldest_age_seconds",
-        "Age of the oldest row of the outbox. An event is dropped after a day.",
+        "Age of the oldest event or dead letter in the outbox. Events are dropped after a day.",
     ),
-    "hosts": _Gauge(
-        "cancel_hosts", "Runner hosts by what is known of them.", "state", tuple(HostState)
-    ),
+    "hosts": _Gauge("cancel_hosts", "Runner hosts by state.", "state", tuple(HostState)),
 }
 
 _Found = Mapping[str, Mapping[str, float]]
-"""Values by what they are about and by label."""
+"""Values by `what` and label."""
 
 
 class Statistics(Collector):
@@ -108,7 +106,7 @@ class Statistics(Collector):
         registry.register(self)
 
     async def refresh(self) -> None:
-        """Read what `collect` gives, unless that was just done. Takes a bounded time."""
+        """Read the values for `collect`, unless they are fresh. Takes a bounded time."""
         async with self._reading:
             if monotonic() - self._read_at > _FRESH:
                 self._found = await self._read()
@@ -117,9 +115,9 @@ class Statistics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield GaugeMetricFamily(
             "cancel_statistics_up",
-            "Whether Postgres could be read for this scrape; if not (0), all of cancel_runs*, "
-            "cancel_stop*, cancel_commands_open*, cancel_dead_letters*, cancel_events* and "
-            "cancel_hosts of the gateway is left out.",
+            "Whether Postgres was read for this scrape (1) or not (0). If not, the gateway omits "
+            "cancel_runs*, cancel_stop*, cancel_commands_open*, cancel_dead_letters*, "
+            "cancel_events* and cancel_hosts.",
             value=self._found is not None,
         )
         if self._found is not None:
@@ -131,10 +129,10 @@ class Statistics(Collector):
             async with asyncio.timeout(_PATIENCE):
                 rows = await self._database.fetch(READ_STATISTICS, list(RunStatus))
         except (ServiceUnavailable, TimeoutError, PostgresError) as error:
-            # The last where our role may not read a table.
+            # PostgresError, for example: our role may not read a table.
             log.warning("statistics_not_read", error=str(error) or "no answer in time")
             return None
-        except Exception:  # the other metrics are worth having all the same
+        except Exception:  # the other metrics are still useful
             log.exception("statistics_not_read")
             return None
         return _by_subject((row["what"], row["label"], row["value"]) for row in rows)
@@ -155,7 +153,7 @@ def _family(gauge: _Gauge, values: Mapping[str, float]) -> GaugeMetricFamily:
         family.add_metric([label], values.get(label, 0.0))
     others = [value for label, value in values.items() if label not in gauge.values]
     if others:
-        # Of counts the sum, of ages the largest: the number of series has a bound either way.
+        # One series for all unknown labels, so that the number of series is bounded.
         combined = max(others) if gauge.name.endswith("_seconds") else sum(others)
         family.add_metric([_OTHER], combined)
     return family

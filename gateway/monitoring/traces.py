@@ -17,7 +17,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 def trace_requests(tracer: Tracer) -> Middleware:
-    """Go on with a caller's trace, or begin one; its id stands in every log line of the request."""
+    """Continue the caller's trace, or start one. Every log line of the request has its id."""
 
     @web.middleware
     async def trace(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,7 +51,8 @@ def _attributes(request: web.Request, method: str, route: str | None) -> Attribu
 
 
 def _context(request: web.Request) -> Mapping[str, str]:
-    # Several of the first say nothing, several of the second are one list (W3C Trace Context).
+    # More than one traceparent is invalid; several tracestate headers are one list (W3C Trace
+    # Context).
     parents = request.headers.getall("traceparent", [])
     states = request.headers.getall("tracestate", [])
     return {"traceparent": parents[0], "tracestate": ",".join(states)} if len(parents) == 1 else {}

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page to read it in that needs nothing from elsewhere."""
+"""The OpenAPI document, and a self-contained page that shows it."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _PAGE: Final = """\
   </body>
 </html>
 """
-# Without validatorUrl the page would ask a server elsewhere whether the document is valid.
+# By default, the page would send the document to a validator on another server.
 _SCRIPT: Final = """\
 SwaggerUIBundle({
   url: "openapi.json",
@@ -55,9 +55,10 @@ _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 
 def add_docs(app: web.Application) -> None:
-    """Add openapi.json, the page and its assets, and lead there from `/`; none asks for a token."""
+    """Add openapi.json, the page and its assets, and a redirect from `/`, all without a token."""
     described = json.dumps(document()).encode() + b"\n"
-    # Kept in memory, 2 MB: a FileResponse answers ranges and conditions without our envelope.
+    # Kept in memory (2 MB): a FileResponse answers range and conditional requests without our
+    # envelope.
     assets = {name: (_directory() / name).read_bytes() for name in _ASSETS}
 
     async def openapi(_: web.Request) -> web.Response:
@@ -92,13 +93,13 @@ def add_docs(app: web.Application) -> None:
 
 
 async def _in_pieces(content: bytes) -> AsyncIterator[memoryview]:
-    # As a whole it would be copied for every client that takes its time to read it.
+    # In one piece, it would be copied for every slow client.
     for start in range(0, len(content), _PIECE):
         yield memoryview(content)[start : start + _PIECE]
 
 
 def _directory() -> Path:
-    # Found, not imported: only its files are wanted.
+    # Located but not imported: only its files are needed.
     spec = find_spec("swagger_ui")
     assert spec is not None  # noqa: S101 - a dependency of this package
     assert spec.submodule_search_locations is not None  # noqa: S101 - it is a package

@@ -13,13 +13,16 @@ from gateway.openapi.operations import OPERATIONS, Operation, Response
 Json = dict[str, Any]
 
 _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
-    "X-Request-Id": ("The id that was sent, or a new one.", {"type": "string"}),
+    "X-Request-Id": ("The request id: the one in the request, or a new one.", {"type": "string"}),
     "X-RateLimit-Limit": ("Requests per window.", {"type": "integer"}),
-    "X-RateLimit-Remaining": ("How many of them are left.", {"type": "integer"}),
-    "X-RateLimit-Reset": ("Unix time at which the window resets.", {"type": "integer"}),
-    "Retry-After": ("Seconds.", {"type": "integer"}),
-    "WWW-Authenticate": ("RFC 6750.", {"type": "string"}),
-    "Location": ("Where to follow the run.", {"type": "string", "format": "uri-reference"}),
+    "X-RateLimit-Remaining": ("Requests left in the current window.", {"type": "integer"}),
+    "X-RateLimit-Reset": ("Unix time at which the next window starts.", {"type": "integer"}),
+    "Retry-After": ("Seconds to wait before the next attempt.", {"type": "integer"}),
+    "WWW-Authenticate": ("The challenge, as in RFC 6750.", {"type": "string"}),
+    "Location": (
+        "The path that reports the status of the run.",
+        {"type": "string", "format": "uri-reference"},
+    ),
 }
 
 
@@ -33,9 +36,8 @@ def document() -> Json:
         "info": {
             "title": "Run cancellation",
             "version": version("run-cancel"),
-            "description": "Cancel CI runs, and see that they were. Every error has `code`, "
-            "`message` and `details`. A query parameter that a call does not have is refused with "
-            "400.",
+            "description": "Cancel CI runs and check the results. Every error has `code`, "
+            "`message` and `details`. An unknown query parameter is rejected with 400.",
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": "Runs"}],
@@ -46,7 +48,7 @@ def document() -> Json:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "From `cancel-gateway tokens create`.",
+                    "description": "A token from `cancel-gateway tokens create`.",
                 }
             },
             "schemas": _schemas(),

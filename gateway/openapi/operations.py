@@ -25,9 +25,9 @@ _SPENT: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Rese
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What one status means, shown by answers as they are really given.
+    """The meaning of one status, with examples made by the real code.
 
-    `headers` are always there, `sometimes` names those that may be.
+    `headers` are always present, those in `sometimes` may be.
     """
 
     description: str
@@ -54,14 +54,14 @@ _RUN_ID: Final[Json] = {
     "name": "run_id",
     "in": "path",
     "required": True,
-    "description": "A number beyond 64 bits is answered like an unknown run.",
+    "description": "A number of more than 64 bits is treated as an unknown run.",
     "schema": {"type": "integer", "format": "int64", "minimum": 1},
     "example": 4711,
 }
 _WAIT: Final[Json] = {
     "name": "wait",
     "in": "query",
-    "description": "Seconds to wait for the run to end. The answer comes as soon as it has ended.",
+    "description": "Seconds to wait for the run to end. The response comes as soon as it ends.",
     "schema": {"type": "number", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
 }
 _AT: Final = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -72,21 +72,19 @@ def _shown(**errors: ApiError) -> Mapping[str, BaseModel]:
 
 
 _UNAUTHORIZED: Final = Response(
-    "No valid bearer token.",
+    "The bearer token is missing, invalid or expired.",
     _shown(missing=unauthorized(None), invalid=unauthorized("rct_…")),
     ("WWW-Authenticate", *_SPENT),
 )
-_NOT_FOUND: Final = Response("No such run.", _shown(unknown=run_not_found(9317)))
+_NOT_FOUND: Final = Response("The run does not exist.", _shown(unknown=run_not_found(9317)))
 _RATE_LIMITED: Final = Response(
-    "The budget of the token is used up; without a valid token, that of the client's address.",
+    "The rate limit of the token or, without a valid token, of the client's address is exceeded.",
     _shown(spent=rate_limited(20, 60, 30.0)),
     ("Retry-After", *_SPENT),
 )
-_INTERNAL: Final = Response(
-    "An unexpected error, without details.", _shown(any=internal()), (), _SPENT
-)
+_INTERNAL: Final = Response("An unexpected error occurred.", _shown(any=internal()), (), _SPENT)
 _UNAVAILABLE: Final = Response(
-    "A service is unavailable, or it is unknown whether the command was queued. A retry is safe.",
+    "A service is unavailable, or the command may or may not be in the queue. A retry is safe.",
     _shown(any=unavailable()),
     ("Retry-After",),
     _SPENT,
@@ -140,7 +138,7 @@ GET_RUN: Final = Operation(
     f"{API}/runs/{{run_id}}",
     "getRun",
     "Get a run and its cancellation",
-    "The Location of a 202 leads here.",
+    "The `Location` header of a 202 points here.",
     Scope.RUNS_READ,
     {
         200: Response("The run.", {"canceled": _OVER, "waiting": _WAITING}),
@@ -167,12 +165,12 @@ CANCEL_RUN: Final = Operation(
     f"{API}/runs/{{run_id}}/cancel",
     "cancelRun",
     "Cancel a queued or running run",
-    "Idempotent. 202 means that the broker has stored the command, and that it ends as a recorded "
-    f"outcome or as a dead letter. Roles: {', '.join(MAY_CANCEL)}.",
+    "Idempotent. With 202, the broker has stored the command, and the command ends with a "
+    f"recorded outcome or as a dead letter. Roles: {', '.join(MAY_CANCEL)}.",
     Scope.RUNS_WRITE,
     {
         202: Response(
-            "The command is in the queue. With `no_op` the run was already over.",
+            "The command is in the queue. With `no_op`, the run was already over.",
             {
                 "accepted": schemas.CancelAnswer(**answer_of(4711, RunStatus.RUNNING)),
                 "no_op": schemas.CancelAnswer(**answer_of(4711, RunStatus.CANCELED)),
@@ -194,7 +192,7 @@ CANCEL_RUN: Final = Operation(
         ),
         401: _UNAUTHORIZED,
         403: Response(
-            "The token lacks the scope, or its role may not do this.",
+            "The token lacks the scope, or its role may not cancel runs.",
             _shown(
                 scope=missing_scope(Scope.RUNS_WRITE, ["runs:read"]),
                 role=missing_role(MAY_CANCEL, Role.USER),

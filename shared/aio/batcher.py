@@ -1,4 +1,4 @@
-"""Batcher: callers that each ask for one thing are answered by one call for many."""
+"""Batcher: combines single requests of many callers into one call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ _MAX_BATCH = 500
 
 
 class Batcher(Generic[Item, Answer]):
-    """Runs one batch after the other; what is submitted while one runs is in the next.
+    """Runs one batch after another. Items submitted during a batch are in the next one.
 
     No caller waits for a batch to fill, and under load each item costs less.
     """
@@ -67,7 +67,7 @@ class Batcher(Generic[Item, Answer]):
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch, error)
-            else:  # one item may be the reason; the others must not fail with it
+            else:  # a single item may be the cause; the others must not fail with it
                 for each in batch:
                     await self._answer([each])
         else:

@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Deadlines:
-    """Has futures raise TimeoutError, by one timer of the event loop for all of them.
+    """Makes futures raise TimeoutError, with one event loop timer for all of them.
 
-    A timer for each, which in nearly all cases is canceled, is much of what a short wait costs.
+    A timer per future, nearly always canceled, would be much of the cost of a short wait.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def end(self, future: "asyncio.Future[Any]", at: float) -> None:
-        """Have `future` raise TimeoutError at this time of the loop, unless it is done by then."""
+        """Make `future` raise TimeoutError at this loop time, unless it is done by then."""
         self._forget_done()
         heappush(self._due, (at, next(self._numbers), future))
         if self._timer is None or at < self._timer.when():

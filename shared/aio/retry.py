@@ -1,4 +1,4 @@
-"""Waiting out an outage: work is done again, after a growing pause, until it gets through."""
+"""Retries during an outage, with growing pauses, until the work succeeds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,14 +18,14 @@ T = TypeVar("T")
 # Seconds.
 _PAUSE: Final = wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1)
 _LEAST: Final = 1.0
-"""For the last attempt, which begins when the time is over."""
+"""Timeout of the last attempt, which begins when the time is over."""
 
 
 async def until_available(work: Callable[[], Awaitable[T]]) -> T:
-    """Return what `work` returns, doing it again for as long as it raises ServiceUnavailable.
+    """Return what `work` returns, and repeat it while it raises ServiceUnavailable.
 
-    For work that may not be dropped. It must be safe to repeat: an outage can hide that it
-    succeeded.
+    For work that must not be dropped. It must be idempotent: during an outage, it may have
+    succeeded without a response.
     """
 
     try:
@@ -53,10 +53,10 @@ async def until_connected(
     is_outage: Callable[[BaseException], bool],
     say: Callable[[BaseException | None], None],
 ) -> T:
-    """What `connect` returns, done again for as long as there is an outage, but not for ever.
+    """Return what `connect` returns, and retry it during an outage, for a bounded time.
 
-    `connect` is given the seconds that it may take: `attempt`, or what is left of `within`, in
-    which case the last outage is raised. `say` is told of each that is not the last.
+    `connect` gets its timeout: `attempt`, or the rest of `within`. The last outage is raised;
+    `say` is called with each earlier one.
     """
     loop = asyncio.get_running_loop()
     end = inf if within is None else loop.time() + within

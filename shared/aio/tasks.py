@@ -1,4 +1,4 @@
-"""What asyncio leaves out."""
+"""Helpers that asyncio lacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,10 +19,10 @@ async def first_of(*waits: Awaitable[object]) -> None:
 
 
 def cancellation_noticed() -> Callable[[], bool]:
-    """A question for later: was the current task canceled since now?
+    """Return a function that tells whether the current task was canceled since this call.
 
-    Some waits of libraries, and asyncio's own in Python 3.11, raise an error of their own in the
-    place of a cancellation that comes at the same moment.
+    Some libraries, and asyncio in Python 3.11, raise another error instead of a cancellation that
+    comes at the same moment.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -33,11 +33,11 @@ def cancellation_noticed() -> Callable[[], bool]:
 async def end(task: "asyncio.Task[T]") -> None:
     """Cancel `task` until it has ended.
 
-    Once is not always enough: what waits in a library, and in Python 3.11 in asyncio's own
-    `wait_for`, may be given what came at the same moment in the place of the cancellation.
+    Once is not always enough: some libraries, and `asyncio.wait_for` in Python 3.11, return a
+    result that came at the same moment, and drop the cancellation.
     """
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.5)
     if not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not complain
+        task.exception()  # retrieved, so that asyncio does not log it as never retrieved

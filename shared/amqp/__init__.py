@@ -1,1 +1,1 @@
-"""RabbitMQ: connections that are kept up, publisher confirms, and all names that are declared."""
+"""RabbitMQ: connections that reconnect, publisher confirms, and the topology."""

@@ -1,7 +1,7 @@
-"""RabbitMQ: a connection that is kept up, and publishing that ends in a confirm or an error.
+"""RabbitMQ: connections that reconnect, and publishing that ends in a confirm or an error.
 
 Plain connections, not aio-pika's robust ones: those wait a fixed 5 s before they reconnect, and a
-publish or declare on them can wait for a reconnect without end.
+publish or declare on them can wait for a reconnect forever.
 """
 
 import asyncio
@@ -40,21 +40,21 @@ log = structlog.get_logger(__name__)
 # Seconds.
 _CONNECT_TIMEOUT = 10.0
 _PAUSE = 0.2
-"""A broker that accepts and then fails, or declines, must not be hammered."""
+"""Pause after a broker that accepts a connection and then fails, or declines a message."""
 _ANSWERS = 1.0
-"""For the messages in flight when another one was declined."""
+"""Timeout for the messages in flight when another one was declined."""
 _LOOK_AGAIN = 1.0
-"""For names that are missing."""
+"""Interval between checks for missing names."""
 
 Declare = Callable[[AbstractChannel], Awaitable[None]]
 Session = Callable[[AbstractConnection], Awaitable[None]]
 
 
 async def keep_connected(settings: ServiceSettings, name: str, session: Session) -> NoReturn:
-    """Run `session` on one connection after the other; it ends when its connection does.
+    """Run `session` on one connection after another; it ends when its connection does.
 
-    Raises ServiceUnavailable if the first connection cannot be had within `startup_timeout`
-    seconds. Later outages are retried for ever.
+    Raises ServiceUnavailable if there is no first connection within `startup_timeout` seconds.
+    Later outages are retried forever.
     """
     once_connected = False
     while True:
@@ -87,7 +87,7 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
     async def connect(seconds: float) -> AbstractConnection:
         try:
             # Not its own `timeout`: that makes a task, and if that is canceled just as the broker
-            # refuses, nobody takes the refusal, and asyncio writes a traceback.
+            # refuses, the exception is never retrieved, and asyncio logs a traceback.
             with lost_is_an_error():
                 async with asyncio.timeout(seconds):
                     return await aio_pika.connect(
@@ -116,7 +116,7 @@ async def _close(connection: AbstractConnection) -> None:
             async with asyncio.timeout(2):
                 await connection.close()
     except AWAY:
-        pass  # it was gone already
+        pass  # it was already gone
 
 
 class Publisher:
@@ -131,7 +131,7 @@ class Publisher:
         name: str,
         confirms_on: Callable[[aiormq.Channel], Confirms] = JoinedConfirms,
     ) -> None:
-        """`name` is for the log. `confirms_on` is called for each channel that is opened."""
+        """`name` is for the log. `confirms_on` is called with each channel that is opened."""
         self._settings = settings
         self._name = name
         self._confirms_on = confirms_on
@@ -140,13 +140,13 @@ class Publisher:
         self._confirms: Confirms | None = None  # while there is a channel
         self._declined = asyncio.Event()
         self.problem: str | None = None
-        """What is missing in a broker that can be reached, and how to mend that."""
+        """What a reachable broker lacks, and what to do about it."""
 
     async def run(self, declare: Declare | None = None, look: Session | None = None) -> NoReturn:
         """Keep a confirming channel open.
 
-        `declare` prepares the names before it is used. Whoever may declare nothing has `look` raise
-        NotDeclared while they are missing, and waits for them.
+        `declare` declares the names before the channel is used. A program without the permission to
+        declare passes `look`, which raises NotDeclared while names are missing, and waits.
         """
 
         async def session(connection: AbstractConnection) -> None:
@@ -191,9 +191,9 @@ class Publisher:
     async def _give_up(self, channel: AbstractChannel, confirms: Confirms) -> None:
         """Close a channel on which the broker declined a message.
 
-        One that first met a quorum queue while the node of its leader was dying goes on asking
-        that node, and declines all that comes until it is back (RabbitMQ 3.10). A new one finds
-        the new leader. What is in flight is answered first, or nobody would know what became of it.
+        A channel that first used a quorum queue while the node of its leader was failing keeps
+        asking that node, and declines all messages until it is back (RabbitMQ 3.10). A new channel
+        finds the new leader. Messages in flight get their confirms first.
         """
         log.warning("publishing_declined", connection=self._name, using="a new channel")
         with suppress(TimeoutError):
@@ -210,8 +210,8 @@ class Publisher:
     async def wait_ready(self) -> None:
         """Return once a channel is open and its names are declared, or `problem` says why not.
 
-        Raises ServiceUnavailable if that takes longer than a service may be away at start: the
-        broker can be reached then, but does not let us declare what we need.
+        Raises ServiceUnavailable if that takes longer than the startup timeout: the broker is
+        reachable, but does not let us declare what we need.
         """
         try:
             async with asyncio.timeout(self._settings.startup_timeout + _CONNECT_TIMEOUT):
@@ -232,18 +232,18 @@ class Publisher:
             raise ServiceUnavailable(f"RabbitMQ: {reason(error)}") from error
 
     async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
-        """Return when the broker has confirmed that `message` is safe in a queue.
+        """Return once the broker has confirmed that it stored `message` in a queue.
 
-        Raises PublishRefused when the broker declined it or has no place for it, Unroutable when no
-        queue is bound for it, and PublishUnknown when the confirm did not come within
-        `confirm_timeout` seconds, a reconnect included.
+        Raises PublishRefused if the broker declined it or lacks the exchange or queue, Unroutable
+        if no queue is bound for it, and PublishUnknown if there was no confirm within
+        `confirm_timeout` seconds, including a reconnect.
         """
         await self.send(exchange, routing_key, message.body, message.properties)
 
     async def send(
         self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties
     ) -> None:
-        """`publish` for a message that is in its wire's terms already."""
+        """`publish` for a message that is already encoded as body and properties."""
         until = asyncio.get_running_loop().time() + self._settings.confirm_timeout
         try:
             with lost_is_an_error():
@@ -256,7 +256,7 @@ class Publisher:
                     confirms = self._confirms
                 await confirms.publish(exchange, routing_key, body, properties, until)
         except PublishError as error:
-            raise Unroutable(f"no queue takes messages for {routing_key}") from error
+            raise Unroutable(f"no queue is bound for the routing key {routing_key}") from error
         except DeliveryError as error:
             self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error

@@ -1,4 +1,4 @@
-"""What aiormq leaves to its users: channels that say when they, or a consumer on them, are lost."""
+"""Channels that report when they, or a consumer on them, are lost, which aiormq does not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,19 +22,19 @@ from shared.commands import MAX_BODY
 log = structlog.get_logger(__name__)
 
 AWAY = (OSError, AMQPError, ChannelInvalidStateError)
-"""What an outage of RabbitMQ looks like. OSError has TimeoutError among it."""
+"""The exceptions of a RabbitMQ outage. OSError includes TimeoutError."""
 DECLARE_TIMEOUT = 30.0
 """Seconds that opening a channel and declaring all names may take."""
 
 
 class lost_is_an_error:  # noqa: N801 - used like a function
-    """Raise ConnectionError where aiormq 7.2 says in its own ways that the connection was lost.
+    """Raise ConnectionError for the other ways in which aiormq 7.2 reports a lost connection.
 
-    When heartbeats run out it ends what waits for the broker with CancelledError, which would
-    silently end our task, as if somebody had asked for that. What waits for its bytes to be sent
-    gets an Exception of no class and no words.
+    After missed heartbeats, calls that wait for the broker get CancelledError, which would silently
+    end our task as if it had been canceled. Calls that wait for their bytes to be sent get a plain
+    Exception without a message.
 
-    Whoever was canceled meanwhile stays so, whichever error came in the place of that.
+    A task that was really canceled stays canceled, whichever error came instead.
     """
 
     __slots__ = ("_was_canceled",)
@@ -62,7 +62,7 @@ async def open_channel(connection: AbstractConnection) -> AbstractChannel:
     connection is lost meanwhile.
     """
     try:
-        # on_return_raises defaults to False, and then an unroutable publish succeeds.
+        # on_return_raises defaults to False, with which an unroutable publish succeeds.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         keep_heads(await underlay(channel), MAX_BODY)
         await _close_with_consumers(channel)
@@ -74,7 +74,7 @@ async def open_channel(connection: AbstractConnection) -> AbstractChannel:
 
 
 async def open_channel_to_look(connection: AbstractConnection) -> AbstractChannel:
-    """Open a channel on which names are looked for: one that is missing costs it, and says nothing.
+    """Open a channel to look for names on. A missing name closes it, which is not logged.
 
     Raises OSError when the connection is lost meanwhile.
     """
@@ -101,20 +101,20 @@ async def is_there(
 
 
 def _say_why(_channel: object, error: BaseException | None) -> None:
-    # A mistake of ours, mostly; the connection is made anew, and works or makes it again.
+    # Usually a bug of ours. The connection is opened again, and works or fails again.
     if isinstance(error, ChannelClosed) and error.args[0] is not None:
         log.warning("channel_closed_by_broker", error=str(error))
 
 
 async def underlay(channel: AbstractChannel) -> aiormq.Channel:
-    """The library's own channel below aio-pika's."""
+    """The aiormq channel below aio-pika's."""
     return cast(aiormq.Channel, await channel.get_underlay_channel())
 
 
 async def _close_with_consumers(channel: AbstractChannel) -> None:
-    """A consumer that the broker ends, because its queue was deleted, says nothing by itself.
+    """Report a consumer that the broker ended because its queue was deleted.
 
-    It would wait for messages for ever, also once the queue is there again.
+    Otherwise it would wait for messages forever, even after the queue is declared again.
     """
     closing: set[asyncio.Task[None]] = set()
 
@@ -125,7 +125,7 @@ async def _close_with_consumers(channel: AbstractChannel) -> None:
 
     def ended(_frame: object) -> None:
         log.warning("consumer_ended_by_broker")
-        # Not here: this runs in what reads the broker's answers.
+        # Not here: this runs in the task that reads the broker's frames.
         closing.add(task := asyncio.create_task(close()))
         task.add_done_callback(closing.discard)
 

@@ -1,4 +1,4 @@
-"""What went wrong between us and RabbitMQ, in words for whoever has to mend it."""
+"""RabbitMQ errors in words that help an operator fix them."""
 
 import ssl
 import traceback
@@ -12,7 +12,7 @@ from shared.services.reasons import network_reason
 
 
 def reason(error: BaseException | None, connecting_to: URL | None = None) -> str:
-    """One line; the URL says that a connection could not be had, and to where."""
+    """The reason, in one line. With `connecting_to`, the attempt to connect to that URL failed."""
     if isinstance(error, InvalidFrameError) and (words := _last_words(error)):
         return words
     if isinstance(error, AuthenticationError):
@@ -25,10 +25,10 @@ def reason(error: BaseException | None, connecting_to: URL | None = None) -> str
 
 
 def _last_words(error: InvalidFrameError) -> str | None:
-    """Why the broker closed the connection when it was asked for a vhost.
+    """Why the broker closed the connection when a virtual host was opened.
 
-    aiormq 7.2 expects the answer alone, names the frame that came instead by its address, and keeps
-    the frame in a variable of its own, whatever its name is.
+    aiormq 7.2 does not expect a close here, and its error names only the address of the frame. The
+    frame itself is in a local variable of the traceback.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         for value in frame.f_locals.values():
@@ -38,15 +38,15 @@ def _last_words(error: InvalidFrameError) -> str | None:
 
 
 def _while_connecting(error: OSError | AMQPError, url: URL) -> str:
-    # aiormq puts the system's errors into its own.
+    # aiormq wraps OS errors in its own.
     cause = error.__cause__ if isinstance(error, AMQPConnectionError) else error
     tls = url.scheme == "amqps"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"{network_reason(cause)}; set its CA with ?cafile=…"
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-        return "it does not speak TLS on this port; that is amqp://, or another port (5671)"
+        return "this port does not use TLS: set amqp://, or the port for TLS (5671)"
     if isinstance(cause, (EOFError, ConnectionResetError)):
-        hung_up = "it closed the connection in the handshake: is it RabbitMQ"
+        hung_up = "it closed the connection during the handshake: is it RabbitMQ"
         return f"{hung_up}?" if tls else f"{hung_up}, and does it require TLS (amqps://)?"
     if isinstance(cause, OSError):
         return network_reason(cause)

@@ -1,4 +1,4 @@
-"""Of a message that is far too large, no more than its head is kept.
+"""Keeps only the head of a message that is far too large.
 
 RabbitMQ pushes as many messages as the prefetch allows, however large they are: it knows no limit
 in bytes (`prefetch_size`). aiormq 7.2 would collect each of them whole.
@@ -21,14 +21,14 @@ class CutHeader(ContentHeader):
 
 
 def keep_heads(channel: aiormq.Channel, most: int) -> None:
-    """Have `channel` keep at most `most` bytes of each body. The rest is dropped as it arrives.
+    """Make `channel` keep at most `most` bytes of each body. The rest is dropped as it arrives.
 
-    So a message costs no more than that, and its frames one at a time.
+    So the memory for a message is at most that, plus one frame.
     """
     put = channel.frames.put
-    wanted = 0  # bytes of the message that is arriving
+    wanted = 0  # bytes so far of the message that is arriving
 
-    # No coroutine of its own: that would cost each frame as much again as the queue does.
+    # Not a coroutine: that would double the cost of each frame.
     def put_head(item: tuple[int, Any]) -> Awaitable[None]:
         nonlocal wanted
         weight, frame = item
@@ -44,7 +44,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
             wanted = item[1].body_size
         return put(item)
 
-    # A queue of this channel's alone, so that nobody else's is changed.
+    # This channel has its own queue, so no other channel is affected.
     channel.frames.put = put_head  # type: ignore[method-assign,assignment]  # same signature
 
 

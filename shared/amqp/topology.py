@@ -16,16 +16,16 @@ from shared.amqp.channels import is_there
 from shared.errors import NotDeclared
 
 CANCEL_KEY: Final = "run.cancel"
-"""Of services that publish, and of replays."""
+"""Routing key of publishers and of replays."""
 REST_KEY: Final = "run.cancel.rest"
-"""Of the gateway. Its commands have queues of their own all the way, retries included, so that a
-flood of a publisher's never stands before them."""
+"""Routing key of the gateway. Its commands have their own queues, including the retry queues, so
+that they never wait behind a flood from a publisher."""
 RETRY_DELAYS: Final = (1, 5, 30)
 """Seconds before attempt 2, 3 and 4. One queue each: a TTL only expires at a queue's head."""
 _KEYS: Final = (CANCEL_KEY, REST_KEY)
 
-# Against commands that kill their worker, nothing else: RabbitMQ 3.10 counts every lost channel
-# as a delivery, so this must stay above what a bad day of restarts can add up to.
+# Only against commands that crash their worker. RabbitMQ 3.10 counts every lost channel as a
+# delivery, so this must exceed the number of restarts on a bad day.
 _DELIVERY_LIMIT: Final = 20
 
 
@@ -64,21 +64,21 @@ class Topology:
         return f"{self.prefix}runs.wake"
 
     def old_host_queue(self, host: str) -> str:
-        """Of versions before there were wakes."""
+        """Host queues of versions without wakes."""
         return f"{self.prefix}runs.cancel.host.{host}"
 
     def retry(self, delay: int, key: str = CANCEL_KEY) -> str:
-        """Where a command waits for `delay` seconds, to come back by `key`."""
+        """The queue in which a command waits for `delay` seconds; it returns with `key`."""
         queue = self.rest if key == REST_KEY else self.cancel
         return f"{queue}.retry.{delay}s"
 
     def queues(self) -> list[str]:
-        """All that last."""
+        """All durable queues."""
         retries = [self.retry(delay, key) for key in _KEYS for delay in RETRY_DELAYS]
         return [self.cancel, self.rest, self.dead, *retries]
 
     async def look(self, connection: AbstractConnection) -> None:
-        """Look whether there is what a command over REST needs, which takes no permission.
+        """Check that the exchange and queue for REST commands exist. This needs no permission.
 
         Raises NotDeclared.
         """
@@ -92,12 +92,12 @@ class Topology:
         ):
             if not await is_there(connection, ask):
                 raise NotDeclared(
-                    f"no worker has declared the {kind} {name} yet: start one "
-                    "(cancel-worker serve), or restart one if it was deleted"
+                    f"the {kind} {name} does not exist: start a worker (cancel-worker serve), "
+                    f"or restart one if the {kind} was deleted"
                 )
 
     async def declare(self, channel: AbstractChannel) -> None:
-        """What commands need."""
+        """Declare everything that commands need."""
         await self._declare_dead(channel)
         exchange = await channel.declare_exchange(self.commands, ExchangeType.TOPIC, durable=True)
         for key, name in zip(_KEYS, (self.cancel, self.rest), strict=True):
@@ -112,14 +112,14 @@ class Topology:
         await self._declare_wakes(channel)
 
     async def declare_relay(self, channel: AbstractChannel) -> None:
-        """What is published of what happened: events, and letters of stops that failed."""
+        """Declare what the relay needs: events, and dead letters of failed stops."""
         await self._declare_events(channel)
         await self._declare_dead(channel)
 
     async def declare_wake_queue(self, channel: AbstractChannel, host: str) -> AbstractQueue:
-        """A queue of wakes for `host`, which goes with the connection.
+        """Declare an exclusive queue of wakes for `host`.
 
-        Its name is its own: of two workers of a host, one of which gives way, both have one.
+        Its name is generated: while one worker of a host replaces another, both have one.
         """
         exchange = await self._declare_wakes(channel)
         queue = await channel.declare_queue(f"{self.wakes}.{host}.{uuid4().hex}", exclusive=True)
@@ -127,7 +127,7 @@ class Topology:
         return queue
 
     async def declare_old_host_queue(self, channel: AbstractChannel, host: str) -> None:
-        """As the versions that forward to it declare it: they must find it the same."""
+        """Declare it with the same arguments as the versions that forward to it."""
         await self._declare_work_queue(channel, self.old_host_queue(host))
 
     async def _declare_events(self, channel: AbstractChannel) -> None:

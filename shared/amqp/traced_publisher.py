@@ -1,4 +1,4 @@
-"""Publishing within a trace: the message carries its context to whoever receives it."""
+"""Publishing within a trace: the message carries the trace context."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _OPERATION: Final[Attributes] = {
 
 
 def publisher_for(settings: ServiceSettings, name: str, tracer: Tracer) -> Publisher:
-    """A publisher with a span for each message, or one without where tracing is off."""
+    """A publisher with a span for each message, or without spans if tracing is off."""
     return TracedPublisher(settings, name, tracer) if tracer.on else Publisher(settings, name)
 
 
@@ -30,7 +30,7 @@ class TracedPublisher(Publisher):
         self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties
     ) -> None:
         headers = properties.headers or {}
-        # What nobody is at work on here, as a letter that is replayed, goes on with its own trace.
+        # Without a current span, as in a replay, the message continues its own trace.
         within = headers if self._tracer.current().trace_id is None else None
         destination = ":".join(filter(None, (exchange, routing_key)))
         attributes = {
@@ -47,7 +47,7 @@ class TracedPublisher(Publisher):
 def about(
     routing_key: str | None, message_id: str | None, correlation_id: str | None
 ) -> Attributes:
-    """What there is to tell of a message."""
+    """The attributes of a message."""
     found = {
         "messaging.rabbitmq.destination.routing_key": routing_key,
         "messaging.message.id": message_id,

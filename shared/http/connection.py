@@ -1,4 +1,4 @@
-"""One client's connection: its slot among others, its limits, and our own words for a refusal."""
+"""One client's connection: its slot, its limits, and our own error responses."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ _LINGERING: Final = 2.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds: for a request's head to arrive, for a response to be taken, between requests."""
+    """Timeouts in seconds: to receive a request head, to send a response, between requests."""
 
     head: float
     response: float
@@ -32,8 +32,8 @@ class TimeLimits:
 class Connection(web.RequestHandler, ABC):
     """aiohttp's connection, with a slot and limits of its own.
 
-    What cannot be parsed, and an Expect header that cannot be met, never get as far as a
-    middleware; and aiohttp has no limits for a head that arrives byte by byte.
+    Requests that cannot be parsed, and those with an unknown Expect header, never reach a
+    middleware; and aiohttp has no timeout for a head that arrives byte by byte.
     """
 
     __slots__ = (
@@ -57,10 +57,10 @@ class Connection(web.RequestHandler, ABC):
             keepalive_timeout=limits.idle,
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,
-            # Nobody needs a compressed body, and one can grow a thousandfold.
+            # Compressed bodies are not needed, and one can expand a thousandfold.
             auto_decompress=False,
-            # After a response, for what is left of a body that nobody wants: long enough that a
-            # client which is still sending gets to read why it should not.
+            # After an early response, the rest of the body is still received for a while, so that
+            # a client that is still sending can read the response.
             lingering_time=_LINGERING,
             access_log=None,  # type: ignore[arg-type]  # what AppRunner passes as well
         )
@@ -78,19 +78,19 @@ class Connection(web.RequestHandler, ABC):
 
     @abstractmethod
     def refusal(self, fault: Fault) -> web.StreamResponse:
-        """What to answer instead of serving a request."""
+        """The response to a faulty request."""
 
     @abstractmethod
     def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
-        """What to answer when all slots are taken; None where the request is served anyway."""
+        """The response when all slots are taken; None if the request is served anyway."""
 
     @abstractmethod
     def internal_error(self) -> web.StreamResponse:
-        """What to answer when we failed."""
+        """The response after an internal error."""
 
     @abstractmethod
     def unasked(self, fault: Fault) -> bytes:
-        """A whole response, for where there is no request to answer."""
+        """A complete response as bytes, for a connection without a parsed request."""
 
     def id_of(self, request: web.BaseRequest) -> str | None:
         """The request id, where requests have one."""
@@ -98,16 +98,16 @@ class Connection(web.RequestHandler, ABC):
 
     @property
     def begun_at(self) -> float | None:
-        """When the head of the request in hand had arrived, by the monotonic clock."""
+        """The monotonic time at which the head of the current request had arrived."""
         return self._begun_at
 
     @property
     def is_beyond(self) -> bool:
-        """All slots are taken: this one is let in to be told so, or for what is urgent."""
+        """All slots are taken: accept this connection only for a refusal or an urgent request."""
         return self._slots is not self._limiter.main
 
     def turn_away(self, request: web.BaseRequest) -> web.StreamResponse | None:
-        """What to answer to a request that came when all slots were taken."""
+        """The response to a request that arrived when all slots were taken."""
         answer = self.crowded(request)
         if answer is not None:
             self._limiter.refused()
@@ -115,34 +115,37 @@ class Connection(web.RequestHandler, ABC):
         return answer
 
     def may_be_displaced(self) -> bool:
-        """While it waits: no request is at hand.
+        """Whether the connection can be dropped without losing a request.
 
-        None is in the socket either: the loop reads what there is before it lets anybody in.
+        The socket has no unread request either: the loop reads before it accepts.
         """
         if self.writing_paused:
-            return True  # whatever it asked for next, it does not take what it was given
+            return True  # it does not read its response, so its next request does not matter
         if self._messages:
-            return len(self._messages) > 1  # or many at once would keep a slot for long
+            # Otherwise, many pipelined requests would keep a slot for long.
+            return len(self._messages) > 1
         if self._head_bytes or (self._has_answered and not self._awaits_request):
-            return True  # it takes its time with a head, or with a body that nobody wants
+            return True  # it is slow to send a head, or a body that is not needed
         return self._awaits_request
 
     def displace(self) -> None:
-        """Close the connection, for another to have its slot."""
+        """Close the connection, so that another one gets its slot."""
         if self.writing_paused:
             self._abort()
         else:
             self.force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        client = cast(asyncio.WriteTransport, transport)  # uvloop's is one, but does not say so
+        client = cast(
+            asyncio.WriteTransport, transport
+        )  # uvloop's transport is one, without inheriting from it
         self._slots = self._limiter.admit(self, transport)
         if self._slots is None:
             client.abort()
             return
         super().connection_made(transport)
-        # A response has been sent, for `limits.response`, once it is out of our hands, and not
-        # with up to 64 KiB of it left for a close that waits for the client without end.
+        # For `limits.response`, a response counts as sent once all of it is in the kernel. By
+        # default, up to 64 KiB could be left, and a close would wait for the client forever.
         client.set_write_buffer_limits(high=0)
         self._await_head()
 
@@ -154,7 +157,7 @@ class Connection(web.RequestHandler, ABC):
             self._slots.release(self)
 
     def pause_writing(self) -> None:
-        """The client does not take what was just written; most take all of it at once."""
+        """The client did not read all of what was just written. Most do so at once."""
         super().pause_writing()
         loop = asyncio.get_running_loop()
         begun_at = loop.time() if self._answering is None else self._response_begun_at
@@ -172,7 +175,7 @@ class Connection(web.RequestHandler, ABC):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self._awaits_request:
-            return  # a whole head has arrived, or this is a body
+            return  # a complete head has arrived, or this is part of a body
         if self._head_timer is None:
             self._await_head()
         self._head_bytes += len(data)
@@ -180,7 +183,7 @@ class Connection(web.RequestHandler, ABC):
             self._end_with(self.transport, self.unasked(TOO_LONG))
 
     def request_begins(self) -> None:
-        """A request is taken up."""
+        """The handling of a request begins."""
         self._head_arrived()
         self._begun_at = monotonic()
         self._works()
@@ -194,7 +197,7 @@ class Connection(web.RequestHandler, ABC):
             resp.force_close()
         self._answering = request
         self._response_begun_at = asyncio.get_running_loop().time()
-        if self.writing_paused:  # not even the response before is taken
+        if self.writing_paused:  # the client has not read the previous response
             self._waits(Wait.READER)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -210,11 +213,11 @@ class Connection(web.RequestHandler, ABC):
         if self._begun_at is None:
             super().close()
         else:
-            # aiohttp would drop what still arrives, and so the rest of the request's body.
+            # aiohttp would drop further input, and with it the rest of the request body.
             self._last_answered = asyncio.Event()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
-        """Give the request in flight `timeout` seconds to end, then cut it off."""
+        """Give the request in flight `timeout` seconds to end, then cancel it."""
         if self._begun_at is not None and self._last_answered is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
@@ -228,11 +231,11 @@ class Connection(web.RequestHandler, ABC):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what never became a request, or what went wrong around the handlers."""
-        if isinstance(exc, ConnectionError):  # the client is gone, so this is for the log alone
+        """Respond to malformed input, and to errors outside the handlers."""
+        if isinstance(exc, ConnectionError):  # the client is gone; this only goes to the log
             response = self.refusal(CUT_OFF)
         elif status == HTTPStatus.BAD_REQUEST:
-            # `message` quotes what was sent, and that may be a token.
+            # `message` quotes the input, which may contain a token.
             response = self.refusal(NOT_HTTP)
         else:
             log.error("request_failed", exc_info=exc)
@@ -241,7 +244,7 @@ class Connection(web.RequestHandler, ABC):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what went wrong after the response, unless it is the client's broken body."""
+        """Log errors after the response, unless the cause is a broken request body."""
         error = kw.get("exc_info")
         if not isinstance(error, web.RequestPayloadError):
             log.error("connection_failed", exc_info=error)
@@ -259,12 +262,12 @@ class Connection(web.RequestHandler, ABC):
             self._slots.works(self)
 
     def _end_with(self, transport: asyncio.Transport, answer: bytes) -> None:
-        """Send what is not the answer to a request, and have nothing more to do with the client."""
-        super().close()  # what still arrives is dropped
+        """Send a response outside of a request, and close the connection."""
+        super().close()  # further input is dropped
         self._has_answered = True
         transport.write(answer)
         transport.write_eof()
-        # Closed at once, with something still unread, it would be reset before that is read.
+        # With unread input, an immediate close would reset the connection before the client reads.
         self._head_arrived()
         loop = asyncio.get_running_loop()
         self._head_timer = loop.call_later(_LINGERING, self._abort)
@@ -297,7 +300,7 @@ class Connection(web.RequestHandler, ABC):
         self._abort()
 
     def _abort(self) -> None:
-        # To close would mean to wait until the client has taken what is buffered for it.
+        # A normal close would wait until the client has read the buffered data.
         if self.transport is not None:
             self.transport.abort()
         self.force_close()

@@ -1,4 +1,4 @@
-"""Who may be connected: so many in all, so many of one peer, and who has to go for another."""
+"""Limits on connections, in total and per peer, and which idle one to replace."""
 
 import asyncio
 from collections import Counter
@@ -13,42 +13,42 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-# Seconds that each client has to send its request before later ones can take its slot.
+# Seconds for which a new connection keeps its slot in any case, to send its request.
 _PATIENCE: Final = 1.0
 _BETWEEN_LINES: Final = 10.0  # seconds, of the log
 
 
 class Wait(IntEnum):
-    """What a connection waits for, in the order in which they have to go."""
+    """What a connection waits for. The first of these are replaced first."""
 
     FIRST_REQUEST = 0
     NEXT_REQUEST = 1
     READER = 2
-    """The client does not take its response."""
+    """For the client to read its response."""
 
 
 class Client(Protocol):
     def may_be_displaced(self) -> bool:
-        """Whether nothing that was asked would be lost."""
+        """Whether a close loses no request."""
 
     def displace(self) -> None:
         """Close the connection."""
 
 
 class ConnectionSlots:
-    """`most` slots, of which one peer takes at most `most_of_one`."""
+    """`most` slots, at most `most_of_one` of them for one peer."""
 
     def __init__(self, most: int, most_of_one: int | None = None) -> None:
         self._most = most
         self._most_of_one = most if most_of_one is None else most_of_one
         self._peers: dict[Client, Hashable] = {}
         self._held: Counter[Hashable] = Counter()
-        # Since when they wait, by the monotonic clock: each in the order in which they began.
+        # The monotonic times since which they wait, oldest first.
         self._waiting: dict[Wait, dict[Client, float]] = {wait: {} for wait in Wait}
         self.displaced = 0
 
     def take(self, client: Client, peer: Hashable) -> bool:
-        """Take a slot, perhaps that of somebody who waits. `peer` None is of any number."""
+        """Take a slot, replacing an idle connection if necessary. `peer` None has no own limit."""
         if peer is not None and self._held[peer] >= self._most_of_one:
             found = self._displace(peer)
         else:
@@ -69,22 +69,22 @@ class ConnectionSlots:
                 del self._held[peer]
 
     def waits(self, client: Client, wait: Wait) -> None:
-        """From now on its slot can be taken."""
+        """Allow this connection to be replaced."""
         if client in self._peers:
             self.works(client)
             self._waiting[wait][client] = monotonic()
 
     def works(self, client: Client) -> None:
-        """From now on nobody takes its slot."""
+        """Protect this connection from being replaced."""
         for waiting in self._waiting.values():
             waiting.pop(client, None)
 
     def largest_peer(self) -> Hashable:
-        """Who has most slots; None where that may be many."""
+        """The peer with most slots; None if those may belong to many clients."""
         return max(self._held, key=self._held.__getitem__, default=None)
 
     def _displace(self, peer: Hashable) -> bool:
-        """Close the connection of `peer`, or anybody's, that can be spared most."""
+        """Replace the most expendable connection, of `peer` if given."""
         for client in self._in_order():
             if peer in (None, self._peers[client]) and client.may_be_displaced():
                 self.release(client)
@@ -94,10 +94,10 @@ class ConnectionSlots:
         return False
 
     def _in_order(self) -> Iterator[Client]:
-        """Those who wait, who can be spared most first.
+        """The waiting connections, the most expendable first.
 
-        Whoever began to wait a moment ago is about to ask, as likely as not: by what they wait for
-        they are chosen later, and at first by how long.
+        A connection that began to wait only a moment ago may well be about to send a request. So
+        the others come first, by what they wait for, and then all of them, by how long they wait.
         """
         late = monotonic() - _PATIENCE
         for waiting in self._waiting.values():
@@ -111,7 +111,7 @@ class ConnectionSlots:
 
 
 class ConnectionLimiter:
-    """Admits connections: each takes one of the first of `slots` that has one left."""
+    """Admits connections: each takes a slot of the first of `slots` that has a free one."""
 
     def __init__(
         self,
@@ -120,8 +120,8 @@ class ConnectionLimiter:
         peer_of: Callable[[asyncio.BaseTransport], Hashable],
         on_refused: Callable[[], object] = lambda: None,
     ) -> None:
-        """`name` is for the log. `peer_of` tells whose a new connection is, None where that does
-        not count; `on_refused` is called for each that gets no slot."""
+        """`name` is for the log. `peer_of` returns the peer of a new connection, or None for no
+        limit per peer; `on_refused` is called for each connection that gets no slot."""
         self.main = slots[0]
         self._name = name
         self._slots = slots
@@ -132,7 +132,7 @@ class ConnectionLimiter:
         self._told_of = 0
 
     def admit(self, client: Client, transport: asyncio.BaseTransport) -> ConnectionSlots | None:
-        """Those of which `client` has one now; None if there is none left."""
+        """The slots of which `client` now has one; None if all are taken."""
         peer = self._peer_of(transport)
         for slots in self._slots:
             if slots.take(client, peer):
@@ -142,13 +142,13 @@ class ConnectionLimiter:
         return None
 
     def refused(self) -> None:
-        """Somebody is turned away."""
+        """Count a refused connection."""
         self._on_refused()
         self._refused += 1
         self._tell()
 
     def _tell(self) -> None:
-        """Log what happened, but not each time: it is many that make a crowd."""
+        """Log the counts, at most once per interval."""
         displaced = sum(slots.displaced for slots in self._slots)
         now = monotonic()
         if displaced + self._refused > self._told_of and now - self._told_at >= _BETWEEN_LINES:

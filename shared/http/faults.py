@@ -1,4 +1,4 @@
-"""What is wrong with a request before anybody looks at what it asks for."""
+"""Faults in the framing of a request, found before it is handled."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from aiohttp.http import RawRequestMessage
 MAX_LINE: Final = 8190
 """Bytes of the request line, and of each header."""
 MAX_HEAD: Final = 65536
-"""Bytes of all of them together."""
+"""Bytes of the request line and all headers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,28 +20,28 @@ class Fault:
     problem: str
 
 
-TOO_LONG: Final = Fault(431, "has a head that is too long")
+TOO_LONG: Final = Fault(431, "has a request line or headers that are too long")
 NOT_HTTP: Final = Fault(400, "is not well-formed HTTP, or too long")
 CUT_OFF: Final = Fault(400, "was cut off")
 OTHER_VERSION: Final = Fault(400, "must be HTTP/1.0 or HTTP/1.1")
 OTHER_FRAMING: Final = Fault(
-    400, "must give its body length by Content-Length or by Transfer-Encoding: chunked alone"
+    400, "must have its body length in Content-Length, or only Transfer-Encoding: chunked"
 )
 
 _FAULT: Final = web.RequestKey("fault", Fault)
 
 
 def fault_in(request: web.BaseRequest) -> Fault | None:
-    """What `refuse_faulty` found."""
+    """The fault that `refuse_faulty` found."""
     return request.get(_FAULT)
 
 
 def refuse_faulty(server: web.Server) -> None:
-    """Have requests marked that aiohttp would serve and should not; each ends its connection.
+    """Mark requests that aiohttp would serve but should not; each closes its connection.
 
     HTTP/0.9 and the like: aiohttp would repeat that version in a status line that no client can
-    read. Heads that are too long, but came in one piece. Codings besides `chunked`: what stands
-    before us may see another end of the body, and take the rest for another request.
+    read. Heads that are too long, but arrived in one piece. Codings besides `chunked`: a proxy in
+    front of us may find another end of the body, and take the rest for another request.
     """
     make = server.request_factory
 

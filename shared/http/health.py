@@ -1,4 +1,4 @@
-"""What monitoring asks a program: whether it lives, whether it can work, and how it does."""
+"""Liveness, readiness and metrics."""
 
 import asyncio
 import json
@@ -20,8 +20,8 @@ Refresh = Callable[[], Awaitable[object]]
 
 
 def new_registry() -> CollectorRegistry:
-    """A program's metrics, with those of its process."""
-    # Each counter would have a second series that says when it was made.
+    """The metrics registry of a program, with process metrics."""
+    # By default, each counter has a second series with its creation time.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it without types
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -29,7 +29,7 @@ def new_registry() -> CollectorRegistry:
 
 
 def add_health(app: web.Application, dependencies: Dependencies) -> None:
-    """Add /healthz, which touches nothing, and /readyz, which asks the services."""
+    """Add /healthz, which uses no service, and /readyz, which checks the services."""
 
     async def healthz(_: web.Request) -> web.Response:
         return _json({"status": "ok"})
@@ -49,9 +49,9 @@ def add_health(app: web.Application, dependencies: Dependencies) -> None:
 
 
 def add_metrics(app: web.Application, registry: CollectorRegistry, *before: Refresh) -> None:
-    """Add /metrics; what is not counted as it happens is refreshed `before`.
+    """Add /metrics. Each function in `before` first refreshes some values.
 
-    Each of these ends within some seconds, and leaves out what it cannot find out.
+    It takes a few seconds at most, and leaves out values that it cannot get.
     """
 
     async def metrics(_: web.Request) -> web.Response:

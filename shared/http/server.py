@@ -1,4 +1,4 @@
-"""Serving HTTP on connections of ours, and stopping without cutting off who was accepted."""
+"""HTTP servers with our connections, and a graceful stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ class MakeConnection(Protocol):
 
 
 class HttpServer:
-    """Serves until it is closed."""
+    """Serves until closed."""
 
     def __init__(self, runner: web.AppRunner, listener: asyncio.Server) -> None:
         self._runner = runner
@@ -29,12 +29,12 @@ class HttpServer:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port, of a server that has them."""
+        """Host and port, of a TCP server."""
         host, port = self._listener.sockets[0].getsockname()[:2]
         return host, port
 
     async def close(self) -> None:
-        """Let nobody else in, and finish what was begun, for a bounded time."""
+        """Accept no more connections, and let requests in flight end, for a bounded time."""
         self._listener.close()
         await self._runner.cleanup()
 
@@ -49,7 +49,7 @@ async def serve(
 ) -> HttpServer:
     """Serve `app`; requests in flight have `shutdown_timeout` seconds to end after a close.
 
-    `listen` makes the listener, and what it raises is raised.
+    `listen` opens the listener; its exceptions are raised.
     """
     runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout)
     await runner.setup()
@@ -67,7 +67,7 @@ async def serve(
 
 
 def _tell_of_requests(server: web.Server) -> None:
-    """Have a connection told when a request of it is taken up, at that very moment."""
+    """Tell a connection at once when the handling of its request begins."""
     make = server.request_factory
 
     def make_request(
@@ -80,7 +80,7 @@ def _tell_of_requests(server: web.Server) -> None:
 
 
 def _refuse(server: web.Server) -> None:
-    """Answer what is not served."""
+    """Respond to requests that are not served."""
     handle = server.request_handler
 
     async def handle_served(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Postgres: one pool per process, every wait bounded, every outage one error."""
+"""Postgres: one pool per process, bounded waits, and one exception for every outage."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 class _Connection(asyncpg.Connection):
     def get_reset_query(self) -> str:
-        # Nothing here sets session state, and a reset would be one more round trip per use. A
-        # transaction left open is rolled back by asyncpg all the same.
+        # No code sets session state, and a reset would be one more round trip per use.
+        # asyncpg still rolls back an open transaction.
         return ""
 
 
@@ -42,7 +42,7 @@ class Database:
         self._may_keep = pool.get_max_size() > 1
         self._kept: Connection | None = None
         self._departures = 0
-        """How often all connections were given up: one from before is not used again."""
+        """The number of times that all connections were dropped: older ones are not used again."""
 
     @property
     def timeout(self) -> float:
@@ -67,7 +67,7 @@ class Database:
             except asyncpg.PostgresError:
                 raise
             except BaseException:
-                # To put it back into the pool would mean to wait for an answer once more.
+                # Its return to the pool would wait for a response once more.
                 _terminate(connection)
                 raise
             finally:
@@ -96,25 +96,25 @@ class Database:
             async with asyncio.timeout(self._timeout):
                 return await self._pool.acquire()
         except asyncpg.PostgresError as error:
-            # Whatever it is, a password that was changed or a role that is missing on a new
-            # primary, it is not the fault of what was to be asked.
+            # For example, a changed password, or a role that is missing on a new primary: not an
+            # error in the statement.
             raise ServiceUnavailable(f"Postgres: {reason(error)}") from error
 
     async def _give_back(self, connection: Connection, since: int) -> None:
         if since != self._departures:
             _terminate(connection)
-        # One stays out of the pool, which takes two tasks to give it and to get it back: as much
-        # as the rest of a short statement.
+        # One connection is kept out of the pool, because acquire and release take two tasks: as
+        # much as the rest of a short statement.
         if self._may_keep and self._kept is None and _is_open(connection):
             self._kept = connection
         else:
             await self._pool.release(connection, timeout=self._timeout)
 
     async def _depart(self, since: int) -> None:
-        """Give up all connections there are, unless that was done: one takes no writes.
+        """Drop all connections, unless that was just done: one of them accepts no writes.
 
-        After a switchover the address leads to what is a standby by now for a while. What was
-        connected meanwhile stays there: nothing closes it, and all that only reads succeeds.
+        After a switchover, the address may lead to the new standby for a while. Connections made
+        in that time stay there: nothing closes them, and reads succeed.
         """
         if since != self._departures:
             return
@@ -122,14 +122,14 @@ class Database:
         connection, self._kept = self._kept, None
         if connection is not None:
             _terminate(connection)
-        # Those in use are closed when they are given back. asyncpg's own `expire_connections`
-        # takes leave of each, and asyncio reports with a traceback where nobody answers to that.
+        # Those in use are closed when they are released. asyncpg's own `expire_connections` closes
+        # each one in order, and asyncio logs a traceback if the server does not respond.
         with suppress(asyncpg.InterfaceError):  # the pool is being closed
             for _ in range(self._pool.get_idle_size()):
                 _terminate(await self._pool.acquire())
 
     async def close(self) -> None:
-        """Give up all connections; raises TimeoutError when some are not given back in time."""
+        """Close all connections; raises TimeoutError if some are not released in time."""
         connection, self._kept = self._kept, None
         if connection is not None:
             _terminate(connection)
@@ -148,7 +148,7 @@ class Database:
                     await self._depart(since)
                 if since != self._departures:
                     _terminate(connection)
-                # Only the pool knows what a statement that was cut off still needs.
+                # Only the pool knows how to clean up after a canceled statement.
                 await self._pool.release(connection, timeout=self._timeout)
                 raise
             await self._give_back(connection, since)
@@ -159,8 +159,8 @@ class Database:
         try:
             yield
         except AWAY as error:
-            # A connection whose statement was cut off waits for Postgres when it is put back; if
-            # that takes too long, asyncpg's error is raised in the place of our cancellation.
+            # After a canceled statement, the release waits for Postgres. If that takes too long,
+            # asyncpg raises its own error instead of our cancellation.
             if was_canceled():
                 raise asyncio.CancelledError from error
             raise ServiceUnavailable(f"Postgres: {reason(error)}") from error
@@ -169,8 +169,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Commit at the end of the block.
 
-        ServiceUnavailable from here leaves it open whether the commit happened, so callers
-        must be able to do the whole block again.
+        After ServiceUnavailable, the commit may or may not have happened, so callers must be able
+        to repeat the whole block.
         """
         async with self.connection() as connection, connection.transaction():
             yield connection
@@ -180,7 +180,7 @@ class Database:
 async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """Open the pool, retrying for `startup_timeout` seconds.
 
-    Raises ServiceUnavailable after that, and InvalidSettings for what waiting would not mend.
+    Raises ServiceUnavailable after that, and InvalidSettings for errors that do not go away.
     """
     pool = await _connected_pool(settings)
     database = Database(pool, settings.database_timeout)
@@ -214,8 +214,8 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
             connection_class=_Connection,
             server_settings={
                 "application_name": "run-cancel",
-                # A machine that died in the middle of a transaction must not keep its
-                # locks until Postgres' TCP keepalive notices, two hours later.
+                # A machine that died during a transaction must not keep its locks until
+                # Postgres' TCP keepalive notices, two hours later.
                 "idle_in_transaction_session_timeout": "30s",
             },
         )
@@ -244,7 +244,7 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
 def _is_open(connection: Connection) -> bool:
     try:
         return not connection.is_closed()
-    except asyncpg.InterfaceError:  # lost, by which asyncpg has taken it back into the pool
+    except asyncpg.InterfaceError:  # it was lost, and asyncpg has already released it
         return False
 
 

@@ -1,4 +1,4 @@
-"""Which of asyncpg's errors are outages, which are mistakes, and what they mean."""
+"""Classifies asyncpg's errors as outages or mistakes, and explains them."""
 
 from typing import Final
 
@@ -9,9 +9,8 @@ from shared.services.reasons import network_reason
 AWAY: Final = (
     OSError,  # TimeoutError too
     asyncpg.InterfaceError,
-    # Raised on a connection whose last word, sent while it was idle, was that it is being ended:
-    # asyncpg 0.32 has read that, but not yet that the connection is closed. Also where no server
-    # takes writes.
+    # Raised on an idle connection that the server is closing: asyncpg 0.32 has read the message,
+    # but not yet the end of the connection. Also raised if no server accepts writes.
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,  # no connection left, disk full, …
@@ -25,16 +24,16 @@ AWAY: Final = (
 
 MISTAKES: Final = (
     ValueError,  # asyncpg.ClientConfigurationError is one
-    # A parameter of the URL that asyncpg does not know is a setting for the server.
+    # asyncpg sends unknown parameters of the URL to the server, as settings.
     asyncpg.UndefinedObjectError,
     asyncpg.InvalidParameterValueError,
     asyncpg.CantChangeRuntimeParamError,
 )
-"""While connecting: what DATABASE_URL says will not do, however long one waits."""
+"""While connecting: DATABASE_URL is wrong, and waiting does not help."""
 
-_HUNG_UP: Final = "it closed the connection in the handshake; is it Postgres?"
+_HUNG_UP: Final = "it closed the connection during the handshake: is it Postgres?"
 _IN_OTHER_WORDS: Final = {
-    "rejected SSL upgrade": "it is not Postgres, or lacks the TLS that sslmode requires",
+    "rejected SSL upgrade": "it is not Postgres, or does not support TLS, which sslmode requires",
     "unexpected connection_lost() call": _HUNG_UP,
 }
 
@@ -53,7 +52,7 @@ def reason(error: BaseException | None) -> str:
 
 
 def why_not_connected(error: BaseException | None) -> str:
-    """`reason` for what went wrong while connecting."""
+    """`reason`, for an error while connecting."""
     if isinstance(error, (asyncpg.ConnectionDoesNotExistError, ConnectionResetError)):
         return _HUNG_UP
     if isinstance(error, asyncpg.UndefinedObjectError):
@@ -62,6 +61,6 @@ def why_not_connected(error: BaseException | None) -> str:
 
 
 def is_outage(error: BaseException) -> bool:
-    """While connecting: whether it may be over by itself."""
-    # Also a role or a database that is missing: it may be on its way.
+    """Whether an error while connecting may go away."""
+    # Including a missing role or database: it may be created soon.
     return isinstance(error, (*AWAY, asyncpg.PostgresError)) and not isinstance(error, MISTAKES)

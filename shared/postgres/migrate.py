@@ -1,7 +1,7 @@
 """Bring the schema up to date.
 
-Numbered SQL files and one lock are all this needs; the kept migration libraries bring an ORM or a
-second Postgres driver with them.
+Numbered SQL files and one lock are enough. The maintained migration libraries need an ORM or a
+second Postgres driver.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ import asyncpg
 from shared.errors import SchemaError
 from shared.postgres.database import Connection, Database
 
-# Any constant will do, as long as every process takes the same.
+# Any constant will do, if every process uses the same.
 _LOCK = 0x72756E63  # "runc"
-# Seconds. A migration may well take longer than any statement of the service may.
+# Seconds. A migration may take longer than the statements of the service.
 _PATIENCE = 3600.0
 
 
@@ -36,10 +36,10 @@ def known() -> list[Migration]:
 
 
 async def migrate(database: Database) -> list[str]:
-    """Apply what is missing, in one transaction, and return the names of it.
+    """Apply the missing migrations in one transaction, and return their names.
 
-    Safe from several processes at once: they take turns, and the later find nothing to do.
-    Raises SchemaError when the database is ahead of this code.
+    Several processes may call this at once: they take turns, and the later ones find nothing to do.
+    Raises SchemaError if the database schema is newer than this code.
     """
     async with database.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE)
@@ -80,5 +80,7 @@ async def _missing(connection: Connection) -> list[Migration]:
     }
     migrations = known()
     if ahead := applied - {migration.number for migration in migrations}:
-        raise SchemaError(f"the database is ahead of this version: it has migration {max(ahead)}")
+        raise SchemaError(
+            f"the database schema is newer than this version: it has migration {max(ahead)}"
+        )
     return [migration for migration in migrations if migration.number not in applied]

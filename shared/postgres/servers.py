@@ -1,4 +1,4 @@
-"""Connecting to Postgres where it may be on one of several servers."""
+"""Connecting to the writable one of several Postgres servers."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class Servers:
     """The servers of a URL."""
 
     def __init__(self, url: PostgresUrl, timeout: float) -> None:
-        """`timeout`: seconds that a connection may take."""
+        """`timeout`: seconds per connection attempt."""
         self.timeout = timeout
         self._url = url
         self._hosts = list(url.hosts)
@@ -20,10 +20,10 @@ class Servers:
     async def connect(
         self, dsn: str | None = None, **options: Any
     ) -> "asyncpg.Connection[asyncpg.Record]":
-        """Connect to the first that can be had and takes writes; for asyncpg's pool.
+        """Connect to the first server that is reachable and accepts writes; for asyncpg's pool.
 
-        Not by asyncpg's own list of hosts: it has one timeout for all of them together, and one
-        whose machine is gone, and so answers nothing at all, would use it up each time.
+        Not with asyncpg's own list of hosts: it has one timeout for all of them together, and a
+        dead machine would use it up each time.
         """
         options["target_session_attrs"] = self._url.session
         if not self._hosts:
@@ -40,7 +40,7 @@ class Servers:
             except AWAY as error:
                 problems.append((host, error))
             else:
-                self._hosts.sort(key=lambda other: other != host)  # the next one goes there first
+                self._hosts.sort(key=lambda other: other != host)  # the next attempt starts there
                 return connection
         if len(problems) == 1:
             raise problems[0][1]

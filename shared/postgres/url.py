@@ -1,9 +1,9 @@
-"""What DATABASE_URL says, as libpq takes it.
+"""Parses DATABASE_URL as libpq does.
 
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 
-asyncpg 0.32 reads most of it by itself. Not so the hosts: Python's own parser of URLs refuses some
-lists of them, and asyncpg takes `host=::1` apart at its colons and prefers what is before the path.
+asyncpg 0.32 parses most of it correctly, but not the hosts: Python's URL parser rejects some lists,
+and asyncpg splits `host=::1` at its colons and prefers the hosts before the path.
 """
 
 import re
@@ -23,12 +23,12 @@ _IN_BRACKETS: Final = re.compile(r"\[([^\]]+)\](?::(.*))?")
 WRITABLE: Final = "read-write"
 _SESSIONS: Final = (WRITABLE, "primary", "any")
 
-ENCODE: Final = "characters like / ? # @ [ ] must be percent-encoded, in a password above all"
+ENCODE: Final = "characters like / ? # @ [ ] must be percent-encoded, especially in a password"
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A name, an address, or the directory of a Unix socket; without a port, the usual one."""
+    """A name, an address, or the directory of a Unix socket. Without a port, the default one."""
 
     name: str
     port: int | None
@@ -44,7 +44,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class PostgresUrl:
-    """`dsn` is the rest, in asyncpg's terms. Without hosts it is asyncpg who knows where to look.
+    """`dsn` is the rest, for asyncpg. Without hosts, asyncpg uses its defaults.
 
     Both hold the password.
     """
@@ -57,12 +57,12 @@ class PostgresUrl:
 
     @property
     def session(self) -> str:
-        """Which servers will do: one that takes writes, unless it says otherwise."""
+        """The required kind of server: by default, one that accepts writes."""
         return self.parameters.get("target_session_attrs", WRITABLE)
 
 
 def parse(url: str) -> PostgresUrl:
-    """Raises ValueError, with a message that quotes nothing: any part may be of a password."""
+    """Raises ValueError, with a message that quotes nothing: any part may belong to a password."""
     found = _PARTS.fullmatch(url)
     if found is None:
         raise ValueError("must start with postgresql:// or postgres://")
@@ -70,14 +70,14 @@ def parse(url: str) -> PostgresUrl:
     rest = f"{found['path']}{found['query']}{found['fragment']}"
     if "@" in user_info or set("[]") & set(user_info):
         raise ValueError(ENCODE)
-    # A bare / ? or # in a password ends the host early, and nothing would hide what comes after.
+    # A bare / ? or # in a password ends the host early, and the rest would not be masked.
     if "@" in rest:
         raise ValueError(f"has an @ after the host; {ENCODE}")
     if found["fragment"]:
         raise ValueError(f"has a #; {ENCODE}")
     given = _parameters(found["query"] or "")
     if "password" in given:
-        raise ValueError("must have its password before the host, not among the parameters")
+        raise ValueError("must have the password before the host, not in a parameter")
     session = given.get("target_session_attrs", WRITABLE)
     if session not in _SESSIONS:
         raise ValueError(
@@ -104,14 +104,14 @@ def _parameters(query: str) -> dict[str, str]:
     for piece in query.split("&") if query else ():
         name, equals, value = piece.partition("=")
         if not (name and equals):
-            raise ValueError("has parameters that are not like name=value")
+            raise ValueError("has a parameter that is not of the form name=value")
         if value:
             given[name] = unquote(value)
     return given
 
 
 def _hosts(authority: str, given: Mapping[str, str]) -> tuple[Host, ...]:
-    """As in libpq, a parameter goes before what is in the authority."""
+    """As in libpq, parameters take precedence over the authority."""
     names: list[str] = []
     ports: list[str] = []
     for place in authority.split(",") if authority else ():
@@ -138,7 +138,7 @@ def _name_and_port(place: str) -> tuple[str, str]:
     if place.startswith("["):
         found = _IN_BRACKETS.fullmatch(place)
         if found is None:
-            raise ValueError("has an IPv6 address that is not like [::1] or [::1]:5432")
+            raise ValueError("has an IPv6 address that is not of the form [::1] or [::1]:5432")
         return found[1], found[2] or ""
     if place.count(":") > 1:
         raise ValueError("must have an IPv6 address in brackets, like [::1]:5432")

@@ -1,4 +1,4 @@
-"""Whether the services that a program needs answer, and since when one does not."""
+"""Checks whether the services that a program needs are available, and since when one is not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,12 +16,12 @@ from shared.errors import ServiceUnavailable
 
 # Seconds.
 _PATIENCE: Final = 2.0
-"""For an answer. Longer would be of no use to whoever asks for our readiness."""
+"""Timeout of a probe. Readiness checks do not wait any longer."""
 _FRESH: Final = 1.0
-"""Who asks again within this gets the same answer, so that nobody can make us ask all the time."""
+"""Results are cached for this time, so that clients cannot make us probe all the time."""
 
 Probe = Callable[[], Awaitable[bool]]
-"""Raises ServiceUnavailable where there is more to say than that there is no answer."""
+"""May raise ServiceUnavailable with a reason, instead of returning False."""
 
 
 class Service(StrEnum):
@@ -47,11 +47,11 @@ class _Noticed:
 class _Answer:
     came: bool
     reason: str | None = None
-    """Why it did not come, where that is known."""
+    """The reason for no answer, if known."""
 
 
 class Dependencies:
-    """Asks each service by its probe, and remembers since when one has not answered."""
+    """Probes each service, and remembers since when one is unavailable."""
 
     def __init__(self, probes: Mapping[Service, Probe], registry: CollectorRegistry) -> None:
         self._probes = probes
@@ -61,20 +61,20 @@ class Dependencies:
         self._looked_at = float("-inf")
         up = Gauge(
             "cancel_service_up",
-            "Whether a service that this program needs answers it (1) or not (0).",
+            "Whether a service that this program needs is available (1) or not (0).",
             ["service"],
             registry=registry,
         )
         self._up = {service: up.labels(service.value) for service in probes}
 
     async def keep_looking(self, every: float) -> NoReturn:
-        """Look every so many seconds, so that we know since when a service is away."""
+        """Probe at this interval, to know since when a service is unavailable."""
         while True:
             await asyncio.sleep(every)
             await self.missing()
 
     async def missing(self) -> list[Missing]:
-        """The services that do not answer now, or did not within the last second."""
+        """The services that are unavailable now, or were within the last second."""
         async with self._looking:
             if monotonic() - self._looked_at > _FRESH:
                 await self._look()
@@ -108,7 +108,7 @@ async def _answers(probe: Probe) -> _Answer:
 
 
 class Link:
-    """A session for `keep_connected` that can be asked whether it is under way."""
+    """A session for `keep_connected` that tells whether it is connected."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -1,7 +1,7 @@
-"""What a connection needs from this machine, looked at before: waiting would not mend it.
+"""Checks local files and names before connecting, because waiting does not fix them.
 
-Every function raises ValueError with what is wrong. The loads are those that the library does,
-so that what passes here passes there.
+Every function raises ValueError with the problem. Files are loaded as the library loads them, so
+that files that pass here pass there.
 """
 
 import configparser
@@ -16,7 +16,7 @@ from typing import Final
 from shared.postgres.url import PostgresUrl
 
 _VERIFYING: Final = ("verify-ca", "verify-full")
-_OWN_HOME: Final = "set HOME to the home directory of the user who runs this"
+_OWN_HOME: Final = "set HOME to the home directory of the user who runs this program"
 
 
 def check_for_postgres(url: PostgresUrl) -> None:
@@ -46,7 +46,7 @@ def check_for_rabbitmq(parameters: Mapping[str, str]) -> None:
 
 
 def no_password(url: PostgresUrl) -> str:
-    """Words to add where Postgres refuses a user who gave none; empty if one was given."""
+    """A hint for a failed login without a password; empty if there was a password."""
     if url.has_password or "PGPASSWORD" in os.environ or "service" in url.parameters:
         return ""
     named = url.parameters.get("passfile") or os.environ.get("PGPASSFILE")
@@ -58,23 +58,25 @@ def no_password(url: PostgresUrl) -> str:
                 return f"; the password file {named} must be readable by its owner alone"
     except OSError as error:
         return f"; cannot read the password file {named}: {error.strerror}"
-    return f"; DATABASE_URL has no password, and {named} none for it"
+    return f"; DATABASE_URL has no password, and {named} has no entry for it"
 
 
 def _check_own_name() -> None:
     try:
         getpass.getuser()
     except (KeyError, OSError):
-        raise ValueError(f"must name a user: uid {os.getuid()} has no name here") from None
+        raise ValueError(
+            f"must name a user: uid {os.getuid()} has no user name on this machine"
+        ) from None
 
 
 def _check_service(service: str) -> None:
-    # asyncpg goes to the default host, whichever that is, where it does not find the service.
+    # If asyncpg does not find the service, it connects to the default host.
     home = _home()
     named = os.environ.get("PGSERVICEFILE")
     path = Path(named) if named else home and home / ".pg_service.conf"
     if path is None:
-        raise ValueError(f"service {service}: there is no service file; set PGSERVICEFILE")
+        raise ValueError(f"service {service}: no service file found; set PGSERVICEFILE")
     parser = configparser.ConfigParser()
     try:
         parser.read_string(path.read_text())
@@ -101,8 +103,8 @@ def _check_tls_for_postgres(parameters: Mapping[str, str], mode: str | None) -> 
             elif own:
                 _load_own(partial(context.load_verify_locations, own / usual), own / usual)
     if mode in _VERIFYING and not (named("sslrootcert") or (own and (own / "root.crt").exists())):
-        where = f", or put it at {own / 'root.crt'}" if own else ""
-        raise ValueError(f"sslmode={mode} needs a CA's certificate: name it by sslrootcert{where}")
+        where = f", or copy it to {own / 'root.crt'}" if own else ""
+        raise ValueError(f"sslmode={mode} needs a CA certificate: set sslrootcert{where}")
     key = named("sslkey") or (own and _own_key(own))
     load = partial(context.load_cert_chain, keyfile=key, password=parameters.get("sslpassword", ""))
     if cert := named("sslcert"):
@@ -116,7 +118,9 @@ def _own_key(own: Path) -> Path | None:
     try:
         return key if key.exists() else None
     except OSError as error:
-        raise ValueError(f"cannot look into {own}: {error.strerror}; {_OWN_HOME}") from None
+        raise ValueError(
+            f"cannot read the directory {own}: {error.strerror}; {_OWN_HOME}"
+        ) from None
 
 
 def _home() -> Path | None:
@@ -130,20 +134,18 @@ def _load(load: Callable[[], None], what: str) -> None:
     try:
         load()
     except ssl.SSLError:
-        raise ValueError(f"{what}: not PEM, or a key that does not fit") from None
+        raise ValueError(f"{what}: not a PEM file, or the key does not match") from None
     except OSError as error:
         raise ValueError(f"{what}: {error.strerror}") from None
 
 
 def _load_own(load: Callable[[], None], path: Path) -> None:
-    """Likewise for a file that nobody named: it may be missing."""
+    """Likewise for a file at its default path, which may be missing."""
     try:
         load()
     except (FileNotFoundError, NotADirectoryError):
         pass
     except ssl.SSLError:
-        raise ValueError(f"{path}: not PEM, or a key that does not fit") from None
+        raise ValueError(f"{path}: not a PEM file, or the key does not match") from None
     except OSError as error:
-        raise ValueError(
-            f"cannot use what is beside {path}: {error.strerror}; {_OWN_HOME}"
-        ) from None
+        raise ValueError(f"cannot read {path}: {error.strerror}; {_OWN_HOME}") from None

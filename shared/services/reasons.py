@@ -1,4 +1,4 @@
-"""Why a service cannot be reached, in words for whoever has to mend it."""
+"""Why a service cannot be reached, in words that help an operator fix it."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import ssl
 
 
 def network_reason(error: OSError) -> str:
-    """One line about what the system said."""
+    """An OS error, in one line."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, socket.gaierror):
@@ -17,8 +17,8 @@ def network_reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, FileNotFoundError):
-        return "there is no such socket"
-    # asyncio's text names the address, which the URL does already, and joins that of several.
+        return "the socket does not exist"
+    # asyncio's text repeats the address, which is in the URL, and joins those of several hosts.
     if numbers := {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}:
         return ", ".join(sorted(os.strerror(number).lower() for number in numbers))
     return str(error) or type(error).__name__

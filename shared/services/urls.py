@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-# Not by a parser of URLs: none takes the several hosts that one of Postgres may have.
+# Without a URL parser: none accepts a Postgres URL with several hosts.
 _USER_INFO: Final = re.compile(r"(://[^/?#:@]*):[^/?#]*@")
 _PARAMETER: Final = re.compile(r"([?&][a-z]*password=)[^&#]*")
 

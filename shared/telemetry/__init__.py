@@ -1,1 +1,1 @@
-"""Tracing: off by default, and then without cost; on, by OpenTelemetry."""
+"""Tracing with OpenTelemetry. Off by default, and then without cost."""

@@ -1,4 +1,4 @@
-"""Spans on their way to a collector: OpenTelemetry's SDK, by OTLP over HTTP."""
+"""Exports spans to a collector with OpenTelemetry's SDK, by OTLP over HTTP."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from shared.services.urls import without_password
 log = structlog.get_logger(__name__)
 
 _LAST_EXPORT: Final = 5.0
-"""Seconds that the export of what is buffered may take at the end."""
+"""Timeout for the export of buffered spans at the end, seconds."""
 
 
 @asynccontextmanager
@@ -31,7 +31,7 @@ async def exporting(
     """A provider whose spans go to the collector at `endpoint`. Raises InvalidSettings."""
     try:
         exporter = _SaidOnce(OTLPSpanExporter(endpoint), endpoint)
-        # Its own handler at exit would wait for 30 s.
+        # Its own exit handler would wait for 30 s.
         provider = TracerProvider(resource=_resource(service, resource), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     except ValueError as error:
@@ -39,7 +39,7 @@ async def exporting(
     try:
         yield provider
     finally:
-        # The SDK waits for 30 s, whatever it is told. Its thread ends with the process.
+        # The SDK waits for 30 s, whatever its settings. Its thread ends with the process.
         closing = Thread(target=provider.shutdown, daemon=True)
         closing.start()
         await asyncio.to_thread(closing.join, _LAST_EXPORT)
@@ -48,7 +48,7 @@ async def exporting(
 
 
 class _SaidOnce(SpanExporter):
-    """Says that a collector is away once, and not with each export as the SDK does."""
+    """Logs an outage of the collector once, not with each export as the SDK does."""
 
     def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
         self._exporter = exporter
@@ -60,7 +60,7 @@ class _SaidOnce(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
             result = self._exporter.export(spans)
-        except Exception:  # whatever it is, it is no reason for anything but a line
+        except Exception:  # no error here may do more than log a line
             result = SpanExportResult.FAILURE
         is_away = result is not SpanExportResult.SUCCESS
         if is_away and not self._is_away:
@@ -84,5 +84,5 @@ def _resource(service: str, more: Mapping[str, str]) -> Resource:
         "service.instance.id": str(uuid4()),
         **more,
     }
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before ours.
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
     return Resource.create().merge(Resource(own)).merge(OTELResourceDetector().detect())

@@ -1,4 +1,4 @@
-"""Where traces go, by OpenTelemetry's own variables. The SDK reads its others."""
+"""OpenTelemetry's variables for the destination of traces. The SDK reads the others."""
 
 from enum import StrEnum
 from typing import Final, Literal
@@ -45,7 +45,7 @@ class TracingSettings(BaseSettings):
 
     @property
     def traces_endpoint(self) -> str | None:
-        """Where traces are sent to; None if there is to be no tracing."""
+        """The URL that traces are sent to; None if tracing is off."""
         if self.tracing_disabled or self.traces_exporter is TracesExporter.NONE:
             return None
         if self.otlp_traces_endpoint is not None:

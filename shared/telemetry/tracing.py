@@ -1,9 +1,9 @@
-"""Tracing as the programs see it, by OpenTelemetry's API.
+"""The tracing interface of the programs, on OpenTelemetry's API.
 
-Where tracing is off, the API's own no-op tracer is behind it. A process without tracing never loads
-the SDK: `shared.telemetry.exporting`, which does, is imported only where tracing is on.
+If tracing is off, it uses the API's no-op tracer. A process without tracing never loads the SDK:
+`shared.telemetry.exporting` is imported only if tracing is on.
 
-Nothing of OpenTelemetry is global here. Contexts are read and written by hand, since
+No global state of OpenTelemetry is used. Contexts are read and written by hand, since
 instrumentations of aio-pika still name attributes as they were named before 2024.
 """
 
@@ -36,7 +36,7 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 class Span:
-    """Something that takes time. As a context manager it is current within the block, then ends."""
+    """A span. As a context manager, it is current within the block and then ends."""
 
     __slots__ = ("_span", "_token")
 
@@ -46,17 +46,17 @@ class Span:
 
     @property
     def trace_id(self) -> str | None:
-        """In hexadecimal; None where there is no trace."""
+        """In hexadecimal; None without a trace."""
         found = self._span.get_span_context()
         return trace.format_trace_id(found.trace_id) if found.is_valid else None
 
     @property
     def context(self) -> Context:
-        """What spans below it begin in."""
+        """The context of its child spans."""
         return trace.set_span_in_context(self._span, Context())
 
     def __enter__(self) -> Self:
-        # NO_SPAN is shared, and several may be within it at once: it keeps no token.
+        # NO_SPAN is shared and may be entered several times at once, so it keeps no token.
         if self._span is not trace.INVALID_SPAN:
             self._token = context.attach(self.context)
         return self
@@ -78,11 +78,11 @@ class Span:
         self._span.set_attributes(attributes)
 
     def event(self, name: str, at: datetime, attributes: Attributes) -> None:
-        """Add something that happened meanwhile."""
+        """Add an event."""
         self._span.add_event(name, attributes, timestamp=int(at.timestamp() * 1e9))
 
     def fail(self, error_type: str, description: str | None = None) -> None:
-        """Mark it as failed; there are only few values of `error_type`."""
+        """Mark it as failed. `error_type` must have few distinct values."""
         self._span.set_attribute("error.type", error_type)
         self._span.set_status(Status(StatusCode.ERROR, description))
 
@@ -92,7 +92,7 @@ class Span:
 
 
 class Tracer:
-    """Makes spans. By `on` callers need not describe what nobody will see."""
+    """Makes spans. If not `on`, callers need not compute attributes."""
 
     __slots__ = ("_tracer", "on")
 
@@ -107,14 +107,14 @@ class Tracer:
         attributes: Attributes | None = None,
         headers: Mapping[str, object] | None = None,
     ) -> Span:
-        """A span that begins now: below the current one or, if given, the one of `headers`."""
+        """Start a span: a child of the current one or, if given, of the one in `headers`."""
         within = None
         if headers is not None:
             within = _PROPAGATOR.extract(headers, Context(), _TEXTS)
         return Span(self._tracer.start_span(name, within, kind, attributes))
 
     def each(self, name: str, parents: Sequence[Span]) -> ExitStack:
-        """A span below each of `parents`; they begin now and end with the block."""
+        """Start a child span of each of `parents`; they end with the block."""
         spans = ExitStack()
         for parent in parents:
             # Not entered: none of them is the current one.
@@ -125,14 +125,14 @@ class Tracer:
         return Span(trace.get_current_span())
 
     def headers(self) -> dict[str, str]:
-        """The headers by which a receiver goes on with the current trace (W3C Trace Context)."""
+        """The headers with which a receiver continues the current trace (W3C Trace Context)."""
         found: dict[str, str] = {}
         _PROPAGATOR.inject(found)
         return found
 
 
 class _Texts(Getter[Mapping[str, object]]):
-    """Reads headers of messages, which may hold anything."""
+    """Reads message headers, which may have values of any type."""
 
     def get(self, carrier: Mapping[str, object], key: str) -> list[str] | None:
         value = carrier.get(key)
@@ -151,9 +151,9 @@ NO_TRACER: Final = Tracer(trace.NoOpTracer(), on=False)
 async def tracing(
     settings: TracingSettings, service: str, **resource: str
 ) -> AsyncIterator[Tracer]:
-    """The tracer that the settings ask for; however the block ends, what is buffered is sent.
+    """The tracer for these settings. At the end of the block, buffered spans are sent.
 
-    `resource` says more about the service. Raises InvalidSettings.
+    `resource` has attributes of the service. Raises InvalidSettings.
     """
     endpoint = settings.traces_endpoint
     if endpoint is None:

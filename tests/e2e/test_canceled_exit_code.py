@@ -190,7 +190,7 @@ async def test_a_run_whose_stop_failed_counts_as_canceled_and_is_not_said_to_be_
     assert code == 143
     assert await only_line(launched) == (
         "run 1 is being canceled by alice (via direct); "
-        "its stop failed, and its processes may still run"
+        "the stop failed, and processes of the run may still be alive"
     )
 
 

@@ -42,7 +42,7 @@ run_ids = count(1)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[Stack]:
     if missing := missing_images():
-        pytest.skip(f"Docker runs, but cannot pull {', '.join(missing)}")
+        pytest.skip(f"Docker is running but cannot pull {', '.join(missing)}")
     stack = Stack()
     try:
         await stack.up()

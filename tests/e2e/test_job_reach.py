@@ -123,7 +123,9 @@ async def test_a_job_may_not_claim_another_run(system: System, containment: str)
 
     code, out, (line,) = await outcome(launched)
     assert (code, out) == (125, "")
-    assert line == "cancel-exec: the worker refused: a run's own processes may not start runs"
+    assert line == (
+        "cancel-exec: the worker refused the launch: a process of a run may not start another run"
+    )
     assert (await system.run(2))["status"] == "queued"
 
 

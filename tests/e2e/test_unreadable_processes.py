@@ -147,7 +147,7 @@ async def test_what_hides_its_environment_may_not_start_runs(rootless: Rootless)
     _, errors = await process.communicate()
 
     assert process.returncode == 125
-    assert "a process that hides its environment may not start runs" in errors.decode()
+    assert "a process whose environment cannot be read may not start a run" in errors.decode()
     assert (await system.run(1))["status"] == "queued"
 
 
@@ -196,9 +196,9 @@ async def test_root_without_ptrace_or_cgroups_refuses_another_users_job(system: 
 
     assert await launched.exit_code() == 125
     assert (await launched.errors()).splitlines()[-1] == (
-        "cancel-exec: the worker refused: this worker runs as user 0 without CAP_SYS_PTRACE and "
-        f"cannot read processes of user {NOBODY}, so it could not prove that they are gone: give "
-        "it that capability or a cgroup v2, or run the job as its user"
+        "cancel-exec: the worker refused the launch: this worker runs as user 0 without "
+        f"CAP_SYS_PTRACE and cannot read processes of user {NOBODY}, so it could not prove that "
+        "they are gone: give it that capability or a cgroup v2, or run the job as user 0"
     )
     assert (await system.run(1))["status"] == "queued"
 
@@ -215,8 +215,8 @@ async def test_a_worker_from_whom_proc_hides_processes_refuses_what_scans_must_f
     why = await rootless.refused(1)
 
     assert why == (
-        "cancel-exec: the worker refused: this worker cannot find a run's processes: /proc is "
-        "mounted with hidepid"
+        "cancel-exec: the worker refused the launch: this worker cannot find a run's processes: "
+        "/proc is mounted with hidepid"
     )
 
 
@@ -227,7 +227,7 @@ async def test_what_a_worker_can_is_shown_in_words(system: System, rootless: Roo
 
     assert code == 0
     for line in (
-        ("holds runs by", "session, found by scans of /proc"),
+        ("containment", "session, found by scans of /proc"),
         ("can signal", f"processes of user {NOBODY}"),
         ("can find", f"processes of user {NOBODY}"),
     ):

@@ -114,7 +114,9 @@ async def test_or_is_refused_where_that_is_not_enough(rootless: Rootless, cgroup
 
     why = await rootless.refused(1, "--start-timeout", "0.2")
 
-    assert why.startswith("cancel-exec: cannot use /") and why.endswith(": Permission denied")
+    assert why.startswith("cancel-exec: cannot use the cgroup /") and why.endswith(
+        ": Permission denied"
+    )
 
 
 @pytest.mark.parametrize("user", [SOMEBODY_ELSE, 0])
@@ -124,8 +126,8 @@ async def test_another_users_job_is_refused(rootless: Rootless, user: int) -> No
     why = await rootless.refused(1, user=user)
 
     assert why == (
-        f"cancel-exec: the worker refused: this worker runs as user {NOBODY} and cannot signal "
-        f"processes of user {user}: run it as root, or the job as its user"
+        f"cancel-exec: the worker refused the launch: this worker runs as user {NOBODY} and cannot "
+        f"signal processes of user {user}: run the worker as root or the job as user {NOBODY}"
     )
 
 

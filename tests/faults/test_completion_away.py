@@ -161,7 +161,7 @@ async def test_a_success_that_nobody_could_record_is_none(system: System, comman
 
     assert await launched.exit_code() == 125
     line = (await launched.errors()).splitlines()[-1]
-    assert line.startswith("cancel-exec: could not report exit code 0, so the exit code is 125: ")
+    assert line.startswith("cancel-exec: could not report exit code 0, exiting with 125: ")
     await system.worker()
     assert (await system.status_becomes(1, "error"))["exit_code"] is None
 

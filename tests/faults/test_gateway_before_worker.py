@@ -17,7 +17,7 @@ async def test_a_gateway_says_that_a_worker_is_missing_and_works_once_there_is_o
     api = Api(url, system.http, await system.token())
 
     said = (await gateway.event("names_not_declared"))["error"]
-    assert said.startswith(f"no worker has declared the exchange {system.topology.commands} yet")
+    assert said.startswith(f"the exchange {system.topology.commands} does not exist: ")
     assert "cancel-worker serve" in said
     assert (await api.cancel(1)).error == (503, "unavailable")
     assert (await gateway.event("request_unavailable"))["error"] == said
@@ -45,7 +45,7 @@ async def test_a_gateway_newer_than_all_workers_names_the_queue_that_it_lacks(
     gateway = await system.program("gateway", "serve", "--port", "0")
 
     said = (await gateway.event("names_not_declared"))["error"]
-    assert said.startswith(f"no worker has declared the queue {system.topology.rest} yet")
+    assert said.startswith(f"the queue {system.topology.rest} does not exist: ")
 
 
 async def test_commands_of_gateways_that_publish_by_the_old_key_are_carried_out(

@@ -53,8 +53,8 @@ async def test_runs_of_another_machine_are_not_taken_over_though_its_worker_is_s
     assert code == 2
     assert err.strip().splitlines()[-1] == (
         f"cancel-worker: the host {system.host} has runs on another machine: give each machine its "
-        "own CANCEL_HOST_NAME, or, if the other one is gone for good, abandon it first: "
-        f"cancel-worker hosts abandon {system.host}"
+        "own CANCEL_HOST_NAME or, if the other machine is gone for good, abandon the host first: "
+        f"cancel-worker hosts abandon {system.host} --reason …"
     )
     assert (await system.run(1))["status"] == "canceling"
     assert alive(mark)

@@ -13,7 +13,7 @@ from tools.support.processes import BAD_CHILD, alive, until_gone, why_no_cgroups
 from tools.support.program import Program
 from tools.support.system import System
 
-OUTSIDE = "has runs outside this container, which cannot be seen from here"
+OUTSIDE = "has runs outside this container, and their processes cannot be seen from here"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -188,5 +188,5 @@ async def test_what_lives_in_a_visible_cgroup_goes_on_and_can_be_canceled(
 async def test_a_proc_of_another_namespace_is_refused(system: System) -> None:
     said = await refused(system, ("unshare", "--pid", "--fork", "--kill-child"))
 
-    assert "/proc shows another pid namespace" in said
+    assert "/proc shows a pid namespace that is not the worker's" in said
     assert not Path(system.socket("refused")).exists()

@@ -29,8 +29,8 @@ async def test_that_its_command_has_ended_is_noticed_and_said(
     exit_code, shown, _ = await system.cli("worker", "runs", "show", "1")
     assert exit_code == 0
     assert "run 1: running" in shown
-    assert f"its command had ended; launcher {launcher} had not reported how" in shown
-    assert f"waiting   for its launcher, pid {launcher}, to report how the command ended" in shown
+    assert f"command ended, but launcher {launcher} did not report its exit code" in shown
+    assert f"waiting   for its launcher, pid {launcher}, to report the exit code" in shown
 
     launched.process.send_signal(signal.SIGCONT)
     assert await launched.exit_code() == 0

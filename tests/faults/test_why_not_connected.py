@@ -60,14 +60,16 @@ async def _lines(
 async def test_rabbitmq(system: System, ports: dict[str, int]) -> None:
     good = URL(system.amqp_url)
     tls = good.with_scheme("amqps").with_host("localhost")
-    hung_up = "it closed the connection in the handshake: is it RabbitMQ, and does it require TLS"
+    hung_up = (
+        "it closed the connection during the handshake: is it RabbitMQ, and does it require TLS"
+    )
     cases = {
         "no such vhost": (good.with_path("/nowhere"), "NOT_ALLOWED - vhost nowhere not found"),
         "wrong password": (good.with_password("hush"), "ACCESS_REFUSED - Login was refused"),
         "wrong user": (good.with_user("nobody-here"), "ACCESS_REFUSED - Login was refused"),
         "no such host": (good.with_host("nowhere.invalid"), "its host name cannot be resolved: "),
         "nobody listens": (good.with_host("localhost").with_port(1), "connection refused"),
-        "amqps to a plain port": (good.with_scheme("amqps"), "it does not speak TLS on this port"),
+        "amqps to a plain port": (good.with_scheme("amqps"), "this port does not use TLS"),
         "hangs up": (good.with_port(ports["hangs up"]), hung_up),
         "http": (good.with_port(ports["http"]), hung_up),
         "silent": (good.with_port(ports["silent"]), "no answer in time"),
@@ -101,8 +103,8 @@ async def test_a_vhost_that_a_user_may_not_enter(system: System) -> None:
 
 async def test_postgres(system: System, ports: dict[str, int]) -> None:
     good = URL(system.database_url)
-    hung_up = "it closed the connection in the handshake; is it Postgres?"
-    stranger = "it is not Postgres, or lacks the TLS that sslmode requires"
+    hung_up = "it closed the connection during the handshake: is it Postgres?"
+    stranger = "it is not Postgres, or does not support TLS, which sslmode requires"
     cases = {
         "wrong password": (good.with_password("hush"), "password authentication failed for user "),
         "wrong user": (good.with_user("nobody-here"), "password authentication failed for user "),
@@ -145,7 +147,7 @@ async def test_what_waiting_would_not_mend_is_said_at_once(system: System, tmp_p
         'unrecognized configuration parameter "connect_timeout": remove it': (
             good % {"connect_timeout": "10", "sslmode": "disable"}
         ),
-        f"cannot use what is beside {own}: Is a directory; set HOME to ": good,
+        f"cannot read {own}: Is a directory; set HOME to ": good,
         "service ci: cannot read ": "postgresql:///?service=ci",
     }
     rabbitmq: dict[str, object] = {f"cafile={missing}": amqps % {"cafile": "/nowhere/f"}}

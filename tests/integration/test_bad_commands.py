@@ -162,7 +162,7 @@ async def test_a_head_that_is_put_back_to_work_is_no_command_either(
 
     again = await _buried(system, "malformed", body)
     assert again.headers["x-error"] == (
-        f"the body has {len(body)} bytes, and that of a command at most {MAX_BODY}"
+        f"the body has {len(body)} bytes; a command has at most {MAX_BODY}"
     )
 
 

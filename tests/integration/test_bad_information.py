@@ -20,7 +20,7 @@ from tools.support.system import System
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 run_ids = count(1)
-NOT_STORABLE: Final = "had characters that cannot be stored; they were replaced"
+NOT_STORABLE: Final = "Characters that cannot be stored were replaced"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

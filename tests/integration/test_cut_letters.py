@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 run_ids = count(1)
 
 SIZE = 100_001
-WHY = f"the body has {SIZE} bytes, and that of a command at most {MAX_BODY}"
+WHY = f"the body has {SIZE} bytes; a command has at most {MAX_BODY}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -77,8 +77,8 @@ async def test_a_publisher_who_never_had_a_letter_may_be_misspelled(
 
     assert (code, json.loads(out)) == (0, [])
     assert err == (
-        "cancel-worker: no dead letter ever came from the broker user 'gatewy\\x1b[31m', "
-        "see list --state all --count-by publisher\n"
+        "cancel-worker: no dead letter was published by the broker user 'gatewy\\x1b[31m'; for a "
+        "list, run: cancel-worker dead-letters list --state all --count-by publisher\n"
     )
     assert known == (0, "[]\n", ""), "all of this publisher's letters are dealt with"
 
@@ -188,7 +188,10 @@ async def test_a_discarded_letter_stays_and_is_not_replayed(system: System) -> N
     code, out, _ = await dead_letters(system, "replay", str(letter))
     assert (code, "discarded" in out) == (1, True)
     code, _, err = await dead_letters(system, "discard", str(letter))
-    assert (code, err) == (2, f"cancel-worker: not waiting: {letter}\n")
+    assert (code, err) == (
+        2,
+        f"cancel-worker: not discarded, because not waiting: {letter}\n",
+    )
     assert (await system.run(run_id))["status"] == "queued"
 
 

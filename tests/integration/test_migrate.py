@@ -129,7 +129,9 @@ async def test_a_database_ahead_of_the_code_is_left_alone(database_url: str) -> 
     for code, out, err in ended:
         assert (code, out) == (2, "")
         assert err.count("\n") == 1
-        assert err.endswith("the database is ahead of this version: it has migration 9999\n")
+        assert err.endswith(
+            "the database schema is newer than this version: it has migration 9999\n"
+        )
 
 
 async def test_nothing_works_on_an_unmigrated_database_and_says_so(empty: str) -> None:

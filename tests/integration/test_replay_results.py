@@ -186,7 +186,8 @@ async def test_a_command_that_waits_as_another_letter_is_found_there(system: Sys
 
     assert code == 3
     assert lines[1].endswith(
-        f"not decided in time: its command waits as dead letter {second.letter_id} (unknown_run)"
+        "not decided in time: another dead letter has the same command: "
+        f"{second.letter_id} (unknown_run)"
     )
 
 

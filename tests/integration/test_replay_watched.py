@@ -46,7 +46,7 @@ async def test_without_a_worker_each_letter_says_what_it_waits_for(system: Syste
                 "last heartbeat at 2026-01-02 03:04:00 UTC",
                 "no worker has carried it out yet: run 2 is queued",
                 "run 3 is still unknown",
-                "it is not a command, and not a dead letter again yet",
+                "it is not a command, and will become a dead letter again",
             ),
             strict=True,
         )

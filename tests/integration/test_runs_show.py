@@ -30,7 +30,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
     "running": (
         "run {id}: running",
         "was       queued 2 s, running ",
-        "ran on    runner-7, pid 100 below launcher 99, user 0, in a session of its own",
+        "ran on    runner-7, pid 100 started by launcher 99, user 0, in a session of its own",
         "2026-11-02 09:30:02.000           2 s  running on runner-7, pid 100, user 0",
     ),
     "passed": (
@@ -57,10 +57,10 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "asked at  2026-11-02 09:31:00 UTC by the requester's clock, 12 ms before a worker "
         "received it",
         "(answered after 2.04 s)",
-        "escaped   pid 4242 dd (D): left the cgroup, and was found",
+        "escaped   pid 4242 dd (D): left the cgroup, but were found",
     ),
     "several": (
-        "cancel 2 requested by an unknown requester via direct, by force",
+        "cancel 2 requested by an unknown requester via direct, with force",
         "no_op: its stop was in progress",
         "cancel 3 requested by an unknown requester via replay (broker user ops)",
         "no_op: the run was over (canceled)",
@@ -82,7 +82,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
     ),
     "stopped later": (
         "canceled: no process was left",
-        "earlier   pid 4242 dd (D) survived SIGKILL, in a stop before",
+        "earlier   pid 4242 dd (D) survived SIGKILL, in an earlier stop",
         "SIGKILL to 1 process",
         "dead letter {letter} replayed by ops",
     ),
@@ -100,7 +100,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "leftovers_stopped: it had to be killed",
     ),
     "host replaced": (
-        "it can no longer be found out whether processes are left (none_host_replaced)",
+        "whether processes are left can no longer be determined (none_host_replaced)",
     ),
     "forced": (
         "was       queued 2 s, running 59.01 s, canceling 2.03 s",
@@ -113,8 +113,8 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "stop_failed: these processes may belong to it: pid 4243 ssh-agent (S)",
     ),
     "container lost": (
-        "lost      its worker's container was replaced; it can no longer be found out "
-        "whether processes are left (none_container_lost)",
+        "lost      its worker's container was replaced; whether processes are left "
+        "can no longer be determined (none_container_lost)",
         "not_proved: its container was replaced, so its end cannot be proved",
     ),
     "abandoned": (

@@ -26,7 +26,7 @@ async def test_every_fact_holds_and_nothing_is_left(
 
     assert code == 0, output + errors
     assert "✗" not in output
-    assert "facts hold" in output
+    assert "checks passed" in output
     assert_nothing_left(directory)
 
 
@@ -36,7 +36,7 @@ async def test_where_docker_is_it_plays_on_all_of_compose_yaml(
     environment: dict[str, str], directory: Path
 ) -> None:
     if missing := missing_images():
-        pytest.skip(f"Docker runs, but cannot pull {', '.join(missing)}")
+        pytest.skip(f"Docker is running but cannot pull {', '.join(missing)}")
     given = ("DATABASE_URL", "AMQP_URL", "CANCEL_TOPOLOGY_PREFIX", "SERVICES")
     own = {name: value for name, value in environment.items() if name not in given}
     async with demo(own) as process:
@@ -74,7 +74,7 @@ async def test_a_server_that_dies_is_named_and_nobody_waits_for_it(
         code, output, errors = await ended(process, deadline=15)
 
     assert code == 1, output + errors
-    assert f"✗ {server} ended unasked, after " in output
+    assert f"✗ {server} ended unexpectedly, after " in output
     assert "Traceback" not in output + errors
     assert_nothing_left(directory)
 
@@ -100,7 +100,7 @@ def test_a_fact_that_failed_is_counted(capsys: pytest.CaptureFixture[str]) -> No
     assert sum_up(screen, facts, 1.0) == 1
     output = capsys.readouterr().out
     assert "✗ this does not: found 1, expected 2" in output
-    assert "1 of 2 facts failed" in output
+    assert "1 of 2 checks failed" in output
 
 
 def pid_of_server(name: str, directory: Path) -> int:

@@ -83,7 +83,7 @@ class TestLadder:
         monkeypatch.setattr(servers, "private_servers", _ours)
         with ladder.provide(lines.append):
             pass
-        assert lines == ["no pull; going on with private native servers", "ours"]
+        assert lines == ["no pull; continuing with private native servers", "ours"]
 
     def test_forced_containers_accept_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SERVICES", "containers")

@@ -81,7 +81,7 @@ def test_a_signal_while_it_waits_for_a_worker_ends_it_at_once(
         text=True,
     ) as launcher:
         assert launcher.stderr is not None
-        assert "trying again" in launcher.stderr.readline()
+        assert "retrying for up to 30 s" in launcher.stderr.readline()
 
         launcher.send_signal(signum)
 

@@ -44,7 +44,7 @@ ASKED = {"requested_by": "alice", "via": "rest", "reason": "old", "outcome": "ca
     [
         # As the version before answers.
         (canceled(), "run 1 was canceled"),
-        (canceled(status="canceling"), "run 1 is being canceled; its stop failed, and its"),
+        (canceled(status="canceling"), "run 1 is being canceled; the stop failed, and processes"),
         # As a later one may.
         (canceled({**ASKED, "ended": "dissolved"}), "run 1 was canceled by alice (via rest): old"),
         (canceled({**ASKED, "ended": 7, "duration_ms": "x"}), "run 1 was canceled by alice"),
@@ -116,7 +116,7 @@ def test_a_run_that_was_being_canceled_when_the_worker_went_counts_as_canceled(
         ended = launch(path, "exit 0", "--report-timeout", "0.3")
 
     assert ended.returncode == 143
-    assert "run 1 is being canceled; its stop is still in progress" in ended.stderr.splitlines()[-1]
+    assert "run 1 is being canceled; the stop is still in progress" in ended.stderr.splitlines()[-1]
 
 
 def test_each_look_for_a_run_has_a_waiting_child_of_its_own(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_file_that_is_missing_or_no_certificate_is_named(
     url = f"{URL}?sslmode=require&{name}="
 
     assert _problem(f"{url}/nowhere/f") == f"{name}=/nowhere/f: No such file or directory"
-    assert _problem(f"{url}{junk}") == f"{name}={junk}: not PEM, or a key that does not fit"
+    assert _problem(f"{url}{junk}") == f"{name}={junk}: not a PEM file, or the key does not match"
     monkeypatch.setenv(f"PG{name.upper()}", "/nowhere/g")
     assert _problem(f"{URL}?sslmode=require") == f"{name}=/nowhere/g: No such file or directory"
     # Nobody would read it.
@@ -75,7 +75,7 @@ def test_a_file_that_is_missing_or_no_certificate_is_named(
 
 
 def test_a_check_of_the_server_needs_a_certificate(home: Path) -> None:
-    needed = "sslmode=verify-full needs a CA's certificate: name it by sslrootcert, or put it at "
+    needed = "sslmode=verify-full needs a CA certificate: set sslrootcert, or copy it to "
 
     assert _problem(f"{URL}?sslmode=verify-full") == f"{needed}{home}/.postgresql/root.crt"
 
@@ -87,7 +87,7 @@ def test_the_home_of_another_user_is_named(home: Path) -> None:
     with _as_somebody_else():
         said = _problem(URL)
 
-    assert said.startswith(f"cannot look into {own}: Permission denied; set HOME to ")
+    assert said.startswith(f"cannot read the directory {own}: Permission denied; set HOME to ")
 
 
 def test_a_service_must_be_in_its_file(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
@@ -134,7 +134,7 @@ def test_why_there_was_no_password_is_added(
     file.chmod(0o644)
     assert "readable by its owner alone" in local_files.no_password(without)
     file.chmod(0o600)
-    assert f"{file} none for it" in local_files.no_password(without)
+    assert f"{file} has no entry for it" in local_files.no_password(without)
     monkeypatch.setenv("PGPASSWORD", "x")
     assert local_files.no_password(without) == ""
 
@@ -143,6 +143,6 @@ def test_the_files_of_an_amqps_url_are_named(junk: Path) -> None:
     for name in ("cafile", "certfile"):
         with pytest.raises(ValueError, match=f"^{name}=/nowhere/f: No such file or directory$"):
             local_files.check_for_rabbitmq({name: "/nowhere/f"})
-        with pytest.raises(ValueError, match=f"^{name}={junk}: not PEM"):
+        with pytest.raises(ValueError, match=f"^{name}={junk}: not a PEM file"):
             local_files.check_for_rabbitmq({name: str(junk)})
     local_files.check_for_rabbitmq({"heartbeat": "10"})

@@ -72,20 +72,20 @@ def say(line: str) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="what 90 s are enough for; fail on a regression"
+        "--quick", action="store_true", help="measure what fits in 90 s; fail on a regression"
     )
     parser.add_argument(
-        "--against", metavar="REV", help="measure this git revision too, side by side, no peers"
+        "--against", metavar="REV", help="compare with this git revision, without peers"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    parser.add_argument("--only", action="append", help="measure just this; may be repeated")
-    parser.add_argument("--no-peers", action="store_true", help="leave Celery and FastStream out")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
+    parser.add_argument("--only", action="append", help="measure only this; repeatable")
+    parser.add_argument("--no-peers", action="store_true", help="skip Celery and FastStream")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
-    parser.add_argument("--plots", type=Path, default=Path("build"), help="where SVG files go")
-    parser.add_argument("--record", action="store_true", help="this run is what docs/ shows")
+    parser.add_argument("--plots", type=Path, default=Path("build"), help="directory for SVG files")
+    parser.add_argument("--record", action="store_true", help="record the results in docs/")
     options = parser.parse_args()
     if options.against and (options.quick or options.record):
-        parser.error("--against goes with neither --quick nor --record")
+        parser.error("--against cannot be combined with --quick or --record")
     return options
 
 

@@ -37,7 +37,7 @@ def compare(results: Results, path: Path, say: Callable[[str], None]) -> int:
     """Exit code 1 if a figure is worse than recorded by more than the tolerance, 2 without one."""
     recorded = _read(path).get("guard", {})
     if not recorded:
-        say(f"nothing to compare with is recorded in {path}")
+        say(f"{path} has no recorded ratios to compare with")
         return 2
     worse = 0
     for row in results.rows:

@@ -186,7 +186,7 @@ class Stage:
         async with self.database.acquire() as connection:
             while not await connection.fetchval(query, *arguments):
                 if monotonic() > end:
-                    raise Failed(f"does not come true: {query}")
+                    raise Failed(f"timed out waiting for: {query}")
                 await asyncio.sleep(every)
 
 

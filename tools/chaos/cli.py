@@ -84,8 +84,8 @@ async def _until_signaled(options: Options) -> Findings:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of load and faults")
-    parser.add_argument("--seed", type=int, help="of load and schedule (default: random)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of load and faults")
+    parser.add_argument("--seed", type=int, help="seed of load and schedule (default: random)")
     parser.add_argument("--rate", type=float, default=8.0, help="scenarios per second")
     parser.add_argument(
         "--only",
@@ -93,11 +93,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default=[],
         choices=sorted(FAULTS),
         metavar="FAULT",
-        help=f"faults to choose from: {', '.join(sorted(FAULTS))}",
+        help=f"inject only these faults, of: {', '.join(sorted(FAULTS))}",
     )
-    parser.add_argument("--unknown-runs", type=int, help="commands for runs that do not exist")
+    parser.add_argument(
+        "--unknown-runs", type=int, help="number of commands for runs that do not exist"
+    )
     parser.add_argument("--settle-seconds", type=float, default=120.0)
-    parser.add_argument("--cluster", action="store_true", help="a broker of three nodes")
-    parser.add_argument("--directory", type=Path, help="keep all logs here")
-    parser.add_argument("--summary", type=Path, help="write violations per promise here, as JSON")
+    parser.add_argument("--cluster", action="store_true", help="use a broker of three nodes")
+    parser.add_argument("--directory", type=Path, help="directory for all logs")
+    parser.add_argument("--summary", type=Path, help="file for the violations per promise, as JSON")
     return parser.parse_args(arguments)

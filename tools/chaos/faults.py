@@ -16,7 +16,7 @@ from tools.chaos.system.stage import Stage
 FIRST_SECONDS: Final = 2.0
 BROKER_SECONDS: Final = 6.0
 """RabbitMQ forgets a queue if it is killed within a few seconds after declaring it at first."""
-NOT_NOW: Final = "not now: another fault has it"
+NOT_NOW: Final = "skipped: another fault is using this server"
 """What a fault says that found its server taken: waiting would leave the load no quiet times."""
 
 

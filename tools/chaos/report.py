@@ -47,13 +47,13 @@ def _load(facts: Facts) -> Iterator[str]:
         + _counts(letter["reason"] for letter in facts.letters)
         + _repeated(facts)
     )
-    yield f"  from 202 to its outcome at worst {_worst(facts):.2f} s"
+    yield f"  longest time from 202 to outcome {_worst(facts):.2f} s"
 
 
 def _repeated(facts: Facts) -> str:
     copies = Counter(letter["command_id"] for letter in facts.letters)
     more = sum(count - 1 for count in copies.values())
-    return f" ({more} of them of a command that has one already)" if more else ""
+    return f" ({more} of them repeated for the same command)" if more else ""
 
 
 def _counts(values: Iterable[object]) -> str:

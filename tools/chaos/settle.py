@@ -22,7 +22,7 @@ _UNDER_WAY: Final = """
            )
      GROUP BY 1
     UNION ALL
-    SELECT 'events to be told', count(*) FROM outbox
+    SELECT 'events in the outbox', count(*) FROM outbox
 """
 _ANSWERED: Final = """
     SELECT reason FROM cancellations WHERE reason IS NOT NULL

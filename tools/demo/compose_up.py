@@ -20,7 +20,9 @@ def applies(screen: Screen) -> bool:
     if not has_engine():
         return False
     if missing := missing_images():
-        screen.note(f"Docker runs, but cannot pull {', '.join(missing)}; going on without compose")
+        screen.note(
+            f"Docker is running but cannot pull {', '.join(missing)}; continuing without it"
+        )
     return not missing
 
 
@@ -71,12 +73,12 @@ def _explain(screen: Screen, stack: Stack, file: Path, url: str, token: str) -> 
         "Runner's terminal: the worker's container is a runner host": (
             f"docker exec -i {stack.name}-worker-1 cancel-exec --run-id 1 -- sleep 1000",
         ),
-        "Operator's terminal, while that is running: cancel it over HTTP": (
+        "Operator's terminal, while the run is running: cancel it over HTTP": (
             f'curl -i -X POST -H "Authorization: Bearer $TOKEN" {url}/api/v1/runs/1/cancel',
             f'curl -H "Authorization: Bearer $TOKEN" "{url}/api/v1/runs/1?wait=30"',
             "docker compose run --rm ops cancel-worker runs show 1",
         ),
     }
-    screen.good(f"gateway at {url}; the API, to read and to try: {url}/api/v1/docs")
+    screen.good(f"gateway at {url}; API documentation: {url}/api/v1/docs")
     screen.to_paste(blocks)
-    screen.line("Ctrl-C ends all of this, and removes it.", style="dim")
+    screen.line("Ctrl-C stops and removes all of this.", style="dim")

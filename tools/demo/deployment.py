@@ -41,7 +41,7 @@ def _composed_if_possible(entered: ExitStack, screen: Screen) -> Deployment | No
         return entered.enter_context(_composed(screen))
     except ComposeFailed as error:
         # An engine whose builds reach no package index, say: the demo is not about that.
-        screen.note(f"{error}; going on without compose")
+        screen.note(f"{error}; continuing without Docker Compose")
         return None
 
 
@@ -49,7 +49,7 @@ def _composed_if_possible(entered: ExitStack, screen: Screen) -> Deployment | No
 def _composed(screen: Screen) -> Iterator[Deployment]:
     stack = Stack()
     screen.command(f"docker compose --project-name {stack.name} up --build --wait")
-    screen.note("the first time, that takes a few minutes")
+    screen.note("the first time, this takes a few minutes")
     try:
         deployment = asyncio.run(_up(stack))
         yield deployment

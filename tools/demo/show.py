@@ -62,11 +62,11 @@ async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> boo
     try:
         playing = asyncio.create_task(scene(stage, screen, facts))
         if ended := await _server_ended_before(playing, stage):
-            facts.missed(f"{ended} ended unasked, after {facts.last!r}")
+            facts.missed(f"{ended} ended unexpectedly, after {facts.last!r}")
             return False
         await playing
     except Exception as error:  # whatever it is, it must not keep us from clearing up
-        facts.missed(f"the scene broke off after {facts.last!r}: {type(error).__name__}: {error}")
+        facts.missed(f"the scene failed after {facts.last!r}: {type(error).__name__}: {error}")
     return True
 
 
@@ -114,9 +114,11 @@ async def _step(screen: Screen, command: str, step: Callable[[], Awaitable[objec
 def sum_up(screen: Screen, facts: Facts, seconds: float) -> int:
     screen.console.print()
     if facts.failed:
-        screen.bad(f"{facts.failed} of {facts.checked} facts failed")
+        screen.bad(f"{facts.failed} of {facts.checked} checks failed")
         return 1
-    screen.good(f"all {facts.checked} facts hold; {seconds:.1f} s, services not counted")
+    screen.good(
+        f"all {facts.checked} checks passed in {seconds:.1f} s, without the start of the services"
+    )
     return 0
 
 

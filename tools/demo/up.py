@@ -68,7 +68,7 @@ async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
         finally:
             await end(telling)
         screen.line(programs.log())
-        raise StageFailed(f"{ended} ended unasked")
+        raise StageFailed(f"{ended} ended unexpectedly")
     finally:
         await programs.stop()
 
@@ -94,13 +94,13 @@ async def _cancel_jobs(programs: Programs, host: str, url: str, token: str, scre
                 ended = await http.get(f"{url}/api/v1/runs/{run_id}?wait=15")
                 # Or refused, if it was one of many.
                 if (await ended.json()).get("status") in (None, "running", "canceling"):
-                    screen.bad(f"run {run_id} goes on")
+                    screen.bad(f"run {run_id} is still running")
 
 
 async def _gateway(programs: Programs, screen: Screen) -> str:
     port = os.environ.get("CANCEL_GATEWAY_PORT", DEFAULT_PORT)
     if _is_taken(port):
-        screen.note(f"port {port} is taken: the gateway gets a free one")
+        screen.note(f"port {port} is in use; the gateway uses a free one")
         port = "0"
     [event] = await programs.serve(
         "cancel-gateway", "serve", "--port", port, ready=("gateway_ready",)
@@ -134,7 +134,7 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     run = int(time.time()) if services.origin == "environment" else 1
     socket_path = quote(programs.environment["CANCEL_WORKER_SOCKET"])
     blocks = {
-        "Operator's terminal: cancel-worker needs DATABASE_URL, publishing AMQP_URL": (
+        "Operator's terminal: cancel-worker needs DATABASE_URL, a publisher needs AMQP_URL": (
             path,
             f"export DATABASE_URL={quote(services.database_url)}",
             f"export AMQP_URL={quote(services.amqp_url)}",
@@ -142,25 +142,25 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
             f"cancel-worker runs add {run}",
             f"cancel-worker runs add {run + 1}",
         ),
-        "Runner's terminal: only the socket; a job must not get at the services": (
+        "Runner's terminal: only the socket, because jobs must not reach the services": (
             path,
             f"export CANCEL_WORKER_SOCKET={socket_path}",
             f"cancel-exec --run-id {run} -- sleep 1000",
             f"cancel-exec --run-id {run + 1} -- sleep 1000",
         ),
-        "Operator's terminal, while the first is running: cancel it over HTTP": (
+        "Operator's terminal, while the first run is running: cancel it over HTTP": (
             f'curl -i -X POST -H "Authorization: Bearer $TOKEN" {url}/api/v1/runs/{run}/cancel',
             f'curl -H "Authorization: Bearer $TOKEN" "{url}/api/v1/runs/{run}?wait=30"',
             f"cancel-worker runs show {run}",
         ),
-        "Operator's terminal, while the second is running: publish it directly": (
+        "Operator's terminal, while the second run is running: publish the command directly": (
             PUBLISH.format(exchange=exchange, run_id=run + 1),
             f"cancel-worker runs show {run + 1}",
         ),
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
-    screen.good(f"the API, to read and to try: {url}/api/v1/docs")
+    screen.good(f"API documentation: {url}/api/v1/docs")
     for name in ("cancel-worker", "cancel-gateway"):
         screen.line(f"    log: {programs.logs}/{name}.log", style="dim")
     screen.to_paste(blocks)
-    screen.line("Ctrl-C ends all of this, jobs too, and removes it.", style="dim")
+    screen.line("Ctrl-C stops and removes all of this, including the jobs.", style="dim")

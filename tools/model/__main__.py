@@ -23,8 +23,8 @@ from tools.services.native import apt
 SOUND = (
     ("every promise, 1 command, 3 faults", Check(commands=1, faults=3)),
     ("every promise, 2 commands, 2 faults", Check(commands=2, faults=2)),
-    ("every course ends, 1 command, 2 faults", Check(commands=1, faults=2, endless=True)),
-    ("every course ends, 2 commands, 1 fault", Check(commands=2, faults=1, endless=True)),
+    ("every execution ends, 1 command, 2 faults", Check(commands=1, faults=2, endless=True)),
+    ("every execution ends, 2 commands, 1 fault", Check(commands=2, faults=1, endless=True)),
 )
 AT_ONCE = 2
 
@@ -46,7 +46,7 @@ def _provide_tools() -> None:
     if missing := missing_tools():
         if not apt.can_install():
             raise ToolsMissing(
-                f"{' and '.join(missing)} missing; install what is needed "
+                f"{' and '.join(missing)} missing; install "
                 "(Debian, Ubuntu: apt-get install spin gcc libc6-dev)"
             )
         # Without recommended packages gcc comes without the headers that it needs.
@@ -74,7 +74,7 @@ def _check_all(directory: Path) -> bool:
 
 def _verdict(violated: str | None, expected: str | None) -> str:
     if violated is None:
-        return "NOTHING: the guard is not needed"
+        return "NOTHING: the guard is redundant"
     return violated if violated == expected else f"{violated}, NOT {expected}"
 
 

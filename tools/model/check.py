@@ -140,7 +140,7 @@ def _violated(settings: list[str], place: Path) -> str:
     told = _run(["spin", *settings, "-k", str(trail), "-t", str(MODEL)], place, may_fail=True)
     found = re.search(r"violated: (\w+)", told)
     if found is None:
-        raise CheckFailed(f"an error that is no promise's:\n{told.strip()[-1000:]}")
+        raise CheckFailed(f"an error that violates no known promise:\n{told.strip()[-1000:]}")
     return found.group(1)
 
 
@@ -168,5 +168,5 @@ def _run(command: list[str], place: Path, *, may_fail: bool = False) -> str:
 def _number(pattern: str, said: str) -> int:
     found = re.search(pattern, said)
     if found is None:
-        raise CheckFailed(f"spin's checker says something unexpected:\n{said.strip()[-1000:]}")
+        raise CheckFailed(f"unexpected output of spin's checker:\n{said.strip()[-1000:]}")
     return int(found.group(1))

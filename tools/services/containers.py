@@ -89,7 +89,9 @@ def _pull(client: Any, image: str) -> None:
         client.images.pull(image)
     # Whatever the engine or the connection to it reports, the image is not to be had.
     except Exception as error:
-        raise ImagesUnavailable(f"Docker runs, but cannot pull {image} ({_line(error)})") from error
+        raise ImagesUnavailable(
+            f"Docker is running but cannot pull {image} ({_line(error)})"
+        ) from error
 
 
 def _client(timeout: int) -> Any:

@@ -89,7 +89,7 @@ def _enter_rung(stack: ExitStack, forced: Rung | None, say: Say) -> Services:
     except containers.EngineUnreachable:
         pass  # nothing unusual: most machines have none
     except ServicesUnavailable as error:
-        say(f"{error}; going on with private native servers")
+        say(f"{error}; continuing with private native servers")
     return stack.enter_context(_native_servers(say))
 
 

@@ -46,11 +46,11 @@ async def in_order(stage: Stage, old: Version) -> list[Check]:
         Check(
             "an old worker that starts after the migration exits with 2", exit_code_is(2, refused)
         ),
-        Check("nothing is stuck", stuck),
+        Check("no command is stuck", stuck),
         *await well_ended(stage),
-        Check("the interrupted stop was over at its deadline", await _overdue(stage, left)),
+        Check("the interrupted stop ended at its deadline", await _overdue(stage, left)),
         Check(
-            "jobs that nobody canceled went on and passed",
+            "jobs without a cancel continued and passed",
             await has_passed(stage, [left.goes_on, left.ends]),
         ),
         Check("no new worker logged an error", logged_errors(*workers)),

@@ -70,11 +70,11 @@ async def side_by_side(stage: Stage, old: Version) -> list[Check]:
             "an old worker that starts after the migration exits with 2", exit_code_is(2, refused)
         ),
         Check("the old worker forwarded to the new one's host", [] if forwarded else ["nothing"]),
-        Check("what was forwarded is done while the old worker runs", waiting),
-        Check("no message is unseen meanwhile", [f"{queue}: {unseen}"] if unseen else []),
-        Check("nothing is stuck", stuck),
+        Check("forwarded commands are carried out while the old worker runs", waiting),
+        Check("no message is left in the host queue", [f"{queue}: {unseen}"] if unseen else []),
+        Check("no command is stuck", stuck),
         *await well_ended(stage),
-        Check("jobs that nobody canceled went on and passed", await has_passed(stage, goes_on)),
+        Check("jobs without a cancel continued and passed", await has_passed(stage, goes_on)),
         Check("no new worker logged an error", logged_errors(second, third)),
     ]
 

@@ -201,7 +201,7 @@ class Stage:
     async def until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
         end = monotonic() + DEADLINE
         while not await holds():
-            assert monotonic() < end, f"does not come true: {what}"
+            assert monotonic() < end, f"timed out waiting for: {what}"
             await asyncio.sleep(0.05)
 
     async def _watch(self) -> None:

@@ -90,9 +90,9 @@ def checked_out(revision: str, directory: Path) -> Version:
     try:
         archive = subprocess.run(git, capture_output=True, check=False)
     except FileNotFoundError:
-        raise Unavailable("no git here") from None
+        raise Unavailable("git is not installed") from None
     if archive.returncode:
-        raise Unavailable(f"no revision {revision} here: {archive.stderr.decode().strip()}")
+        raise Unavailable(f"no such revision: {revision}: {archive.stderr.decode().strip()}")
     unpack = ["tar", "-x", "-C", str(sources)]
     subprocess.run(unpack, input=archive.stdout, check=True)
     return Version(revision, sources, _installed(sources, directory / "libraries"))
@@ -113,7 +113,7 @@ def _installed(sources: Path, target: Path) -> Path | None:
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word from pip"])[-1]
+        last = (done.stderr.strip().splitlines() or ["pip printed no reason"])[-1]
         raise Unavailable(f"cannot install {', '.join(missing)}: {last}")
     return target
 

@@ -1,1 +1,1 @@
-"""Dead letters: kept in Postgres, looked at, replayed, discarded."""
+"""Dead letters: stored in Postgres, shown, replayed, discarded."""

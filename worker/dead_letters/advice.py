@@ -1,4 +1,4 @@
-"""What an operator can do about a dead letter, by its reason and by what became of its run."""
+"""Advice to an operator about a dead letter, by its reason and the state of its run."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ _AS_IT_IS: Final = frozenset(
         DeadReason.DELIVERY_LIMIT,
     }
 )
-"""What a replay can help: what was in the way may be gone, and for an unknown run it is."""
+"""Reasons for which a replay can help, because the obstacle may be gone."""
 _NEVER: Final = frozenset(
     {
         DeadReason.MALFORMED,
@@ -25,11 +25,11 @@ _NEVER: Final = frozenset(
         DeadReason.COMMAND_REUSED,
     }
 )
-"""What dies again for the same reason, however often it goes out."""
+"""Reasons for which an unchanged replay always fails again."""
 
 
 def advice(letter: Json, run: Json) -> str:
-    """What to do with `letter`, which waits and names `run`, as far as that is known."""
+    """What to do with the waiting `letter`, given what is known of its `run`."""
     letter_id, reason = letter["letter_id"], letter["reason"]
     discard = f"cancel-worker dead-letters discard {letter_id}"
     if _is_over(run):
@@ -53,29 +53,29 @@ def advice(letter: Json, run: Json) -> str:
             return f"upgrade the workers, then {replay}; or cancel the run again"
         case DeadReason.HOST_ABANDONED:
             host = run["host"]
-            # None: Postgres was set back to before the run was claimed.
+            # None: Postgres was restored to a time before the claim.
             return replay if host is None else f"abandon host {host} again, then {replay}"
     return f"look at it first: cancel-worker dead-letters show {letter_id}"
 
 
 def _is_over(run: Json) -> bool:
-    """Whether a cancel would find nothing to stop, as in `shared.runs`."""
+    """Whether a cancel would have nothing to stop, as in `shared.runs`."""
     if run["status"] == RunStatus.ERROR:
         return bool((run["loss"] or {}).get("proof"))
     return RunStatus(run["status"]).is_terminal
 
 
 def _is_given_up(run: Json) -> bool:
-    """Whether other workers answer `no_op`. Should its host come back, that stops it unasked.
+    """Whether other workers decide `no_op`. If the host comes back, it stops the run by itself.
 
-    Only what outlived that is there for a cancel.
+    Only what survives that stop needs a cancel.
     """
     loss = run["loss"] or {}
     return loss.get("cause") == "host_abandoned" and "ended" not in loss
 
 
 def _is_in_hand(run: Json, command_id: str | None) -> bool:
-    """Whether another command is open. The letter's own may be, and nobody carries that out now."""
+    """Whether another command is open. The letter's own does not count: no worker has it."""
     return any(
         command["outcome"] is None and command["command_id"] != command_id
         for command in run["cancellations"]

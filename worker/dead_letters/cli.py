@@ -23,7 +23,7 @@ from worker.operator import operator
 _EXIT_UNDECIDED: Final = 3
 
 dead_letters = typer.Typer(
-    help="Commands that could not be carried out: list, correct, replay, discard."
+    help="List, show, replay and discard commands that could not be carried out."
 )
 
 
@@ -35,7 +35,7 @@ class StateChoice(StrEnum):
 
 
 def _broker_user(text: str) -> str:
-    """`text` if a broker user can be so called. Raises BadParameter."""
+    """`text`, if it can be the name of a broker user. Raises BadParameter."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -46,7 +46,7 @@ def _broker_user(text: str) -> str:
 LetterId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID")]
 LetterIds = Annotated[
     list[int] | None,
-    typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="Ids from the list."),
+    typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="Dead letter ids."),
 ]
 Reason = Annotated[DeadReason | None, typer.Option(help="Only letters with this reason.")]
 Publisher = Annotated[
@@ -54,7 +54,8 @@ Publisher = Annotated[
     typer.Option(
         parser=_broker_user,
         metavar="USER",
-        help=f"Only letters of this broker user; {UNKNOWN_PUBLISHER} for those without one.",
+        help=f"Only letters of this broker user; `{UNKNOWN_PUBLISHER}` also matches those without "
+        "one.",
     ),
 ]
 Run = Annotated[
@@ -63,13 +64,17 @@ Run = Annotated[
 OlderThan = Annotated[
     timedelta | None,
     typer.Option(
-        parser=cli.duration, metavar="DURATION", help="Only letters older than this, like 2h."
+        parser=cli.duration,
+        metavar="DURATION",
+        help="Only letters older than this, for example 2h.",
     ),
 ]
 NewerThan = Annotated[
     timedelta | None,
     typer.Option(
-        parser=cli.duration, metavar="DURATION", help="Only letters newer than this, like 15m."
+        parser=cli.duration,
+        metavar="DURATION",
+        help="Only letters newer than this, for example 15m.",
     ),
 ]
 
@@ -85,7 +90,7 @@ def list_letters(
         StateChoice, typer.Option(help="Only letters in this state.")
     ] = StateChoice.WAITING,
     count_by: Annotated[
-        GroupBy | None, typer.Option(help="Count letters by this, instead of listing them.")
+        GroupBy | None, typer.Option(help="Count letters by this field instead of listing them.")
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, help="Maximum number of letters.")
@@ -114,7 +119,7 @@ def list_letters(
 def show(
     letter: LetterId,
     as_hex: Annotated[
-        bool, typer.Option("--hex", help="Print the body as bytes, even if it is text.")
+        bool, typer.Option("--hex", help="Print the body as a hex dump, even if it is text.")
     ] = False,
     json: cli.Json = False,
 ) -> None:
@@ -129,7 +134,8 @@ def show(
 def replay(
     ids: LetterIds = None,
     all_letters: Annotated[
-        bool, typer.Option("--all", help="All waiting letters that match the filters.")
+        bool,
+        typer.Option("--all", help="Replay all waiting letters that match the filters, if any."),
     ] = False,
     reason: Reason = None,
     publisher: Publisher = None,
@@ -137,7 +143,7 @@ def replay(
     older_than: OlderThan = None,
     newer_than: NewerThan = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be sent, but send nothing.")
     ] = False,
     rate: Annotated[
         float | None,
@@ -145,10 +151,13 @@ def replay(
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Include letters that were replayed too often or discarded."),
+        typer.Option(
+            "--force", help="Also replay letters that were discarded or replayed too often."
+        ),
     ] = False,
     edit: Annotated[
-        bool, typer.Option("--edit", help="Correct one body first; it is sent as a new command.")
+        bool,
+        typer.Option("--edit", help="Edit the body of one letter, and send it as a new command."),
     ] = False,
     wait: Annotated[
         float | None,
@@ -156,12 +165,12 @@ def replay(
             min=0,
             max=86_400,
             metavar="SECONDS",
-            help="Wait up to this long, and report what became of each letter.",
+            help="Wait up to this long, and report the result of each letter.",
         ),
     ] = None,
     json: cli.Json = False,
 ) -> None:
-    """Publish dead letters again, each with a confirm. Safe to interrupt and to repeat.
+    """Publish dead letters again as commands. Safe to interrupt and to repeat.
 
     With --wait, the exit code is 1 if a letter became a dead letter again, and 3 if a command was
     not decided in time.
@@ -169,13 +178,13 @@ def replay(
     wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
     some = wanted != Filter()
     if bool(ids) == (all_letters or some):
-        raise UserError("name letters by ID, or select them with --all or filters")
+        raise UserError("select letters either by ID, or with --all or filters")
     if dry_run and wait is not None:
         raise UserError("--wait cannot be combined with --dry-run")
     options = Options(by=operator(), rate=rate, force=force, wait=wait)
     if edit:
         if len(ids or ()) != 1 or dry_run or rate:
-            raise UserError("--edit takes one ID, and neither --dry-run nor --rate")
+            raise UserError("--edit takes one ID, and cannot be combined with --dry-run or --rate")
         _finish(replay_command.edit_one((ids or [0])[0], options), json)
         return
     _warn_of(publisher)
@@ -190,25 +199,25 @@ def replay(
 @dead_letters.command()
 def discard(
     ids: Annotated[
-        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="Ids from the list.")
+        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="Dead letter ids.")
     ],
 ) -> None:
-    """Mark dead letters as not to be replayed. They are kept, with who discarded them."""
+    """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
     done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
     for letter in sorted(done):
         print_line(f"dead letter {letter} discarded")
     if missing := sorted(set(ids) - done):
-        raise UserError(f"not waiting: {', '.join(map(str, missing))}")
+        raise UserError(f"not discarded, because not waiting: {', '.join(map(str, missing))}")
 
 
 def _warn_of(publisher: str | None) -> None:
-    """A name that is misspelled finds nothing, like one whose letters are all dealt with."""
+    """Warn, because a misspelled name finds nothing, like one without waiting letters."""
     if publisher is None:
         return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
         print_error(
-            f"cancel-worker: no dead letter ever came from the broker user {publisher!r}, "
-            "see list --state all --count-by publisher"
+            f"cancel-worker: no dead letter was published by the broker user {publisher!r}; for a "
+            "list, run: cancel-worker dead-letters list --state all --count-by publisher"
         )
 
 

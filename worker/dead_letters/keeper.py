@@ -1,6 +1,6 @@
 """Moves dead letters from their queue into Postgres: commit, then ack.
 
-They cannot be looked at in the queue: to take one and put it back counts as a delivery.
+They cannot be inspected in the queue, because each look would count as a delivery.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from worker.postgres_watch import PostgresWatch
 log = structlog.get_logger(__name__)
 
 _BATCH = 200
-"""Letters in one transaction, and so also in memory at once."""
+"""Maximum number of letters in one transaction, and so in memory."""
 _BATCH_BYTES = 256 * 1024
-"""Bytes of their bodies after which no more are added: to read 200 of 64 KiB stops everything else
-in the worker for a second."""
+"""Bytes of bodies after which no more letters are added: reading 200 of 64 KiB would block the
+worker for a second."""
 _AFTER_FAILURE = 5.0
 """Seconds."""
 
@@ -48,8 +48,8 @@ class Keeper:
         self._postgres = postgres
 
     async def session(self, connection: AbstractConnection) -> None:
-        """Keep what comes, until `connection` closes."""
-        # Letters that are taken while Postgres is away only wear out what deliveries they have.
+        """Store dead letters until `connection` closes."""
+        # Consuming letters while Postgres is unavailable would only use up their delivery limit.
         await first_of(self._postgres.answers(), connection.closed())
         if connection.is_closed:
             return
@@ -63,7 +63,7 @@ class Keeper:
         await first_of(self._keep_all(arrived), connection.closed(), channel.closed())
 
     async def _keep_all(self, arrived: asyncio.Queue[Delivery]) -> None:
-        """Return when something is wrong; then the letters are delivered again, in a while."""
+        """Store batches; return after an error, so that the letters are delivered again later."""
         while True:
             batch = [await arrived.get()]
             size = len(batch[0].body)
@@ -73,7 +73,7 @@ class Keeper:
             try:
                 letters = [letter_of(message, self._histories) for message in batch]
                 await until_available(partial(self._keep, letters))
-                # Deliveries come in order: this is for all of the batch.
+                # Deliveries are in order: this acknowledges the whole batch.
                 last = batch[-1]
                 await last.channel.basic_ack(last.delivery_tag, multiple=True)
             except (AMQPError, ChannelInvalidStateError, OSError) as error:
@@ -96,7 +96,7 @@ class Keeper:
 
 
 def _say_if_found(letter: Letter) -> None:
-    """One line for a letter that no worker of ours has said anything of."""
+    """Log a letter that no worker has logged."""
     if letter.reason in (DeadReason.DELIVERY_LIMIT, DeadReason.FOREIGN):
         log.warning(
             "dead_letter_found",

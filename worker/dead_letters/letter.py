@@ -1,4 +1,4 @@
-"""A dead letter as it is kept: the message, why it is dead, and what can be told of its command."""
+"""A dead letter as stored: the message, the reason, and what is known of its command."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from worker.messages.delivery import Delivery
 from worker.messages.headers import History, HistoryReader
 
 _MAX_TEXT: Final = 1000
-# Reasons of messages that were read as commands.
+# Reasons for messages that were valid commands.
 _OF_COMMANDS: Final = frozenset(
     {
         DeadReason.COMMAND_REUSED,
@@ -28,7 +28,7 @@ _OF_COMMANDS: Final = frozenset(
         DeadReason.INTERNAL_ERROR,
     }
 )
-# What a quorum queue adds when it delivers again: by these a letter would not be known again.
+# Headers that a quorum queue adds to a redelivery; the digest of a letter must not depend on them.
 _COUNTS: Final = ("x-delivery-count", "x-acquired-count")
 
 
@@ -66,7 +66,7 @@ class Letter:
 
 
 def letter_of(message: Delivery, reader: HistoryReader) -> Letter:
-    """Make a letter of whatever was found in the queue of the dead."""
+    """Make a letter from any message in the dead letter queue."""
     history = reader.read(message)
     said = object_in(message.body) or {}
     reason, error, exchange, routing_key = _why(message, history)
@@ -102,7 +102,7 @@ def letter_of(message: Delivery, reader: HistoryReader) -> Letter:
 
 
 def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
-    """Reason, error, and the exchange and routing key by which it came in at first."""
+    """Reason, error, and the exchange and routing key to which it was first published."""
     if history.letter is not None and history.reason is not None:
         return history.reason, history.error or "", history.exchange, history.routing_key
     match message.headers.get("x-death"):
@@ -111,13 +111,18 @@ def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
             key = keys[0] if isinstance(keys, list) and keys else history.routing_key
             exchange, key = str(death.get("exchange", "")), str(key)
             if (history.exchange, history.routing_key) != (message.exchange, message.routing_key):
-                # Noted when we sent it on; the broker only knows how it came into this queue.
+                # Recorded by the worker that sent it on; the broker only knows the last hop.
                 exchange, key = history.exchange, history.routing_key
             if reason == "delivery_limit":
-                error = f"queue {queue}: each worker that took it ended before it had settled it"
+                error = f"queue {queue}: every worker that received it ended before settling it"
                 return DeadReason.DELIVERY_LIMIT, error, exchange, key
             return DeadReason.FOREIGN, f"dead-lettered by queue {queue}: {reason}", exchange, key
-    return DeadReason.FOREIGN, "put here by somebody else", history.exchange, history.routing_key
+    return (
+        DeadReason.FOREIGN,
+        "published by another application",
+        history.exchange,
+        history.routing_key,
+    )
 
 
 def _digest(message: Delivery, history: History) -> bytes:

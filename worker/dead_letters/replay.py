@@ -1,7 +1,7 @@
-"""Sending dead letters out again: confirmed and mandatory publish, then the mark.
+"""Replays dead letters: a confirmed, mandatory publish, then the mark.
 
-A crash between the two leaves the letter waiting, and its command in the queue: it goes out once
-more, and the worker finds a repeat.
+After a crash between the two, the letter is waiting and its command is in the queue. The letter is
+replayed once more, and the worker finds a repeat.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ from worker.messages.conversion import carried
 from worker.messages.headers import History
 
 MAX_REPLAYS: Final = 3
-"""Replays of one letter, its earlier lives included, before `--force` is asked for."""
+"""Maximum number of replays of a letter, including its predecessors, without `--force`."""
 
 _PAGE: Final = 1_000
 _IN_FLIGHT: Final = 256
 _PUBLISHING: Final = 64
-"""Of them; the others wait for their mark, which many get together."""
+"""How many of them are being published; the others wait for their marks, which are batched."""
 
 
 class WhyNot(StrEnum):
@@ -47,7 +47,7 @@ class WhyNot(StrEnum):
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the letters that were to be replayed."""
+    """The result of a replay."""
 
     replayed: int = 0
     too_often: list[int] = field(default_factory=list)
@@ -56,16 +56,16 @@ class Summary:
     missing: list[int] = field(default_factory=list)
     edited_as: UUID | None = None
     results: list[Result] | None = None
-    """What became of those that went out, where that was waited for."""
+    """The results of the replayed letters, with `--wait`."""
     interrupted: bool = False
     failed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rate` is letters per second; `force` goes on where a letter was replayed too often.
+    """`rate` is letters per second. `force` also replays letters that would be skipped.
 
-    `wait` is how many seconds what becomes of them is waited for.
+    `wait` is how long to wait for the results, in seconds.
     """
 
     by: str
@@ -91,9 +91,9 @@ class Replayer:
         stop: asyncio.Event,
         done: Callable[[Record], None],
     ) -> Summary:
-        """Send `letters` out until they end or `stop` is set; what was begun is finished.
+        """Replay `letters` until they end or `stop` is set. Letters in flight are finished.
 
-        `done` is told of each that went out.
+        `done` is called for each replayed one.
         """
         summary = Summary()
         places = asyncio.Semaphore(_IN_FLIGHT)
@@ -106,7 +106,7 @@ class Replayer:
                 done(letter)
             except (ServiceUnavailable, PublishRefused) as error:
                 summary.failed = str(error)
-                stop.set()  # the letter is still there, and so are those after it
+                stop.set()  # this letter and those after it are still waiting
             finally:
                 places.release()
 
@@ -129,7 +129,7 @@ class Replayer:
         return summary
 
     async def replay_edited(self, letter: Record, body: bytes, command_id: UUID, by: str) -> None:
-        """Send out `body` in the letter's place, as a command of its own.
+        """Publish `body` instead of the letter, as a new command.
 
         Raises ServiceUnavailable and PublishRefused.
         """
@@ -174,7 +174,7 @@ class Replayer:
 
 
 async def all_of(database: Database, wanted: Filter) -> AsyncIterator[Record]:
-    """The letters that `wanted` lets through, page by page, in the order of their numbers."""
+    """The letters that match `wanted`, page by page, by ascending id."""
     after = 0
     while page := await letter_store.next_of(database, wanted, after, _PAGE):
         for letter in page:
@@ -188,19 +188,19 @@ async def these(letters: list[Record]) -> AsyncIterator[Record]:
 
 
 def is_cut(letter: Record) -> bool:
-    """Whether only the head of it is there, which is not what was sent."""
+    """Whether only the head of the body was kept."""
     return letter["full_size"] is not None
 
 
 def why_not(letter: Record) -> WhyNot | None:
-    """Why a letter is not replayed unless that is forced."""
+    """Why a letter is not replayed without `--force`."""
     if letter["state"] == LetterState.DISCARDED:
         return WhyNot.DISCARDED
     return WhyNot.TOO_OFTEN if letter["replays"] >= MAX_REPLAYS else None
 
 
 class _Pace:
-    """Lets `rate` through per second; None is no limit."""
+    """Limits to `rate` per second; None for no limit."""
 
     def __init__(self, rate: float | None) -> None:
         self._every = 1 / rate if rate else 0.0

@@ -1,4 +1,4 @@
-"""What `dead-letters replay` does: choose letters, send them out, tell how far it is."""
+"""`dead-letters replay`: selects letters, replays them, shows the progress."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ Chosen = list[int] | Filter
 
 
 def replay(chosen: Chosen, options: Options) -> Summary:
-    """Send the chosen letters out; SIGINT and SIGTERM end it after what is in flight.
+    """Replay the chosen letters. SIGINT and SIGTERM end it after those in flight.
 
     Raises InvalidSettings, SchemaError and ServiceUnavailable.
     """
@@ -67,7 +67,7 @@ def replay(chosen: Chosen, options: Options) -> Summary:
 
 
 async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
-    """The letters that a replay would send out now."""
+    """The letters that a replay would publish now."""
     letters, _, _ = await _choose(database, chosen)
     return [
         letter
@@ -77,9 +77,9 @@ async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[R
 
 
 def edit_one(letter_id: int, options: Options) -> Summary:
-    """Have the operator correct a letter's body, and send it out as a new command.
+    """Let the operator edit a letter's body, and publish it as a new command.
 
-    Raises UserError when nothing comes of it.
+    Raises UserError if nothing is published.
     """
     found = with_database(lambda database: letter_store.find_some(database, [letter_id]))
     if not found:
@@ -123,7 +123,7 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
             topology = Topology(configured.topology_prefix)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    # Nothing is declared: an operator's user needs no right to do that.
+                    # Nothing is declared, so an operator's user needs no permission for it.
                     tasks.create_task(publisher.run())
                     await publisher.wait_ready()
                     results.append(
@@ -143,7 +143,7 @@ def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
 async def _choose(
     database: Database, chosen: Chosen
 ) -> tuple[AsyncIterator[Record], int, list[int]]:
-    """The letters, how many they are, and those that were asked for in vain."""
+    """The letters, their number, and the ids that were not found."""
     if isinstance(chosen, Filter):
         counts = await letter_store.count(database, chosen, GroupBy.STATE)
         return all_of(database, chosen), sum(row["letters"] for row in counts), []
@@ -166,17 +166,19 @@ def _edited(letter: Record) -> str:
             raise UserError(f"cannot start the editor {editor}: {error.strerror}") from None
         edited = path.read_text()
     if ended.returncode != 0 or edited == text:
-        raise UserError("nothing was changed, and nothing was sent")
+        raise UserError("the body was not changed, so nothing was sent")
     return edited
 
 
 def _as_command(text: str, command_id: UUID) -> tuple[bytes, CancelCommand]:
-    """What is sent out: what was written, with an id of its own."""
+    """The edited text as a body with a new command id, and its command."""
     body = _with_id(text, command_id).encode()
     try:
         return body, read(body).command
     except ValidationError as error:
-        raise UserError(f"this is not a cancel command: {first_problem(error)}") from None
+        raise UserError(
+            f"the edited body is not a cancel command: {first_problem(error)}"
+        ) from None
 
 
 def _with_id(text: str, command_id: UUID) -> str:

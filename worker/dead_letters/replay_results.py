@@ -1,4 +1,4 @@
-"""What became of dead letters that went out again: an outcome, another letter, or neither yet."""
+"""Results of replayed dead letters: an outcome, another dead letter, or neither yet."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from shared.states import DeadReason, Outcome
 from worker.messages.conversion import Undeliverable, read_as
 
 _EVERY: Final = 0.5
-"""Seconds between two looks."""
+"""Polling interval, seconds."""
 _PAGE: Final = 1_000
 
 
@@ -34,7 +34,7 @@ class Became(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A letter that went out; `command` is None where its body is none, and so dies again."""
+    """A replayed letter. `command` is None if the body is not a command, so it will fail again."""
 
     letter_id: int
     command: CancelCommand | None
@@ -51,7 +51,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`again` is the letter as which it is dead again; `why` is what an undecided one waits for."""
+    """`again` is the id of the new dead letter; `why` is what an undecided command waits for."""
 
     letter_id: int
     command_id: UUID | None
@@ -65,7 +65,7 @@ class Result:
 
 
 def sent(letter: Record) -> Sent:
-    """`letter`, sent out as it is."""
+    """`letter`, replayed unchanged."""
     try:
         command = read_as(letter["type"], letter["body"]).command
     except Undeliverable:
@@ -74,12 +74,12 @@ def sent(letter: Record) -> Sent:
 
 
 def sent_as(letter_id: int, command: CancelCommand, body: bytes) -> Sent:
-    """A letter that was sent out as another command."""
+    """A letter that was replayed as another command."""
     return Sent(letter_id, command, _digest(body))
 
 
 class Watch:
-    """Looks for what becomes of letters. It must begin before they go out."""
+    """Watches for the results of letters. It must begin before they are published."""
 
     def __init__(self, database: Database, latest: int, began: datetime) -> None:
         """`latest` is the last letter before the replay, `began` its time by Postgres' clock."""
@@ -102,11 +102,11 @@ class Watch:
     ) -> list[Result]:
         """Wait until all are decided, at most `seconds` or until `stop` is set.
 
-        `decided` is told how many are. Raises nothing where Postgres is away: it may be back.
+        `decided` is called with the number so far. Outages of Postgres are ignored.
         """
         end = monotonic() + seconds
         while self._undecided:
-            # Told before the look, so that the last one tells what is known at the end.
+            # Checked before the look, so that there is a last look at the end.
             is_last = stop.is_set() or monotonic() >= end
             with suppress(ServiceUnavailable):
                 await self._look()
@@ -129,20 +129,20 @@ class Watch:
             outcomes = {(row["command_id"], row["run_id"]): row["outcome"] for row in rows}
             for each in page:
                 outcome = outcomes.get((each.command_id, each.run_id))
-                # A failed stop is taken up again: this outcome is that of the stop before, or
-                # there will be a letter.
+                # A failed stop is taken up again: this outcome is that of the earlier stop, or
+                # there will be a dead letter.
                 if outcome not in (None, Outcome.STOP_FAILED):
                     self._decide(each, Became.SETTLED, outcome=outcome)
 
     async def _look_for_letters(self) -> None:
-        """Keepers take turns, so none comes to light with a number below one that was seen."""
+        """Keepers take turns, so no letter appears with an id below one that was already seen."""
         while rows := await self._database.fetch(sql.dead_letters.LATER, self._latest, _PAGE):
             same_body: dict[bytes, list[Sent]] = {}
             for each in self._undecided.values():
                 same_body.setdefault(each.digest, []).append(each)
             for row in rows:
                 before = self._undecided.get(row["replay_of"])
-                # Without that note, the workers do not trust the user that it was sent by.
+                # Without `replay_of`, the workers do not trust the user that published the replay.
                 unnoted = same_body.get(row["digest"], []) if row["replay_of"] is None else []
                 for each in [before] if before else self._known_by_body(unnoted):
                     self._decide(
@@ -155,12 +155,12 @@ class Watch:
             self._latest = rows[-1]["letter_id"]
 
     def _known_by_body(self, same: Sequence[Sent]) -> Sequence[Sent]:
-        """For which of `same` one letter stands: a command waits once, anything else each time."""
+        """The ones of `same` that one letter belongs to: all of a command, but one other body."""
         open_still = [each for each in same if each.letter_id in self._undecided]
         return [each for each in open_still if each.command is not None] or open_still[:1]
 
     async def _explain(self) -> None:
-        """Say of those that are left what they wait for."""
+        """Record what the undecided letters wait for."""
         for page in _pages(list(self._undecided.values())):
             try:
                 rows = await self._database.fetch(
@@ -179,7 +179,7 @@ class Watch:
     def _explain_one(self, each: Sent, row: Record) -> None:
         match row["outcome"]:
             case Outcome.STOP_FAILED if row["finished_at"] > self._began:
-                # Its letter is not kept yet, or is left in its queue.
+                # Its letter is not stored yet, or dead letters stay in their queue.
                 reason = DeadReason.STOP_FAILED
                 self._decide(each, Became.DEAD_AGAIN, reason=reason, error="the stop failed again")
             case None | Outcome.STOP_FAILED:
@@ -215,9 +215,11 @@ class Watch:
 def _why(row: Record) -> str:
     run_id, status, host = row["run_id"], row["status"], row["host"]
     if run_id is None:
-        return "it is not a command, and not a dead letter again yet"
+        return "it is not a command, and will become a dead letter again"
     if row["waits_as"] is not None:
-        return f"its command waits as dead letter {row['waits_as']} ({row['waits_because']})"
+        return (
+            f"another dead letter has the same command: {row['waits_as']} ({row['waits_because']})"
+        )
     if status is None:
         return f"run {run_id} is still unknown"
     where = ""

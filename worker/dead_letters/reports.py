@@ -1,4 +1,4 @@
-"""Dead letters as people and programs want to read them."""
+"""Prints dead letters as text or JSON."""
 
 import codecs
 import json
@@ -62,7 +62,7 @@ def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> Non
 
 
 def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_json: bool) -> None:
-    """Everything; the body as text if it is some, JSON indented, else as bytes."""
+    """Print a letter. The body is shown as text, JSON indented, or else as a hex dump."""
     row = plain(letter)
     headers = json.loads(letter["headers"])
     body = letter["body"]
@@ -159,9 +159,9 @@ def _in_words(result: Result) -> str:
 
 
 def body_as_text(body: bytes, *, is_cut: bool = False) -> str | None:
-    """`body` as text, or None where it is none that a terminal could show.
+    """`body` as text, or None if it is not printable text.
 
-    If it `is_cut`, its last character need not be whole.
+    If it `is_cut`, its last character may be incomplete.
     """
     try:
         text, _ = codecs.utf_8_decode(body, "strict", not is_cut)

@@ -37,9 +37,9 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which letters; None does not matter. Ages count from a letter's arrival in Postgres.
+    """Selects letters; None matches all. Ages count from a letter's arrival in Postgres.
 
-    The publisher `UNKNOWN_PUBLISHER` stands for one that nobody knows.
+    `UNKNOWN_PUBLISHER` selects letters without a known publisher.
     """
 
     state: LetterState | None = LetterState.WAITING
@@ -69,7 +69,7 @@ async def find(database: Database, wanted: Filter, limit: int) -> list[Record]:
 
 
 async def count(database: Database, wanted: Filter, by: GroupBy) -> list[Record]:
-    """How many letters there are of each kind, the most frequent first."""
+    """Count letters by kind, the most frequent first."""
     query = sql.dead_letters.COUNT.format(column=_COLUMNS[by])
     async with database.connection() as connection:
         rows: list[Record] = await connection.fetch(query, *wanted.arguments)
@@ -77,14 +77,14 @@ async def count(database: Database, wanted: Filter, by: GroupBy) -> list[Record]
 
 
 async def has_publisher(database: Database, publisher: str) -> bool:
-    """Whether there is any letter of `publisher`, whatever became of it."""
+    """Whether there is any letter of `publisher`, in any state."""
     async with database.connection() as connection:
         found: bool = await connection.fetchval(sql.dead_letters.HAS_PUBLISHER, publisher)
     return found
 
 
 async def find_one(database: Database, letter_id: int) -> tuple[Record, list[Record]] | None:
-    """One letter and what was done with it."""
+    """One letter and its history."""
     async with database.connection() as connection:
         letter = await connection.fetchrow(sql.dead_letters.FIND, letter_id)
         actions = await connection.fetch(sql.dead_letters.LIST_ACTIONS, letter_id)
@@ -98,7 +98,7 @@ async def find_some(database: Database, letter_ids: list[int]) -> list[Record]:
 
 
 async def next_of(database: Database, wanted: Filter, after: int, limit: int) -> list[Record]:
-    """Up to `limit` letters with a number beyond `after`, in order, bodies included."""
+    """Up to `limit` letters with ids above `after`, in order, including bodies."""
     async with database.connection() as connection:
         rows: list[Record] = await connection.fetch(
             sql.dead_letters.NEXT, *wanted.arguments, after, limit
@@ -107,7 +107,7 @@ async def next_of(database: Database, wanted: Filter, after: int, limit: int) ->
 
 
 async def mark_replayed(database: Database, letter_ids: Sequence[int], by: str) -> None:
-    """Record that letters went out again."""
+    """Record that letters were replayed."""
     async with database.connection() as connection:
         await connection.execute(sql.dead_letters.MARK_REPLAYED, letter_ids, by)
 
@@ -115,13 +115,13 @@ async def mark_replayed(database: Database, letter_ids: Sequence[int], by: str) 
 async def mark_edited(
     database: Database, letter_id: int, by: str, command_id: UUID, body: bytes
 ) -> None:
-    """Record that a letter went out with another body, as a command of its own."""
+    """Record that a letter was replayed with an edited body, as a new command."""
     async with database.connection() as connection:
         await connection.execute(sql.dead_letters.MARK_EDITED, letter_id, by, command_id, body)
 
 
 async def discard(database: Database, letter_ids: list[int], by: str) -> set[int]:
-    """Discard letters that wait; the numbers of those that did."""
+    """Discard waiting letters; the ids of those that were discarded."""
     async with database.connection() as connection:
         rows: list[Any] = await connection.fetch(sql.dead_letters.DISCARD, letter_ids, by)
     return {row["letter_id"] for row in rows}

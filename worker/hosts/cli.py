@@ -12,7 +12,7 @@ from worker.hosts import store as host_store
 from worker.hosts.store import HostIsUp
 from worker.operator import operator
 
-hosts = typer.Typer(help="Runner hosts.")
+hosts = typer.Typer(help="List, show and abandon runner hosts.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The host's name.")]
 
@@ -36,13 +36,16 @@ def show(name: Name, json: cli.Json = False) -> None:
 def abandon(
     name: Name,
     reason: Annotated[
-        str, typer.Option(help="Why the host will not come back; recorded. At most 255 characters.")
+        str,
+        typer.Option(
+            help="Why the host will not come back, for the record. At most 255 characters."
+        ),
     ],
     json: cli.Json = False,
 ) -> None:
     """Abandon a host that will never come back, and its runs.
 
-    The runs become errors, never canceled: there is no proof that their processes are gone.
+    Its runs become `error`, not `canceled`: nothing proves that their processes are gone.
     """
     if not (1 <= len(reason) <= 255 and reason.isprintable()):
         raise UserError("--reason takes 1 to 255 printable characters")

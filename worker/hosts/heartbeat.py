@@ -1,4 +1,4 @@
-"""One worker speaks for a host: registered at start, heard of with each beat."""
+"""Registers a worker as the one of its host, and records its heartbeats."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Presence:
-    """Keeps this worker known as the one of its host. `beat_seconds` lie between two beats."""
+    """Keeps this worker registered. `beat_seconds` is the interval between heartbeats."""
 
     def __init__(
         self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
@@ -36,10 +36,10 @@ class Presence:
         )
 
     async def register(self) -> None:
-        """Begin to speak for the host. Raises UserError if another machine or container does.
+        """Register as the worker of the host. Raises UserError if another one is active.
 
-        That takes up to three beats after a reboot or a new container that was faster than they
-        are: until then nobody can tell it from a second one.
+        After a quick reboot or container restart, this can take up to three heartbeats: until then,
+        the earlier worker cannot be told from an active one.
         """
         heard_before: datetime | None = None
         while True:
@@ -52,7 +52,11 @@ class Presence:
                     "or in another container; give each worker its own CANCEL_HOST_NAME"
                 )
             if heard_before is None:
-                log.warning("host_name_in_use", host=self._speaker.host, waiting="for its silence")
+                log.warning(
+                    "host_name_in_use",
+                    host=self._speaker.host,
+                    waiting="for its heartbeats to stop",
+                )
             heard_before = heard
             await asyncio.sleep(self._speaker.beat_seconds)
         await self._beat()
@@ -60,10 +64,10 @@ class Presence:
     async def keep_up(
         self, told: Callable[[Heard], None], returned: Callable[[], Awaitable[None]]
     ) -> None:
-        """Beat for ever. Calls `told` with what each beat is answered.
+        """Send heartbeats forever, and call `told` with each answer.
 
-        Calls `returned` when the host had been abandoned meanwhile. Raises UserError once another
-        worker speaks for the host.
+        Calls `returned` if the host was abandoned meanwhile. Raises UserError once another worker
+        has taken over the host.
         """
         while True:
             await asyncio.sleep(self._speaker.beat_seconds)
@@ -77,7 +81,7 @@ class Presence:
                 await returned()
 
     async def leave(self) -> None:
-        """Say that the worker ends, if Postgres can be told."""
+        """Record that the worker ends, if Postgres is available."""
         try:
             await host_store.leave(self._database, self._speaker)
         except ServiceUnavailable as error:
@@ -89,19 +93,19 @@ class Presence:
         except OtherMachine:
             raise UserError(
                 f"the host {self._speaker.host} has runs on another machine: give each machine its "
-                "own CANCEL_HOST_NAME, or, if the other one is gone for good, abandon it first: "
-                f"cancel-worker hosts abandon {self._speaker.host}"
+                "own CANCEL_HOST_NAME or, if the other machine is gone for good, abandon the host "
+                f"first: cancel-worker hosts abandon {self._speaker.host} --reason …"
             ) from None
         except RunsOutsideContainer as error:
             raise UserError(
-                f"the host {self._speaker.host} has runs outside this container, which cannot "
-                f"be seen from here ({error}): start its worker outside until they end, or "
-                "give this worker its own CANCEL_HOST_NAME, or abandon the host: "
-                f"cancel-worker hosts abandon {self._speaker.host}"
+                f"the host {self._speaker.host} has runs outside this container, and their "
+                f"processes cannot be seen from here ({error}): start its worker outside until "
+                "they end, or give this worker its own CANCEL_HOST_NAME, or abandon the host: "
+                f"cancel-worker hosts abandon {self._speaker.host} --reason …"
             ) from None
 
     async def _beat(self) -> Heard | None:
-        """The answer, None if there was none."""
+        """The answer; None during an outage."""
         try:
             heard = await host_store.beat(self._database, self._speaker)
         except ServiceUnavailable as error:

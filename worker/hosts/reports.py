@@ -1,4 +1,4 @@
-"""Hosts as people and programs want to see them."""
+"""Prints hosts as text or JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ def print_hosts(hosts: Iterable[Record], *, as_json: bool) -> None:
 def print_host(
     host: Record, commands: Sequence[Record], actions: Sequence[Record], *, as_json: bool
 ) -> None:
-    """A host with the commands that it has yet to carry out, and all that became of it."""
+    """Print a host with its open commands and its history."""
     described, history = _described(host), [plain(action) for action in actions]
     todo = [plain(command) for command in commands]
     if as_json:
@@ -80,7 +80,7 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
     for run_id in abandoned.run_ids:
         print_line(f"run {run_id} is recorded as error")
     if abandoned.commands:
-        print_line(f"{abandoned.commands} cancel command(s) answered: abandoned")
+        print_line(f"cancel commands that ended as abandoned: {abandoned.commands}")
 
 
 def _described(host: Record) -> dict[str, Any]:
@@ -92,12 +92,12 @@ def _described(host: Record) -> dict[str, Any]:
 
 
 def _can(privileges: Mapping[str, Any]) -> dict[str, str]:
-    """What its worker found out at start, in words."""
+    """The privileges that its worker found at start, in words."""
     if not privileges:
         return {}
     own = f"of user {privileges['uid']}"
     return {
-        "holds runs by": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
+        "containment": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
             privileges["containment"]
         ],
         "can signal": f"processes {'of all users' if privileges['signals_all'] else own}",

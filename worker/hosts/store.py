@@ -1,4 +1,4 @@
-"""Runner hosts in Postgres: registered, heard of, given up. Each is one transaction."""
+"""Runner hosts in Postgres: register, heartbeat, leave, abandon. Each is one transaction."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from worker.stop.run_tree import pids_are_ours, visible_cgroup
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A worker process, as the one that speaks for its host."""
+    """A worker process, as the worker of its host."""
 
     host: str
     worker_id: UUID
@@ -34,20 +34,20 @@ class Speaker:
     beat_seconds: float
 
     def is_on_another_machine(self, machine_id: str | None) -> bool:
-        """Whether that is certain: a machine may also have no id."""
+        """Whether both ids are known and differ; a machine may have no id."""
         return None not in (self.machine_id, machine_id) and self.machine_id != machine_id
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The answer to a beat."""
+    """The answer to a heartbeat."""
 
     speaks: bool
     abandoned: bool
     has_events: bool
-    """Whether something in the outbox is to be published."""
+    """Whether the outbox has rows."""
     has_open_commands: bool
-    """Whether something is to be done, or being done, on a run of the host."""
+    """Whether runs of the host have open commands, including stops in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class RunsOutsideContainer(RunCancelError):
 
 
 class HostIsUp(RunCancelError):
-    """A host whose worker is heard of cannot be given up."""
+    """A host whose worker is up cannot be abandoned."""
 
     def __init__(self, seconds: float) -> None:
         """`seconds` since its last heartbeat."""
@@ -77,11 +77,11 @@ class HostIsUp(RunCancelError):
 
 
 async def register(database: Database, speaker: Speaker) -> datetime | None:
-    """Speak for the host from now on, and record what a reboot has ended.
+    """Register as the worker of the host, and record the runs that a reboot has ended.
 
-    Where a living worker on another machine, or in another pid namespace, speaks for it: change
-    nothing, and return when it was heard of last. Of two workers in one namespace, the later one is
-    believed. Raises OtherMachine and RunsOutsideContainer.
+    If a worker on another machine or in another pid namespace is up, change nothing, and return the
+    time of its last heartbeat. Within one namespace, the later worker replaces the earlier one.
+    Raises OtherMachine and RunsOutsideContainer.
     """
     async with database.transaction() as connection:
         before = await connection.fetchrow(sql.hosts.LOCK_HOST, speaker.host)
@@ -91,7 +91,7 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
             return seen_at
         is_replaced = before is not None and speaker.is_on_another_machine(before["machine_id"])
         if is_replaced and await connection.fetchval(sql.hosts.HAS_RUNS, speaker.host):
-            # To take over would be to decide about processes that another kernel may run.
+            # A takeover would decide about processes that another kernel may be running.
             raise OtherMachine
         foreign = await _runs_of_other_namespaces(connection, speaker)
         if outside := [run.run_id for run, process in foreign if _is_outside(run, process)]:
@@ -111,7 +111,7 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
         if is_replaced:
             rows = await connection.fetch(sql.hosts.CLOSE_LOST_OF_REPLACED, speaker.host)
             await record.close_over(connection, [row["run_id"] for row in rows])
-        # Also of boots before the last one that is on record: older versions left some.
+        # Including earlier boots than the recorded one: older versions left such runs.
         gone = [] if is_replaced else await _record_reboot(connection, speaker)
         if gone or (rebooted and not is_replaced):
             await _note(connection, speaker.host, "rebooted", "worker", None, gone)
@@ -123,8 +123,8 @@ async def beat(database: Database, speaker: Speaker) -> Heard:
     arguments = (speaker.host, speaker.worker_id)
     row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is not None and not (row["heard"] or row["abandoned"]):
-        # Where the UPDATE had to wait for an abandon, the rest shows the host as it was before
-        # (one snapshot for the whole statement): only a second look tells who speaks for it.
+        # If the UPDATE had to wait for an abandon, the other columns show the host as it was before
+        # (one snapshot per statement). Only a second query shows the current worker.
         row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is None:  # deleted by hand
         return Heard(speaks=False, abandoned=True, has_events=False, has_open_commands=False)
@@ -132,19 +132,19 @@ async def beat(database: Database, speaker: Speaker) -> Heard:
 
 
 async def has_old_workers(database: Database) -> bool:
-    """Whether a worker of a version without wakes may be up, on whichever host."""
+    """Whether a worker of a version without wakes may be up on any host."""
     async with database.connection() as connection:
         found: bool = await connection.fetchval(sql.hosts.HAS_OLD_WORKERS)
     return found
 
 
 async def leave(database: Database, speaker: Speaker) -> None:
-    """Say that the worker ends. Its runs live on."""
+    """Record that the worker ends. Its runs continue."""
     await database.fetchrow(sql.hosts.LEAVE, speaker.host, speaker.worker_id)
 
 
 async def abandon(database: Database, host: str, by: str, reason: str) -> Abandoned | None:
-    """Give a host up, with all that is known to run there; None if there is no such host.
+    """Abandon a host and its runs; None if there is no such host.
 
     Raises HostIsUp.
     """
@@ -161,7 +161,7 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
             sql.hosts.LOSE_RUNS_OF_ABANDONED, host, by, reason, found["seen_at"]
         )
         run_ids = sorted(row["run_id"] for row in rows)
-        # So that a command which is being recorded on one of those is answered too.
+        # So that a command that is just being recorded on one of them is closed too.
         await connection.execute(sql.hosts.LOCK_LOST, host)
         answered = await connection.fetch(
             sql.hosts.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
@@ -180,7 +180,7 @@ async def find_all(database: Database) -> list[Record]:
 async def find_one(
     database: Database, host: str
 ) -> tuple[Record, list[Record], list[Record]] | None:
-    """One host, the commands that its worker has yet to carry out, and all that became of it."""
+    """One host, its open commands, and its history."""
     async with database.connection() as connection:
         found = await connection.fetchrow(sql.hosts.LIST_HOSTS, host)
         commands = await connection.fetch(sql.hosts.LIST_OPEN_COMMANDS, host)
@@ -189,9 +189,9 @@ async def find_one(
 
 
 def _is_same(host: Record, speaker: Speaker) -> bool:
-    """Whether who spoke for the host sees the same processes as `speaker`."""
+    """Whether the previous worker of the host saw the same processes as `speaker`."""
     return host["boot_id"] == speaker.boot_id and host["pid_namespace"] in (
-        None,  # a version that did not look
+        None,  # an older version did not record it
         speaker.pid_namespace,
     )
 
@@ -199,7 +199,7 @@ def _is_same(host: Record, speaker: Speaker) -> bool:
 async def _runs_of_other_namespaces(
     connection: Connection, speaker: Speaker
 ) -> list[tuple[Run, RunProcess]]:
-    """Runs of this boot that are not over, whose pids mean nothing here."""
+    """Unfinished runs of this boot whose pids are of another namespace."""
     runs = await launch_store.open_of_other_namespaces(
         connection, speaker.host, speaker.boot_id, speaker.pid_namespace
     )
@@ -211,7 +211,7 @@ async def _runs_of_other_namespaces(
 
 
 def _is_outside(run: Run, process: RunProcess) -> bool:
-    """Whether it may well live, where the machine itself sees it and we do not."""
+    """Whether the run may be alive in the machine's own namespace, where we cannot see it."""
     if run.status.is_terminal or process.pid_namespace is None:
         return False
     return is_machines_own(process.pid_namespace) and visible_cgroup(process) is None
@@ -220,9 +220,9 @@ def _is_outside(run: Run, process: RunProcess) -> bool:
 async def _settle_foreign(
     connection: Connection, speaker: Speaker, foreign: Sequence[tuple[Run, RunProcess]]
 ) -> None:
-    """Record what became of runs of a container that was here before, as far as can be seen.
+    """Record the end of the runs of an earlier container, as far as it can be determined.
 
-    What lives in a cgroup that is visible from here goes on.
+    Runs that are alive in a cgroup that is visible from here continue.
     """
     lost = []
     for run, process in foreign:

@@ -1,1 +1,1 @@
-"""A command comes in: consumed, decided on, acknowledged; open commands are taken up."""
+"""The inbox: commands are consumed, decided on and acknowledged; open commands are taken up."""

@@ -13,11 +13,11 @@ from shared.amqp.channels import lost_is_an_error
 class Ack:
     delivery_tag: int
     multiple: bool
-    """Whether it is for all deliveries up to this one."""
+    """Whether it acknowledges all deliveries up to this one."""
 
 
 class Unacknowledged:
-    """The deliveries of one channel that are in hand. Tags count up (AMQP 0-9-1, 1.8.3.13)."""
+    """The unacknowledged deliveries of one channel. Tags count up (AMQP 0-9-1, 1.8.3.13)."""
 
     def __init__(self) -> None:
         # In the order of delivery, which dictionaries keep.
@@ -31,20 +31,20 @@ class Unacknowledged:
         self._tags[tag] = None
 
     async def acknowledge(self, channel: AbstractChannel, tags: Iterable[int]) -> None:
-        """Take `tags` out of hand and tell the broker so.
+        """Acknowledge `tags`.
 
         Raises OSError, AMQPError or ChannelInvalidStateError when the channel is lost; then the
         broker delivers them again.
         """
-        # In turn: a frame for all up to a tag that overtook one for a single tag below it would
-        # make the broker close the channel for that one (406, unknown delivery tag).
+        # One at a time: if a frame for all deliveries up to a tag overtook one for a single lower
+        # tag, the broker would close the channel (406, unknown delivery tag).
         async with self._turn:
             for ack in self.settled(tags):
                 with lost_is_an_error():
                     await channel.basic_ack(ack.delivery_tag, multiple=ack.multiple)
 
     def settled(self, tags: Iterable[int]) -> Iterator[Ack]:
-        """Take `tags` out of hand; the frames that tell the broker so."""
+        """Remove `tags`, and return the frames that acknowledge them."""
         done = sorted(tags)
         for tag in done:
             del self._tags[tag]

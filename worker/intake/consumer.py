@@ -1,8 +1,8 @@
 """The ack rules, and nothing else.
 
-A delivery is acknowledged when it is settled: what it asks for is committed, as an outcome or as
-something to do, or it is confirmed in another queue. At shutdown nothing is acknowledged that is
-not: the broker delivers it again.
+A delivery is acknowledged once it is settled: its command is committed, with an outcome or as open,
+or it is confirmed in another queue. At shutdown, unsettled deliveries are not acknowledged: the
+broker delivers them again.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ from worker.postgres_watch import PostgresWatch
 log = structlog.get_logger(__name__)
 
 _MOST = 500
-"""Deliveries that are begun together: those that came while the ones before were."""
+"""A batch of deliveries: those that arrived during the previous batch."""
 _BEHIND = 100
-"""Deliveries: more than arrive while a few are decided on."""
+"""Deliveries per batch: more than arrive while a few are decided on."""
 _MOST_BYTES = 256 * 1024
-"""Of their bodies: more than 500 commands have, and no longer to read than a moment."""
+"""Bytes of bodies per batch: enough for 500 commands, and quick to read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Received:
     message: Delivery
     in_hand: Unacknowledged
-    """What its channel has delivered besides."""
+    """The other deliveries of its channel."""
 
 
 class Consumer:
@@ -59,7 +59,7 @@ class Consumer:
         old_host_queue: OldHostQueue,
         metrics: WorkerMetrics,
     ) -> None:
-        """`prefetch`: deliveries in hand at once, of each queue."""
+        """`prefetch`: unacknowledged deliveries per queue."""
         self._settler = settler
         self._topology = topology
         self._host = host
@@ -76,26 +76,26 @@ class Consumer:
 
     @property
     def in_flight(self) -> int:
-        """Deliveries that are being settled."""
-        # While there are some, one of the tasks is the one that begins them.
+        """The number of deliveries being settled."""
+        # While there are some, one of the tasks starts them.
         to_begin = len(self._arrived) + len(self._beginning)
         return to_begin + len(self._in_flight) - bool(to_begin)
 
     @property
     def is_behind(self) -> bool:
-        """Whether so many commands wait to be decided on that what can wait should."""
+        """Whether so many commands wait for a decision that less urgent work should wait."""
         return len(self._arrived) + len(self._beginning) >= _BEHIND
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes; once `stop` was called, until canceled.
 
-        While Postgres is away nothing is taken, also not by connecting anew.
+        While Postgres is unavailable, nothing is consumed, even after a reconnect.
         """
         if not self._stopping.is_set():
             await self._serve(connection)
         if self._stopping.is_set():
-            # To return would mean to be connected anew, and each delivery that is not taken
-            # counts against the delivery limit of its command.
+            # A return would reconnect, and each unsettled delivery counts against the delivery
+            # limit of its command.
             await asyncio.get_running_loop().create_future()
 
     async def _serve(self, connection: AbstractConnection) -> None:
@@ -111,7 +111,7 @@ class Consumer:
         try:
             in_hand = Unacknowledged()
             while not (self._stopping.is_set() or channel.is_closed):
-                self._open_commands.wake()  # whatever we did not hear of meanwhile
+                self._open_commands.wake()  # wakes may have been lost meanwhile
                 await self._consume(channel, connection, in_hand)
                 await self._unless_over(channel, connection, self._postgres.answers())
         finally:
@@ -120,11 +120,11 @@ class Consumer:
     async def _consume(
         self, channel: AbstractChannel, connection: AbstractConnection, in_hand: Unacknowledged
     ) -> None:
-        """Consume until Postgres is away."""
+        """Consume until Postgres is unavailable."""
         queues = (self._topology.rest, self._topology.cancel)
         async with asyncio.timeout(DECLARE_TIMEOUT):
             raw = await underlay(channel)
-            # The prefetch is each consumer's own.
+            # The prefetch applies to each consumer.
             tags = [
                 await consume(raw, queue, partial(self._take, in_hand, queue)) for queue in queues
             ]
@@ -142,15 +142,15 @@ class Consumer:
         await first_of(wait, connection.closed(), channel.closed(), self._stopping.wait())
 
     async def stop(self, until: float) -> None:
-        """Take no more deliveries and settle those in flight until the loop's time is `until`.
+        """Consume no more, and settle the deliveries in flight until the loop time `until`.
 
-        What is not settled then goes back to the broker.
+        Unsettled ones go back to the broker.
         """
         self._stopping.set()
         self._arrived.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while self._in_flight:  # what was just decided on is begun meanwhile
+                while self._in_flight:  # stops that were just decided on begin meanwhile
                     await asyncio.wait(self._in_flight)
         for task in self._in_flight:
             task.cancel()
@@ -169,24 +169,24 @@ class Consumer:
         self._open_commands.wake()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        # In a task of our own: aio-pika cancels its callbacks when the connection dies, and a
-        # stop must go on whatever the connection does.
+        # In our own task: aio-pika cancels its callbacks when the connection is lost, but a stop
+        # must continue.
         task = self._tasks.create_task(work)
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
     async def _begin_arrived(self) -> None:
-        """Settle together what arrived together, as far as that goes, and the others alone."""
+        """Settle batches of deliveries, and one by one those that cannot be settled in a batch."""
         while batch := self._arrived.take(_MOST, _MOST_BYTES):
-            self._beginning = batch  # what comes meanwhile is begun by this task too
+            self._beginning = batch  # this task also starts the deliveries that arrive meanwhile
             unsettled = await self._settler.settle([delivery.message for delivery in batch])
             pairs = list(zip(batch, unsettled, strict=True))
             await self._acknowledge_all([delivery for delivery, rest in pairs if rest is None])
             for delivery, rest in pairs:
                 if rest is not None:
                     self._start(self._settle_alone(delivery, rest))
-            await asyncio.sleep(0)  # nothing above need have waited, and others have work too
-            # Only now: until then, what comes is begun by this task.
+            await asyncio.sleep(0)  # the above may not have waited, and other tasks need their turn
+            # Not earlier: until here, this task starts the new deliveries.
             self._beginning = ()
 
     async def _settle_alone(self, delivery: _Received, unsettled: Unsettled) -> None:
@@ -204,5 +204,5 @@ class Consumer:
             tags = [each.message.delivery_tag for each in deliveries]
             await first.in_hand.acknowledge(first.message.channel, tags)
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
-            # The broker delivers them again, and finds their outcomes on record.
+            # They will be redelivered, and their commands are already on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""What commands mean, on record: an outcome, or something to do."""
+"""Decides on commands and records the decisions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -37,11 +37,11 @@ from worker.launches.known_launchers import KnownLaunchers
 from worker.stop.under_way import Stop, Stops
 
 Decision = Outcome | Stop | Wait | UnderWay
-"""What became of a command: its outcome, or who carries it out. A `Stop` is to be started."""
+"""The decision on a command: its outcome, or who carries it out. A `Stop` must be started."""
 
 
 class UnknownRun(RunCancelError):
-    """No such run, yet: its row may be committed a moment from now."""
+    """The run does not exist yet: its row may be committed a moment from now."""
 
     def __init__(self, run_id: int) -> None:
         super().__init__(f"run {run_id} is unknown")
@@ -49,7 +49,7 @@ class UnknownRun(RunCancelError):
 
 
 Refusal = UnknownRun | CommandReused | HostAbandoned
-"""Why a command cannot be decided on."""
+"""An error for which a command cannot be decided on."""
 
 
 class Decider:
@@ -64,7 +64,7 @@ class Decider:
         stops: Stops,
         tracer: Tracer,
     ) -> None:
-        """`default_grace`: seconds, where neither the command nor the run says how many."""
+        """`default_grace`: seconds, if neither the command nor the run has a grace period."""
         self._database = database
         self._host = host
         self._default_grace = default_grace
@@ -74,14 +74,14 @@ class Decider:
         self._in_decision: dict[int, asyncio.Event] = {}
 
     def is_free(self, run_id: int) -> bool:
-        """Whether nobody here is at work on the run."""
+        """Whether no task here is working on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
     async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Refusal]:
-        """Decide on many commands at once, without waiting for anybody.
+        """Decide on many commands at once, without waiting for locks.
 
-        Those that are missing from the answer take more than that: see `decide`. Raises
-        ServiceUnavailable, after which all of them do: some may be on record by then.
+        Commands that are missing from the result need `decide`. After ServiceUnavailable, all of
+        them do; some may already be on record.
         """
         requests = list(requests)
         chosen = self._free(_one_per_run(requests))
@@ -89,7 +89,7 @@ class Decider:
             plain = await self._decide_plain(chosen)
             others = [each for each in chosen if each.command.command_id not in plain]
             decided = await self._decide(others, waits=False)
-            # Not before: had the others raised, stops that were begun would never be started.
+            # Not earlier: if the others raised, recorded stops would never be started.
             for command_id, each in plain.items():
                 decided[command_id] = (
                     each if isinstance(each, Outcome) else self._begin(command_id, each)
@@ -103,22 +103,22 @@ class Decider:
     async def take_up(
         self, requests: Sequence[Request], *, counts: bool
     ) -> dict[UUID, Decision | Refusal]:
-        """Likewise, on commands that are open, one of each run; what is so no more is left alone.
+        """Likewise for open commands, one per run. Commands that are no longer open are skipped.
 
-        `counts`: whether that is one of the times that each may be taken up.
+        `counts`: whether this counts as a take-up.
         """
         chosen = self._free(requests)
         async with self._deciding(chosen):
             return await self._decide(chosen, waits=False, taking_up=True, counts=counts)
 
     def _free(self, requests: Iterable[Request]) -> list[Request]:
-        """Those on runs that nobody decides on here."""
+        """The commands on runs that no other task here is deciding on."""
         return [each for each in requests if each.command.run_id not in self._in_decision]
 
     async def decide(self, request: Request) -> Decision | Refusal:
-        """Decide on one command, however long somebody else has its run in hand.
+        """Decide on one command, and wait until its run is not locked.
 
-        Safe to repeat, also after being cut off anywhere.
+        Safe to repeat, even after it was interrupted anywhere.
         """
 
         async def decide() -> Decision | Refusal | None:
@@ -128,15 +128,15 @@ class Decider:
 
         with self._tracer.span("decide"):
             while True:
-                # Without an answer, the command got its outcome in this moment, or its run its row.
+                # No result: the command just got its outcome, or its run was just added.
                 if (decided := await until_available(decide)) is not None:
                     return decided
 
     @asynccontextmanager
     async def _deciding(self, requests: Sequence[Request]) -> AsyncIterator[None]:
-        """Between the commit and the begin of the stop nobody else may decide for these runs.
+        """Reserve runs until their stops have begun, so that no other task decides on them.
 
-        Several may be asked for only if all of them are free, or two might wait for each other.
+        Several runs may be reserved only if all are free; otherwise, two tasks could deadlock.
         """
         run_ids = [each.command.run_id for each in requests]
         decided = asyncio.Event()
@@ -152,10 +152,10 @@ class Decider:
             decided.set()
 
     async def _decide_plain(self, requests: Sequence[Request]) -> dict[UUID, Outcome | Begun]:
-        """Decide, in one statement, on what needs no more than the run's status.
+        """Decide in one statement on commands for which the run's status is enough.
 
-        Most commands are new, and on runs that wait, run here or are over: for these the same as
-        `_decide`, in half the time.
+        Most commands are new, and their runs are queued, running here or over. For these, the
+        result is the same as that of `_decide`, in half the time.
         """
         if not requests:
             return {}
@@ -201,7 +201,7 @@ class Decider:
                 if (situation := situations.get(command_id)) is None:
                     continue
                 if taking_up and situation.command_outcome is not None:
-                    continue  # it got it since it was looked for
+                    continue  # the run was added after the lookup
                 try:
                     judged.append((each, situation.run, self._judge(each, situation)))
                 except (CommandReused, HostAbandoned) as error:
@@ -210,8 +210,8 @@ class Decider:
             recorded = (
                 await decision_store.record(connection, rows, taking_up=counts) if rows else set()
             )
-        # What follows from it begins with the commit: a command that another run has taken in this
-        # moment, or that Postgres has lost, does nothing.
+        # Effects start after the commit: a command id that was just used for another run, or a
+        # lost commit, has none.
         return refused | {
             each.command.command_id: self._follow(each, run, verdict)
             for each, run, verdict in judged
@@ -232,7 +232,7 @@ class Decider:
         command = request.command
         match verdict:
             case Repeat(outcome):
-                # The answer to its commit may have been lost.
+                # The response to its commit may have been lost.
                 self._escalate(run, when=outcome is Outcome.FORCED)
                 return outcome
             case UnderWay() | OpenAgain():
@@ -260,7 +260,7 @@ class Decider:
 
 
 def _one_per_run(requests: Iterable[Request]) -> list[Request]:
-    """The first command on each run, of those whose id comes first."""
+    """The first command on each run, and the first one of each command id."""
     by_run: dict[int, Request] = {}
     by_id: set[UUID] = set()
     for each in requests:

@@ -1,4 +1,4 @@
-"""What a cancel command means for a run in the state it is in. Pure: nothing is touched here."""
+"""What a cancel command means for a run in its current state. Pure functions only."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,27 +11,27 @@ from shared.states import Outcome, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A locked run, and what is on record of the command at hand."""
+    """A locked run, and what is on record of the command."""
 
     run: Run
     host_abandoned: bool
     grace_left: float | None
     is_asked_for: bool
-    """Whether another command that waits or is carried out asks for no less than this one."""
+    """Whether another open command already asks for at least as much as this one."""
     command_run_id: int | None
     command_outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The command has its outcome already."""
+    """The command already has its outcome."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class CancelQueued:
-    """Nothing runs and nothing will."""
+    """The run was queued: it is canceled and will never start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NoOp:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The run's host knows already, or will: one command that waits for it is enough."""
+    """Another command is already waiting for the run's host: one is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class BeginStop:
-    """The grace period starts now, in seconds."""
+    """A stop begins, with this grace period in seconds."""
 
     process: RunProcess
     grace: float
@@ -63,9 +63,9 @@ class BeginStop:
 
 @dataclass(frozen=True, slots=True)
 class ResumeStop:
-    """A stop was begun; what is left of its grace period goes on, in seconds.
+    """A stop had begun and is resumed with the rest of its grace period, in seconds.
 
-    `hurries`: by this command, nothing is left of it.
+    `hurries`: this command ends the grace period.
     """
 
     process: RunProcess
@@ -75,28 +75,28 @@ class ResumeStop:
 
 @dataclass(frozen=True, slots=True)
 class StopLeftovers:
-    """The run is lost, and nobody made sure yet that nothing of it lives."""
+    """The run is lost, and it is not proved yet that its processes are gone."""
 
     process: RunProcess
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A stop is under way here. At most, this command ends its grace period."""
+    """A stop is in progress here. This command can only end its grace period."""
 
     hurries: bool
 
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """The stop that is under way here is this command's: it will answer it."""
+    """The stop in progress here is for this command, which gets its outcome from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAgain:
-    """Likewise, but it is on record as failed: what the stop comes to is to answer it once more.
+    """Likewise, but the command is recorded as failed; it is opened again for the new result.
 
-    The answer to the commit of its failure was lost, and its letter is replayed already.
+    The response to the commit of the failure was lost, and its letter was already replayed.
     """
 
 
@@ -116,17 +116,17 @@ Verdict = (
 
 
 class HostAbandoned(RunCancelError):
-    """The host was given up in the moment in which the run was claimed there."""
+    """The run was claimed while its host was being abandoned."""
 
     def __init__(self, host: str) -> None:
-        super().__init__(f"host {host} is abandoned, but a run of it is not")
+        super().__init__(f"the run was claimed while its host {host} was being abandoned")
 
 
 class CommandReused(RunCancelError):
-    """One command id was used for two runs: the later one cannot be told from a repeat."""
+    """One command id was used for two runs, so the later command looks like a repeat."""
 
     def __init__(self, command_id: UUID) -> None:
-        super().__init__(f"command {command_id} was already used for another run")
+        super().__init__(f"command id {command_id} was already used for another run")
 
 
 def judge(
@@ -139,7 +139,7 @@ def judge(
 ) -> Verdict:
     """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned.
 
-    `under_way` is the command whose stop of the run is carried out here now.
+    `under_way` is the id of the command whose stop of the run is in progress here.
     """
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
@@ -167,7 +167,7 @@ def judge(
 
 
 def by_status(status: RunStatus) -> CancelQueued | NoOp | None:
-    """What a new command means where that is told by the run's status alone."""
+    """What a new command means, for states in which the status alone decides."""
     if status is RunStatus.QUEUED:
         return CancelQueued()
     if status in (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED):
@@ -185,7 +185,7 @@ def _elsewhere(situation: Situation, host: str) -> Verdict:
 
 
 def asked_grace(command: CancelCommand) -> float | None:
-    """The seconds that the command itself leaves; None: the run's own, or the default."""
+    """The grace period of the command, seconds; None for that of the run, or the default."""
     return 0.0 if command.force else command.grace_seconds
 
 

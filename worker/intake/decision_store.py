@@ -22,7 +22,7 @@ _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run whose stop has begun, with so many seconds of grace."""
+    """A run whose stop has begun, and its grace period in seconds."""
 
     run: Run
     grace: float
@@ -31,17 +31,17 @@ class Begun:
 async def lock_runs(
     connection: Connection, requests: Sequence[Request], host: str, *, waits: bool
 ) -> dict[UUID, Situation]:
-    """Lock the runs that these commands name, one of each, for the worker on `host`.
+    """Lock the runs of these commands, one command per run, for the worker on `host`.
 
-    Without an entry are commands on runs that do not exist and, unless this `waits`, those on runs
-    that somebody else has in hand.
+    The result has no entry for runs that do not exist and, unless it `waits`, for runs that another
+    transaction has locked.
     """
     query = sql.decisions.LOCK_RUNS if waits else sql.decisions.LOCK_FREE_RUNS
     rows = await _fetch(connection, query, requests, host)
-    # Where the lock had to be waited for, or a commit came in between, this has the run as it is
-    # now but the commands as they were before (READ COMMITTED looks again at the row that it locks,
-    # not at those that are joined to it). What is final in them, the write finds out. But whether a
-    # stop goes on, or is asked for by another one, is only told by what is on record now.
+    # If this waited for the lock, or there was a commit in between, the run is current but the
+    # commands are not (READ COMMITTED rereads the locked row, but not the joined ones). The write
+    # detects outcomes. But whether another command is open, and whether a stop continues, needs a
+    # second query.
     again = [
         each
         for each in requests
@@ -55,9 +55,9 @@ async def lock_runs(
 
 
 async def of_unknown_runs(connection: Connection, requests: Sequence[Request]) -> list[Request]:
-    """Those whose runs do not exist.
+    """The commands whose runs do not exist.
 
-    To be asked after the lock: what was committed in between is then found, and not refused.
+    Call this after the lock, so that runs committed in between are found.
     """
     if not requests:
         return []
@@ -91,10 +91,10 @@ def _situation(row: Record) -> Situation:
 
 
 async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool) -> set[UUID]:
-    """Write `rows`; the commands of those that were written, the others changed nothing.
+    """Write `rows`, and return the ids of the commands that were written.
 
-    Not written is what has its outcome already, for this run or for another. `taking_up` counts
-    that each is taken up once more.
+    Commands that already have an outcome, or belong to another run, are not written. With
+    `taking_up`, each one counts as taken up once more.
     """
     rows = list(rows)
     written = await connection.fetch(
@@ -118,10 +118,10 @@ async def decide_plain(
     *,
     runs_here: Callable[[int], bool],
 ) -> dict[UUID, Outcome | Begun]:
-    """Decide on new commands where the run's status says all, without waiting for anybody.
+    """Decide on new commands for which the run's status is enough, without waiting for locks.
 
-    `rules` say what it says; in between are the runs that go on at `host`, if they are known to by
-    `runs_here`. `default_grace`: seconds. Raises ServiceUnavailable, after which nobody knows.
+    `rules` has the outcomes by status. Runs that are running on `host` are included if `runs_here`
+    says so. `default_grace` is in seconds. After ServiceUnavailable, the result is unknown.
     """
     rules = list(rules)
     rows = await database.fetch(
@@ -143,7 +143,7 @@ async def decide_plain(
 
 
 def _columns(requests: Sequence[Request], with_message: Iterable[bool]) -> Sequence[list[object]]:
-    """The commands and, of some, the messages, as the statements take them."""
+    """The commands and, for some, their messages, as parameters of the statements."""
     commands = [each.command for each in requests]
     messages = [
         each.original.header_and_body() if wanted and each.original is not None else (None, None)

@@ -1,4 +1,4 @@
-"""Deliveries that wait to be begun, taken in fair turns."""
+"""Deliveries that wait to be started, served in turn."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """A line for each queue, so that a flood in one does not stand before another.
+    """One line per queue, so that a flood in one queue does not delay the others.
 
-    `size_of` tells the bytes of one.
+    `size_of` returns the bytes of an item.
     """
 
     def __init__(self, size_of: Callable[[T], int]) -> None:
@@ -24,9 +24,9 @@ class FairQueue(Generic[T]):
         self._lines.setdefault(queue, deque()).append(arrived)
 
     def take(self, most: int, most_bytes: int) -> list[T]:
-        """Take one of each queue in turn, each queue's in their order.
+        """Take items from the queues in turn, in order within each queue.
 
-        At least one, if there is any; up to `most`, and of up to `most_bytes` together.
+        At least one, if there is any; at most `most`, with at most `most_bytes` in total.
         """
         taken: list[T] = []
         size = 0

@@ -1,7 +1,7 @@
-"""The queue that each host had before there were wakes: settled, and removed.
+"""Settles and removes the queue that each host had in versions without wakes.
 
-Commands for the host's runs waited there. No worker of this version sends anything to it; one of a
-version before, which may still be up on another host, does, and may have no other record of it.
+Commands for the host's runs waited there. Workers of this version send nothing to it. A worker of
+an older version, which may still be up on another host, does, and may have no other record of them.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from worker.messages.delivery import Delivery, consume
 log = structlog.get_logger(__name__)
 
 _PAUSE: Final = 1.0
-"""Seconds between two looks at a queue that is to be removed."""
+"""Polling interval for a queue that is about to be removed, seconds."""
 
 Take = Callable[[Unacknowledged, str, Delivery], Awaitable[None]]
 
@@ -34,7 +34,7 @@ class OldHostQueue:
     def __init__(
         self, database: Database, topology: Topology, host: str, prefetch: int, beat_seconds: float
     ) -> None:
-        """`beat_seconds` lie between two looks for workers that forward to it."""
+        """`beat_seconds` is the interval between checks for workers that forward to it."""
         self._database = database
         self._topology = topology
         self._host = host
@@ -43,9 +43,9 @@ class OldHostQueue:
         self._beat_seconds = beat_seconds
 
     async def settle(self, connection: AbstractConnection, take: Take) -> None:
-        """Have `take` called with what is in the queue, if there is one, and remove it then.
+        """Call `take` with each message in the queue, if it exists, and then remove it.
 
-        On channels of its own: whatever is wrong with it keeps no other command from being taken.
+        It has its own channels, so that its errors do not affect other commands.
         """
         while not connection.is_closed:
             try:
@@ -62,7 +62,7 @@ class OldHostQueue:
             await asyncio.sleep(_PAUSE)
 
     async def _settle(self, connection: AbstractConnection, take: Take) -> None:
-        # Before the look: what is forwarded later would be seen by nobody.
+        # Before the check: a command that is forwarded later would be lost.
         is_forwarded_to = await self._is_forwarded_to()
         is_left = await is_there(connection, lambda it: it.declare_queue(self._name, passive=True))
         if not (is_left or is_forwarded_to):
@@ -77,17 +77,17 @@ class OldHostQueue:
         log.info("old_host_queue_found", queue=self._name, forwarded_to=is_forwarded_to)
         while await self._depth(channel) or in_hand or is_forwarded_to:
             await asyncio.sleep(self._beat_seconds if is_forwarded_to else _PAUSE)
-            # Before the next look at the queue: a message that came after it would be deleted.
+            # Before the next look at the queue: a message that arrived later would be deleted.
             is_forwarded_to = is_forwarded_to and await self._is_forwarded_to()
         await channel.queue_delete(self._name)
         log.info("old_host_queue_removed", queue=self._name)
         await channel.close()
 
     async def _is_forwarded_to(self) -> bool:
-        """Whether a worker is up that knows no wakes. None can start any more."""
+        """Whether a worker without wakes is up. No such worker can start any more."""
         return await until_available(partial(host_store.has_old_workers, self._database))
 
     async def _depth(self, channel: AbstractChannel) -> int:
-        """How many messages wait in it."""
+        """The number of messages in it."""
         queue = await channel.declare_queue(self._name, passive=True)
         return queue.declaration_result.message_count or 0

@@ -1,7 +1,7 @@
-"""Commands that are on record without an outcome: what this host has to do, however it came there.
+"""Takes up open commands on runs of this host.
 
-A worker looks for them when it starts, when another one wakes it, when its connections are back,
-and with each heartbeat. What it decided on itself it has begun already.
+A worker looks for them when it starts, when another worker wakes it, when its connections are back,
+and at each heartbeat. It has already begun the commands that it decided on itself.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ from worker.stop.evidence import workers_ended
 from worker.stop.under_way import Stop, Stops
 
 _AT_A_TIME: Final = 500
-"""Commands taken up in one transaction."""
+"""Maximum number of commands taken up in one transaction."""
 _AT_ONCE: Final = 2000
-"""Stops under way, with which no more are taken up: each holds some memory and descriptors."""
+"""Number of stops in progress at which no more are taken up: each needs memory and descriptors."""
 _LOOK_AGAIN: Final = 0.2
 """Seconds."""
 _MOST_TIMES: Final = 5
-"""A stop that ends its worker, or fails in a way that nobody foresaw, must not do so for ever."""
+"""A stop that crashes its worker, or fails unexpectedly, must not be repeated forever."""
 
 Decided = Mapping[UUID, Decision | Refusal | None]
-"""None: an error that nobody foresaw. Without an entry is what somebody else has in hand."""
+"""None: an unexpected error. No entry: the run is locked by another transaction."""
 
 log = structlog.get_logger(__name__)
 
 
 class OpenCommands:
-    """Takes up what is open on runs of `host`."""
+    """Takes up open commands on runs of `host`."""
 
     def __init__(
         self,
@@ -65,11 +65,11 @@ class OpenCommands:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Something may be open. A hint: what is to be done is what is on record."""
+        """Hint that there may be open commands; the table decides."""
         self._woken.set()
 
     async def run(self) -> NoReturn:
-        """Take up what there is, whenever woken."""
+        """Take up open commands, whenever woken."""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -93,7 +93,7 @@ class OpenCommands:
                 return
 
     async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[open_store.TakenUp]:
-        """What is to be done that nobody here is at work on, or somebody is to hurry."""
+        """Open commands whose runs are not in hand here, and forced ones on stops in progress."""
         return await open_store.to_be_done(
             self._database,
             self._host,
@@ -112,8 +112,9 @@ class OpenCommands:
         for known in found:
             command_id = known.request.command.command_id
             if command_id not in decided:
-                # Somebody else has its run in hand at this moment, as a launcher that reports its
-                # end to a worker that just started. A heartbeat may be later than its deadline.
+                # The run is locked at this moment, for example because its launcher is just
+                # reporting to a worker that just started. The next heartbeat may come after the
+                # deadline.
                 asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.wake)
             elif (decision := decided[command_id]) and not isinstance(decision, Refusal):
                 self._follow(known, decision)
@@ -122,13 +123,13 @@ class OpenCommands:
         try:
             return await self._decider.take_up(requests, counts=True)
         except ServiceUnavailable:
-            # It may be counted and not begun: an outage must not use up what a stop may be tried.
+            # It may have been counted but not begun: outages must not use up the allowed take-ups.
             return await until_available(partial(self._decider.take_up, requests, counts=False))
         except Exception:
             if len(requests) == 1:
                 log.exception("command_not_taken_up", run_id=requests[0].command.run_id)
                 return {requests[0].command.command_id: None}
-        # One of them is the reason, and the others must not suffer for it.
+        # One of them is the cause; the others must not suffer for it.
         decided: dict[UUID, Decision | Refusal | None] = {}
         for each in requests:
             decided |= await self._decide([each])
@@ -147,7 +148,7 @@ class OpenCommands:
                 self._relay.wake()
 
     def _span(self, known: open_store.TakenUp) -> Span:
-        """Within the trace of the message in which the command came in."""
+        """Continue the trace of the message in which the command arrived."""
         if not self._tracer.on:
             return NO_SPAN
         command = known.request.command
@@ -158,7 +159,7 @@ class OpenCommands:
     async def _give_up(self, request: Request) -> None:
         run_id = request.command.run_id
         async with self._database.transaction() as connection:
-            # First, as all do: in another order, two could wait for each other.
+            # First, as in all transactions: another order could deadlock.
             await record.lock_run(connection, run_id)
             is_open = await open_store.is_open(connection, request.command.command_id)
             if not (is_open and self._decider.is_free(run_id)):

@@ -1,4 +1,4 @@
-"""Open commands in Postgres: those that a host has to carry out."""
+"""The open commands of a host, in Postgres."""
 
 import json
 from collections.abc import Collection
@@ -16,11 +16,11 @@ from worker.intake.request import Origin, Request
 
 @dataclass(frozen=True, slots=True)
 class TakenUp:
-    """A command that is on record without an outcome."""
+    """An open command."""
 
     request: Request
     times: int
-    """How often it was taken up before."""
+    """How often it has been taken up."""
     message_header: bytes | None
 
 
@@ -33,9 +33,10 @@ async def to_be_done(
     in_grace: Collection[int],
     only_forced: bool,
 ) -> list[TakenUp]:
-    """Open commands on runs of `host`, one of each, the oldest ones first.
+    """Open commands on runs of `host`, one per run, oldest first.
 
-    None on runs that are `in_hand`; and on those `in_grace` only what is forced, or only that.
+    Without runs that are `in_hand`. On runs `in_grace`, only forced commands count; optionally,
+    only these are returned.
     """
     rows = await database.fetch(
         sql.runs.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced

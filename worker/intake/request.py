@@ -1,4 +1,4 @@
-"""A request to cancel a run: the command, and how it came in."""
+"""A request to cancel a run: the command, and how it arrived."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from worker.messages.headers import History
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a command came in. `publisher` is the broker user, where the broker checked it.
+    """How a command arrived. `publisher` is the broker user, if the broker validated it.
 
-    `faults` is what was wrong with its information, by field.
+    `faults` has the problems with its informational fields.
     """
 
     via: Via
@@ -28,19 +28,19 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The message that a command came in, of which its dead letter would be made."""
+    """The message of a command, from which its dead letter would be made."""
 
     message: Delivery
     history: History
 
     def header_and_body(self) -> tuple[bytes, bytes]:
-        """As they are kept with an open command."""
+        """Header and body, as stored with an open command."""
         copy: Message = conversion.unchanged(self.message, self.history)
         return ContentHeader(0, len(copy.body), copy.properties).marshal(), copy.body
 
 
 def properties_in(message_header: bytes) -> Basic.Properties:
-    """The properties of a message whose header was kept."""
+    """The properties in a stored header."""
     header = ContentHeader()
     header.unmarshal(message_header)
     return header.properties
@@ -51,4 +51,4 @@ class Request:
     command: CancelCommand
     origin: Origin
     original: Original | None = None
-    """None where the command is taken up from the record, which has it."""
+    """None for a command that is taken up: the database has the message."""

@@ -1,4 +1,4 @@
-"""What is written of a command, by what it means."""
+"""Converts decisions into rows to write."""
 
 import json
 from collections.abc import Iterable
@@ -27,21 +27,21 @@ from worker.stop.evidence import never_started
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is to be on record of a command, and what becomes of its run."""
+    """The row of a command, and the changes to its run."""
 
     request: Request
     outcome: Outcome | None
     evidence: str = "{}"
     """A JSON object."""
     begins_with: float | None = None
-    """Seconds of the grace period that begins, if one does."""
+    """The grace period of a stop that begins, seconds."""
     hurries: bool = False
-    """Whether it ends the grace period of a stop."""
+    """Whether the command ends the grace period of a stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is to be on record of a new command on a run of this status."""
+    """The outcome of a new command on a run with this status."""
 
     status: RunStatus
     outcome: Outcome
@@ -50,7 +50,7 @@ class Rule:
 
 
 def rules() -> list[Rule]:
-    """Of all statuses that tell by themselves what a new command means."""
+    """The rules for all states in which the status alone decides."""
     never = _never_started()
     found = []
     for status in RunStatus:
@@ -63,7 +63,7 @@ def rules() -> list[Rule]:
 
 
 def rows_of(judged: Iterable[tuple[Request, Verdict]]) -> list[Row]:
-    """But for commands of which all is on record already."""
+    """The rows to write; none for a command that is already completely on record."""
     judged = list(judged)
     has_queued = any(isinstance(verdict, CancelQueued) for _, verdict in judged)
     never = _never_started() if has_queued else ""

@@ -1,10 +1,10 @@
-"""What is done with one delivery, by the class of the exception that its command ends with.
+"""Settles deliveries, by the class of the exception that the command raises.
 
-no exception                     it is on record: its outcome, or that there is something to do
-UnknownRun, HostAbandoned,       publish to the next retry queue, after the last to the dead
-any unexpected one               letters
+no exception                     the command is on record, with an outcome or as open
+UnknownRun, HostAbandoned,       publish to the next retry queue, or after the last one to the
+any unexpected one               dead letters
 Undeliverable, CommandReused     publish to the dead letters with the reason
-ServiceUnavailable               never seen here: below us, work waits until it gets through
+ServiceUnavailable               never raised here: the calls are retried until they succeed
 """
 
 import asyncio
@@ -39,8 +39,8 @@ from worker.traces import delivery_span
 log = structlog.get_logger(__name__)
 
 _PUBLISHING = 64
-"""Publishes at once. With more than the broker confirms in time, each would be sent again, and the
-copies would keep it busy still longer."""
+"""Maximum number of concurrent publishes. With more than the broker confirms in time, each would be
+sent again, and the copies would keep it busy even longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A message that is no command."""
+    """A message that is not a command."""
 
     message: Delivery
     history: History
@@ -80,18 +80,18 @@ class _Refused:
 
 @dataclass(frozen=True, slots=True)
 class _Undecidable:
-    """A command that was looked at, with others, and cannot be decided on."""
+    """A command of a batch that cannot be decided on."""
 
     read: _Read
     why: Refusal
 
 
 Unsettled = _Read | _Undecidable | _Refused
-"""A delivery that takes longer than those that can be settled together."""
+"""A delivery that cannot be settled in a batch."""
 
 
 class Settler:
-    """Sees to it that a delivery can be acknowledged and nothing is lost by that."""
+    """Settles deliveries, so that they can be acknowledged without a loss."""
 
     def __init__(
         self,
@@ -117,13 +117,13 @@ class Settler:
         self._publishing = asyncio.Semaphore(_PUBLISHING)
 
     async def settle(self, messages: Sequence[Delivery]) -> list[Unsettled | None]:
-        """Settle together what can be: that is None in the answer, the others are to be settled
-        alone."""
+        """Settle a batch. The result is None for each settled delivery; the others must be settled
+        one by one."""
         reads = [self._read(message) for message in messages]
         decided = await self._decide([read for read in reads if isinstance(read, _Read)])
         unsettled: list[Unsettled | None] = []
         for read in reads:
-            # The first of several with one id is the one that was decided on.
+            # Of several with the same id, the first one was decided on.
             if isinstance(read, _Refused) or read.command.command_id not in decided:
                 unsettled.append(read)
                 continue
@@ -140,7 +140,7 @@ class Settler:
         return unsettled
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
-        """Return when an acknowledgement can lose nothing."""
+        """Settle one delivery; return when it can be acknowledged."""
         if isinstance(unsettled, _Refused):
             await self._refuse(unsettled)
             return
@@ -155,7 +155,7 @@ class Settler:
                 decision = refusal or await self._decider.decide(read.request())
             except Exception as error:
                 decision = error
-            # Not where it is caught: a retry waits for as long as the broker is away.
+            # Not in the except block: a retry may wait for the broker for a long time.
             if isinstance(decision, Exception):
                 await self._fail(read, decision)
             else:
@@ -182,7 +182,7 @@ class Settler:
             reading = conversion.parse(message, history)
         except Undeliverable as error:
             return _Refused(message, history, Failure(error.reason, str(error)))
-        except Exception as error:  # no message may end a worker: it would end the next one too
+        except Exception as error:  # no message may crash a worker: it would crash the next one too
             log.exception("message_not_read", message_id=message.message_id)
             problem = f"{type(error).__name__}: {error}"
             return _Refused(message, history, Failure(DeadReason.MALFORMED, problem))
@@ -199,15 +199,15 @@ class Settler:
             with self._tracer.each("decide", [read.span for read in reads]):
                 return await self._decider.decide_many(requests)
         except Exception as error:
-            # One by one, they are waited for, or the one that is the reason is found.
+            # One by one: the outage is waited out, or the command that causes the error is found.
             log.warning("batch_not_decided", commands=len(reads), error=str(error))
             return {}
 
     def _follow(self, decision: Decision) -> None:
-        """See to it that what is on record from now on is done."""
+        """Start what follows from a recorded decision."""
         match decision:
             case Stop():
-                # First of all: while it is begun and not started, nobody is at work on the run.
+                # First: until the recorded stop is started, no task is working on the run.
                 self._stops.start(decision)
                 result = CommandState.STOPPING.value
                 log.info("command_open")
@@ -228,7 +228,7 @@ class Settler:
     def _settled(self, outcome: Outcome, log_fields: Mapping[str, object]) -> None:
         self._metrics.settled(outcome)
         log.info("command_settled", result=outcome, **log_fields)
-        # Only now: of what is open there is nothing to tell yet, and the relay would look in vain.
+        # Only here: open commands have no event yet, and the relay would find nothing.
         self._relay.wake()
 
     async def _refuse(self, refused: _Refused) -> None:
@@ -270,11 +270,11 @@ class Settler:
             async with self._publishing:
                 await self._publisher.publish(exchange, routing_key, message)
         except PublishRefused as error:
-            # The queue is ours and declared: that it refuses is an outage, not an answer.
+            # The queue is ours and declared, so a refusal is an outage.
             raise ServiceUnavailable(str(error)) from error
 
 
 def _way_back(history: History) -> str:
-    """The key of a retry. It stays the gateway's, which nobody else may use, but for a replay."""
+    """The routing key of a retry: the gateway's key for its own commands, except for replays."""
     came_over_rest = history.routing_key == REST_KEY and history.via is not Via.REPLAY
     return REST_KEY if came_over_rest else CANCEL_KEY

@@ -1,6 +1,6 @@
-"""Hints to another host's worker that there is something to do, published and forgotten.
+"""Wakes for the workers of other hosts.
 
-A lost one costs a heartbeat at most, so nobody waits for its confirm.
+A lost wake costs one heartbeat at most, so no task waits for its confirm.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ class Wakes:
         self._topology = topology
         self._tasks = tasks
         self._again: dict[str, bool] = {}
-        """Hosts whose wake is under way, and whether another one is to follow."""
+        """Hosts with a wake in flight, and whether another one must follow."""
 
     def wake(self, host: str) -> None:
-        """Have `host` look. Each one has one wake under way; who asks meanwhile gets another."""
+        """Wake the worker of `host`. One wake is in flight per host; later calls send one more."""
         if host in self._again:
             self._again[host] = True
         else:
@@ -43,7 +43,7 @@ class Wakes:
                 if not self._again[host]:
                     break
         except PublishRefused:
-            pass  # its worker is away: it looks when it comes
+            pass  # its worker is down, and looks when it starts
         except ServiceUnavailable as error:
             log.info("wake_lost", host=host, error=str(error))
         finally:

@@ -1,1 +1,1 @@
-"""`cancel-exec`: what runs on the job's side. It holds no credential."""
+"""`cancel-exec`, the launcher on the job's side. It holds no credential."""

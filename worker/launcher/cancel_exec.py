@@ -1,8 +1,8 @@
-"""`cancel-exec`: start a run's command only once the run is claimed for it, report how it ended.
+"""`cancel-exec`: claims a run, then starts its command and reports the exit code.
 
-It holds no credentials and knows no service: the command it runs is untrusted code of the same
-user, which can read all that this process has. Standard library only, few imports: a host may run
-a thousand of these.
+It holds no credentials and no service URLs: the command is untrusted code of the same user, which
+can read everything in this process. Standard library only, with few imports: a host may run a
+thousand launchers.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from worker.launcher.child import fork_waiting, has_ended, let_go, pass_signals_
 from worker.launcher.job_log import say
 from worker.launcher.options import parse
 
-# Seconds. Longer than the worker may hold an answer back.
+# Seconds. Longer than the worker holds back a response.
 _ANSWER_TIMEOUT = 40.0
 _LEAST_ANSWER_TIMEOUT = 1.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-# Between two looks for a run that is not registered yet.
+# Pauses between attempts while the run is not registered yet.
 _FIRST_RUN_PAUSE = 0.1
 _LONGEST_RUN_PAUSE = 1.0
 
@@ -38,12 +38,12 @@ class LauncherFailed(RunCancelError):
 
 
 class ChildKilled(LauncherFailed):
-    """A worker ended the waiting child and was gone before it could say why."""
+    """A worker killed the waiting child, and ended before it could report why."""
 
 
 def main() -> NoReturn:
     options = parse(sys.argv[1:])
-    # A launcher that is interrupted before its command runs just dies; the child sees that.
+    # A launcher that is interrupted before its command runs just dies; the child notices.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -51,8 +51,8 @@ def main() -> NoReturn:
     except LauncherFailed as error:
         say(str(error))
         code = error.exit_code
-    # Nothing is left to be written or closed, and to take the interpreter apart takes half of the
-    # time from a command's end to ours. A thousand may end at once.
+    # Nothing is left to flush or close, and interpreter shutdown takes half of the time from the
+    # end of the command to ours. A thousand launchers may end at once.
     os._exit(code)
 
 
@@ -62,7 +62,7 @@ def _launch(options: argparse.Namespace) -> int:
 
 
 def _start(options: argparse.Namespace) -> tuple[int, bool]:
-    """The pid of the claimed child, and whether it was let go. Raises LauncherFailed."""
+    """Start the child; its pid, and whether it was released. Raises LauncherFailed."""
     pauses = _pauses(options)
     was_killed = False
     while True:
@@ -79,18 +79,18 @@ def _start(options: argparse.Namespace) -> tuple[int, bool]:
         else:
             was_killed = False
         finally:
-            # Also what keeps the promise when this process is killed: end of file means never
-            # start.
+            # The kernel also does this if the launcher is killed: at end of file, the child exits
+            # instead of starting the command.
             os.close(barrier)
-        # The worker ends the child that it refuses, so each attempt has one of its own. This one
-        # is gone before the pause: a launcher that is told to end leaves none behind.
+        # The worker kills a child that it refuses, so each attempt needs a new one. This one is
+        # reaped before the pause, so that a terminated launcher leaves none behind.
         os.waitpid(child, 0)
         if not was_killed:
             next(pauses)
 
 
 def _pauses(options: argparse.Namespace) -> Iterator[None]:
-    """Wait for the run to be registered, a pause at a time. Raises LauncherFailed in the end."""
+    """Pauses until the run is registered. Raises LauncherFailed at the timeout."""
     run, longest = f"run {options.run_id}", options.wait_for_run
     if not longest:
         raise LauncherFailed(f"{run} is unknown; the command was not run")
@@ -107,7 +107,7 @@ def _pauses(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _claim(options: argparse.Namespace, child: int) -> dict[str, object] | None:
-    """Have the worker contain and register `child`; its permit, None while the run is unknown.
+    """Let the worker contain and register `child`; its permit, or None if the run is unknown.
 
     Raises LauncherFailed.
     """
@@ -124,14 +124,14 @@ def _claim(options: argparse.Namespace, child: int) -> dict[str, object] | None:
         case "already_started":
             raise LauncherFailed(f"run {run_id} was already started; the command was not run")
         case "finished":
-            raise LauncherFailed(f"run {run_id} is finished; the command was not run")
+            raise LauncherFailed(f"run {run_id} has already finished; the command was not run")
         case _:
-            raise LauncherFailed(f"the worker refused: {answer.get('error')}")
+            raise LauncherFailed(f"the worker refused the launch: {answer.get('error')}")
 
 
 def _guard(containment: object) -> None:
-    """See to it that the command cannot get around what holds it. Raises LauncherFailed."""
-    # Only now: ctypes takes 1 MB and 5 ms, which a refused launch need not spend.
+    """Prevent the command from escaping its containment. Raises LauncherFailed."""
+    # Imported here: ctypes takes 1 MB and 5 ms, which a refused launch should not spend.
     from worker.launcher import prctl
 
     try:
@@ -143,15 +143,15 @@ def _guard(containment: object) -> None:
 
 
 def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
-    """Report the command's exit code; the one to exit with, 0 only for what is on record as pass.
+    """Report the command's exit code; our own exit code, which is 0 only if the run is `pass`.
 
-    `may_run` is False for a command that cannot have run.
+    `may_run` is False if the command cannot have run.
     """
     run_id = options.run_id
     try:
         answer = _complete(options, code)
     except LauncherFailed as error:
-        instead = f", so the exit code is {error.exit_code}" if code == 0 else ""
+        instead = f", exiting with {error.exit_code}" if code == 0 else ""
         say(f"could not report exit code {code}{instead}: {error}")
         return code or error.exit_code
     status = answer.get("status")
@@ -162,13 +162,15 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
         say(job_log.canceled(run_id, answer))
         return options.canceled_exit_code or code or wire.EXIT_STOPPED
     if code == 0 and status != "pass":
-        say(f"the command ended with 0, but run {run_id} is recorded as {status}: exit code 125")
+        say(
+            f"the command exited with 0, but run {run_id} is recorded as {status}; exiting with 125"
+        )
         return wire.EXIT_LAUNCHER_FAILED
     return code
 
 
 def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
-    """The worker's answer, once a stop under way is over. Raises LauncherFailed."""
+    """The worker's response, once a stop in progress is over. Raises LauncherFailed."""
     body: dict[str, object] = {"run_id": options.run_id, "exit_code": code}
     pause = _FIRST_PAUSE
     give_up_at = time.monotonic() + options.report_timeout
@@ -179,7 +181,7 @@ def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
         except LauncherFailed:
             if known is None:
                 raise
-            return known  # it is being canceled, whoever is away since
+            return known  # it is being canceled, even if a service is now unavailable
         if status != 200:
             raise LauncherFailed(str(answer.get("error")))
         known = answer
@@ -192,9 +194,9 @@ def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
 def _ask(
     socket: str, target: str, body: dict[str, object], timeout: float, child: int | None = None
 ) -> tuple[int, dict[str, object]]:
-    """Ask until the worker answers with something else than 5xx, for `timeout` seconds.
+    """Repeat a request for `timeout` seconds, until the response is not a 5xx.
 
-    Raises LauncherFailed, ChildKilled when it would have to ask again for a `child` that is dead.
+    Raises LauncherFailed, or ChildKilled if `child` is dead before a retry.
     """
     give_up_at = time.monotonic() + timeout
     pause = _FIRST_PAUSE
@@ -202,8 +204,8 @@ def _ask(
     while True:
         try:
             left = give_up_at - time.monotonic()
-            timeout = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
-            status, answer = wire.post(socket, target, body, timeout)
+            longest = min(_ANSWER_TIMEOUT, max(left, _LEAST_ANSWER_TIMEOUT))
+            status, answer = wire.post(socket, target, body, longest)
             if status < 500:
                 return status, answer
             problem = str(answer.get("error"))
@@ -213,7 +215,7 @@ def _ask(
         if left <= 0:
             raise LauncherFailed(problem)
         if not announced:
-            say(f"{problem}; trying again for {timeout:g} s")
+            say(f"{problem}; retrying for up to {timeout:g} s")
             announced = True
         time.sleep(min(pause, left))
         if child is not None and has_ended(child):

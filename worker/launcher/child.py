@@ -1,4 +1,4 @@
-"""The process that is to become the command: it waits, is let go, and is waited for.
+"""The process that becomes the command: it waits at a barrier and is then released.
 
 Standard library only, as `cancel-exec` is.
 """
@@ -20,7 +20,7 @@ _PASSED_ON = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
-# Python ignores these two, and what is ignored stays so across exec.
+# Python ignores these two, and ignored signals stay ignored across exec.
 _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -53,7 +53,7 @@ def _exec(command: list[str], variables: dict[str, str]) -> None:
 
 
 def let_go(barrier: int, launch_id: str) -> bool:
-    """Let the child become the command; False if it was killed where it waited."""
+    """Let the child become the command; False if it was killed at the barrier."""
     try:
         os.write(barrier, launch_id.encode())
     except BrokenPipeError:
@@ -67,14 +67,14 @@ def has_ended(child: int) -> bool:
 
 def pass_signals_on(child: int) -> None:
     def pass_on(signum: int, _: object) -> None:
-        # To the whole group, as a terminal would. The child is not reaped before this handler
-        # is taken away, so its number cannot be another's.
+        # To the whole group, as a terminal does. The child is not reaped before this handler is
+        # removed, so its pid cannot be reused.
         try:
             os.killpg(child, signum)
         except ProcessLookupError:
-            os.kill(child, signum)  # it has yet to enter its session
+            os.kill(child, signum)  # it has not entered its session yet
         except PermissionError:
-            pass  # it runs as another user: sudo and its like
+            pass  # it runs as another user, for example under sudo
 
     for signum in _PASSED_ON:
         if signal.getsignal(signum) is not signal.SIG_IGN:
@@ -82,14 +82,14 @@ def pass_signals_on(child: int) -> None:
 
 
 def wait(child: int) -> int:
-    """Wait for the command, reap what was adopted meanwhile, and return the exit code to use."""
+    """Wait for the command, reap adopted orphans, and return the exit code."""
     while True:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         if ended is None or ended.si_pid == child:
             break
         os.waitpid(ended.si_pid, 0)
     for signum in _PASSED_ON:
-        # A second Ctrl-C must not keep the exit code from being reported; SIGQUIT still may.
+        # A second Ctrl-C must not prevent the report of the exit code; SIGQUIT still may.
         signal.signal(signum, signal.SIG_DFL if signum == signal.SIGQUIT else signal.SIG_IGN)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code if code >= 0 else 128 - code

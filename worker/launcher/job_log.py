@@ -7,12 +7,12 @@ from contextlib import suppress
 
 from shared.printable import printable
 
-# Seconds. Whoever should read stderr may have stopped reading: that must not cost an exit code.
+# Seconds. The reader of stderr may have stopped reading, which must not cost the exit code.
 _MOST_WAIT = 2.0
 
 
 def say(message: str) -> None:
-    """Write `message` as one line of which a terminal obeys nothing, whatever it quotes."""
+    """Write `message` as one escaped line."""
     if sys.stderr is None:  # it was never open
         return
     line = f"cancel-exec: {printable(message)}".encode()[: select.PIPE_BUF - 1]
@@ -25,14 +25,14 @@ def say(message: str) -> None:
 
 
 def canceled(run_id: int, answer: dict[str, object]) -> str:
-    """How a started run was canceled, from the worker's answer to its completion."""
+    """The message for a canceled run that had started, from the worker's response."""
     cancellation = _cancellation(answer)
     if answer.get("status") == "canceled":
         return f"run {run_id} was canceled{_asked(cancellation)}{_ended(cancellation)}"
     told = f"run {run_id} is being canceled{_asked(cancellation)}"
     if answer.get("stopping"):
-        return f"{told}; its stop is still in progress, and the wait is over"
-    return f"{told}; its stop failed, and its processes may still run"
+        return f"{told}; the stop is still in progress, but cancel-exec no longer waits for it"
+    return f"{told}; the stop failed, and processes of the run may still be alive"
 
 
 def canceled_before_start(run_id: int, answer: dict[str, object]) -> str:
@@ -45,13 +45,13 @@ def refused_as_canceled(run_id: int, answer: dict[str, object]) -> str:
     cancellation = _cancellation(answer)
     if not cancellation or cancellation.get("ended") == "never_started":
         return canceled_before_start(run_id, answer)
-    # Another launcher has started it, and this one comes after the cancel.
+    # Another launcher started the run, and this one came after the cancel.
     asked = f"its cancel was requested{_asked(cancellation)}"
     return f"run {run_id} was already started, and {asked}; the command was not run"
 
 
 def _cancellation(answer: dict[str, object]) -> dict[str, object]:
-    """Empty from a worker of the version before, which says nothing of it."""
+    """Empty if the worker is of an older version, which does not send it."""
     cancellation = answer.get("cancellation")
     return cancellation if isinstance(cancellation, dict) else {}
 

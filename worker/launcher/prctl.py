@@ -11,13 +11,13 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 def deny_tracing() -> None:
     """Let no process of our own user trace this one or read its memory. Raises OSError.
 
-    What traces the launcher can have it fork, and so start what no cgroup of a run holds.
+    A tracer could make the launcher fork, and so start processes outside the cgroup of the run.
     """
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what the command's processes leave behind, so that it can be found.
+    """Adopt the orphans of the command, so that they can be found.
 
     Raises OSError.
     """

@@ -1,7 +1,7 @@
-"""What `cancel-exec` and the worker say to each other: HTTP over a Unix socket.
+"""The protocol between `cancel-exec` and the worker: HTTP over a Unix socket.
 
-The launcher's side is written out here because the standard library's client costs 36 ms to
-import and 4 MB to keep, in each of perhaps a thousand launchers; this one costs neither.
+The client is implemented here, because that of the standard library costs 36 ms and 4 MB in each of
+perhaps a thousand launchers.
 """
 
 import json
@@ -36,8 +36,8 @@ def post(path: str, target: str, body: dict[str, object], timeout: float) -> Ans
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        # Not `settimeout`: with that, a connect that finds the queue of a Unix socket full fails at
-        # once (EAGAIN, connect(2)), again and again in a storm. Who waits gets a place in turn.
+        # Not `settimeout`: with that, a connect to a Unix socket with a full queue fails at once
+        # (EAGAIN, connect(2)), repeatedly during a storm. A blocking connect waits for its turn.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         connection.connect(path)
         connection.settimeout(timeout)
@@ -62,4 +62,4 @@ def _parse(answer: bytes) -> Answer:
         status, content = int(head.split(b" ", 2)[1]), json.loads(body)
         return status, dict(content)
     except (IndexError, TypeError, ValueError):
-        raise OSError("the worker's answer was cut off or is not one") from None
+        raise OSError("the worker's response is incomplete or malformed") from None

@@ -1,4 +1,4 @@
-"""The worker's Unix socket: what launchers may ask. Parses and delegates."""
+"""The worker's API for launchers, on its Unix socket. Parses and delegates."""
 
 import asyncio
 from contextlib import suppress
@@ -22,14 +22,15 @@ from worker.stop.under_way import Stops
 
 log = structlog.get_logger(__name__)
 
-# Seconds for which a completion is held while the run's tree is being stopped. The launcher asks
-# again; so it outlives the tree, and whoever waits for the launcher finds nothing left.
+# Seconds for which the response to a completion is delayed while the run is being stopped. The
+# launcher asks again, so it outlives the tree, and nothing is left when the launcher ends.
 _HOLD = 20.0
-# A tree that obeys is gone within this, and then the run and its exit code are written in one go.
+# An obedient tree is gone within this time, and then the run and its exit code are written
+# together.
 _PROMPT = 1.0
 
 
-# For a request's body to arrive. A launcher sends all of it at once.
+# Timeout for a request body. A launcher sends it at once.
 _BODY = 10.0
 
 
@@ -85,14 +86,14 @@ class LauncherApi:
             await self._until_stopped(run_id, _HOLD)
             completed = await self._launches.complete(run_id, launcher, exit_code)
         if completed is None:
-            raise NotAllowed(f"run {run_id} is not the caller's")
+            raise NotAllowed(f"run {run_id} does not belong to the caller")
         told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
         if completed.status in (RunStatus.CANCELING, RunStatus.CANCELED):
             told |= await self._cancellation(run_id)
         return web.json_response(told)
 
     async def _cancellation(self, run_id: int) -> dict[str, object]:
-        """What the job's log is to say of a run that was canceled."""
+        """The details of a cancellation, for the job's log."""
         cancellation = await self._launches.cancellation_of(run_id)
         return {"cancellation": cancellation.as_json()} if cancellation else {}
 
@@ -122,13 +123,13 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except (NotAllowed, CannotProve, InsideRun) as error:
         return error_response(403, str(error))
     except _Late:
-        return error_response(408, "the request's body did not arrive in time")
+        return error_response(408, "the request body did not arrive in time")
     except ConnectionResetError:
-        return error_response(400, "the caller hung up")  # and so will never read this
+        return error_response(400, "the caller hung up")  # and will never read this
     except (ServiceUnavailable, ContainmentFailed) as error:
         return error_response(503, str(error))
     except web.HTTPException as error:
         return error_response(error.status, error.reason)
     except Exception:
         log.exception("launcher_request_failed", path=request.path)
-        return error_response(500, "internal error; the worker's log has more")
+        return error_response(500, "internal error; see the worker's log")

@@ -1,4 +1,4 @@
-"""What a launcher is told of the cancellation that ended its run."""
+"""The cancellation that ended a run, for its launcher."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +11,9 @@ from shared.postgres.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """Who asked for it and why, and how it ended. What is not on record is None.
+    """Who asked for it and why, and how it ended. Unknown values are None.
 
-    `outcome` and `ended` are text: a worker of another version may have written others than ours.
+    `outcome` and `ended` are text: a worker of another version may have written other values.
     """
 
     requested_by: str | None
@@ -23,7 +23,7 @@ class Cancellation:
     ended: str | None
     proof: str | None
     signal: str | None
-    """The first that was sent."""
+    """The first signal that was sent."""
     duration_ms: float | None
 
     @classmethod
@@ -35,7 +35,7 @@ class Cancellation:
 
 
 async def find_ending(database: Database, run_ids: Sequence[int]) -> list[Cancellation | None]:
-    """For each run, the cancellation that ended it or is to end it. Raises ServiceUnavailable."""
+    """For each run, the cancellation that ended or will end it. Raises ServiceUnavailable."""
     rows = await database.fetch(sql.endings.FIND_ENDING_CANCELLATIONS, run_ids)
     found = {row["run_id"]: Cancellation.from_record(row) for row in rows}
     return [found.get(run_id) for run_id in run_ids]

@@ -1,4 +1,4 @@
-"""Runs as their launchers see them: claimed and completed."""
+"""Claims and completions of runs, for their launchers."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from worker.stop.run_tree import may_escape
 
 log = structlog.get_logger(__name__)
 
-# After these nothing of the run is left to be cleared away; an `error` says nothing of that.
+# After these, no process of the run is left to clear away; after `error`, some may be.
 _ENDED_WELL = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 
 
@@ -47,7 +47,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """The process that asks, as the kernel names it."""
+    """The calling process, as identified by the kernel."""
 
     identity: Identity
     uid: int
@@ -74,7 +74,7 @@ class _Ended:
 
 
 class CannotProve(RunCancelError):
-    """Of this run nobody could say later that it is gone; the message says why."""
+    """The end of this run could never be proved; the message says why."""
 
 
 class Launches:
@@ -104,13 +104,13 @@ class Launches:
     async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
         """Contain `child` and then claim the run for it, in this order.
 
-        The other way round a cancel could find the containment empty and call a child proved
-        gone that had yet to enter it. Raises CannotProve and InsideRun; also ContainmentFailed and
-        ServiceUnavailable, after which the same claim may be made again.
+        In the other order, a cancel could find the cgroup empty and prove the run gone before the
+        child has entered it. Raises CannotProve and InsideRun; also ContainmentFailed and
+        ServiceUnavailable, after which the same claim may be repeated.
         """
         await self._require_outside(launcher)
         cgroup = self._cgroups.contain(run_id, child)
-        # What only a cgroup holds shows by itself. The rest must be found in /proc.
+        # The kernel lists the members of a cgroup. All other processes must be found in /proc.
         must_find = cgroup is None or may_escape(launcher.uid)
         if must_find and (why := why_not_found(self._privileges, launcher.uid, child.pid)):
             await discard(cgroup)
@@ -137,15 +137,15 @@ class Launches:
         except UniqueViolationError:
             claimed = False
             await discard(cgroup)
-            raise InsideRun(f"process {child.pid} is another run already") from None
+            raise InsideRun(f"process {child.pid} already belongs to another run") from None
         finally:
-            # Also where the commit is in doubt. Not earlier: the launcher may die meanwhile, and
-            # a run that is not claimed yet cannot be recorded as lost.
+            # Also if the result of the commit is unknown. Not earlier: if the launcher dies
+            # meanwhile, an unclaimed run cannot be recorded as lost.
             if claimed is not False:
                 self._losses.watch(run_id, process)
         if not claimed:
             if run is not None and (earlier := _claim_for(child, run, process)):
-                # Perhaps of a worker that died over it, and unknown to this one until now.
+                # Perhaps claimed by a worker that then died, and unknown to this one until now.
                 self._losses.watch(run_id, earlier)
                 return Claimed(earlier.launch_id, earlier.containment)
             await discard(cgroup)
@@ -154,28 +154,28 @@ class Launches:
         return Claimed(process.launch_id, process.containment)
 
     async def _require_outside(self, launcher: Launcher) -> None:
-        """Raise InsideRun for a launcher that was started by a run: it is to end with that run.
+        """Raise InsideRun for a launcher that was started by a run: it must end with that run.
 
-        Without cgroups its environment, as it was at exec, is what tells.
+        Without cgroups, the launch id in its environment at exec tells.
         """
         launch_id = read_launch_id(launcher.identity.pid)
         if launch_id is Mark.UNREADABLE and launcher.uid == os.geteuid():
-            # A launcher hides only once its command runs.
-            raise InsideRun("a process that hides its environment may not start runs")
+            # A launcher makes its environment unreadable only when its command runs.
+            raise InsideRun("a process whose environment cannot be read may not start a run")
         if not isinstance(launch_id, UUID):
             return
         row = await self._database.fetchrow(sql.runs.IS_LAUNCH, launch_id)
         if row is not None and row[0]:
-            raise InsideRun("a run's own processes may not start runs")
+            raise InsideRun("a process of a run may not start another run")
 
     async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> Completed | None:
-        """Record how the command ended; how the run stands then, None if it is not theirs.
+        """Record the exit code; the status of the run, or None if it is not the launcher's.
 
         A run that is being canceled keeps its status. Raises ServiceUnavailable.
         """
         ended = _Ended(run_id, launcher.identity, exit_code)
         row = await self._completions.submit(ended)
-        if row is None:  # somebody has it in hand, or it is not theirs
+        if row is None:  # the run is locked, or is not the launcher's
             [row] = await self._complete(sql.endings.COMPLETE_WAITING, [ended])
         if row is None:
             return None
@@ -184,7 +184,7 @@ class Launches:
         status = RunStatus(row["status"])
         if status in _ENDED_WELL:
             self._losses.ended_well(row["launch_id"])
-        if row["is_news"]:  # a launcher whose run is being stopped asks several times a second
+        if row["is_news"]:  # during a stop, the launcher asks several times a second
             self._relay.wake()
             log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
         return Completed(
@@ -192,7 +192,7 @@ class Launches:
         )
 
     async def cancellation_of(self, run_id: int) -> Cancellation | None:
-        """The one that ended the run or is to end it. Raises ServiceUnavailable."""
+        """The cancellation that ended or will end the run. Raises ServiceUnavailable."""
         return await self._endings.submit(run_id)
 
     async def _complete(self, query: str, ended: Sequence[_Ended]) -> list[Record | None]:
@@ -214,7 +214,7 @@ class Launches:
 
 
 def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | None:
-    """The claim that `child` has already: its launcher lost the answer and asks again."""
+    """An existing claim for `child`, if its launcher lost the response and asks again."""
     has = run.process
     if has is None or run.status is not RunStatus.RUNNING:
         return None

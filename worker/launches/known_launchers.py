@@ -1,23 +1,23 @@
-"""The launchers of this host's runs: no processes of any run, and not readable to their user."""
+"""The launchers of this host's runs. They belong to no run, but their environment is unreadable."""
 
 from shared.runs import RunProcess
 from worker.processes.identity import Identity, read_stat
 
 _AT_LEAST = 64
-"""So many are not worth looking for those that have ended."""
+"""Below this number, ended launchers are not removed."""
 
 
 class KnownLaunchers:
-    """Those of which this worker has heard, as long as they live at least."""
+    """The launchers that this worker knows of, at least while they are alive."""
 
     def __init__(self) -> None:
         self._known: dict[Identity, int] = {}
-        """The run of each."""
+        """The run of each launcher."""
         self._runs: set[int] = set()
         self._most = _AT_LEAST
 
     def add(self, run_id: int, process: RunProcess) -> None:
-        """Know the launcher of this run. A run may have several: all but one are refused."""
+        """Add a launcher of this run. A run may have several: all but one are refused."""
         self._known[Identity(process.launcher_pid, process.launcher_start_ticks)] = run_id
         self._runs.add(run_id)
         if len(self._known) > self._most:
@@ -26,7 +26,7 @@ class KnownLaunchers:
             self._most = 2 * len(self._known) + _AT_LEAST
 
     def is_of_run(self, run_id: int) -> bool:
-        """Whether a launcher of this run is known: it runs here, or did a moment ago."""
+        """Whether a launcher of this run is known, that is, runs here or did a moment ago."""
         return run_id in self._runs
 
     def __contains__(self, identity: object) -> bool:
@@ -34,7 +34,7 @@ class KnownLaunchers:
 
 
 def _is_there(launcher: Identity) -> bool:
-    """Whether it lives, as far as can be seen now."""
+    """Whether it is alive, as far as can be seen."""
     try:
         stat = read_stat(launcher.pid)
     except OSError:  # a shortage of descriptors or memory

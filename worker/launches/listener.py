@@ -1,4 +1,4 @@
-"""The worker's Unix socket: how it is made, how many may be connected, and for how long."""
+"""The worker's Unix socket, with its limits on connections."""
 
 import asyncio
 import errno
@@ -17,18 +17,18 @@ from shared.lifecycle import most_files
 from worker.connection import WorkerConnection
 from worker.launches.peer import credentials_of
 
-# Seconds. A launcher sends its one request at once, and reads the answer at once.
+# Seconds. A launcher sends its only request at once, and reads the response at once.
 _LIMITS: Final = TimeLimits(head=10.0, response=10.0, idle=10.0)
 _SHUTDOWN: Final = 2.0
-# Slots beyond all others, so that launchers are told to try again.
+# Extra slots, so that refused launchers are told to retry.
 _BEYOND: Final = 100
-# Who waits in the queue of the kernel is no burden to us, and served in turn.
+# Connections in the kernel's queue cost us nothing, and are served in turn.
 _BACKLOG: Final = 1024
 
 
 def bind(path: Path, mode: int) -> socket.socket:
-    """Make the Unix socket. Raises OSError, also if somebody serves at `path`."""
-    # Below /tmp the directory is what keeps other users from putting their own socket there.
+    """Make the Unix socket. Raises OSError, also if another process is listening at `path`."""
+    # Below /tmp, the directory prevents other users from creating a socket there.
     private = 0o755 if os.geteuid() == 0 else 0o700
     path.parent.mkdir(mode=private, parents=True, exist_ok=True)
     if path.parent.stat().st_uid not in (0, os.geteuid()):
@@ -49,10 +49,10 @@ def bind(path: Path, mode: int) -> socket.socket:
 async def listen(
     app: web.Application, bound: socket.socket, most: int, most_of_one: int
 ) -> HttpServer:
-    """Serve `app`; until now callers were refused and tried again.
+    """Serve `app`. Before this, connections are refused, and launchers retry.
 
-    At most `most` are connected, `most_of_one` of one user, and so many fewer that three quarters
-    of the files that we may open are left for stops.
+    The limits are `most` connections, and `most_of_one` per user, but at most a quarter of our open
+    files, so that the rest is left for stops.
     """
     most = min(most, most_files() // 4)
     slots = ConnectionSlots(most, min(most_of_one, max(most // 2, 1))), ConnectionSlots(_BEYOND)

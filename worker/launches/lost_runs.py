@@ -1,4 +1,4 @@
-"""Runs that lose their launcher: recorded, and what is left of them cleared away."""
+"""Records runs that lose their launcher, and clears away their processes."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ from worker.stop.run_tree import (
 
 log = structlog.get_logger(__name__)
 
-# Seconds. A launcher's last words may still be on their way to us when it dies.
+# Seconds. The last request of a launcher may still be arriving when it dies.
 _LAST_WORDS = 0.5
 
 
@@ -58,18 +58,18 @@ class Losses:
         self._unreported = UnreportedRuns(database)
 
     def ended_well(self, launch_id: UUID) -> None:
-        """The run is over and that is recorded: when its launcher goes, there is nothing to do."""
+        """The run is recorded as over: when its launcher ends, there is nothing to do."""
         self._watched.discard(launch_id)
 
     def watch(self, run_id: int, process: RunProcess) -> None:
-        """See to it that the run does not stay `running` once its launcher is gone."""
+        """Watch the launcher, so that the run does not stay `running` without it."""
         if process.launch_id not in self._watched:
             self._watched.add(process.launch_id)
             self._launchers.add(run_id, process)
             self._tasks.create_task(self._watch_launcher(run_id, process))
 
     async def take_up(self) -> None:
-        """Go on where an earlier worker of this host left off."""
+        """Continue the work of an earlier worker of this host."""
 
         async def find() -> tuple[list[Run], list[Run]]:
             async with self._database.connection() as connection:
@@ -85,9 +85,9 @@ class Losses:
                 self._tasks.create_task(self._clear_away(run.run_id, run.process))
 
     async def keep_watch(self, every: float) -> NoReturn:
-        """Look every so many seconds for runs that nobody watches.
+        """Look at this interval for runs whose launchers are not watched.
 
-        A claim can be committed when its answer, and the worker that asked for it, are long lost.
+        A claim may be committed after its response, and even its worker, have been lost.
         """
 
         async def find() -> list[Run]:
@@ -115,7 +115,7 @@ class Losses:
         return run.process is not None and run.process.launch_id in self._watched
 
     async def _look_from_outside(self, run: Run, process: RunProcess) -> None:
-        """A run in another pid namespace: not its launcher, but perhaps its cgroup can be seen."""
+        """Handle a run in another pid namespace, of which at most the cgroup can be seen."""
         cgroup = visible_cgroup(process)
         if cgroup is None:
             await until_available(partial(self._lose_out_of_sight, run))
@@ -160,9 +160,9 @@ class Losses:
             await self._clear_away(run_id, process)
 
     async def _clear_away(self, run_id: int, process: RunProcess) -> None:
-        """Kill what is left of a lost run: nobody is there to say how it ends, or to stop it.
+        """Kill the remaining processes of a lost run, because no launcher can report their end.
 
-        A job may also have killed its launcher so as to be out of reach of a cancel.
+        A job may also have killed its launcher to evade a cancel.
         """
 
         async def stop() -> Evidence:

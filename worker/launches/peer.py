@@ -1,4 +1,4 @@
-"""Who is on the other end of the worker's socket."""
+"""Identifies the process at the other end of the worker's socket."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ _SO_PEERPIDFD: Final = 77  # asm-generic/socket.h
 
 
 class NotAllowed(RunCancelError):
-    """The caller may not ask for this; the message says why."""
+    """The caller is not allowed to do this; the message says why."""
 
 
 class Credentials(NamedTuple):
@@ -30,7 +30,7 @@ class Credentials(NamedTuple):
 
 
 def credentials_of(connection: socket.socket) -> Credentials:
-    """Who connected, as of then (unix(7), SO_PEERCRED)."""
+    """The credentials of the process that connected, as of the connect (unix(7), SO_PEERCRED)."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, _ = _UCRED.unpack(found)
     return Credentials(pid, uid)
@@ -42,14 +42,14 @@ def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
     connection = request.transport.get_extra_info("socket")
     pid, uid = credentials_of(connection)
     stat = read_stat(pid)
-    # In this order: who connected must have lived on while we looked at who has its pid. A
-    # connection can be inherited, and be used after the pid has gone to somebody else.
+    # In this order: the process that connected must still be alive after we looked up its pid. A
+    # connection can be inherited, and used after the pid was reused.
     if stat is None or _has_ended(connection) or read_uid(pid) != uid:
         raise NotAllowed("the caller is gone or in another pid namespace")
     inside = path_of(stat.thread)
     if runs_root is not None and inside is not None and runs_root in inside.parents:
         # A job is untrusted: it may not take another run's place.
-        raise NotAllowed("a run's own processes may not start runs")
+        raise NotAllowed("a process of a run may not start another run")
     return Launcher(stat.identity, uid)
 
 
@@ -58,7 +58,7 @@ def _has_ended(connection: socket.socket) -> bool:
     try:
         pidfd = _INT.unpack(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, _INT.size))[0]
     except OSError as error:
-        # Before Linux 6.5 nobody can tell; later ones fail like this for a process that is gone.
+        # Unknown before Linux 6.5; later kernels fail like this for a process that is gone.
         return error.errno != errno.ENOPROTOOPT
     try:
         poll = select.poll()
@@ -71,7 +71,7 @@ def _has_ended(connection: socket.socket) -> bool:
 def child_of(launcher: Launcher, pid: int) -> Identity:
     """The launcher's child `pid`.
 
-    Raises NotAllowed if it is not its child, not its user's, or beyond our power to stop.
+    Raises NotAllowed if it is not its child, not its user's, or we cannot signal it.
     """
     stat = read_stat(pid)
     if stat is None or stat.parent != launcher.identity.pid:
@@ -80,19 +80,19 @@ def child_of(launcher: Launcher, pid: int) -> Identity:
         # No cgroup lists such a process, and `cgroup.kill` passes over it.
         raise NotAllowed(f"the first thread of process {pid} has ended")
     if read_uid(pid) != launcher.uid:
-        raise NotAllowed(f"process {pid} does not belong to the user of the caller")
+        raise NotAllowed(f"process {pid} does not belong to the caller's user")
     _require_power_over(pid, launcher.uid)
     return stat.identity
 
 
 def _require_power_over(pid: int, uid: int) -> None:
-    """Raise NotAllowed for a process that we may not signal: its run could not be canceled."""
+    """Raise NotAllowed if we may not signal the process: its run could not be canceled."""
     try:
-        os.kill(pid, 0)  # sends nothing, and fails as a signal would
+        os.kill(pid, 0)  # sends no signal, but checks the permission
     except ProcessLookupError:
         raise NotAllowed(f"process {pid} is gone") from None
     except PermissionError:
         raise NotAllowed(
             f"this worker runs as user {os.geteuid()} and cannot signal processes of user {uid}: "
-            "run it as root, or the job as its user"
+            f"run the worker as root or the job as user {os.geteuid()}"
         ) from None

@@ -1,4 +1,4 @@
-"""The cgroup of each run of this host: made when its child is put there, before it may run."""
+"""The cgroups of this host's runs. A child enters its cgroup before it may run."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ _DISCARD_WAIT = 1.0
 
 
 class ContainmentFailed(RunCancelError):
-    """The run's process cannot be put where it must be; the message says why."""
+    """The child cannot enter its cgroup; the message says why."""
 
 
 class InsideRun(RunCancelError):
-    """Who asks for a run, or what is to become one, is of another run; the message says which."""
+    """The launcher or its child belongs to another run; the message says which."""
 
 
 class RunCgroups:
-    """`root` is where runs get their cgroups, None to go without.
+    """`root` is the parent of the runs' cgroups; None for no cgroups.
 
-    With `required`, a process that cannot be put into one is not started.
+    If `required`, a process that cannot enter its cgroup is not started.
     """
 
     def __init__(self, root: Path | None, *, required: bool) -> None:
@@ -34,18 +34,18 @@ class RunCgroups:
         self._required = required
 
     def contain(self, run_id: int, child: Identity) -> Cgroup | None:
-        """Put `child` into a cgroup of the run's own; None where it goes without.
+        """Put `child` into a new cgroup for the run; None if it continues without one.
 
         Raises InsideRun and ContainmentFailed.
         """
         if self._root is None:
             return None
-        # Named for the child as well: run ids come again in another installation's database.
+        # The name includes the child: another installation's database may have the same run id.
         cgroup = Cgroup(self._root / f"run-{run_id}-{child.pid}-{child.start_ticks}")
         before = path_of(child.pid)
         if before is not None and self._root in before.parents and before != cgroup.path:
-            # It would be taken out of the one that is to hold it.
-            raise InsideRun(f"process {child.pid} is in {before.name} already")
+            # It would leave the cgroup that must contain it.
+            raise InsideRun(f"process {child.pid} is already in the cgroup {before.name}")
         try:
             cgroup.create()
             cgroup.add(child.pid)
@@ -53,14 +53,16 @@ class RunCgroups:
         except OSError as error:
             cgroup.remove()
             if self._required:
-                raise ContainmentFailed(f"cannot use {cgroup.path}: {error.strerror}") from None
+                raise ContainmentFailed(
+                    f"cannot use the cgroup {cgroup.path}: {error.strerror}"
+                ) from None
             log.warning("run_without_cgroup", run_id=run_id, error=str(error))
             return None
         return cgroup
 
 
 async def discard(cgroup: Cgroup | None) -> None:
-    """End a child that may not start. It waits at its barrier and has run nothing."""
+    """Kill a refused child. It is waiting at its barrier and has not run the command."""
     if cgroup is None:
         return
     watch = EndWatch()
@@ -73,10 +75,10 @@ async def discard(cgroup: Cgroup | None) -> None:
 
 
 def _require_same(child: Identity, before: Path | None) -> None:
-    """Raise ContainmentFailed if the child died and its pid, now another's, was moved instead."""
+    """Raise ContainmentFailed if the child died, and another process with its pid was moved."""
     stat = read_stat(child.pid)
     if stat is not None and stat.identity == child and stat.thread == child.pid:
         return
     if stat is not None and before is not None:
         Cgroup(before).add(child.pid)
-    raise ContainmentFailed(f"process {child.pid} died while it was being contained")
+    raise ContainmentFailed(f"process {child.pid} ended before it was in its cgroup")

@@ -1,4 +1,4 @@
-"""Runs of a host in Postgres: claimed, lost, found to be gone.
+"""Runs of a host in Postgres: claim, loss, end.
 
 Each statement runs in the caller's transaction.
 """
@@ -45,7 +45,7 @@ async def live_on(connection: Connection, host: str) -> list[Run]:
 
 
 async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[Run]:
-    """Lost runs of this boot of which something may be left."""
+    """Lost runs of this boot that may have processes left."""
     rows = await connection.fetch(sql.runs.LIST_UNPROVED_ON_HOST, host, boot_id)
     return [Run.from_record(row) for row in rows]
 
@@ -53,18 +53,18 @@ async def unproved_on(connection: Connection, host: str, boot_id: UUID) -> list[
 async def open_of_other_namespaces(
     connection: Connection, host: str, boot_id: UUID, namespace: str
 ) -> list[Run]:
-    """Runs of this boot that are not over, or of which something may be left; locked."""
+    """Runs of this boot that are not over or may have processes left; locked."""
     rows = await connection.fetch(sql.runs.LIST_OPEN_OF_OTHER_NAMESPACES, host, boot_id, namespace)
     return [Run.from_record(row) for row in rows]
 
 
 async def record_unreported(connection: Connection, run_id: int, launch_id: UUID) -> bool:
-    """Whether that is news."""
+    """Whether that was recorded just now."""
     return await connection.fetchval(sql.runs.RECORD_UNREPORTED, run_id, launch_id) is not None
 
 
 async def record_launcher_died(connection: Connection, run_id: int, launch_id: UUID) -> bool:
-    """Whether the run is lost and something of it may be left, now or since an earlier attempt."""
+    """Whether the run is lost and may have processes left, also after an earlier attempt."""
     await lock_run(connection, run_id)
     await connection.execute(sql.runs.RECORD_LAUNCHER_DIED, run_id, launch_id)
     lost: bool = await connection.fetchval(sql.runs.IS_UNPROVED, run_id, launch_id)
@@ -74,7 +74,7 @@ async def record_launcher_died(connection: Connection, run_id: int, launch_id: U
 async def record_gone(
     connection: Connection, run: Run, launch_id: UUID, evidence: Evidence
 ) -> None:
-    """Record a run that was found to be gone: canceled if it was being canceled, else lost."""
+    """Record that the run is gone: canceled if it was being canceled, else lost."""
     if not await record_canceled(connection, run.run_id, evidence):
         await record_launcher_died(connection, run.run_id, launch_id)
         await record_leftovers(connection, run.run_id, evidence)

@@ -1,4 +1,4 @@
-"""Running runs whose command has ended, and whose launcher has not said how."""
+"""Detects running runs whose command has ended without a report of the launcher."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class UnreportedRuns:
-    """Notices them by looks that are repeated. A launcher that is stopped leaves one such."""
+    """Detects them with repeated checks. A stopped launcher (SIGSTOP) causes one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,9 +26,9 @@ class UnreportedRuns:
         self._recorded: set[UUID] = set()
 
     async def look(self, runs: Iterable[Run]) -> None:
-        """Record what this look finds among `runs` and the one before found too.
+        """Record the runs that this check and the previous one found among `runs`.
 
-        At the first, the launcher may just be about to report.
+        At the first check, the launcher may be about to report.
         """
         running = {run.process.launch_id: run for run in runs if run.process is not None}
         processes = [run.process for run in running.values() if run.process is not None]
@@ -57,7 +57,7 @@ async def _look(processes: Sequence[RunProcess]) -> dict[UUID, ProcessStat]:
 
 
 def _waiting_launchers(processes: Iterable[RunProcess]) -> dict[UUID, ProcessStat]:
-    """By launch, the live launchers of those whose leader has ended."""
+    """The live launchers of runs whose leader has ended, by launch id."""
     found = {}
     for process in processes:
         if _live(Identity(process.pid, process.start_ticks)) is None:

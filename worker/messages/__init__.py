@@ -1,1 +1,1 @@
-"""Messages: received, read as commands, and published again with headers of ours."""
+"""Messages: received, parsed as commands, and published again with our headers."""

@@ -1,7 +1,7 @@
-"""Reading commands, those included of which only information is not as it must be.
+"""Parses commands, and tolerates faults in their informational fields.
 
-Such a field decides nothing, and a run must not go on for its sake: what can be kept of it is kept,
-and what is wrong with it is noted.
+Such a field affects no decision, so a fault in it must not block a cancel: the usable part of the
+value is kept, and the fault is recorded.
 """
 
 import json
@@ -22,25 +22,25 @@ _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _DECIDING)
 
 # UTF-8 has no surrogates, and Postgres stores no NUL.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_REPLACED: Final = "had characters that cannot be stored; they were replaced"
-# Python makes no integer of more than 4300; that many are beyond every number of ours.
+_REPLACED: Final = "Characters that cannot be stored were replaced"
+# Python parses integers of up to 4300 digits; longer ones are out of range anyway.
 _MOST_DIGITS: Final = 4300
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A command, and by field what is wrong with its information."""
+    """A command, and the faults in its informational fields."""
 
     command: CancelCommand
     faults: Mapping[str, str]
 
 
 def read(body: bytes) -> Reading:
-    """Read a command. Raises ValidationError where what decides is wrong, or is not to be found."""
+    """Parse a command. Raises ValidationError if another field is invalid or missing."""
     try:
         return _read(body)
-    except RecursionError:  # each reader and writer of JSON here has a depth of its own
-        raise _refused(PydanticCustomError("nested", "Is nested too deeply")) from None
+    except RecursionError:  # each JSON parser and serializer here has its own depth limit
+        raise _refused(PydanticCustomError("nested", "JSON is nested too deeply")) from None
 
 
 def _read(body: bytes) -> Reading:
@@ -56,7 +56,7 @@ def _read(body: bytes) -> Reading:
 
 
 def object_in(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that `body` is, its texts with whatever they have escaped."""
+    """The JSON object in `body`, with all escapes in its strings decoded."""
     try:
         said = json.loads(body.decode(), parse_int=_number)
     except (ValueError, RecursionError):
@@ -65,17 +65,17 @@ def object_in(body: bytes) -> dict[str, Any] | None:
 
 
 def _refuse_twice(body: bytes) -> None:
-    """Raise ValidationError where a field that decides is there twice: nobody knows which counts.
+    """Raise ValidationError if a deciding field appears twice, because that is ambiguous.
 
-    Both readers of JSON here take the last one; others take the first (RFC 8259, 4).
+    Both JSON parsers here use the last one; others use the first (RFC 8259, 4).
     """
-    # A name may be written with escapes, so that it is not found here; most bodies have none.
+    # A name may be written with escapes, and is then not found here; most bodies have none.
     if b"\\u" not in body and not any(body.count(name) > 1 for name in _QUOTED):
         return
     names: list[str] = []
 
     def note(pairs: list[tuple[str, Any]]) -> None:
-        names[:] = [name for name, _ in pairs]  # those of the outermost object come last
+        names[:] = [name for name, _ in pairs]  # the outermost object comes last
 
     json.loads(body.decode(), parse_int=_number, object_pairs_hook=note)
     for name in _DECIDING:
@@ -95,7 +95,7 @@ def storable(text: str) -> str:
 
 
 def first_problem(error: ValidationError) -> str:
-    """What is wrong, in one line and without the input."""
+    """The first problem, in one line and without the input."""
     problem = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(map(str, problem["loc"]))
     return f"{place}: {problem['msg']}" if place else problem["msg"]
@@ -108,7 +108,7 @@ def _mended(fields: dict[str, Any]) -> Reading:
             case str(text) if (stored := storable(text)) != text:
                 fields[name], faults[name] = stored, _REPLACED
             case list() | dict() as value:
-                fields[name] = type(value)()  # what is in it could be nested too deeply
+                fields[name] = type(value)()  # the contents could be nested too deeply
     try:
         return Reading(_validated(fields), faults)
     except ValidationError as error:
@@ -126,7 +126,7 @@ def _mended(fields: dict[str, Any]) -> Reading:
 
 
 def _validated(fields: Mapping[str, Any]) -> CancelCommand:
-    # As JSON: that is what the model is strict about. A surrogate elsewhere is none of a command's.
+    # As JSON, because strict mode depends on it. Surrogates in other fields are invalid anyway.
     said = json.dumps(fields, ensure_ascii=False).encode(errors="replace")
     return CancelCommand.model_validate_json(said)
 

@@ -1,6 +1,6 @@
 """From a delivered message to a command, and from a failed one to a retry or a dead letter.
 
-What was delivered travels on unchanged: body bytes, type, ids. Its history goes into headers.
+Body bytes, type and ids are kept unchanged. The history goes into headers.
 """
 
 import struct
@@ -23,17 +23,17 @@ from worker.messages.delivery import Delivery
 from worker.messages.headers import Header, History
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
-# RabbitMQ 3.10 takes x-death from a client for its own and counts on from it.
+# RabbitMQ 3.10 accepts x-death from a client and continues its counts.
 _BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
-# Bytes. Headers travel in one frame, of 128 KiB unless configured otherwise, and ours must fit in
-# as well: a copy that does not fit would cost the publishing connection, again and again.
+# Bytes. Headers must fit into one frame, 128 KiB by default, together with ours. A copy that does
+# not fit would close the publishing connection, again and again.
 MAX_HEADERS: Final = 64 * 1024
 MAX_HEADER_VALUES: Final = 1000
-"""Values in headers, those in tables and arrays included."""
+"""Maximum number of values in headers, including those in tables and arrays."""
 
 
 class Undeliverable(RunCancelError):
-    """This message can never be carried out as it is."""
+    """This message is not a command that can be carried out."""
 
     def __init__(self, reason: DeadReason, error: str) -> None:
         super().__init__(error)
@@ -54,7 +54,7 @@ def parse(message: Delivery, history: History) -> Reading:
 def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Reading:
     """Read `body`, which came in a message of the type `kind`. Raises Undeliverable.
 
-    `full_size` is how many bytes it had, where it is only the head.
+    `full_size` is the original size, if `body` is only the head.
     """
     if kind != CANCEL_TYPE:
         family = (kind or "").rpartition(".v")[0]
@@ -66,7 +66,7 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
     if full_size is not None:
         raise Undeliverable(
             DeadReason.MALFORMED,
-            f"the body has {full_size} bytes, and that of a command at most {MAX_BODY}",
+            f"the body has {full_size} bytes; a command has at most {MAX_BODY}",
         )
     try:
         return read(body)
@@ -75,7 +75,7 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
 
 
 def unchanged(message: Delivery, history: History) -> Message:
-    """The same message, for whoever publishes it later."""
+    """The same message, to be published later."""
     return _copy(message, history, None)
 
 
@@ -88,7 +88,7 @@ def for_dead_letters(message: Delivery, history: History, failure: Failure, user
 
 
 def carried(headers: HeadersType) -> HeadersType:
-    """`headers` if they can be sent on, else a note that they were dropped."""
+    """`headers` if they can be published, else a note that they were dropped."""
     try:
         size = len(encode.field_table(dict(headers)))
     except (TypeError, ValueError, OverflowError, struct.error) as error:
@@ -141,14 +141,13 @@ def _copy(message: Delivery, history: History, user: str | None) -> Message:
         timestamp=message.timestamp,
         type=_short(message.type),
         app_id=_short(message.app_id),
-        # By this the history is known to be ours.
+        # This marks the history as ours.
         user_id=user,
     )
 
 
 def _command_id(body: bytes) -> str | None:
-    """The id of a command that came without one: aiormq 7.2 would make up another, and then the
-    copy would not be its command's."""
+    """The message id for a message without one, for which aiormq 7.2 would generate a new one."""
     try:
         return str(read(body).command.command_id)
     except ValidationError:
@@ -156,5 +155,5 @@ def _command_id(body: bytes) -> str | None:
 
 
 def _short(text: str | None) -> str | None:
-    # Bytes that are no UTF-8 come in as replacement characters, which are longer.
+    # Bytes that are not UTF-8 arrive as replacement characters, which are longer.
     return None if text is None else text.encode()[:255].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Messages as they are delivered, by the channel of aiormq below aio-pika's."""
+"""Delivered messages, from the aiormq channel below aio-pika's."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -12,10 +12,10 @@ from shared.amqp.heads import CutHeader
 
 
 class Delivery:
-    """What of a message anybody here looks at.
+    """The parts of a message that are used here.
 
-    aio-pika's own would copy each property and start a task for each message: a fifth of what a
-    worker does for a command that it settles together with others.
+    aio-pika's own class would copy each property and start a task for each message: a fifth of the
+    cost of a command that is settled in a batch.
     """
 
     __slots__ = ("_message", "_properties", "body")
@@ -27,7 +27,7 @@ class Delivery:
 
     @property
     def full_size(self) -> int | None:
-        """The bytes that the body had, where `body` is only its head."""
+        """The original size of the body, if `body` is only its head."""
         header = self._message.header
         return header.full_size if isinstance(header, CutHeader) else None
 
@@ -99,9 +99,9 @@ async def consume(
     *,
     no_ack: bool = False,
 ) -> str:
-    """Have `take` called with each message of `queue`; the consumer's tag.
+    """Call `take` with each message of `queue`; the consumer's tag.
 
-    With `no_ack` the broker forgets a message as soon as it is delivered.
+    With `no_ack`, the broker removes a message as soon as it is delivered.
     """
 
     async def deliver(message: DeliveredMessage) -> None:

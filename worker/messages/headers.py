@@ -1,7 +1,7 @@
 """The history of a message, in headers that we add when we publish it again.
 
-Anybody can write headers, so a history is believed only in messages of our own broker user:
-RabbitMQ refuses a message that claims another user than its connection's ("Validated User-ID").
+Any publisher can write headers, so a history is trusted only in messages of our own broker user:
+RabbitMQ rejects messages that claim another user than that of the connection ("Validated User-ID").
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,11 +39,11 @@ class Header(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Where a message came from at first, and what has become of it since.
+    """Where a message first came from, and its retries and replays since.
 
-    `publisher` is the broker user, where the broker checked it, and else None. `letter` names the
-    dead letter that this is; `replays` counts how often it, or the letter before, went out again.
-    `body_size` is how many bytes the body had, of which this is only the head.
+    `publisher` is the broker user if the broker validated it, else None. `letter` identifies the
+    dead letter. `replays` counts the replays of it and of its predecessors. `body_size` is the
+    original size of a body that was cut.
     """
 
     via: Via
@@ -61,7 +61,7 @@ class History:
     body_size: int | None = None
 
     def headers(self) -> HeadersType:
-        """The history as headers; those that would say nothing are left out."""
+        """The history as headers, without empty ones."""
         values = {
             Header.ATTEMPT: self.attempt,
             Header.VIA: self.via.value,
@@ -81,10 +81,10 @@ class History:
 
 
 class HistoryReader:
-    """Reads a history that `own_user` or one of `trusted` wrote.
+    """Reads histories written by `own_user` or one of `trusted`.
 
-    Commands over REST are those of `gateway_user`; without one, a message is believed to be the
-    gateway's when it says so.
+    Commands over REST are those of `gateway_user`; without that setting, those that claim to be the
+    gateway's.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class HistoryReader:
         if message.user_id not in self._trusted:
             return fresh
         recorded = _recorded(message.headers, fresh)
-        # A head that was sent on is whole as a message.
+        # A cut body that was published again is complete as a message.
         size = _of(message.headers, Header.BODY_SIZE, int, 0)
         if max(len(message.body), message.full_size or 0) < size <= BIGINT_MAX:
             return replace(recorded, body_size=size)
@@ -121,7 +121,7 @@ class HistoryReader:
 
 
 def moved_back(history: History) -> History:
-    """The history of a dead letter that somebody put back to work with tools of the broker."""
+    """The history of a dead letter that was requeued with the broker's tools."""
     return replace(
         history,
         via=Via.REPLAY,
@@ -134,10 +134,10 @@ def moved_back(history: History) -> History:
 
 
 def _recorded(headers: Mapping[str, object], fresh: History) -> History:
-    # Our own user's, but perhaps not our program's: a value that cannot be ours is left out.
+    # Our user, but perhaps not our program: values that cannot be ours are ignored.
     via = _of(headers, Header.VIA, str, "")
-    # We write each message's path. Where we wrote no publisher beside it, nobody knew one, and the
-    # message's own user is whoever sent the copy.
+    # We always write the path of a message. If there is no publisher beside it, it was unknown: the
+    # user of the message is only the one that sent the copy.
     is_copy = via in set(Via)
     return History(
         via=Via(via) if is_copy else fresh.via,

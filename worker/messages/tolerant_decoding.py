@@ -3,10 +3,10 @@
 pamqp raises on a short string or header name that is not UTF-8, on headers that are nested deeper
 than Python's stack, and on a timestamp beyond the year 9999. aiormq then drops the connection, the
 broker delivers again, and so on, while the delivery counts of all other commands go up. Such a
-message must get as far as the dead letters instead.
+message must become a dead letter instead.
 
-Headers are bounded too: as Python's objects they may take forty times the bytes that they came in,
-and to read them takes pamqp a time that grows with the square of that.
+Headers are limited too: as Python objects, they may take forty times their encoded size, and pamqp
+needs quadratic time to decode them.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from worker.messages.headers import Header
 Decoder = Callable[[bytes], tuple[int, Any]]
 
 _MOST_NESTED: Final = 100
-"""Tables in tables, and arrays likewise. What is deeper cannot be sent on or stored."""
-# With room for our headers and for what the broker adds, beside what may be sent on.
+"""Maximum nesting of tables and arrays. Deeper ones cannot be published or stored."""
+# With room for our headers and those that the broker adds.
 _MOST_BYTES: Final = MAX_HEADERS + 8 * 1024
 _MOST_VALUES: Final = MAX_HEADER_VALUES + 200
 
@@ -59,7 +59,7 @@ def read_any_property() -> None:
 
 
 class _Bounds:
-    """How many values the headers that are being read may have, and how deeply they may nest."""
+    """Limits the number and the nesting of the header values being decoded."""
 
     def __init__(self) -> None:
         self.values = 0

@@ -1,1 +1,1 @@
-"""What happened, told to whoever listens: from the outbox in Postgres to `runs.events`."""
+"""The outbox: publishes events from Postgres to `runs.events`, and dead letters of failed stops."""

@@ -12,7 +12,7 @@ _SOURCE: Final = "/run-cancel"
 
 
 def message_of(event: Record) -> Message:
-    """What is published. The same event is the same message, however often it is sent."""
+    """The message of an event, identical each time that it is published."""
     kind, number = f"ci.{event['type']}.v1", str(event["event_id"])
     body = {
         "specversion": "1.0",
@@ -21,7 +21,7 @@ def message_of(event: Record) -> Message:
         "type": kind,
         "subject": str(event["run_id"]),
         "time": event["at"],
-        # Higher for what happened later to the same run, and not without gaps.
+        # Higher for later events of the same run, with gaps.
         "sequence": number,
         "datacontenttype": "application/json",
         "data": json.loads(event["data"]),

@@ -1,4 +1,4 @@
-"""The dead letter of a command whose stop failed, made of what is kept of its message."""
+"""The dead letter of a failed stop, made from the stored message of its command."""
 
 import json
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ _ASKED: Final = tuple(CancelCommand.model_fields)
 
 
 def letter_of(event: Record, topology: Topology, user: str) -> tuple[bytes, Basic.Properties]:
-    """Body and properties, to be published as `user`. The same, however often it is made."""
+    """Body and properties, to be published as `user`. Identical each time."""
     command = json.loads(event["data"])
     at = event["at"].isoformat()
     if event["message_header"] is None:
         body, properties = _from_record(command, topology)
     else:
         body, properties = event["message_body"], properties_in(event["message_header"])
-    # Whoever took the command may have been another one.
+    # Another worker may have consumed the command.
     properties.user_id = user
     headers: dict[str, Any] = dict(properties.headers or {})
     headers.setdefault(Header.FIRST_FAILURE.value, at)
@@ -41,7 +41,7 @@ def letter_of(event: Record, topology: Topology, user: str) -> tuple[bytes, Basi
 
 
 def _from_record(command: Mapping[str, Any], topology: Topology) -> tuple[bytes, Basic.Properties]:
-    """As the command would have come in: a version that kept no message has taken it."""
+    """A message like that of the command, which an older version did not store."""
     said = CancelCommand.model_validate_json(json.dumps({name: command[name] for name in _ASKED}))
     history = History(
         via=Via(command["via"]),

@@ -1,11 +1,11 @@
-"""Publishes what is in the outbox, and removes what RabbitMQ has confirmed: events, dead letters.
+"""Publishes the events and dead letters in the outbox, and removes them once confirmed.
 
-At least once: killed between the two, the next one publishes again. In order within a run: one
-worker at a time publishes, and of a run one event after the other.
+At least once: after a crash between the two, the next worker publishes again. In order within a
+run: one worker publishes at a time, and the events of a run one after another.
 
-A queue that is full declines an event (overflow `reject-publish`). The events of its run then wait,
-and those of other runs go on; after a day they are dropped. Dead letters wait for no event, and are
-kept until they are published.
+A full queue declines an event (overflow `reject-publish`). The events of that run then wait, while
+those of other runs continue; after a day they are dropped. Dead letters do not wait for events, and
+are kept until they are published.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from worker.outbox.letter import letter_of
 log = structlog.get_logger(__name__)
 
 _MOST: Final = 200
-"""Events in one transaction."""
+"""Maximum number of events in one transaction."""
 _BUSY_PAUSE: Final = 0.1
-"""Seconds until the next try where another worker publishes: it may just have looked."""
+"""Pause while another worker publishes, which may have missed the newest rows, seconds."""
 _BUSY_TRIES: Final = 10
 _FAILED_PAUSE: Final = 1.0
 """Seconds."""
@@ -44,12 +44,12 @@ _LULL: Final = 0.02
 _LONGEST_BURST: Final = 1.0
 """Seconds."""
 _LONGEST_BACKLOG: Final = 3.0
-"""Seconds that events may be late, while what they would tell of is still to be done."""
+"""Maximum delay of events while more urgent work is pending, seconds."""
 _LONGEST: Final = 10.0
-"""Seconds of one transaction: Postgres ends one that is idle for 30 and undoes what it removed."""
+"""Maximum length of a transaction, seconds: Postgres aborts one that is idle for 30 s."""
 LETTER: Final = "dead_letter"
 KEPT: Final = timedelta(days=1)
-"""Of events that nobody takes."""
+"""Maximum age of events that no queue accepts."""
 
 
 class Relay:
@@ -71,15 +71,15 @@ class Relay:
         self._declined = Declined()
 
     def wake(self) -> None:
-        """Something may be in the outbox."""
+        """Hint that there may be rows in the outbox."""
         self._woken.set()
 
     def give_way(self, is_behind: Callable[[], bool]) -> None:
-        """Let work that `is_behind` go first, for a while: asked again and again meanwhile."""
+        """Let other work go first, for a bounded time, while `is_behind` returns True."""
         self._is_behind = is_behind
 
     async def run(self) -> NoReturn:
-        """Publish whenever woken. Who writes into the outbox wakes, and each heartbeat does."""
+        """Publish whenever woken: after each write to the outbox, and at each heartbeat."""
         while True:
             await self._woken.wait()
             await self._lull()
@@ -93,7 +93,7 @@ class Relay:
                 log.exception("relay_failed")
 
     async def _lull(self) -> None:
-        """Return once nobody has woken us for a moment, nor is behind: a burst is told after it."""
+        """Return once a burst is over: no wake-up for a moment, and no urgent work pending."""
         began = monotonic()
         while (is_behind := self._is_behind()) or self._woken.is_set():
             if monotonic() > began + (_LONGEST_BACKLOG if is_behind else _LONGEST_BURST):
@@ -104,7 +104,7 @@ class Relay:
                     await self._woken.wait()
 
     async def _publish_all(self) -> None:
-        """Publish until nothing is left, or another worker has been at it for a while."""
+        """Publish until the outbox is empty, or another worker has been publishing for a while."""
         has_events = await self._database.fetchrow(sql.outbox.HAS_EVENTS)
         busy = 0
         while has_events is not None and has_events[0] and busy < _BUSY_TRIES:
@@ -116,9 +116,9 @@ class Relay:
                 return
 
     async def _publish_some(self) -> int | None:
-        """How many events were taken; None where another worker has the turn.
+        """Publish some rows; their number, or None if another worker is publishing.
 
-        Raises ServiceUnavailable, with what was confirmed removed.
+        Raises ServiceUnavailable, after the confirmed rows were removed.
         """
         async with self._database.transaction() as connection:
             if not await connection.fetchval(sql.outbox.TAKE_TURN):
@@ -136,7 +136,7 @@ class Relay:
     async def _publish(
         self, events: Iterable[Record], confirmed: list[int]
     ) -> ServiceUnavailable | None:
-        """Add to `confirmed` what was; the error of one that was not, but for declined ones."""
+        """Publish, and add confirmed ids to `confirmed`; the error, if not just a decline."""
         in_order = sorted(events, key=lambda event: (*_line(event), event["event_id"]))
         until = monotonic() + _LONGEST
         results = await asyncio.gather(
@@ -161,14 +161,14 @@ class Relay:
                         self._topology.events, event["type"], message_of(event)
                     )
             except Unroutable:
-                pass  # nobody listens
+                pass  # no queue is bound
             except PublishRefused:
                 if self._declined.add(event["run_id"]):
                     log.warning("events_declined", exchange=self._topology.events)
-                break  # and what came after it has to wait as well
+                break  # later events of the run have to wait too
             except ServiceUnavailable as error:
                 return error
-            except Exception as error:  # of this one alone: others are to be told all the same
+            except Exception as error:  # of this event only: the others continue
                 log.exception("event_not_published", event_id=event["event_id"])
                 return ServiceUnavailable(f"event {event['event_id']}: {error}")
             confirmed.append(event["event_id"])
@@ -181,7 +181,7 @@ class Relay:
                 self._topology.dead_exchange, self._topology.cancel, body, properties
             )
         except PublishRefused as error:
-            # The queue takes all that comes: somebody has deleted it.
+            # This queue accepts everything, so it was deleted.
             await self._publisher.declare(self._topology.declare_relay)
             raise ServiceUnavailable(str(error)) from error
         self._metrics.buried(DeadReason.STOP_FAILED)
@@ -195,5 +195,5 @@ class Relay:
 
 
 def _line(event: Record) -> tuple[int, bool]:
-    """What is published one after the other."""
+    """The groups that are published in order: the events of one run, or one letter."""
     return event["run_id"], event["type"] == LETTER

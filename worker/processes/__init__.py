@@ -1,1 +1,1 @@
-"""Processes as the kernel shows them: identity, cgroups, scans, privileges."""
+"""Processes: identity, cgroups, scans, privileges."""

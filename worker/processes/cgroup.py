@@ -1,6 +1,6 @@
-"""cgroup v2: where runs get theirs, and what one can tell and do.
+"""cgroup v2: the directory for the runs of a host, and operations on a cgroup.
 
-Kernel facts are from the kernel's admin guide, "Control Group v2". A kernel without `cgroup.kill`
+Facts are from the kernel's admin guide, "Control Group v2". A kernel without `cgroup.kill`
 (before 5.14) counts as one without cgroups.
 """
 
@@ -15,7 +15,7 @@ from shared.errors import RunCancelError
 
 
 class CgroupUnavailable(RunCancelError):
-    """No cgroup v2 that this process may make children in; the message says why."""
+    """There is no cgroup v2 in which this process can create children; the message says why."""
 
 
 class Cgroup:
@@ -31,14 +31,14 @@ class Cgroup:
         return self.path.is_dir()
 
     def inode(self) -> int | None:
-        """What tells it from any other cgroup of this boot; None if it does not exist."""
+        """Identifies the cgroup within this boot; None if it does not exist."""
         try:
             return self.path.stat().st_ino
         except FileNotFoundError:
             return None
 
     def add(self, pid: int) -> None:
-        """Move `pid` in. Raises OSError, PermissionError where we may not."""
+        """Move `pid` into it. Raises OSError, for example PermissionError."""
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def is_populated(self) -> bool:
@@ -54,7 +54,8 @@ class Cgroup:
             try:
                 pids += _pids(group)
             except OSError as error:
-                # A root job may make threaded groups; ours lists what is in those below it.
+                # A root job may create threaded cgroups; ours lists the processes in those below
+                # it.
                 if error.errno != errno.EOPNOTSUPP:
                     raise
         return pids
@@ -88,20 +89,20 @@ class Cgroup:
         return True
 
     def watch(self, poll: select.epoll) -> int | None:
-        """Have `poll` wake on changes of `cgroup.events`; the descriptor to close, if it exists."""
+        """Let `poll` wake on changes of `cgroup.events`; the descriptor to close, if it exists."""
         try:
             fd = os.open(self.path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        # kernfs says "changed" as POLLPRI, and says it once per read.
+        # kernfs reports a change as POLLPRI, once per read.
         poll.register(fd, select.EPOLLPRI)
         with _removed_is_fine():
             os.read(fd, 256)
         return fd
 
     def _below(self) -> list[str]:
-        # Most have none. A directory of kernfs has a link from each below it, besides its own two,
-        # and to count them costs far less than to look through all its files.
+        # Most have none. The link count of a kernfs directory is the number of children plus two,
+        # and reading it costs far less than listing all files.
         with _removed_is_fine():
             if os.stat(self.path).st_nlink > 2:  # noqa: PTH116 - hot
                 return [
@@ -175,7 +176,7 @@ def _pids(group: str) -> list[int]:
 
 
 def _read(path: str) -> bytes | None:
-    """The file's content, or None if its cgroup has been removed. Other errors must not look so."""
+    """The file's content, or None if its cgroup was removed. Other errors are raised."""
     with _removed_is_fine(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot
         return file.read()
     return None

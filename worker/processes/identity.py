@@ -1,6 +1,6 @@
-"""Which process is meant: boot id, pid and start time, checked through a pidfd.
+"""The identity of a process: boot id, pid and start time, checked with a pidfd.
 
-A pid alone names nothing: the kernel gives it to another process as soon as the first is reaped.
+A pid alone identifies nothing: the kernel reuses it as soon as the process is reaped.
 """
 
 import errno
@@ -20,7 +20,7 @@ _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 _DEAD = "ZXx"
 _PF_KTHREAD = 0x00200000  # the kernel's include/linux/sched.h
 _MAX_LOOKS = 10
-# Opening a pidfd of a number that only a thread has now: ENOENT, or EINVAL on older kernels.
+# Opening a pidfd of a number that now belongs to a thread: ENOENT, or EINVAL on older kernels.
 _NO_SUCH_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
 
 
@@ -34,7 +34,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStat:
-    """What /proc/PID/stat says (proc(5)), of a thread that lives if there is one."""
+    """The contents of /proc/PID/stat (proc(5)), of a live thread if there is one."""
 
     identity: Identity
     name: str
@@ -42,18 +42,18 @@ class ProcessStat:
     parent: int
     session: int
     thread: int
-    """The first one, or, if that has ended, one that goes on without it (pthread_exit(3)).
+    """The first thread or, if that has ended (pthread_exit(3)), a live one.
 
-    What the kernel tells of a thread that has ended is no longer true of its process: it has no
-    environment, and stays in the cgroup in which it ended.
+    For an ended thread, the kernel reports no environment, and the cgroup in which it ended, which
+    may not be those of its process.
     """
 
     is_kernels: bool
-    """A thread of the kernel's own: no process has started it, and it has no environment."""
+    """A kernel thread: it was not started by a process and has no environment."""
 
     @property
     def is_dead(self) -> bool:
-        """A zombie or a process being removed: it runs no code and can be signaled no more."""
+        """A zombie or a process being removed: it runs no code and takes no signals."""
         return self.state in _DEAD
 
 
@@ -64,7 +64,7 @@ def boot_id() -> UUID:
 
 
 def machine_id() -> str | None:
-    """What tells this machine from others (machine-id(5)); None where nobody has set it up."""
+    """The id of this machine (machine-id(5)); None if it has none."""
     try:
         return Path("/etc/machine-id").read_text().strip() or None
     except OSError:
@@ -72,15 +72,15 @@ def machine_id() -> str | None:
 
 
 class ForeignProc(RunCancelError):
-    """/proc shows another pid namespace than our own: no pid in it means what it says."""
+    """/proc shows another pid namespace than ours, so its pids do not match ours."""
 
 
 @cache
 def pid_namespace() -> str:
-    """This process's pid namespace, by a name that no other of this boot has or will have.
+    """A unique name for this process's pid namespace within this boot.
 
-    Its inode number alone is given away again (pid_namespaces(7)); so the start of its init, in
-    clock ticks since boot, is part of it. Raises ForeignProc.
+    The inode number alone may be reused (pid_namespaces(7)), so the name includes the start time of
+    its init, in clock ticks since boot. Raises ForeignProc.
     """
     if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - a number, not a path
         raise ForeignProc
@@ -89,7 +89,7 @@ def pid_namespace() -> str:
 
 
 def is_machines_own(namespace: str) -> bool:
-    """Whether it is the one in which the machine booted, and not a container's."""
+    """Whether it is the initial pid namespace, not that of a container."""
     return namespace.partition(":")[0] == str(_INITIAL_PID_NAMESPACE)
 
 
@@ -100,12 +100,12 @@ def _inode() -> int:
 def read_stat(pid: int) -> ProcessStat | None:
     """The process that has `pid` now, or None."""
     stat, threads = _read_stat(f"/proc/{pid}/stat", pid, pid)
-    # A process lives as long as any of its threads, though it looks like a zombie.
+    # A process is alive while any thread is, even if it looks like a zombie.
     return _with_live_thread(stat) if stat and stat.is_dead and threads > 1 else stat
 
 
 def _with_live_thread(stat: ProcessStat) -> ProcessStat:
-    """`stat`, of a process whose first thread has ended, told of one that lives if there is one."""
+    """The stat of a live thread, if there is one, for a process whose first thread has ended."""
     pid = stat.identity.pid
     for _ in range(_MAX_LOOKS):
         found = list(_other_threads(pid))
@@ -114,12 +114,12 @@ def _with_live_thread(stat: ProcessStat) -> ProcessStat:
             return replace(stat, state=live.state, thread=live.thread)
         if all(thread and thread.state == "Z" for thread in found):
             return stat  # a tracer may hold on to threads that have ended
-    # Each ended while we looked, and perhaps after it had made the next one.
+    # Each one ended during the look, perhaps after it had started the next.
     return replace(stat, state="R")
 
 
 def _other_threads(pid: int) -> Iterable[ProcessStat | None]:
-    """All threads but the first; None for one that is gone since they were listed."""
+    """All threads but the first; None for each that ended after the listing."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot in a scan
             if name != str(pid):
@@ -127,13 +127,13 @@ def _other_threads(pid: int) -> Iterable[ProcessStat | None]:
 
 
 def _read_stat(path: str, pid: int, thread: int) -> tuple[ProcessStat | None, int]:
-    """What `path` says, and how many threads the process has."""
+    """The stat at `path`, and the number of threads of the process."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - hot in a scan
             text = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None, 0
-    # The name may hold spaces and parentheses: the fields start behind the last one.
+    # The name may contain spaces and parentheses: the fields start after the last one.
     before, _, after = text.rpartition(b")")
     fields = after.split()
     stat = ProcessStat(
@@ -164,7 +164,7 @@ def read_uid(pid: int) -> int | None:
 
 
 class ProcessHandle:
-    """An open pidfd, which stays with one process whatever becomes of its pid."""
+    """An open pidfd, which refers to one process even if its pid is reused."""
 
     def __init__(self, identity: Identity, fd: int) -> None:
         self.identity = identity
@@ -172,14 +172,14 @@ class ProcessHandle:
 
     @classmethod
     def open(cls, identity: Identity) -> "ProcessHandle | None":
-        """Open the process that `identity` means; None if it is gone, whoever has its pid now."""
+        """Open the process with this `identity`; None if it is gone, even if its pid was reused."""
         try:
             fd = os.pidfd_open(identity.pid)
         except OSError as error:
             if error.errno in _NO_SUCH_PROCESS:
                 return None
             raise
-        # Only now does the check hold: the pidfd keeps naming whichever process we look at here.
+        # Checked after opening: the pidfd refers to the process that is looked up here.
         try:
             stat = read_stat(identity.pid)
         except OSError:
@@ -191,7 +191,7 @@ class ProcessHandle:
         return cls(identity, fd)
 
     def send(self, signum: signal.Signals) -> bool:
-        """Signal the process; False if it was gone or, for another user's, not ours to signal."""
+        """Signal the process; False if it was gone, or if we may not signal it."""
         try:
             signal.pidfd_send_signal(self.fd, signum)
         except (ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""What this worker can see and signal: found out once at start, and told to whoever looks.
+"""What this worker can see and signal, determined once at start.
 
 Kernel facts are from capabilities(7) and proc(5): the environment of another user's process is for
 CAP_SYS_PTRACE alone, a signal for CAP_KILL, and /proc may be mounted so that it hides processes.
@@ -11,22 +11,22 @@ from typing import Any, Final
 
 _CAP_KILL: Final = 5
 _CAP_SYS_PTRACE: Final = 19
-# proc(5), hidepid: those that hide processes from a listing, by their old and their new names.
+# proc(5), hidepid: the values that hide processes, old and new names.
 _HIDING: Final = frozenset({"2", "invisible", "4", "ptraceable"})
-# Of these, the ones from which a group is excepted.
+# Those that exempt a group.
 _GROUP_SEES_ALL: Final = frozenset({"2", "invisible"})
 
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """Over the processes of other users, unless it says something else."""
+    """Privileges over the processes of other users, unless noted otherwise."""
 
     uid: int
     signals_all: bool
     reads_all: bool
-    """Their environment, by which processes that left their tree are found."""
+    """May read their environment, with which processes that left their tree are found."""
     lists_all: bool
-    """Whether /proc names every process; if not, also some of our own user's are missing."""
+    """Whether /proc lists all processes. If not, some of our own user's are missing too."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -47,7 +47,7 @@ def own_privileges() -> Privileges:
 def why_not_found(privileges: Privileges, uid: int, pid: int) -> str | None:
     """Why scans would not find all processes of a run of `uid`, now at `pid`; None if they would.
 
-    Without that, nobody could prove that nothing of it is left.
+    In that case, its end could not be proved.
     """
     if not privileges.lists_all:
         return "this worker cannot find a run's processes: /proc is mounted with hidepid"
@@ -55,7 +55,7 @@ def why_not_found(privileges: Privileges, uid: int, pid: int) -> str | None:
         return (
             f"this worker runs as user {privileges.uid} without CAP_SYS_PTRACE and cannot read "
             f"processes of user {uid}, so it could not prove that they are gone: give it that "
-            "capability or a cgroup v2, or run the job as its user"
+            f"capability or a cgroup v2, or run the job as user {privileges.uid}"
         )
     return None
 
@@ -66,7 +66,7 @@ def _can_read(pid: int) -> bool:
     except PermissionError:
         return False
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it is gone, and hides nothing
+        pass  # it has ended, so it cannot be missed
     return True
 
 
@@ -76,7 +76,7 @@ def _effective_capabilities() -> int:
 
 
 def _proc_options() -> dict[str, str]:
-    """How the /proc that we look into is mounted."""
+    """The mount options of /proc."""
     found: dict[str, str] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, rest = line.partition(" - ")

@@ -1,4 +1,4 @@
-"""Looking through /proc for processes of a run that no cgroup holds."""
+"""Scans /proc for processes of a run that are not in its cgroup."""
 
 import os
 from collections.abc import Container, Iterable
@@ -12,15 +12,15 @@ from shared.launcher_environment import LAUNCH_VARIABLE
 from worker.processes.identity import Identity, ProcessStat, read_stat, read_uids
 
 _MARK = f"{LAUNCH_VARIABLE}=".encode()
-# On a busy host, each listing may show somebody new.
+# On a busy host, each listing may show new processes.
 _MAX_LISTINGS = 10
-# At a process whose threads end while they are looked at.
+# Looks at a process whose threads end meanwhile.
 _MAX_LOOKS = 10
 
 
 @dataclass(slots=True)
 class Kinship:
-    """What makes a process one of a run: any one of these is enough.
+    """The criteria for a process of a run; any one is enough.
 
     - its environment, as it was at exec, carries the run's launch id;
     - it descends from the launcher, which adopts the run's orphans (prctl(2), subreaper);
@@ -32,33 +32,33 @@ class Kinship:
     launcher: Identity
     launch_id: UUID
     uid: int
-    """The user as whom it was started."""
+    """The user that started it."""
     adopts: bool
-    """Whether the launcher adopts orphans: as long as it lives, all of the run descend from it."""
+    """Whether the launcher adopts orphans. While it is alive, all processes descend from it."""
     launchers: Container[Identity] = ()
-    """Launchers of other runs: they are not dumpable, and still no doubt."""
+    """Launchers of other runs, which are not dumpable but never in doubt."""
     found: set[Identity] = field(default_factory=set)
 
 
 class Scan(NamedTuple):
-    """What one look through /proc came to."""
+    """The result of a scan."""
 
     live: list[ProcessStat]
-    """Of the run, the launcher excepted."""
+    """Processes of the run, without the launcher."""
     in_doubt: list[ProcessStat]
-    """Live ones that may be of the run: with one of these, an empty `live` proves nothing."""
+    """Live processes that may belong to the run. With any of these, an empty `live` is no proof."""
 
 
 class Mark(Enum):
-    """What a process's environment, as it was at exec, says of where it comes from."""
+    """The origin of a process, by its environment at exec."""
 
     OURS = auto()
     ANOTHERS = auto()
     """It carries the launch id of another run."""
     NONE = auto()
-    """It says nothing: of no run, or started with a cleared environment."""
+    """No launch id: it belongs to no run, or was started with a cleared environment."""
     UNREADABLE = auto()
-    """Another user's, or of a process that is not dumpable (prctl(2))."""
+    """The process is another user's or not dumpable (prctl(2))."""
     GONE = auto()
 
 
@@ -69,11 +69,11 @@ def find(kin: Kinship) -> Scan:
     in_doubt: list[ProcessStat] = []
     for stat in _all_processes():
         processes[stat.identity.pid] = stat
-        # At once: a moment later it may have handed over to another and be gone.
+        # At once: a moment later, it may have started another process and ended.
         mark = _mark_of(stat, kin.launch_id)
         if mark is Mark.OURS:
             marked.add(stat.identity.pid)
-        # Of root's there are always some that came from nowhere: services, other containers.
+        # Root always has some processes of unknown origin: services, other containers.
         elif mark is Mark.UNREADABLE or (mark is Mark.NONE and kin.uid and _is_orphan(stat)):
             in_doubt.append(stat)
     roots = _roots(kin, processes) | marked
@@ -83,14 +83,16 @@ def find(kin: Kinship) -> Scan:
         members.discard(kin.launcher.pid)
     live = [processes[pid] for pid in members if not processes[pid].is_dead]
     kin.found.update(stat.identity for stat in live)
-    if kin.adopts and _lives(kin.launcher):  # still, and so all the time: nothing is left to doubt
+    if kin.adopts and _lives(
+        kin.launcher
+    ):  # still alive, and so all the time: no process is in doubt
         return Scan(live, [])
     strangers = [stat for stat in in_doubt if stat.identity.pid not in members]
     return Scan(live, _possible(strangers, kin))
 
 
 def find_marked(kin: Kinship) -> Scan:
-    """Every live process whose environment carries the launch id, wherever it is now."""
+    """All live processes whose environment has the launch id, in any cgroup or session."""
     marked: list[ProcessStat] = []
     in_doubt: list[ProcessStat] = []
     for stat in _all_processes():
@@ -104,7 +106,7 @@ def find_marked(kin: Kinship) -> Scan:
 
 
 def has_beside(kin: Kinship) -> bool:
-    """Whether `find_beside` might find any: it costs a few files to know, not a walk."""
+    """Whether `find_beside` might find any; this reads only a few files."""
     if not _lives(kin.launcher):
         return False
     stats = map(read_stat, _children(kin.launcher.pid))
@@ -112,9 +114,10 @@ def has_beside(kin: Kinship) -> bool:
 
 
 def find_beside(kin: Kinship) -> dict[Identity, ProcessStat]:
-    """Every live descendant that the launcher has besides the leader, since that was made.
+    """All live descendants of the launcher, except the leader, that started after the leader.
 
-    It starts nothing but the leader; so these came of somebody who traced it, or of the run.
+    The launcher starts only the leader, so these come from a tracer of the launcher, or from the
+    run.
     """
     found: dict[Identity, ProcessStat] = {}
     if not _lives(kin.launcher):
@@ -123,7 +126,7 @@ def find_beside(kin: Kinship) -> dict[Identity, ProcessStat]:
     while waiting:
         stat = read_stat(waiting.pop())
         if stat is None or stat.identity == kin.leader:
-            continue  # what the leader has started is in its cgroup
+            continue  # the descendants of the leader are in its cgroup
         if stat.identity.start_ticks >= kin.leader.start_ticks:
             waiting += _children(stat.identity.pid)
             if not stat.is_dead:
@@ -132,7 +135,7 @@ def find_beside(kin: Kinship) -> dict[Identity, ProcessStat]:
 
 
 def _children(pid: int) -> list[int]:
-    """The children of all its threads; none where the kernel does not tell (proc(5))."""
+    """The children of all its threads; none if the kernel does not list them (proc(5))."""
     children: list[int] = []
     with suppress(FileNotFoundError, ProcessLookupError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
@@ -144,7 +147,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _mark_of(stat: ProcessStat, launch_id: UUID) -> Mark:
-    """The process's mark, by whichever thread of it still lives."""
+    """The mark of the process, from any live thread."""
     for _ in range(_MAX_LOOKS):
         mark = read_mark(stat.thread, launch_id)
         if mark is not Mark.GONE or stat.is_dead:
@@ -157,7 +160,7 @@ def _mark_of(stat: ProcessStat, launch_id: UUID) -> Mark:
 
 
 def read_mark(thread: int, launch_id: UUID) -> Mark:
-    """Whether the environment of a process with this `thread` carries a launch id, and whose."""
+    """The mark in the environment of a process with this `thread`."""
     try:
         found = _launch_ids(thread)
     except (FileNotFoundError, ProcessLookupError):
@@ -170,7 +173,7 @@ def read_mark(thread: int, launch_id: UUID) -> Mark:
 
 
 def read_launch_id(pid: int) -> UUID | Mark:
-    """The launch id in the environment of `pid`; NONE, UNREADABLE or GONE where there is none."""
+    """The launch id in the environment of `pid`, or NONE, UNREADABLE or GONE."""
     try:
         return UUID(_launch_ids(pid)[0].decode())
     except PermissionError:
@@ -191,12 +194,12 @@ def _launch_ids(thread: int) -> list[bytes]:
 
 
 def _is_orphan(stat: ProcessStat) -> bool:
-    """Adopted by init, as what a run leaves without its launcher is."""
+    """Adopted by init, like the orphans of a run without its launcher."""
     return stat.parent in (0, 1)
 
 
 def _possible(strangers: Iterable[ProcessStat], kin: Kinship) -> list[ProcessStat]:
-    """Those that the run may have started: what is not known to be older or somebody else's."""
+    """Processes that the run may have started: not known to be older or to belong elsewhere."""
     return [
         stat
         for stat in strangers
@@ -212,13 +215,13 @@ def _is_users(stat: ProcessStat, uid: int) -> bool:
     uids = read_uids(stat.thread) or read_uids(stat.identity.pid)
     if uids is None:
         return False  # gone
-    # Root may become anybody. What is somebody else's has its own parent, as a rule: without that,
-    # each new connection of a database would be a doubt.
+    # Root may change its user. Other users' processes normally have a parent of their own; without
+    # this check, each new connection of a database would be in doubt.
     return uid in uids or (uid == 0 and _is_orphan(stat))
 
 
 def _is_in_older_session(stat: ProcessStat, leader: Identity) -> bool:
-    """A session can be made and inherited but not joined (setsid(2)): an older one is not ours."""
+    """Sessions are created or inherited, never joined (setsid(2)): an older one is not ours."""
     made_by = read_stat(stat.session)
     return (
         made_by is not None
@@ -238,8 +241,8 @@ def _roots(kin: Kinship, processes: dict[int, ProcessStat]) -> set[int]:
         for identity in (*kin.found, kin.leader, kin.launcher)
         if _is_there(identity, processes)
     }
-    # A session's number is its leader's pid and may be given away once both are gone; so it says
-    # something only as long as the leader, dead or alive, still holds it.
+    # A session id is the pid of its leader and may be reused once both are gone, so it counts only
+    # while the leader, alive or a zombie, still has it.
     if _is_there(kin.leader, processes):
         roots |= {pid for pid, stat in processes.items() if stat.session == kin.leader.pid}
     return roots
@@ -265,9 +268,9 @@ def _with_descendants(roots: Iterable[int], processes: dict[int, ProcessStat]) -
 
 
 def _all_processes() -> Iterable[ProcessStat]:
-    """Every process, those included that were born while the others were read.
+    """All processes, including those that start during the scan.
 
-    Reading takes milliseconds: a chain of processes, each gone by then, would never be seen.
+    A scan takes milliseconds; otherwise, a chain of short-lived processes would never be seen.
     """
     seen: set[str] = set()
     for _ in range(_MAX_LISTINGS):

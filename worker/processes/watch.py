@@ -8,17 +8,17 @@ from contextlib import suppress
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import Identity, ProcessHandle
 
-# Descriptors kept per tree. Beyond, the cgroup's own notification has to do, which the kernel
-# may hold back for up to 10 ms.
+# Maximum number of descriptors per tree. Beyond it, the notification of the cgroup must suffice,
+# which the kernel may delay by up to 10 ms.
 _MAX_HANDLES = 256
 
 
 class EndWatch:
-    """Wakes its waiter when any watched process ends or the watched cgroup changes."""
+    """Wakes a waiting task when a watched process ends or the watched cgroup changes."""
 
     def __init__(self) -> None:
-        # An epoll of our own: it can be asked for POLLPRI, which the event loop cannot, and is
-        # itself readable to the event loop.
+        # Our own epoll: unlike the event loop, it supports POLLPRI, and the event loop can wait for
+        # it.
         self._epoll = select.epoll()
         self._handles: dict[int, ProcessHandle] = {}
         self._known: set[Identity] = set()
@@ -37,7 +37,7 @@ class EndWatch:
         self._epoll.register(handle.fd, select.EPOLLIN)
 
     async def wait(self, timeout: float) -> None:
-        """Return at the next end or change, or after `timeout` seconds."""
+        """Return at the next end of a process or change, or after `timeout` seconds."""
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
         loop.add_reader(self._epoll.fileno(), woken.set)

@@ -1,1 +1,1 @@
-"""Runs as `cancel-worker runs` shows them."""
+"""`cancel-worker runs`: listings and reports."""

@@ -1,4 +1,4 @@
-"""Runs as people and scripts want to see them."""
+"""Adds and lists runs, as text or JSON."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from shared.states import RunStatus, command_state
 
 
 async def add_run(database: Database, run_id: int, grace: float | None, stop_signal: str) -> bool:
-    """Add a queued run; False if there is one of this id."""
+    """Add a queued run; False if the id exists."""
     async with database.connection() as connection:
         return await connection.fetchval(sql.runs.ADD_RUN, run_id, grace, stop_signal) is not None
 
@@ -26,14 +26,14 @@ async def list_runs(
 
 
 def _listed(row: Record) -> dict[str, Any]:
-    """A run, and `cancel`: how it is with a command on it that has no outcome yet."""
+    """A run, and in `cancel` the state of its open command."""
     run = described(row)
     state = command_state(run["status"], run.pop("host_state"))
     return run | {"cancel": state.value if run.pop("has_open_command") else None}
 
 
 def described(run: Record) -> dict[str, Any]:
-    """A run, as programs want to read it."""
+    """A run, as JSON."""
     return plain(run) | {"loss": json.loads(run["loss"]) if run["loss"] else None}
 
 

@@ -1,4 +1,4 @@
-"""One run as a person wants to read it."""
+"""The report of one run."""
 
 import json
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ async def find_run(database: Database, run_id: int) -> Json | None:
 
 
 def _open(command: Record, run: Record, host: Record | None) -> Json:
-    """How it is with a command that has no outcome yet, and what it waits for."""
+    """The state of an open command, and what it waits for."""
     if command["outcome"] is not None or host is None:
         return {"state": None, "waiting_for": None}
     state, waiting_for = command_state(run["status"], host["state"]), None
@@ -99,7 +99,7 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
     yield "was", lasted if run["finished_at"] else f"{lasted} so far"
     if run["host"] is not None:
         where = f"in cgroup {run['cgroup']}" if run["cgroup"] else "in a session of its own"
-        launcher = f"below launcher {run['launcher_pid']}"
+        launcher = f"started by launcher {run['launcher_pid']}"
         yield "ran on", f"{run['host']}, pid {run['pid']} {launcher}, user {run['uid']}, {where}"
     if run["exit_code"] is not None:
         yield "exit code", timeline.exit_code(run["exit_code"])
@@ -111,7 +111,7 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
         yield "lost", lost
     if run["grace_seconds"] is not None or run["stop_signal"] != "SIGTERM":
         own = run["grace_seconds"]
-        grace = "the usual grace period" if own is None else f"a grace period of {own:g} s"
+        grace = "the default grace period" if own is None else f"a grace period of {own:g} s"
         yield "stop by", f"{run['stop_signal']}, {grace}"
     yield from _what_to_do(run)
 
@@ -125,8 +125,8 @@ def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
     if run["status"] == RunStatus.RUNNING and run["unreported_since"] is not None:
         yield (
             "waiting",
-            f"for its launcher, pid {run['launcher_pid']}, to report how the command ended; if it "
-            "is stopped (state T in ps), continue it with kill -CONT, or cancel the run",
+            f"for its launcher, pid {run['launcher_pid']}, to report the exit code; if it is "
+            "stopped (state T in ps), continue it with kill -CONT, or cancel the run",
         )
     for letter in run["dead_letters"]:
         if letter["state"] == LetterState.WAITING:
@@ -153,6 +153,6 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
     yield "outcome", outcome
     evidence = command["evidence"]
     if left := evidence.get("escaped"):
-        yield "escaped", f"{timeline.processes(left)}: left the cgroup, and was found"
+        yield "escaped", f"{timeline.processes(left)}: left the cgroup, but were found"
     if earlier := evidence.get("earlier"):
-        yield "earlier", f"{timeline.remains(earlier)}, in a stop before"
+        yield "earlier", f"{timeline.remains(earlier)}, in an earlier stop"

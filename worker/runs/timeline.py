@@ -1,4 +1,4 @@
-"""The life of a run, told from what is on record: what happened when, and what it came to."""
+"""The timeline of a run, and descriptions of its commands, from the database."""
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _ENDED: Final[Mapping[str, str]] = {
     Ended.OBEYED: "it obeyed",
     Ended.KILLED: "it had to be killed",
     Ended.SURVIVED: "it survived SIGKILL",
-    Ended.NOT_PROVED: "no process was found, but that is no proof",
+    Ended.NOT_PROVED: "no process was found, but there is no proof",
 }
 _CAUSES: Final[Mapping[str, str]] = {
     "launcher_died": "its launcher died without reporting an exit code",
@@ -35,7 +35,7 @@ class Moment:
 
 
 def moments(run: Json) -> list[Moment]:
-    """All that is on record of a run, in order; of the same time, in the order of cause."""
+    """All recorded moments of a run, in order; at the same time, causes come first."""
     found = dict.fromkeys(  # several commands share the evidence of one stop
         Moment(_time(at).astimezone(UTC), what) for at, what in _recorded(run) if at is not None
     )
@@ -43,7 +43,7 @@ def moments(run: Json) -> list[Moment]:
 
 
 def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
-    """How long it was in each state; the last one lasts until `now` unless it is terminal."""
+    """The time in each state. The last state lasts until `now`, unless it is terminal."""
     entered = [
         (name, _time(run[column]))
         for name, column in (
@@ -62,7 +62,7 @@ def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
 
 
 def exit_code(code: int) -> str:
-    """An exit code, with the signal that a shell would mean by it."""
+    """An exit code, with its signal by the convention of shells."""
     try:
         return f"{code} ({signal.Signals(code - 128).name})"
     except ValueError:
@@ -77,7 +77,7 @@ def asked(command: Json) -> str:
         path += f" (broker user {command['publisher']})"
     how = []
     if command["force"]:
-        how.append("by force")
+        how.append("with force")
     if command["grace_seconds"] is not None:
         how.append(f"grace period {command['grace_seconds']:g} s")
     why = f": {command['reason']}" if command["reason"] else ""
@@ -85,7 +85,7 @@ def asked(command: Json) -> str:
 
 
 def answered(command: Json) -> str:
-    """What became of a command."""
+    """The result of a command."""
     evidence = command["evidence"]
     match command["outcome"]:
         case None:
@@ -116,13 +116,13 @@ def _waits(waiting_for: Json | None) -> str:
 
 
 def remains(evidence: Json) -> str:
-    """What a stop that failed has left, or may have."""
+    """The processes that a failed stop left, or may have left."""
     if (number := evidence.get("workers_ended")) is not None:
         return f"its stop was taken up {number} times and never ended"
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"these processes may belong to it: {processes(doubt)}"
-    return f"{processes(left) if left else 'a process that could not be seen'} survived SIGKILL"
+    return f"{processes(left) if left else 'an unidentified process'} survived SIGKILL"
 
 
 def processes(some: Iterable[Json]) -> str:
@@ -130,7 +130,7 @@ def processes(some: Iterable[Json]) -> str:
 
 
 def loss(run: Json) -> str | None:
-    """Why a run was lost, and whether anything of it may be left."""
+    """Why a run was lost, and whether processes may be left."""
     lost = run["loss"]
     if lost is None:
         return None
@@ -142,7 +142,7 @@ def loss(run: Json) -> str | None:
     if proof in set(Proof):
         return f"{cause}; no process is left ({proof})"
     if proof is not None:
-        return f"{cause}; it can no longer be found out whether processes are left ({proof})"
+        return f"{cause}; whether processes are left can no longer be determined ({proof})"
     if lost.get("survivors") or lost.get("in_doubt"):
         return f"{cause}; {remains(lost)}"
     return f"{cause}; processes may be left"
@@ -164,7 +164,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         if run["first_stop_deadline"] is not None:
             yield run["stop_deadline"], f"forced: the grace period ends after {length(until - at)}"
     if run["unreported_since"] is not None:
-        what = f"its command had ended; launcher {run['launcher_pid']} had not reported how"
+        what = f"command ended, but launcher {run['launcher_pid']} did not report its exit code"
         yield run["unreported_since"], what
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
         yield from _stopped(evidence)
@@ -222,7 +222,7 @@ def _time(text: str) -> datetime:
 
 
 def length(time: timedelta) -> str:
-    """A length of time as people say it: two units at most."""
+    """A duration in at most two units."""
     seconds = time.total_seconds()
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"

@@ -1,4 +1,4 @@
-"""A tree held by its cgroup: nothing can fork out of it, and the kernel says when it is empty."""
+"""A tree in a cgroup: forks stay inside, and the kernel reports when it is empty."""
 
 import asyncio
 import signal
@@ -13,11 +13,11 @@ from worker.processes.scan import Kinship
 from worker.processes.watch import EndWatch
 from worker.stop.evidence import Survivor, named
 
-# Looks for processes that were forked while we signaled the others.
+# Maximum number of passes, to reach processes that fork during a pass.
 _MAX_PASSES = 5
-# At a process whose threads end while they are looked at.
+# Looks at a process whose threads end meanwhile.
 _MAX_LOOKS = 10
-# Seconds between two looks for escaped processes, which no kernel event announces.
+# Polling interval for escaped processes, for which there is no kernel event, seconds.
 _ESCAPED_POLL = 0.05
 
 
@@ -58,8 +58,8 @@ class CgroupTree:
         return len(reached)
 
     async def kill(self) -> int:
-        # A process that hands over to another may be gone by the time that we look at it; a
-        # populated cgroup still holds at least one.
+        # A process that starts another one and ends may be gone before we look at it; a populated
+        # cgroup still has at least one.
         count = max(len(self._members()), self._cgroup.is_populated())
         self._cgroup.kill()
         # It does nothing to a process whose first thread has ended (seen on Linux 6.18).
@@ -72,7 +72,7 @@ class CgroupTree:
         return count + len(escaped)
 
     async def changed(self, timeout: float) -> None:
-        # No cgroup of ours changes when these end.
+        # Our cgroup does not change when these end.
         await self._watch.wait(min(timeout, _ESCAPED_POLL) if self._lives_outside else timeout)
 
     async def survivors(self) -> tuple[Survivor, ...]:
@@ -96,7 +96,7 @@ class CgroupTree:
         if self._kin is None:
             return []
         found: dict[Identity, ProcessStat] = {}
-        # As a rule there is none, and a thread takes longer to answer than that takes to see.
+        # Normally there is none, and this check is faster than a thread.
         if scan.has_beside(self._kin):
             found = await asyncio.to_thread(scan.find_beside, self._kin)
         if self._may_escape:
@@ -151,11 +151,11 @@ class CgroupTree:
 
 
 def _where(stat: ProcessStat) -> Path | None:
-    """The cgroup that the process is in now; None if it has ended, and escaped from none."""
+    """The current cgroup of the process; None if it has ended, which is not an escape."""
     for _ in range(_MAX_LOOKS):
         now = read_stat(stat.identity.pid)
         if now is None or now.identity != stat.identity or now.is_dead:
             return None
         if (where := path_of(now.thread)) is not None:
             return where
-    return Path("/")  # each thread of it had ended when it was looked at: nobody saw it inside
+    return Path("/")  # all its threads ended during the look, so it was not seen inside

@@ -1,4 +1,4 @@
-"""What is kept of a stop: what was sent to whom and when, what was left, and why we are sure."""
+"""The evidence of a stop: signals, times, survivors, proof."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from worker.processes.identity import ProcessStat
 
 
 class Ended(StrEnum):
-    """How a tree came to its end."""
+    """How a tree ended."""
 
     NEVER_STARTED = "never_started"
     ALREADY_GONE = "already_gone"
@@ -19,7 +19,7 @@ class Ended(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     NOT_PROVED = "not_proved"
-    """Nothing of it was found, but something that may be of it lives."""
+    """No process of it was found, but one that may belong to it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Evidence:
     escaped: tuple[Survivor, ...] = ()
     survivors: tuple[Survivor, ...] = field(default=())
     in_doubt: tuple[Survivor, ...] = ()
-    """May be of the run, which is why there is no proof."""
+    """Processes that may belong to the run, so that there is no proof."""
     workers_ended: int | None = None
-    """So many workers ended over the stop, which is why it is given up."""
+    """The number of workers that took up the stop without ending it."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,19 +64,19 @@ def never_started() -> Evidence:
 
 
 def why_failed(evidence: Mapping[str, Any]) -> str:
-    """Of a stop without a proof, in words; `evidence` as it is on record."""
+    """Why a stop has no proof, in words; `evidence` is the recorded JSON."""
     if number := evidence.get("workers_ended"):
         return f"the stop was taken up {number} times and never ended"
     if survivors := evidence.get("survivors"):
         return f"{len(survivors)} process(es) survived SIGKILL"
     if not (in_doubt := evidence.get("in_doubt")):
-        return "a process that could not be seen survived SIGKILL"
+        return "an unidentified process survived SIGKILL"
     left = ", ".join(f"pid {each['pid']} {each['name']}" for each in in_doubt)
     return f"not proved: these processes may belong to the run: {left}"
 
 
 def workers_ended(number: int) -> Evidence:
-    """So many workers took the stop up, one after the other, and none of them came to its end."""
+    """The stop was taken up `number` times and never ended."""
     return Evidence(Ended.NOT_PROVED, None, workers_ended=number)
 
 
@@ -86,7 +86,7 @@ def host_rebooted() -> Evidence:
 
 
 def found_empty() -> Evidence:
-    """The cgroup of a run that nobody watched any more holds no process."""
+    """The cgroup of an unwatched run was found empty."""
     return Evidence(
         Ended.ALREADY_GONE,
         Proof.CGROUP_EMPTY,
@@ -96,7 +96,7 @@ def found_empty() -> Evidence:
 
 
 def out_of_sight(ran_in: str | None, seen_from: str) -> dict[str, object]:
-    """Of a run in another pid namespace: no evidence, and why."""
+    """The record of a run in another pid namespace, without a proof."""
     return {
         "ended": Ended.NOT_PROVED,
         "proof": None,

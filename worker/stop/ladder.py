@@ -1,8 +1,8 @@
-"""The stop ladder, the one place in which a run is stopped.
+"""The stop ladder. All stops of runs happen here.
 
     stop signal + SIGCONT ─▶ grace ─▶ SIGKILL ─▶ bounded wait ─▶ proof
 
-It ends on the first step after which the tree is gone: a run that obeys costs milliseconds.
+It ends as soon as the tree is gone: an obedient run costs milliseconds.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from shared.errors import RunCancelError
 from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp, why_failed
 from worker.stop.tree import Tree
 
-# Seconds between two looks at what SIGKILL has left.
+# Polling interval after SIGKILL, seconds.
 _KILL_AGAIN = 0.25
 
 
@@ -29,7 +29,7 @@ class StopPlan:
 
 
 class StopFailed(RunCancelError):
-    """Something outlived SIGKILL for as long as we wait, or may have; the evidence says what."""
+    """A process survived SIGKILL, or may have; the evidence has the details."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(why_failed(evidence.as_json()))
@@ -58,7 +58,7 @@ class _Stop:
         if await self._tree.is_gone() or await self._ask() or await self._kill():
             return self._gone()
         evidence = await self._survived()
-        # What ended while we looked for it has not survived.
+        # Processes that ended during the look did not survive.
         if not evidence.survivors and await self._tree.is_gone():
             return self._gone()
         raise StopFailed(evidence)
@@ -68,7 +68,7 @@ class _Stop:
         if self._plan.deadline <= monotonic() or self._escalate.is_set():
             return False
         at = timestamp()
-        # SIGCONT last: a stopped process takes the pending stop signal only when continued.
+        # SIGCONT last: a stopped process handles the pending stop signal only when continued.
         count = await self._tree.send(self._plan.stop_signal, signal.SIGCONT)
         self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
         return await self._gone_in_grace()
@@ -96,12 +96,12 @@ class _Stop:
     async def _send_kill(self) -> None:
         at = timestamp()
         count = await self._tree.kill()
-        if count and not self._killed:  # again and again, but one is enough to tell of
+        if count and not self._killed:  # repeatedly, but one is enough as evidence
             self._killed = True
             self._sent(self._tree.kill_signals, at, count)
 
     def _sent(self, signals: tuple[signal.Signals, ...], at: str, count: int) -> None:
-        # To none where only a process in doubt was left, as one that exits is for a moment.
+        # To no process if only one in doubt was left, for example one that is exiting.
         if count:
             self._signals += [SignalSent(signum.name, at, count) for signum in signals]
 

@@ -1,4 +1,4 @@
-"""What a stop comes to, on record.
+"""Records the results of stops.
 
 All but `record_many_canceled` runs in the caller's transaction.
 """
@@ -18,10 +18,10 @@ from worker.stop.evidence import Evidence, out_of_sight
 async def record_many_canceled(
     database: Database, stopped: Sequence[tuple[int, Evidence]]
 ) -> list[bool]:
-    """Record runs that are proved gone, and answer their commands; for each, whether it was.
+    """Record runs that are proved gone, and close their commands; for each, whether it did.
 
-    It is not where the run is not `canceling` any more, or somebody else has it in hand. Raises
-    ServiceUnavailable, after which nobody knows.
+    It is not if the run is no longer `canceling`, or is locked by another transaction. After
+    ServiceUnavailable, the result is unknown.
     """
     rows = await database.fetch(
         sql.endings.RECORD_CANCELED,
@@ -33,20 +33,20 @@ async def record_many_canceled(
 
 
 async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    """Whether the run was being canceled, and is now; then its commands are answered as well."""
+    """Record a run as canceled if it was `canceling`, with its commands; whether it was."""
     content = json.dumps(evidence.as_json())
     query = sql.endings.RECORD_CANCELED_WAITING
     return await connection.fetchval(query, [run_id], [content]) is not None
 
 
 async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    """Whether there was a lost run to record that of."""
+    """Whether there was such a lost run."""
     content = json.dumps(evidence.as_json())
     return await connection.fetchval(sql.runs.RECORD_LEFTOVERS, run_id, content) is not None
 
 
 async def lose_out_of_sight(connection: Connection, run: Run) -> bool:
-    """Give up a run whose processes cannot be seen from here; whether it was still open."""
+    """Record that the processes of a run cannot be seen from here; whether it was still open."""
     await lock_run(connection, run.run_id)
     namespace = pid_namespace()
     lost = await connection.fetchval(sql.runs.LOSE_RUN_OUT_OF_SIGHT, run.run_id, namespace)
@@ -68,15 +68,15 @@ async def close_commands(
 
 
 async def close_over(connection: Connection, run_ids: Sequence[int]) -> None:
-    """Answer what is open on those of these runs that are over."""
+    """Close the open commands on those of these runs that are over."""
     await connection.execute(sql.runs.CLOSE_OVER, run_ids)
 
 
 async def hand_on(connection: Connection, stops: Mapping[int, UUID]) -> None:
-    """Say that a worker ends in good order in the middle of stops: by run, of which command."""
+    """Record that a worker was stopped in order during these stops: command ids by run."""
     await connection.execute(sql.runs.HAND_ON, list(stops), list(stops.values()))
 
 
 async def lock_run(connection: Connection, run_id: int) -> None:
-    """Have the run in hand, so that what is told of it is told in the order of what happened."""
+    """Lock the run, so that its events are in the order of the changes."""
     await connection.execute(sql.runs.LOCK_RUN, run_id)

@@ -1,4 +1,4 @@
-"""From a recorded process to the tree that can be stopped, and to its end."""
+"""Makes a tree from a recorded process, and stops it."""
 
 import asyncio
 import errno
@@ -34,7 +34,7 @@ class OutOfSight(RunCancelError):
 def tree_of(process: RunProcess, launchers: Container[Identity] = ()) -> Tree:
     """The tree of a run of this host and this boot. Close it when done.
 
-    `launchers` are those of runs of this host, of which none is in doubt. Raises OutOfSight.
+    `launchers` are the launchers of this host, which are never in doubt. Raises OutOfSight.
     """
     kin = Kinship(
         leader=Identity(process.pid, process.start_ticks),
@@ -55,20 +55,20 @@ def tree_of(process: RunProcess, launchers: Container[Identity] = ()) -> Tree:
 
 
 def may_escape(uid: int) -> bool:
-    """Whether a job of `uid` can leave its cgroup: root any, our own user those that we own."""
+    """Whether a job of `uid` can leave its cgroup: root, or our own user, which owns it."""
     return uid in (0, os.geteuid())
 
 
 def pids_are_ours(process: RunProcess) -> bool:
-    """Whether its pids are those of our own pid namespace."""
+    """Whether its pids belong to our pid namespace."""
     if process.pid_namespace is None:
-        # By a version that did not look. A container is made anew for another version.
+        # Recorded by a version that did not store it. A container is replaced for a new version.
         return is_machines_own(pid_namespace())
     return process.pid_namespace == pid_namespace()
 
 
 def visible_cgroup(process: RunProcess) -> Cgroup | None:
-    """The cgroup that holds all of a run of another pid namespace, if it can be seen from here."""
+    """The cgroup with all processes of a run of another pid namespace, if it is visible here."""
     if process.cgroup is None or process.cgroup_inode is None or may_escape(process.uid):
         return None
     cgroup = Cgroup(Path(process.cgroup))
@@ -81,10 +81,9 @@ async def stop_tree(
     escalate: asyncio.Event,
     launchers: Container[Identity] = (),
 ) -> Evidence:
-    """Stop what is left of a run of this host; `launchers` as in `tree_of`.
+    """Stop the processes of a run of this host; `launchers` as in `tree_of`.
 
-    Raises StopFailed, OutOfSight, and ServiceUnavailable where this host lacks descriptors or
-    memory.
+    Raises StopFailed, OutOfSight, and ServiceUnavailable if this host lacks descriptors or memory.
     """
     if process.boot_id != boot_id():
         return host_rebooted()
@@ -94,25 +93,25 @@ async def stop_tree(
 
 @contextmanager
 def shortage_is_an_outage() -> Iterator[None]:
-    """Raise ServiceUnavailable where this host lacks descriptors, memory or threads."""
+    """Raise ServiceUnavailable if this host lacks descriptors, memory or threads."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise ServiceUnavailable(f"this host: {error.strerror}") from error
+            raise ServiceUnavailable(f"this host lacks resources: {error.strerror}") from error
         raise
     except RuntimeError as error:
         if "new thread" in str(error):  # Python has no class of its own for it
-            raise ServiceUnavailable(f"this host: {error}") from error
+            raise ServiceUnavailable(f"this host lacks resources: {error}") from error
         raise
 
 
 def _is_seen(cgroup: Cgroup, process: RunProcess) -> bool:
-    """Whether what we see of `cgroup` is the truth about it.
+    """Whether `cgroup`, as seen here, is really that of the run.
 
-    One that is gone was empty, but one that is mounted elsewhere now, or hidden by a namespace,
-    looks the same: there the directory above it is missing too, or the leader lives. And where
-    there is one of that name, it may be another.
+    A removed cgroup was empty, but one that is now mounted elsewhere, or hidden by a namespace,
+    looks the same: then its parent is missing too, or the leader is alive. And an existing cgroup
+    of that name may be another one.
     """
     inode = cgroup.inode()
     if inode is not None:

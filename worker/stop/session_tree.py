@@ -1,4 +1,4 @@
-"""A tree without a cgroup: found by kinship in repeated scans, which is a lower level of proof."""
+"""A tree without a cgroup, found by repeated scans: the weaker proof."""
 
 import asyncio
 import signal
@@ -10,17 +10,17 @@ from worker.processes.scan import Kinship
 from worker.processes.watch import EndWatch
 from worker.stop.evidence import Survivor, named
 
-# One empty scan proves little: a process may have moved behind the reader. Seconds apart.
+# One empty scan proves little, because a process may fork past the reader. Seconds between scans.
 _EMPTY_SCANS = 3
 _SCAN_PAUSE = 0.01
-# Seconds between two scans while something lives; no kernel event announces a fork.
+# Polling interval while processes are alive; there is no kernel event for a fork. Seconds.
 _RESCAN = 0.1
-# Rounds of freezing before the kill; each leaves fewer processes that could still fork.
+# Rounds of SIGSTOP before the kill; each leaves fewer processes that can fork.
 _MAX_FREEZES = 20
 
 
 class SessionTree:
-    """The processes that scans attribute to one run."""
+    """The processes that scans assign to one run."""
 
     containment = Containment.SESSION
     proof = Proof.SCANS_EMPTY
@@ -43,7 +43,7 @@ class SessionTree:
         return len(await self._reach_all(signals))
 
     async def kill(self) -> int:
-        # Stopped processes cannot fork: freeze until a scan shows nobody new, then kill them all.
+        # Stopped processes cannot fork: SIGSTOP until a scan shows no new process, then kill all.
         await self._reach_all((signal.SIGSTOP,))
         members = await self._scan()
         for stat in members:
@@ -60,7 +60,7 @@ class SessionTree:
         return named(self._in_doubt)
 
     def escaped(self) -> tuple[Survivor, ...]:
-        return ()  # nothing holds these processes, so there is nothing to escape from
+        return ()  # without a cgroup, there is nothing to escape from
 
     def close(self) -> None:
         self._watch.close()

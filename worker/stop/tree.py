@@ -1,4 +1,4 @@
-"""A run's processes as the ladder sees them, however they are held together."""
+"""The interface of a run's process tree, for each kind of containment."""
 
 import signal
 from typing import Protocol
@@ -8,33 +8,33 @@ from worker.stop.evidence import Survivor
 
 
 class Tree(Protocol):
-    """All processes of one run. Signaling reaches those of the tree and no other."""
+    """All processes of one run. Signals reach these processes and no others."""
 
     containment: Containment
     proof: Proof
     kill_signals: tuple[signal.Signals, ...]
-    """What `kill` sends, in order."""
+    """The signals that `kill` sends, in order."""
 
     async def is_gone(self) -> bool:
-        """Whether nothing of the tree runs any more; True is the proof."""
+        """Whether no process of the tree is left; True is the proof."""
 
     async def send(self, *signals: signal.Signals) -> int:
-        """Send `signals`, in order, to every process; return how many processes took them."""
+        """Send `signals`, in order, to all processes; the number of processes that got them."""
 
     async def kill(self) -> int:
-        """Kill every process, those that fork meanwhile included; return how many."""
+        """Kill all processes, including concurrent forks; their number."""
 
     async def changed(self, timeout: float) -> None:
-        """Wait until something of the tree may have ended, `timeout` seconds at most."""
+        """Wait until a process may have ended, at most `timeout` seconds."""
 
     async def survivors(self) -> tuple[Survivor, ...]:
-        """What is left now."""
+        """The processes that are left."""
 
     def in_doubt(self) -> tuple[Survivor, ...]:
-        """What lived when it was last looked for, and may be of the tree or may not."""
+        """Live processes, at the last look, that may or may not belong to the tree."""
 
     def escaped(self) -> tuple[Survivor, ...]:
-        """What was found outside of its containment so far."""
+        """The processes found outside of the containment so far."""
 
     def close(self) -> None:
-        """Let go of descriptors, and of the containment if nothing is left in it."""
+        """Close descriptors, and remove the containment if it is empty."""

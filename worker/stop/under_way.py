@@ -1,4 +1,4 @@
-"""Stops under way: carried out until their outcome is recorded."""
+"""Stops in progress, until their outcome is recorded."""
 
 import asyncio
 import signal
@@ -31,12 +31,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A stop that this worker is carrying out, of a run or of what a lost run left."""
+    """A stop in progress on this worker, of a run or of the leftovers of a lost run."""
 
     run: Run
     process: RunProcess
     command_id: UUID
-    """The command that began it, or took it up again."""
+    """The command that began it or resumed it."""
     deadline: float
     leftovers: bool = False
     escalate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,11 +74,11 @@ class Stops:
 
     @property
     def number(self) -> int:
-        """How many are under way."""
+        """The number of stops in progress."""
         return len(self._under_way)
 
     def runs(self, *, in_grace: bool) -> list[int]:
-        """Those whose stop is under way, and may yet be hurried, or not."""
+        """The runs with a stop in progress, in their grace period or after it."""
         now = monotonic()
         return [
             run_id
@@ -87,17 +87,17 @@ class Stops:
         ]
 
     async def fewer_than(self, most: int) -> None:
-        """Return when fewer than `most` stops are under way."""
+        """Return when fewer than `most` stops are in progress."""
         while self.number >= most:
             self._ended.clear()
             await self._ended.wait()
 
     def of(self, run_id: int) -> Stop | None:
-        """The stop of `run_id` that is under way."""
+        """The stop of `run_id` that is in progress."""
         return self._under_way.get(run_id)
 
     async def ended(self, run_id: int) -> None:
-        """Return when no stop of `run_id` is under way here."""
+        """Return when no stop of `run_id` is in progress here."""
         if stop := self._under_way.get(run_id):
             await stop.done.wait()
 
@@ -110,9 +110,9 @@ class Stops:
         *,
         leftovers: bool = False,
     ) -> Stop:
-        """A stop that has to be started now; in `grace` seconds the run is killed.
+        """Begin a stop that kills the run in `grace` seconds. The caller must start it.
 
-        Nothing may be awaited until it is: nobody else takes up a run whose stop is under way.
+        Do not await anything before: no other task takes up a run whose stop is in progress.
         """
         self._launchers.add(run.run_id, process)
         stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
@@ -120,15 +120,15 @@ class Stops:
         return stop
 
     def start(self, stop: Stop) -> None:
-        """Carry it out, whatever becomes of the delivery that asked for it."""
+        """Start it, independently of the delivery that asked for it."""
         task = self._tasks.create_task(self._carry_out(stop))
         self._started.add(task)
         task.add_done_callback(self._started.discard)
 
     async def finish(self, until: float) -> None:
-        """Go on until the loop's time is `until`, then leave what is left to the next worker.
+        """Continue until the loop time `until`, then leave the other stops to the next worker.
 
-        Their commands are open, and their deadlines in the database.
+        Their commands are open, and their deadlines are in the database.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
@@ -142,7 +142,7 @@ class Stops:
             try:
                 async with self._database.connection() as connection:
                     await record.hand_on(connection, unfinished)
-            except ServiceUnavailable as error:  # they count as taken up once
+            except ServiceUnavailable as error:  # they count as taken up once more
                 log.warning("hand_on_unrecorded", error=str(error))
 
     async def _carry_out(self, stop: Stop) -> None:
@@ -193,8 +193,8 @@ class Stops:
             canceled = not stop.leftovers and await record.record_canceled(
                 connection, run_id, evidence
             )
-            # Not there to be canceled: lost, or its host was abandoned during the stop. Or it is
-            # canceled already, by an earlier attempt whose answer was lost.
+            # No longer `canceling`: lost, or its host was abandoned during the stop. Or already
+            # canceled, by an earlier attempt whose response was lost.
             lost = not canceled and await record.record_leftovers(connection, run_id, evidence)
             if not canceled:
                 await record.close_commands(connection, run_id, outcome, evidence)
@@ -213,7 +213,7 @@ class Stops:
     async def _record_failed(self, stop: Stop, evidence: Evidence) -> Outcome:
         async with self._database.transaction() as connection:
             await record.lock_run(connection, stop.run.run_id)
-            # Of a run that is lost, or was since its host was abandoned; of no other.
+            # Only for lost runs, including those of a host abandoned meanwhile.
             await record.record_leftovers(connection, stop.run.run_id, evidence)
             await record.close_commands(connection, stop.run.run_id, Outcome.STOP_FAILED, evidence)
         return Outcome.STOP_FAILED

@@ -1,7 +1,7 @@
-"""A message as it goes over the wire: method, header and body as one piece of bytes.
+"""A message as bytes for the wire: method, header and body in one piece.
 
-pamqp looks at the type of each property at length, and takes twice the time for a header. What a
-property is, and where it goes, is taken from pamqp all the same.
+pamqp checks the type of each property at length, which doubles the time for a header. The list of
+properties and their order still come from pamqp.
 """
 
 from collections.abc import Callable

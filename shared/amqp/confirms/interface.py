@@ -1,4 +1,4 @@
-"""What a publisher needs of a channel, however that does it."""
+"""The interface of a channel that publishes with confirms."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from pamqp.commands import Basic
 
 
 class Confirms(Protocol):
-    """Publishes on a channel on which nobody else does."""
+    """Publishes on a channel of its own."""
 
     async def publish(
         self,
@@ -18,8 +18,8 @@ class Confirms(Protocol):
     ) -> None:
         """Publish as mandatory, and return once the broker has confirmed it.
 
-        Raises TimeoutError when the loop's time is `until`, PublishError for an unroutable message,
-        DeliveryError for one that was declined, and whatever closed the channel.
+        Raises TimeoutError at the loop time `until`, PublishError for an unroutable message,
+        DeliveryError for a declined one, and the exception that closed the channel.
         """
 
     async def answered(self) -> None:

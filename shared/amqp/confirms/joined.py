@@ -1,4 +1,4 @@
-"""Publishing with confirms, with as little around each message as that takes."""
+"""Publishing with confirms, with little overhead per message."""
 
 import asyncio
 from uuid import uuid4
@@ -16,10 +16,10 @@ from shared.amqp.confirms.joined_frames import JoinedFrames
 class JoinedConfirms:
     """See `Confirms`.
 
-    aiormq 7.2 takes a lock, two time limits and a turn of the event loop for each message, and
-    encodes exchange and key anew: half of the time that a publish costs. What it keeps of messages
-    in flight, by delivery tag and by message id, is kept here in the same places, so that it deals
-    with what the broker answers; we depend on this exact version.
+    For each message, aiormq 7.2 takes a lock, two timeouts and a turn of the event loop, and
+    encodes exchange and key again: half of the cost of a publish. Messages in flight are kept in
+    aiormq's own tables, by delivery tag and by message id, so that it processes the broker's
+    confirms. This depends on that exact version.
     """
 
     def __init__(self, channel: aiormq.Channel) -> None:
@@ -38,7 +38,7 @@ class JoinedConfirms:
     ) -> None:
         channel = self._channel
         if not properties.message_id:
-            properties.message_id = uuid4().hex  # by which it is known if it is returned
+            properties.message_id = uuid4().hex  # identifies the message if it is returned
         message_id = properties.message_id
         if self._must_wait(message_id):
             async with asyncio.timeout_at(until):
@@ -65,7 +65,7 @@ class JoinedConfirms:
             await asyncio.wait(self._in_flight.values())
 
     def _must_wait(self, message_id: str) -> bool:
-        # Two in flight with the same id would get each other's answer.
+        # Two messages in flight with the same id would get each other's confirm.
         return self._frames.is_full or message_id in self._in_flight
 
     async def _turn(self, message_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What several publishes have to send, in one write."""
+"""Combines the frames of several publishes into one write."""
 
 import asyncio
 from typing import Protocol
@@ -6,21 +6,21 @@ from typing import Protocol
 from aiormq.abc import ChannelFrame
 
 _MOST = 256
-"""Frames that wait while others are being taken by the socket."""
+"""Frames that wait while others are being sent."""
 
 
 class Queue(Protocol):
-    """Where aiormq puts what its connection writes."""
+    """The queue of frames that aiormq's connection writes."""
 
     def put_nowait(self, frame: ChannelFrame) -> None: ...
 
 
 class JoinedFrames:
-    """Hands frames to aiormq's connection, those of the same moment as one.
+    """Hands frames to aiormq's connection, concurrent ones as one.
 
-    aiormq 7.2 writes each frame by itself: at a thousand a second, that costs more than all else of
-    a publish. Here whatever comes while the socket takes the frames before goes out in one write.
-    Nothing waits for more to come.
+    aiormq 7.2 writes each frame separately: at a thousand per second, that costs more than the rest
+    of a publish. Here, frames that arrive during a write go out together in the next one. No frame
+    waits for others.
     """
 
     def __init__(self, queue: Queue) -> None:
@@ -32,7 +32,7 @@ class JoinedFrames:
 
     @property
     def is_full(self) -> bool:
-        """Who is too fast should wait for `room`."""
+        """Callers that are too fast should wait for `room`."""
         return len(self._payloads) >= _MOST
 
     async def room(self) -> None:

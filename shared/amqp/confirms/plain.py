@@ -1,6 +1,6 @@
-"""Confirms by aiormq's public names alone: what `joined` does, at about half its rate.
+"""Confirms with aiormq's public API only: the same as `joined`, at about half its rate.
 
-The way out when an upgrade of aiormq breaks `joined`.
+The fallback if an upgrade of aiormq breaks `joined`.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class PlainConfirms:
     ) -> None:
         message_id = properties.message_id = properties.message_id or uuid4().hex
         async with asyncio.timeout_at(until):
-            # Two in flight with the same id would get each other's answer.
+            # Two messages in flight with the same id would get each other's confirm.
             while earlier := self._in_flight.get(message_id):
                 await earlier.wait()
             answered = self._in_flight[message_id] = asyncio.Event()

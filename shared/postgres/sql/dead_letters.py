@@ -2,13 +2,12 @@
 
 from typing import Final
 
-# Keepers take turns, so that each sees what the others kept.
+# Keepers take turns, so that each sees the letters that the others have stored.
 TAKE_TURN: Final = "SELECT FROM turns WHERE name = 'keeper' FOR UPDATE"
 
-# A letter that we buried has a key of its own. A command that failed twice, since it was published
-# or delivered twice, is one letter for as long as that one waits. Any other message may look like
-# one that is there and is another all the same; only when it is delivered again can it be the one
-# that was kept before.
+# A dead letter that a worker sent has its own key. A command that failed twice, because it was
+# published or delivered twice, is one letter while the first one is waiting. Any other message that
+# looks like a stored one is a different letter, unless it was redelivered.
 KEEP: Final = """
     INSERT INTO dead_letters
            (letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at,
@@ -26,11 +25,11 @@ KEEP: Final = """
 """
 
 UNKNOWN_PUBLISHER: Final = "unknown"
-"""As which letters are found whose publisher nobody knows, and those of a broker user so called."""
+"""Selects letters without a known publisher, and those of a broker user with this name."""
 
 _PUBLISHER: Final = f"coalesce(publisher, '{UNKNOWN_PUBLISHER}')"
 
-# $1 state, $2 reason, $3 publisher, $4 run, $5 and $6 least and most age; null does not matter.
+# $1 state, $2 reason, $3 publisher, $4 run, $5 and $6 minimum and maximum age; null matches all.
 _FILTER: Final = f"""
          ($1::text IS NULL OR state = $1)
      AND ($2::text IS NULL OR reason = $2)
@@ -95,7 +94,7 @@ FIND_SOME: Final = """
     SELECT * FROM dead_letters WHERE letter_id = ANY ($1::bigint[]) ORDER BY letter_id
 """
 
-# Before a replay, for what comes after it.
+# Read before a replay, to find the letters that arrive after it.
 LATEST: Final = """
     SELECT coalesce(max(letter_id), 0) AS letter_id, clock_timestamp() AS now FROM dead_letters
 """
@@ -114,7 +113,7 @@ OUTCOMES: Final = """
      WHERE command_id = ANY ($1::uuid[]) AND outcome IS NOT NULL
 """
 
-# What the letters $1, sent out as the commands $2 on the runs $3, wait for.
+# What the letters $1, replayed as the commands $2 on the runs $3, wait for.
 WAITS_FOR: Final = """
     SELECT a.letter_id, a.run_id, r.status, r.host, h.seen_at,
            c.command_id IS NOT NULL AND c.outcome IS NULL AS is_open, c.outcome, c.finished_at,
@@ -143,7 +142,7 @@ MARK_REPLAYED: Final = """
     SELECT letter_id, 'replayed', $2 FROM marked
 """
 
-# Sent out as the command $3 with the body $4.
+# Replayed as the command $3 with the body $4.
 MARK_EDITED: Final = """
     WITH marked AS (
         UPDATE dead_letters SET state = 'replayed', replays = replays + 1

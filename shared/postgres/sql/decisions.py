@@ -1,7 +1,7 @@
 """The SQL of deciding, for any number of commands at once.
 
-A run is locked before anything is written of it or of its commands, whoever writes: so deciding and
-writing are one step, and no two transactions wait for each other. For `IS TRUE` see `endings`.
+Every writer locks the run before it writes to the run or its commands. So decision and write are
+one step, and there are no deadlocks. For `IS TRUE` see `endings`.
 """
 
 from typing import Final
@@ -28,25 +28,25 @@ _LOCK_RUNS: Final = """
        FOR UPDATE OF r {locked}
 """
 
-# What somebody else has in hand is left out: of many, none waits for the others.
+# For many: runs that another transaction has locked are skipped, so that none waits.
 LOCK_FREE_RUNS: Final = _LOCK_RUNS.format(locked="SKIP LOCKED")
-# For one: whoever has it in hand decides first.
+# For one: the transaction that has locked it decides first.
 LOCK_RUNS: Final = _LOCK_RUNS.format(locked="")
 
 KNOWN_RUNS: Final = "SELECT run_id FROM runs WHERE run_id = ANY($1::bigint[])"
 
 _COMMAND: Final = """command_id, run_id, via, publisher, requested_by, reason, force,
                 grace_seconds, requested_at, faults"""
-# An array in a SELECT of its own is planned for ten elements, however many there are: so a plan for
-# any number is as good, and Postgres keeps one. Planning takes as long as executing it for one.
+# An array in its own SELECT is planned for ten elements, whatever its size, so Postgres keeps one
+# generic plan. Planning takes as long as executing the statement for one command.
 _COMMANDS: Final = """(SELECT $1::uuid[]), $2::bigint[], $3::text[], $4::text[], $5::text[],
                       $6::text[], $7::boolean[], $8::float8[], $9::timestamptz[], $10::jsonb[],
                       $11::bytea[], $12::bytea[]"""
 
-# A command's row is written with its outcome or, if there is something to do, with none yet.
-# A grace period only ends earlier: force after force, or after the deadline, changes nothing. Not
-# by clock_timestamp(), by which what was a later deadline when it was compared could be an earlier
-# one when it is set.
+# A command's row is written with its outcome or, if the command is open, without one. A deadline
+# only moves earlier: a second force, or a force after the deadline, changes nothing.
+# statement_timestamp(), because clock_timestamp() could pass the deadline between the comparison
+# and the assignment.
 _WRITE: Final = f"""
     recorded AS (
         INSERT INTO cancellations AS c
@@ -80,8 +80,8 @@ _WRITE: Final = f"""
     )
 """  # noqa: S608 - put together from constants
 
-# Only an open or a failed command may change: a repeat of a finished one leaves it, and its run, as
-# they are.
+# Only open and failed commands may change: a repeat of a finished command changes neither it nor
+# its run.
 RECORD: Final = f"""
     WITH decided AS (
         SELECT *
@@ -102,9 +102,9 @@ RECORD: Final = f"""
          WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')"""
 )
 
-# Lock, judge and write, in one statement: of commands that are not on record, on runs whose status
-# tells what they mean ($13 to $15: status, outcome, evidence), or that run on host $16. Without a
-# message, which an open command is kept with, no stop is begun.
+# Lock, decide and write in one statement. For new commands on runs whose status alone decides ($13
+# to $15: status, outcome, evidence), or that are running on host $16. Open commands need their
+# message, so a stop begins only with one.
 DECIDE_PLAIN: Final = f"""
     WITH asked AS (
         SELECT *
@@ -129,7 +129,7 @@ DECIDE_PLAIN: Final = f"""
     ), {_WRITE}
     SELECT command_id, outcome, changed.*
       FROM recorded LEFT JOIN changed USING (run_id)
-     -- A run that was claimed between the look and the lock is not `changed`, which sees it as it
-     -- was at the look: its command is open, and to be decided on.
+     -- A run that was claimed between the snapshot and the lock is not in `changed`, which sees the
+     -- snapshot: its command is open, and still has to be decided on.
      WHERE outcome IS NOT NULL OR changed.status IS NOT NULL
 """.format(on_record="NOTHING")  # noqa: S608 - likewise

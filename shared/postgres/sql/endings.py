@@ -1,18 +1,18 @@
-"""All SQL by which many runs come to their ends at once.
+"""All SQL that ends many runs at once.
 
-Each locks its runs first. Those that somebody else has in hand are passed over, so that no run
-waits for another one, and no two of these statements for each other.
+Each statement locks its runs first and skips those that another transaction has locked, so that no
+run waits for another one, and there are no deadlocks.
 
-`IS TRUE` keeps a condition on the status from being looked up in an index. Runs are to be found by
-their ids: an index by status still has all that were in it since the last vacuum, and a plan that
-was made while there were few goes on when there are many.
+`IS TRUE` keeps a condition on the status from using an index. Runs must be looked up by id: an
+index by status still has all entries since the last vacuum, and a plan that was made for few of
+them is kept when there are many.
 """
 
 from typing import Final
 
 from shared.postgres.sql.runs import ENDS_RUN
 
-# Of runs that are proved gone. Their commands are answered with it.
+# For runs that are proved gone. Their open commands get the outcome.
 _RECORD_CANCELED: Final = """
     WITH stopped AS (
         SELECT * FROM unnest($1::bigint[], $2::jsonb[]) AS s (run_id, evidence)
@@ -39,7 +39,7 @@ _RECORD_CANCELED: Final = """
 """
 
 RECORD_CANCELED: Final = _RECORD_CANCELED.format(locked="SKIP LOCKED")
-# For one: whoever has it in hand is first.
+# For one: the transaction that has locked it is first.
 RECORD_CANCELED_WAITING: Final = _RECORD_CANCELED.format(locked="")
 
 _COMPLETE: Final = """
@@ -74,9 +74,9 @@ _COMPLETE: Final = """
       LEFT JOIN noted ON noted.run_id = own.run_id
 """
 
-# The exit code of a run that is being stopped is worth keeping; its status is the stop's to set.
+# The exit code of a run that is being stopped is recorded; only the stop sets its status.
 COMPLETE: Final = _COMPLETE.format(locked="SKIP LOCKED")
-# For one: whoever has it in hand decides first.
+# For one: the transaction that has locked it decides first.
 COMPLETE_WAITING: Final = _COMPLETE.format(locked="")
 
 FIND_ENDING_CANCELLATIONS: Final = f"""

@@ -3,7 +3,7 @@
 from typing import Final
 
 SILENT_AFTER: Final = 3
-"""Beats that a worker may miss."""
+"""The number of heartbeats that a worker may miss."""
 
 STATE: Final = f"""
     CASE WHEN abandoned_at IS NOT NULL THEN 'abandoned'
@@ -15,7 +15,7 @@ STATE: Final = f"""
 """
 
 SINCE: Final = "coalesce(abandoned_at, left_at, seen_at)"
-"""Of a host: since when it is not up; of one that is up, when its worker was heard of last."""
+"""Since when a host is not up; if it is up, the time of its last heartbeat."""
 
 UNKILLABLE: Final = """
     ((status = 'canceling' OR (status = 'error' AND loss ->> 'proof' IS NULL))
@@ -24,10 +24,10 @@ UNKILLABLE: Final = """
               WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed'
                AND c.evidence ->> 'ended' IS DISTINCT FROM 'not_proved')))
 """
-"""Of a run: something of it outlived SIGKILL, and no later stop has finished it."""
+"""A process of the run survived SIGKILL, and no later stop has ended it."""
 
-# Runs of host $1 on which something is to be done, with when that was asked for. By way of the few
-# runs there, not of all that is open anywhere: each host asks with each beat.
+# Runs of host $1 with open commands, and the time of the first. The query starts from the few runs
+# of the host, not from all open commands, because every host runs it with each heartbeat.
 _OPEN_RUNS: Final = """
     SELECT r.run_id, c.received_at
       FROM runs r, LATERAL (SELECT received_at FROM cancellations
@@ -66,8 +66,8 @@ REGISTER_HOST: Final = """
            left_at = NULL, abandoned_at = NULL
 """
 
-# What a worker wants to know with each beat: whether it still speaks for the host, and whether
-# something is to be done or to be published.
+# What a worker learns with each heartbeat: whether it is still the worker of the host, and whether
+# there are open commands or events.
 BEAT: Final = f"""
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -82,8 +82,8 @@ BEAT: Final = f"""
      WHERE own.host = $1
 """  # noqa: S608 - put together from constants
 
-# One that is silent for an hour decides on nothing, and so forwards nothing. One that was replaced
-# notices with its next beat, and then has some seconds to finish.
+# A worker that has been silent for an hour decides on nothing, and so forwards nothing. A replaced
+# worker notices with its next heartbeat, and then has some seconds to finish.
 HAS_OLD_WORKERS: Final = """
     SELECT EXISTS (SELECT FROM hosts
                     WHERE wakes_since IS NULL AND worker_id IS NOT NULL AND left_at IS NULL
@@ -101,7 +101,7 @@ ABANDON: Final = """
      WHERE host = $1
 """
 
-# Nothing proves that their processes are gone, so no run becomes `canceled` by this.
+# Nothing proves that their processes are gone, so no run becomes `canceled` here.
 LOSE_RUNS_OF_ABANDONED: Final = """
     UPDATE runs
        SET status = 'error', finished_at = clock_timestamp(),
@@ -126,7 +126,7 @@ ANSWER_COMMANDS_OF_ABANDONED: Final = """
            evidence = keeping_earlier(
                jsonb_build_object('host_abandoned_by', $2::text, 'reason', $3::text), evidence)
      WHERE (run_id = ANY ($1::bigint[]) AND (outcome IS NULL OR outcome = 'stop_failed'))
-        -- And on what was lost before: nobody is left who could look for it.
+        -- And those on runs that were lost before: no worker is left to search for their processes.
         OR (outcome IS NULL
             AND run_id IN (SELECT run_id FROM runs
                             WHERE host = $4 AND status = 'error' AND loss ->> 'proof' IS NULL))
@@ -137,14 +137,14 @@ HAS_RUNS: Final = """
     SELECT EXISTS (SELECT FROM runs WHERE host = $1 AND status IN ('running', 'canceling'))
 """
 
-# Another machine has the name now: there is nobody left who could look for these processes.
+# Another machine has the name now, so these processes can no longer be searched for.
 CLOSE_LOST_OF_REPLACED: Final = """
     UPDATE runs SET loss = loss || '{"proof": "none_host_replaced"}'
      WHERE host = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
     RETURNING run_id
 """
 
-# No process outlives the kernel that ran it: for what was being stopped, this is the proof.
+# No process outlives its kernel. For runs that were being stopped, this is the proof.
 LOSE_RUNS_OF_REBOOTED: Final = """
     UPDATE runs
        SET status = 'error', finished_at = clock_timestamp(),
@@ -181,7 +181,7 @@ LIST_ACTIONS: Final = """
      ORDER BY action_id
 """
 
-# A host is flagged for as long as something on it outlives SIGKILL: it wants a person's look.
+# A host is flagged while a process on it survives SIGKILL, because an operator has to look at it.
 LIST_HOSTS: Final = f"""
     SELECT host, {STATE} AS state, seen_at, boot_id, left_at, abandoned_at,
            extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seconds_silent,
@@ -204,7 +204,7 @@ LIST_HOSTS: Final = f"""
 
 FIND_STATE: Final = f"SELECT {STATE} AS state, {SINCE} AS since FROM hosts WHERE host = $1"  # noqa: S608
 
-# What its worker has yet to do, oldest first: by open commands, whose number has a bound here.
+# The open commands of a host, oldest first, at most 1000.
 LIST_OPEN_COMMANDS: Final = """
     SELECT c.command_id, c.run_id, r.status, c.received_at, c.requested_by, c.reason
       FROM cancellations c JOIN runs r USING (run_id)

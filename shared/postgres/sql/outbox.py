@@ -2,13 +2,13 @@
 
 from typing import Final
 
-# Of several workers one publishes; the others need not wait for it, they come again.
+# Only one worker publishes at a time. The others do not wait; they try again later.
 TAKE_TURN: Final = "SELECT true FROM turns WHERE name = 'relay' FOR UPDATE SKIP LOCKED"
 
 HAS_EVENTS: Final = "SELECT EXISTS (SELECT FROM outbox)"
 
-# But for events of the runs in $2, which wait. There may be very many: a planner that saw how many
-# would not hash them, and compare each event with each of them (`<> ALL` does so as well).
+# Without events of the runs in $2, which wait. There may be very many, and if the planner knew the
+# number, it would compare each event with each run instead of hashing them (as `<> ALL` does).
 NEXT_EVENTS: Final = """
     (SELECT event_id, type, run_id, at, data, message_header, message_body FROM outbox
       WHERE type <> 'dead_letter' AND run_id NOT IN (SELECT unnest((SELECT $2::bigint[])))
@@ -21,8 +21,8 @@ NEXT_EVENTS: Final = """
       LIMIT $1)
 """
 
-# Who has not taken them by now will not be told any more. Old ones come first: no need to look
-# through all.
+# Events that no queue has accepted by now are dropped. The oldest have the lowest ids, so there is
+# no need to scan the whole table.
 DROP_OLD_EVENTS: Final = """
     WITH dropped AS (
         DELETE FROM outbox

@@ -1,15 +1,14 @@
-"""All SQL of the gateway, by name: who asks, how often, and for which run."""
+"""All SQL of the gateway, by name: tokens, rate limits and runs."""
 
 from typing import Final
 
 from shared.postgres.sql.hosts import SINCE, STATE
 from shared.postgres.sql.runs import ENDS_RUN
 
-# One round trip admits all requests that wait for it, in their order: for each, who asks, what that
-# leaves of the budget, and the run. The count is exact under concurrency, because requests of one
-# spender take turns on its row; of several spenders, the rows are taken in one order, so that no
-# two gateways wait for each other. now() is the statement's begin, so that all of its comparisons
-# agree.
+# One round trip admits a batch of requests, in order: for each, the caller, the rest of its budget,
+# and the run. The count is exact under concurrency, because requests of one spender take turns on
+# its row; rows of several spenders are locked in one order, so that gateways cannot deadlock. now()
+# is the start of the transaction, so that all comparisons agree.
 _ADMIT: Final = """
     WITH asked AS (
         SELECT *
@@ -93,7 +92,7 @@ LIST_TOKENS: Final = """
      ORDER BY token_id
 """
 
-# By its number or by its hash. A token that was revoked stays as it is, and is found all the same.
+# By id or by hash. Revoking a revoked token changes nothing, but still finds it.
 REVOKE_TOKEN: Final = """
     UPDATE tokens
        SET revoked_at = coalesce(revoked_at, now())

@@ -1,6 +1,6 @@
-"""All SQL of the way of a command, by name. Each arrow in `shared.states` is a guarded statement.
+"""All SQL for runs and commands, by name. Each arrow in `shared.states` is a guarded statement.
 
-A guard is the `WHERE … status …` of an UPDATE: when no row comes back, another transition was first
+A guard is the `WHERE … status …` of an UPDATE: if no row is returned, another transition was first
 and nothing was changed.
 """
 
@@ -28,9 +28,9 @@ LIST_RUNS: Final = f"""
      LIMIT $2
 """  # noqa: S608 - put together from constants
 
-# Open commands on runs of host $1, one of each run: what that one comes to answers the others as
-# well. But for runs in $2, which are in hand; on those in $4 only what is forced is to be done, and
-# with $5 nothing else.
+# Open commands on runs of host $1, one per run: its outcome is that of the others, too. Runs in $2
+# are excluded, because they are in hand; on runs in $4 only forced commands count, and with $5 only
+# these are returned.
 LIST_TO_BE_DONE: Final = f"""
     SELECT c.*
       FROM ({OPEN_RUNS_OF_HOST}) open,
@@ -51,7 +51,7 @@ IS_OPEN: Final = """
     SELECT EXISTS (SELECT FROM cancellations WHERE command_id = $1 AND outcome IS NULL)
 """
 
-# Of runs that are over, and of which nothing is left to be stopped.
+# For runs that are over and have nothing left to stop.
 CLOSE_OVER: Final = """
     UPDATE cancellations c
        SET outcome = 'no_op', finished_at = clock_timestamp(),
@@ -62,7 +62,7 @@ CLOSE_OVER: Final = """
             OR (r.status = 'error' AND r.loss ->> 'proof' IS NOT NULL))
 """
 
-# What a worker that is stopped in good order leaves to the next one does not count as taken up.
+# Stops that a worker hands on when it is stopped in order do not count as taken up.
 HAND_ON: Final = """
     WITH held AS (
         SELECT run_id FROM runs WHERE run_id = ANY ($1::bigint[]) ORDER BY run_id
@@ -74,22 +74,21 @@ HAND_ON: Final = """
        AND c.outcome IS NULL AND c.taken_up > 0
 """
 
-# But for the message of an open one, which is for its dead letter.
+# Without the messages of open commands, which are for their dead letters.
 LIST_CANCELLATIONS: Final = """
     SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
            requested_at, received_at, outcome, finished_at, evidence, faults, taken_up
       FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
 """
 
-# Of the commands of the run `r` the one that ended it or is to end it: what came later and changed
-# nothing would hide who asked, why, and the proof. The first of these kinds, and of a kind the
-# first:
-#   canceled            the run's end is proved; where one stop answered several, it was asked first
-#   leftovers_stopped   the run was lost before; this proved that nothing of it is left
-#   open                is being carried out, and so says more than a failure before it
-#   stop_failed         goes on when it is replayed
-#   any other           closed without an end that anybody could prove: abandoned, not_proved
-#   no_op, forced       never: repeats, and those that hurried a stop in progress
+# The command that ended the run `r` or will end it. A later repeat that changed nothing would hide
+# who asked, why, and the proof. By kind, in this order, and within a kind the first one:
+#   canceled            the end of the run is proved
+#   leftovers_stopped   the run was lost before; this command proved that nothing is left
+#   open                in progress, and so more relevant than an earlier failure
+#   stop_failed         continues when it is replayed
+#   any other           closed without a proof: abandoned, not_proved
+#   no_op, forced       never: repeats, and commands that ended a grace period
 ENDS_RUN: Final = """(
     SELECT * FROM cancellations
      WHERE run_id = r.run_id AND (outcome IS NULL OR outcome NOT IN ('no_op', 'forced'))
@@ -99,7 +98,7 @@ ENDS_RUN: Final = """(
      LIMIT 1
 )"""
 
-# One stop answers every command on the run that is still open, not just the one that began it.
+# One stop closes all open commands on the run, not only the one that began it.
 CLOSE_COMMANDS: Final = """
     UPDATE cancellations
        SET outcome = $2, finished_at = clock_timestamp(),
@@ -117,8 +116,8 @@ CLAIM_RUN: Final = """
     RETURNING launch_id
 """
 
-# Also true between two workers, when the one that was stopping the run is gone. Not after a stop
-# that failed: only a new command takes that up again.
+# Also true between two workers, when the one that was stopping the run is gone. Not after a failed
+# stop: only a new command takes that up again.
 IS_BEING_STOPPED: Final = """
     SELECT EXISTS (
         SELECT FROM runs JOIN cancellations c USING (run_id)
@@ -126,7 +125,7 @@ IS_BEING_STOPPED: Final = """
     )
 """
 
-# Waits for whoever has the run in hand: a claim whose commit is in doubt may yet come through.
+# Waits for other transactions on the run: a claim with an unknown result may still be committed.
 LOCK_RUN: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
 
 RECORD_LAUNCHER_DIED: Final = """
@@ -138,7 +137,8 @@ RECORD_LAUNCHER_DIED: Final = """
     RETURNING run_id
 """
 
-# Whether it is lost, whoever recorded that: the answer to the first attempt may have been.
+# Whether the run is lost. An earlier attempt of ours, whose response was lost, may have recorded
+# it.
 IS_UNPROVED: Final = """
     SELECT EXISTS (
         SELECT FROM runs
@@ -146,14 +146,14 @@ IS_UNPROVED: Final = """
     )
 """
 
-# What a look for the processes of a lost run came to. The latest one counts, up to a proof.
+# The result of a search for the processes of a lost run. The latest one counts, until a proof.
 RECORD_LEFTOVERS: Final = """
     UPDATE runs SET loss = coalesce(loss, '{"cause": "launcher_died"}') || $2::jsonb
      WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
     RETURNING run_id
 """
 
-# Of a run in another pid namespace, whose processes nobody can see from here.
+# For a run in another pid namespace, whose processes cannot be seen from here.
 LOSE_RUN_OUT_OF_SIGHT: Final = """
     UPDATE runs
        SET status = 'error', finished_at = clock_timestamp(),
@@ -165,7 +165,7 @@ LOSE_RUN_OUT_OF_SIGHT: Final = """
     RETURNING run_id
 """
 
-# One that was lost before, and of which nobody will find out any more whether something is left.
+# For a run that was lost before, if it can no longer be determined whether processes are left.
 CLOSE_LOSS_OUT_OF_SIGHT: Final = """
     UPDATE runs
        SET loss = coalesce(loss, '{"cause": "launcher_died"}') || jsonb_build_object(

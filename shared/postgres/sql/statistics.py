@@ -1,13 +1,13 @@
-"""The SQL behind the metrics that Postgres knows, by name. Its cost has a bound."""
+"""The SQL behind the metrics from Postgres, by name. Its cost is bounded."""
 
 from typing import Final
 
 from shared.postgres.sql.hosts import COUNT_HOSTS, STATE, UNKILLABLE
 
 MOST: Final = 100_000
-"""Rows of one kind that are counted: index entries, some 10 ms."""
+"""Maximum number of rows counted per kind: index entries, about 10 ms."""
 OVERDUE_AFTER: Final = 30
-"""Seconds that a stop may take beyond its deadline: for SIGKILL, its effect, and the record."""
+"""Seconds after its deadline in which a stop should end: SIGKILL, its effect, and the record."""
 
 _COUNT_RUNS: Final = f"""
     SELECT 'runs' AS what, status AS label,
@@ -46,7 +46,7 @@ _MEASURE_LETTERS: Final = f"""
                    ) AS s (what, value)
 """  # noqa: S608 - put together from constants
 
-# The oldest has the lowest number, but for what was on its way into the table at the same time.
+# The oldest has the lowest id, except among rows that were inserted concurrently.
 _MEASURE_EVENTS: Final = f"""
     SELECT s.what, '', s.value
       FROM (SELECT count(*)::float8 AS waiting,
@@ -56,7 +56,7 @@ _MEASURE_EVENTS: Final = f"""
                    ) AS s (what, value)
 """  # noqa: S608 - put together from constants
 
-# By what the command waits for: the end of its stop, or the worker of a host in this state.
+# By what a command waits for: the end of its stop, or the worker of a host in this state.
 _MEASURE_OPEN: Final = f"""
     SELECT s.what, waits_for, s.value
       FROM (SELECT CASE WHEN status = 'canceling' AND state = 'up' THEN 'stop'

@@ -39,7 +39,7 @@ def check(facts: Facts) -> Checked:
         _check_command(checked, answers, command_id, entries)
     known = {request["request_id"] for request in requests} | published.keys()
     for key in (answers.rows.keys() | answers.letters.keys()) - known:
-        checked.hold(False, f"somebody sent a command that nobody sent: {key}")
+        checked.hold(False, f"a command is on record that the load did not send: {key}")
     _check_reasons(checked, facts)
     return checked
 

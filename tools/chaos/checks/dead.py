@@ -9,7 +9,7 @@ from tools.chaos.observed.processes import is_populated
 
 
 def check(facts: Facts) -> Checked:
-    checked = Checked("P3", "canceled runs are dead, and never start")
+    checked = Checked("P3", "canceled runs are dead and never start")
     marks = {entry["run_id"]: entry["mark"] for entry in facts.entries("run")}
     proofs: dict[int, set[str]] = defaultdict(set)
     for row in facts.cancellations:
@@ -31,8 +31,8 @@ def check(facts: Facts) -> Checked:
 def _check_canceled(checked: Checked, facts: Facts, run: Row, mark: str, proofs: set[str]) -> None:
     name = f"run {run['run_id']}"
     started = run["host"] is not None
-    checked.hold(bool(proofs), f"{name} is canceled and nobody proved it", _times(run))
-    text = f"{name} says {run['proof']}, and its commands {proofs}"
+    checked.hold(bool(proofs), f"{name} is canceled without a proof", _times(run))
+    text = f"{name} has the proof {run['proof']}, but its commands have {proofs}"
     checked.hold(run["proof"] in proofs, text, _times(run))
     text = f"{name}, started: {started}, was proved dead by {proofs}"
     checked.hold(("never_started" in proofs) != started, text, _times(run))

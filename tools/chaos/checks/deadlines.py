@@ -11,7 +11,7 @@ _CLOCKS: Final = 0.05
 
 
 def check(facts: Facts) -> Checked:
-    checked = Checked("P6", "one deadline, never later, no kill before it")
+    checked = Checked("P6", "the deadline never moves later, no earlier kill")
     for transition in facts.run_transitions:
         before, after = transition["before"] or {}, transition["after"] or {}
         old, new = _time(before.get("stop_deadline")), _time(after.get("stop_deadline"))

@@ -8,11 +8,11 @@ from tools.chaos.observed.facts import Facts, ProgramLog
 
 
 def check(facts: Facts) -> Checked:
-    checked = Checked("programs", "no program fails or ends by itself")
+    checked = Checked("programs", "no program fails or ends unexpectedly")
     for end in facts.entries("program_ended"):
         _check_end(checked, end)
     for late in facts.entries("program_not_ready"):
-        text = f"{late['name']} #{late['count']} did not become ready with everything back"
+        text = f"{late['name']} #{late['count']} did not become ready after all services were back"
         checked.hold(False, text, (late["at"], late["at"]))
     for hung in facts.entries("program_hung"):
         text = f"{hung['name']} #{hung['count']} did not end after SIGTERM"
@@ -26,7 +26,8 @@ def _check_end(checked: Checked, end: Entry) -> None:
     # Before it is ready there is nothing to finish, and SIGTERM may end a program at once.
     orderly = {0} if end["was_ready"] else {0, -15}
     allowed = {"SIGKILL": {-9}, "SIGTERM": orderly}.get(end["asked"] or "", set())
-    text = f"{end['name']} #{end['count']} ended with {end['code']}, asked to by {end['asked']}"
+    asked = end["asked"] or "no signal"
+    text = f"{end['name']} #{end['count']} ended with {end['code']} after {asked}"
     checked.hold(end["code"] in allowed, text, (end["at"], end["at"]))
 
 

@@ -5,7 +5,7 @@ from tools.chaos.observed.facts import Facts, Row
 
 
 def check(facts: Facts) -> Checked:
-    checked = Checked("results", "pass, fail and error are what happened")
+    checked = Checked("results", "pass, fail and error match what happened")
     launcher_killed = {entry["run_id"] for entry in facts.entries("launcher_killed")}
     launchers = {entry["run_id"]: entry["code"] for entry in facts.entries("launcher_ended")}
     for run_id, run in facts.runs.items():
@@ -16,7 +16,7 @@ def check(facts: Facts) -> Checked:
         elif run["status"] == "error":
             # It may also have given up where the answer to its claim did not come for 30 s.
             is_lost = run_id in launcher_killed or launchers.get(run_id) == 125
-            text = f"{_name(run)}, but nobody killed its launcher, which ended with"
+            text = f"{_name(run)}, but its launcher was not killed and ended with"
             checked.hold(is_lost, f"{text} {launchers.get(run_id)}", _times(run))
         if run_id in launchers and run_id not in launcher_killed:
             _check_launcher(checked, run, launchers[run_id], result)

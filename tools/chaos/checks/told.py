@@ -9,23 +9,27 @@ _Said = tuple[str, object, object]
 
 
 def check(facts: Facts) -> Checked:
-    checked = Checked("told", "what happened is told, in order, and nothing else")
+    checked = Checked("told", "every change has its event, in order, no others")
     happened = _happened(facts)
     told = {_said(event["type"], event["data"]) for event in facts.events}
     for (kind, which, state), at in happened.items():
-        checked.hold((kind, which, state) in told, f"{which} became {state}, untold", (at, at))
+        checked.hold(
+            (kind, which, state) in told, f"{which} became {state}, without an event", (at, at)
+        )
     for said in told - happened.keys():
-        checked.hold(False, f"{said} was told and never happened")
+        checked.hold(False, f"event without a change: {said}")
     contents: dict[str, object] = {}
     numbers: dict[str, list[int]] = defaultdict(list)
     for event in facts.events:
         is_same = contents.setdefault(event["id"], event) == event
-        checked.hold(is_same, f"event {event['id']} was told in two ways")
+        checked.hold(is_same, f"event {event['id']} was published with two contents")
         # In order is how they were told first: one that is told again comes late.
         if (number := int(event["sequence"])) not in numbers[event["subject"]]:
             numbers[event["subject"]].append(number)
     for subject, order in numbers.items():
-        checked.hold(order == sorted(order), f"of run {subject} was told in the order {order}")
+        checked.hold(
+            order == sorted(order), f"events of run {subject} were published in the order {order}"
+        )
     return checked
 
 

@@ -43,7 +43,7 @@ async def worker_paused(scene: Scene, random: Random) -> str:
 @fault(often=3)
 async def launcher_killed(scene: Scene, random: Random) -> str:
     run_id = scene.runs.kill_a_launcher(random)
-    return "nobody there" if run_id is None else f"of run {run_id}"
+    return "no launcher to kill" if run_id is None else f"of run {run_id}"
 
 
 async def _replaced(slot: Slot, signum: signal.Signals, random: Random) -> str:

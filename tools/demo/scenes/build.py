@@ -50,7 +50,7 @@ async def play(stage: Stage, screen: Screen, facts: Facts) -> None:
 async def _start(stage: Stage, screen: Screen) -> _Build:
     run_id = stage.first_run
     screen.command(f"cancel-worker runs add {run_id} --grace {GRACE:g}")
-    screen.note(f"a grace period of {GRACE:g} s, so that you need not wait; the default is 10 s")
+    screen.note(f"grace period of {GRACE:g} s, to keep the demo short; the default is 10 s")
     await stage.add_runs(run_id, grace=GRACE)
     screen.command(f"cancel-exec --run-id {run_id} -- python build.py")
     bystander = await stage.bystander()
@@ -71,8 +71,8 @@ async def _check_containment(stage: Stage, screen: Screen, facts: Facts, build: 
         in_cgroup = proc.members(run["cgroup"])
         facts.check(f"its {len(pids)} processes are in a cgroup of the run", in_cgroup == pids)
     else:
-        screen.note("no cgroup: held by session and subreaper, proved by repeated scans")
-        facts.check(f"its {len(pids)} processes run", set(alive(stage.mark)) == pids)
+        screen.note("no cgroup v2: contained as a session, proved by repeated scans of /proc")
+        facts.check(f"its {len(pids)} processes are running", set(alive(stage.mark)) == pids)
     services = stage.services
     urls = (services.database_url, services.amqp_url)
     launcher = build.launched.process.pid
@@ -80,7 +80,7 @@ async def _check_containment(stage: Stage, screen: Screen, facts: Facts, build: 
     facts.check("the job has no DATABASE_URL or AMQP_URL", not leaks, leaks)
     user = proc.user_of(launcher)
     readable = await asyncio.to_thread(proc.can_read_environment, user, launcher)
-    facts.check("and cannot look into its launcher", not readable)
+    facts.check("the job cannot read its launcher's environment", not readable)
     uid = stage.account.uid
     if uid is None:
         screen.note(f"launcher and job run as {stage.account.description}")
@@ -122,9 +122,11 @@ async def _show_timeline(
         Moment(answer.answered_at, "202 Accepted", "demo"),
         *timeline.of_stop(run, evidence, clock_ahead),
     ]
-    screen.rows(("ms", "what", "told by"), timeline.rows(moments, start=answer.sent_at))
+    screen.rows(("ms", "what", "source"), timeline.rows(moments, start=answer.sent_at))
     if abs(clock_ahead) > _TOLERANCE:
-        screen.note(f"Postgres' clock is {clock_ahead * 1000:+.0f} ms off; corrected above")
+        screen.note(
+            f"the times above are corrected for Postgres' clock ({clock_ahead * 1000:+.0f} ms)"
+        )
 
 
 def _check_record(facts: Facts, run: Json, cancellation: Json, exit_code: int) -> None:
@@ -146,7 +148,7 @@ def _check_record(facts: Facts, run: Json, cancellation: Json, exit_code: int) -
     waited = times[1] - times[0]
     # A little less is right: the grace period begins with the claim, before the signals.
     facts.check(
-        f"they had the grace period of {GRACE:g} s",
+        f"they got the grace period of {GRACE:g} s",
         -0.5 < waited - GRACE < 1,
         f"{waited:.3f} s",
         ms=waited * 1000,

@@ -31,8 +31,8 @@ async def play(stage: Stage, screen: Screen, facts: Facts) -> None:
     screen.section("6  A run in the worker's container, on the host runner-1")
     job = await _start(stage, stack, screen)
     try:
-        facts.check("its processes run, as the engine sees them", await _all_sleep(stack, job.mark))
-        answer = await stage.cancel(job.run_id, "the other host as well")
+        facts.check("Docker lists the processes of the job", await _all_sleep(stack, job.mark))
+        answer = await stage.cancel(job.run_id, "superseded by a newer commit")
         facts.equal("202 Accepted", answer.status, 202)
         await stage.canceled(job.run_id)
         left = await _sleepers(stack, job.mark)

@@ -21,11 +21,13 @@ OBEDIENT_MS = 100.0
 
 
 async def obedient(stage: Stage, screen: Screen, facts: Facts) -> None:
-    screen.section("2  A run that obeys costs milliseconds, not the grace period")
+    screen.section("2  An obedient run is canceled in milliseconds")
     run_ids = [stage.first_run + 1 + n for n in range(OBEDIENT_RUNS)]
     await stage.add_runs(*run_ids)
     screen.command(f"cancel-exec --run-id {run_ids[0]} -- sleep 1000")
-    screen.note(f"{OBEDIENT_RUNS} of them, one after the other; default grace period of 10 s")
+    screen.note(
+        f"{OBEDIENT_RUNS} of these, one after another, with the default grace period of 10 s"
+    )
     measured = [await _cancel_obedient(stage, facts, run_id) for run_id in run_ids]
     screen.note("from the 202 to `canceled` read back from Postgres, both on the demo's clock:")
     shown = ", ".join(f"{ms:.1f}" for ms in measured)
@@ -68,7 +70,7 @@ async def queued(stage: Stage, screen: Screen, facts: Facts) -> None:
     for line in (await launched.errors()).splitlines():
         screen.quote(line)
     facts.equal(f"the launcher refused: exit code {EXIT_CANCELED}", exit_code, EXIT_CANCELED)
-    facts.check("nothing ran: the file is not there", not witness.exists())
+    facts.check("the command did not run: there is no file it-ran", not witness.exists())
 
 
 async def repeat(stage: Stage, screen: Screen, facts: Facts) -> None:
@@ -82,7 +84,7 @@ async def repeat(stage: Stage, screen: Screen, facts: Facts) -> None:
     facts.equal('body: status "no_op"', answer.body.get("status"), "no_op")
     first, second = await stage.answered(run_id, commands=2)
     facts.equal("recorded as no_op", (first["outcome"], second["outcome"]), ("canceled", "no_op"))
-    facts.check("the run's row is what it was", await stage.run(run_id) == before)
+    facts.check("the run's row is unchanged", await stage.run(run_id) == before)
 
 
 async def direct(stage: Stage, screen: Screen, facts: Facts) -> None:
