@@ -79,7 +79,7 @@ install_venv = { \
 		echo "$(PYTHON) with its venv module is required (Debian, Ubuntu: apt-get install python3-venv)" >&2; \
 		exit 1; \
 	fi; \
-	echo "installing python3-venv with apt" >&2; \
+	echo "installing python3-venv with apt; about half a minute" >&2; \
 	export DEBIAN_FRONTEND=noninteractive; \
 	log=$$(mktemp); \
 	{ apt-get -qq update && apt-get -qq install --yes --no-install-recommends python3-venv; } \

@@ -1,11 +1,13 @@
 """What `make up` prints can be pasted as it is, and it ends what was started by that."""
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from tests.support.programs.demo_process import DEADLINE, assert_nothing_left, demo, ended, printed
 
 pytestmark = pytest.mark.timeout(180)
+
+MORE_THAN_THE_DEFAULT_RATE = 23
 
 
 async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directory: Path) -> None:
@@ -34,6 +38,11 @@ async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directo
             assert "cgroup_empty" in shown or "scans_empty" in shown
         told = await printed(process, f"cancel of run {run_in(directly)}: canceled")
         assert f"cancel of run {run_in(over_http)}: canceled" in told
+        again = directly.rpartition(chr(10))[0].replace("str(uuid.uuid4())", repr(str(uuid4())))
+        other = again.replace(f"publish({run_in(directly)})", f"publish({run_in(over_http)})")
+        assert again != other
+        await paste(f"{exports}\n{again}\n{other}")
+        await printed(process, f"cancel of run {run_in(over_http)}: dead letter, command_reused")
         process.send_signal(signal.SIGINT)
         code, output, errors = await ended(process)
 
@@ -65,12 +74,53 @@ async def test_up_logs_to_files_and_cancels_jobs_at_its_end(
     assert_nothing_left(directory)
 
 
+async def test_up_waits_for_many_jobs_and_removes_its_cgroups(
+    environment: dict[str, str], directory: Path
+) -> None:
+    async with demo(environment, "up") as process:
+        output = await printed(process, "exchanges and queues")
+        assert f"host {environment['CANCEL_HOST_NAME']}" in output
+        assert f"{environment['CANCEL_TOPOLOGY_PREFIX']}runs.*" in output
+        add, launch, over_http, _ = blocks(output)
+        exports = "\n".join(line for line in add.splitlines() if line.startswith("export"))
+        *socket, _, _ = launch.splitlines()
+        deaf, *others = range(1, MORE_THAN_THE_DEFAULT_RATE + 1)
+        await paste(
+            f"{exports}\ncancel-worker runs add --grace 4 {deaf}\n"
+            f"for run in {' '.join(map(str, others))}; do cancel-worker runs add $run & done; wait"
+        )
+        ignoring = (
+            f"cancel-exec --run-id {deaf} -- sh -c \"trap '' TERM; while :; do sleep 1; done\""
+        )
+        obedient = (f"cancel-exec --run-id {run} -- sleep 1000" for run in others)
+        jobs = "\n".join(f"{command} &" for command in (ignoring, *obedient))
+        runner = asyncio.create_task(paste("\n".join(["set +e", *socket, jobs, "wait"])))
+        await running(environment["DATABASE_URL"], MORE_THAN_THE_DEFAULT_RATE)
+        [log] = re.findall(r"log: (\S+/cancel-worker.log)", output)
+        [ready] = [line for line in Path(log).read_text().splitlines() if "worker_ready" in line]
+        cgroups = Path(json.loads(ready)["cgroups"])
+
+        cancel = re.sub(r"/runs/\d+/", f"/runs/{deaf}/", over_http.splitlines()[0])
+        assert " 202 " in await paste(f"{exports}\n{cancel}")
+        await running(environment["DATABASE_URL"], len(others))
+        process.send_signal(signal.SIGINT)
+        code, said, errors = await ended(process)
+        await runner
+
+    assert code == 130, said + errors
+    assert f"waiting for run {deaf}" in said
+    assert said.count("canceling run") == len(others)
+    assert "goes on" not in said
+    assert not cgroups.exists()
+    assert_nothing_left(directory)
+
+
 async def running(database_url: str, runs: int) -> None:
-    """Wait until so many runs are running."""
+    """Wait until exactly so many runs are running."""
     connection = await asyncpg.connect(database_url)
     count = "SELECT count(*) FROM runs WHERE status = 'running'"
     async with asyncio.timeout(DEADLINE):
-        while await connection.fetchval(count) < runs:
+        while await connection.fetchval(count) != runs:
             await asyncio.sleep(0.01)
     await connection.close()
 

@@ -29,12 +29,12 @@ _RATE = 200  # samples per second; more would slow down what is looked at
 _PROJECT = Path(__file__).parents[2]
 _PLACE = re.compile(rf"\((?:{re.escape(str(_PROJECT))}/|\S*/site-packages/|\S*/lib/python[\d.]+/)")
 # What a sample is counted as, by the innermost of its functions that is named here.
-_PARTS = {
+PARTS = {
     "log lines": ("log_response", "BoundLoggerBase._proxy_to_logger", "_Lines.flush"),
     "publish and confirm": ("CommandPublisher.publish", "JoinedFrames._write"),
-    "token, limit and run": ("Gate.admit", "Together._work_off"),
+    "token, limit and run": ("Gate.admit", "Batcher._work_off"),
     "validate, answer": ("CancelHandler.handle",),
-    "HTTP (aiohttp)": ("RequestHandler.start", "Connection.data_received", "Connection.__call__"),
+    "HTTP (aiohttp)": ("RequestHandler.start", "Connection.data_received"),
     "read frames (aiormq)": ("Connection.__reader", "Channel._reader"),
     "write frames (aiormq)": ("Connection.__writer", "Consumer._acknowledge"),
     "read commands": ("Settler._read",),
@@ -123,7 +123,7 @@ async def _samples(spy: asyncio.subprocess.Process) -> None:
 def _part_of(frames: list[str]) -> str:
     names = [frame.partition(" (")[0] for frame in frames]
     for name in reversed(names):
-        for part, functions in _PARTS.items():
+        for part, functions in PARTS.items():
             if name in functions:
                 return part
     return "HTTP (aiohttp)" if any("aiohttp" in frame for frame in frames) else "event loop"

@@ -1,16 +1,22 @@
 """`make up` where Docker is: compose.yaml under a name of its own, until Ctrl-C."""
 
 import asyncio
+import json
 import os
+from contextlib import aclosing, suppress
 from pathlib import Path
 from shlex import quote
 
+from tools.demo.cancels import tell_of
 from tools.demo.screen import Screen
 from tools.services import Sandbox
 from tools.services.ladder import forced_rung, from_environment
 from tools.services.model import Rung
 from tools.services.signals import terminated_as_exit
-from tools.support.compose import PROJECT, Stack, has_engine, missing_images
+from tools.support.compose import PROJECT, ComposeFailed, Stack, has_engine, missing_images
+
+SERVERS = ("postgres", "rabbitmq", "gateway", "worker")
+"""The services whose containers are to go on."""
 
 
 def applies(screen: Screen) -> bool:
@@ -42,11 +48,36 @@ async def _serve(stack: Stack, directory: Path, screen: Screen) -> int:
         file = _write_environment(stack, directory)
         url = f"http://{await stack.address('gateway', 8080)}"
         _explain(screen, stack, file, url, token.strip())
-        await asyncio.Event().wait()
-        return 0
+        await follow(stack, screen)
+        raise ComposeFailed("events", "the engine reports nothing anymore")
     finally:
         screen.note("docker compose down --volumes")
         await stack.down()
+
+
+async def follow(stack: Stack, screen: Screen) -> None:
+    """Tell of each cancel and of each container that ends, for as long as the engine reports."""
+    await asyncio.gather(_tell_of_cancels(stack, screen), _tell_of_ends(stack, screen))
+
+
+async def _tell_of_cancels(stack: Stack, screen: Screen) -> None:
+    log = ("logs", "--follow", "--no-color", "--no-log-prefix", "worker")
+    async with aclosing(stack.lines(*log)) as lines:
+        async for line in lines:
+            # Its entrypoint prints text.
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    tell_of(event, screen)
+
+
+async def _tell_of_ends(stack: Stack, screen: Screen) -> None:
+    async with aclosing(stack.lines("events", "--json", *SERVERS)) as lines:
+        async for line in lines:
+            event = json.loads(line)
+            if event["action"] == "die" and event["service"] in SERVERS:
+                code = event["attributes"].get("exitCode", "unknown")
+                screen.bad(f"the container of {event['service']} ended: exit code {code}")
 
 
 def _write_environment(stack: Stack, directory: Path) -> Path:
@@ -80,5 +111,8 @@ def _explain(screen: Screen, stack: Stack, file: Path, url: str, token: str) -> 
         ),
     }
     screen.good(f"gateway at {url}; API documentation: {url}/api/v1/docs")
+    screen.line(
+        f"    log: . {quote(str(file))}; docker compose logs -f worker gateway", style="dim"
+    )
     screen.to_paste(blocks)
     screen.line("Ctrl-C stops and removes all of this.", style="dim")

@@ -1,12 +1,13 @@
 """`make up`: everything in the foreground, and commands to paste into other terminals."""
 
 import asyncio
-import itertools
 import json
 import os
 import socket
 import time
 from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
 from shlex import quote
 
 import aiohttp
@@ -14,12 +15,16 @@ import aiohttp
 from shared.aio.tasks import end
 from shared.amqp.topology import Topology
 from tools.demo import compose_up
+from tools.demo.cancels import tell_of
 from tools.demo.programs import BIN, Programs, StageFailed, environment_for
 from tools.demo.screen import Screen
 from tools.services import Sandbox, Services, provide
-from tools.support.program import Program
+from tools.support.program import Event, Program
+from worker.processes.cgroup import sweep
 
 DEFAULT_PORT = "8080"
+# At the end, every job is canceled and waited for with the token at once.
+RATE_LIMIT = "100000"
 
 PUBLISH = """\
 python - <<'EOF'
@@ -52,13 +57,18 @@ def up(screen: Screen) -> int:
 
 async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
     programs = Programs(environment_for(services, sandbox), logs=sandbox.path)
+    cgroups: Path | None = None
     try:
         await programs.run("cancel-worker", "migrate")
         token = await programs.run(
-            "cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d"
+            *("cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d"),
+            *("--rate-limit", RATE_LIMIT, "--read-rate-limit", RATE_LIMIT),
         )
-        url, host = await asyncio.gather(_gateway(programs, screen), _worker(programs))
+        url, ready = await asyncio.gather(_gateway(programs, screen), _worker(programs))
+        host = ready["host"]
+        cgroups = None if ready["cgroups"] == "None" else Path(ready["cgroups"])
         _explain(screen, services, programs, url, token)
+        _say_how_it_ends(screen, services, host)
         telling = asyncio.create_task(_tell_of_cancels(programs["cancel-worker"], screen))
         try:
             ended = await programs.any_ended()
@@ -71,30 +81,47 @@ async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
         raise StageFailed(f"{ended} ended unexpectedly")
     finally:
         await programs.stop()
+        if cgroups is not None:
+            # A worker keeps its directory for its next start, which may never come here.
+            sweep(cgroups)
+            with suppress(OSError):  # of another worker as well
+                cgroups.parent.rmdir()
 
 
 async def _tell_of_cancels(worker: Program, screen: Screen) -> None:
-    for count in itertools.count(1):
-        settled = await worker.event("command_settled", count=count, deadline=None)
-        screen.good(f"cancel of run {settled['run_id']}: {settled['result']}")
+    async for event in worker.follow():
+        tell_of(event, screen)
 
 
 async def _cancel_jobs(programs: Programs, host: str, url: str, token: str, screen: Screen) -> None:
     """End the jobs of this worker, whose launchers could tell nobody of it once that is gone."""
     with suppress(StageFailed, OSError, aiohttp.ClientError):
-        listed = await programs.run(
-            "cancel-worker", "runs", "list", "--status", "running", "--json"
+        running, canceling = await asyncio.gather(
+            *(_runs_of(programs, host, status) for status in ("running", "canceling"))
         )
-        runs = [run["run_id"] for run in json.loads(listed) if run["host"] == host]
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
-            for run_id in runs:
+            for run_id in running:
                 screen.note(f"canceling run {run_id}")
                 await http.post(f"{url}/api/v1/runs/{run_id}/cancel")
-            for run_id in runs:
-                ended = await http.get(f"{url}/api/v1/runs/{run_id}?wait=15")
-                # Or refused, if it was one of many.
-                if (await ended.json()).get("status") in (None, "running", "canceling"):
-                    screen.bad(f"run {run_id} is still running")
+            for run_id in canceling:
+                screen.note(f"waiting for run {run_id}, which is being canceled")
+            await asyncio.gather(
+                *(_wait_for(http, url, run_id, screen) for run_id in running + canceling)
+            )
+
+
+async def _runs_of(programs: Programs, host: str, status: str) -> list[int]:
+    listed = await programs.run(
+        *("cancel-worker", "runs", "list", "--status", status, "--limit", "100000", "--json")
+    )
+    return [run["run_id"] for run in json.loads(listed) if run["host"] == host]
+
+
+async def _wait_for(http: aiohttp.ClientSession, url: str, run_id: int, screen: Screen) -> None:
+    answer = await http.get(f"{url}/api/v1/runs/{run_id}?wait=15")
+    status = (await answer.json()).get("status", f"unknown, HTTP {answer.status}")
+    if answer.status != HTTPStatus.OK or status in ("running", "canceling"):
+        screen.bad(f"run {run_id} has not ended: {status}")
 
 
 async def _gateway(programs: Programs, screen: Screen) -> str:
@@ -108,11 +135,11 @@ async def _gateway(programs: Programs, screen: Screen) -> str:
     return str(event["url"])
 
 
-async def _worker(programs: Programs) -> str:
-    """The worker's host name."""
+async def _worker(programs: Programs) -> Event:
+    """What the worker says of itself."""
     ready = ("worker_ready", "consuming")
     [event, _] = await programs.serve("cancel-worker", "serve", ready=ready)
-    return str(event["host"])
+    return event
 
 
 def _is_taken(port: str) -> bool:
@@ -163,4 +190,16 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     for name in ("cancel-worker", "cancel-gateway"):
         screen.line(f"    log: {programs.logs}/{name}.log", style="dim")
     screen.to_paste(blocks)
-    screen.line("Ctrl-C stops and removes all of this, including the jobs.", style="dim")
+
+
+def _say_how_it_ends(screen: Screen, services: Services, host: str) -> None:
+    if services.origin != "environment":
+        screen.line("Ctrl-C stops and removes all of this, including the jobs.", style="dim")
+        return
+    screen.line("Ctrl-C stops gateway, worker and their jobs.", style="dim")
+    prefix = os.environ.get("CANCEL_TOPOLOGY_PREFIX", "")
+    screen.line(
+        f"Left in your Postgres: the schema, the runs, host {host}, the token of `you` (for a day);"
+        f" in your RabbitMQ: the exchanges and queues {prefix}runs.*",
+        style="dim",
+    )

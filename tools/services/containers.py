@@ -70,7 +70,7 @@ def _have_images(say: Say) -> None:
         present = {tag for image in client.images.list() for tag in image.tags}
         for image in _needed_images():
             if image not in present:
-                say(f"pulling {image}")
+                say(f"pulling {image}; about a minute")
                 _pull(client, image)
     finally:
         client.close()

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -131,15 +131,30 @@ class Stack:
             raise ComposeFailed(arguments[0], output.decode() + errors.decode())
         return output.decode()
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(
+        self, *arguments: str, errors: int = asyncio.subprocess.PIPE
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *_command(self.name),
             *arguments,
             env={**_inherited(), **self.settings, **self.passwords},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=errors,
+            limit=2**24,
         )
+
+    async def lines(self, *arguments: str) -> AsyncGenerator[str, None]:
+        """What `docker compose ARGUMENTS…` prints, until it ends or is no longer wanted."""
+        process = await self.start(*arguments, errors=asyncio.subprocess.DEVNULL)
+        try:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                yield line.decode(errors="replace").rstrip()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     async def containers(self) -> list[dict[str, Any]]:
         """All of its containers, those that ended included."""

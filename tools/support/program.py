@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -77,6 +77,21 @@ class Program:
         found = matching()
         assert len(found) >= count, f"ended without {name} {fields}:\n{self.log()}"
         return found[count - 1]
+
+    async def follow(self) -> AsyncIterator[Event]:
+        """Each log line, past ones included, until the program ends."""
+        told = 0
+
+        def is_news() -> bool:
+            return len(self.events) > told or self._reader.done()
+
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(is_news)
+            if len(self.events) == told:
+                return
+            yield self.events[told]
+            told += 1
 
     async def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Signal it and wait for its end; the exit code. Safe to call again."""
