@@ -77,11 +77,6 @@ def _cut(name: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
-def in_words(message: str) -> str:
-    """A message of pydantic without what it puts before those of our validators."""
-    return message.removeprefix("Value error, ")
-
-
 def unavailable() -> ApiError:
     """A service is away or the outcome is unknown. Asking again is safe."""
     return ApiError(
