@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway.auth.access import MAY_CANCEL, Scope, require_role, require_scope
-from gateway.auth.admission import Budget, Gate, OfRun
+from gateway.auth.admission import Budget, Gate, RunLookup
 from gateway.http.errors import invalid, json_response, unavailable
 from gateway.http.query import refuse_unknown
 from gateway.http.request_id import request_id
@@ -39,7 +39,7 @@ class CancelHandler:
 
     async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
-            request, Budget.WRITE, OfRun.STATUS, possible_run_id(request)
+            request, Budget.WRITE, RunLookup.STATUS, possible_run_id(request)
         )
         require_role(admission.caller, MAY_CANCEL)
         require_scope(admission.caller, Scope.RUNS_WRITE)

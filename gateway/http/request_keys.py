@@ -8,7 +8,7 @@ from aiohttp import web
 from shared.commands import CancelCommand
 
 
-class Spent(NamedTuple):
+class RateLimitState(NamedTuple):
     """What a request left of its budget."""
 
     limit: int
@@ -33,7 +33,7 @@ CLIENT: Final = web.RequestKey("client", str)
 """Its address, where a proxy may stand between."""
 SUBJECT: Final = web.RequestKey("subject", str)
 """Who holds its token."""
-SPENT: Final = web.RequestKey("spent", Spent)
+RATE_LIMIT: Final = web.RequestKey("rate_limit", RateLimitState)
 COMMAND: Final = web.RequestKey("command", CancelCommand)
 """What it became."""
 

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots, Wait
-from shared.http.faults import CUT_OFF, MAX_HEAD, MAX_LINE, NOT_HTTP, TOO_LONG, Fault
+from shared.http.faults import CUT_OFF, MAX_HEAD, MAX_LINE, NOT_HTTP, TOO_LONG, RequestFault
 
 log = structlog.get_logger(__name__)
 
@@ -77,11 +77,11 @@ class Connection(web.RequestHandler, ABC):
         self._last_answered: asyncio.Event | None = None  # there is one when the server is stopping
 
     @abstractmethod
-    def refusal(self, fault: Fault) -> web.StreamResponse:
+    def refusal(self, fault: RequestFault) -> web.StreamResponse:
         """What to answer instead of serving a request."""
 
     @abstractmethod
-    def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
+    def overload_response(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """What to answer when all slots are taken; None where the request is served anyway."""
 
     @abstractmethod
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler, ABC):
         """What to answer when we failed."""
 
     @abstractmethod
-    def unasked(self, fault: Fault) -> bytes:
+    def unsolicited_response(self, fault: RequestFault) -> bytes:
         """A whole response, for where there is no request to answer."""
 
     def id_of(self, request: web.BaseRequest) -> str | None:
@@ -108,7 +108,7 @@ class Connection(web.RequestHandler, ABC):
 
     def turn_away(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """What to answer to a request that came when all slots were taken."""
-        answer = self.crowded(request)
+        answer = self.overload_response(request)
         if answer is not None:
             self._limiter.refused()
             answer.force_close()
@@ -177,7 +177,7 @@ class Connection(web.RequestHandler, ABC):
             self._await_head()
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD and self.transport is not None:
-            self._end_with(self.transport, self.unasked(TOO_LONG))
+            self._end_with(self.transport, self.unsolicited_response(TOO_LONG))
 
     def request_begins(self) -> None:
         """A request is taken up."""

@@ -14,7 +14,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 # Seconds that each client has to send its request before later ones can take its slot.
-_PATIENCE: Final = 1.0
+_MIN_WAIT: Final = 1.0
 _BETWEEN_LINES: Final = 10.0  # seconds, of the log
 
 
@@ -99,7 +99,7 @@ class ConnectionSlots:
         Whoever began to wait a moment ago is about to ask, as likely as not: by what they wait for
         they are chosen later, and at first by how long.
         """
-        late = monotonic() - _PATIENCE
+        late = monotonic() - _MIN_WAIT
         for waiting in self._waiting.values():
             for client, since in waiting.items():
                 if since > late:
