@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from gateway.auth.admission import Gate, Limits, count_strays, sweep
+from gateway.auth.admission import Gate, Limits, count_unrouted_requests, sweep
 from gateway.cancel import CancelHandler
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import answer_errors
@@ -83,7 +83,7 @@ def build(
     gate = Gate(database, limits, ClientAddresses(settings.trusted_proxies), tasks)
     traced = [trace_requests(tracer)] if tracer.on else []
     app = web.Application(
-        middlewares=[bind_request_id, *traced, answer_errors, count_strays(gate)],
+        middlewares=[bind_request_id, *traced, answer_errors, count_unrouted_requests(gate)],
         client_max_size=settings.body_limit,
     )
     read = RunHandler(gate, database, watch)

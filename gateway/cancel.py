@@ -10,8 +10,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway.auth.access import MAY_CANCEL, Scope, require_role, require_scope
-from gateway.auth.admission import Budget, Gate, OfRun
-from gateway.http.errors import in_words, invalid, json_response, unavailable
+from gateway.auth.admission import Budget, Gate, RunLookup
+from gateway.http.errors import invalid, json_response, unavailable
 from gateway.http.query import refuse_unknown
 from gateway.http.request_id import request_id
 from gateway.http.request_keys import COMMAND
@@ -20,6 +20,7 @@ from gateway.runs import found_status, possible_run_id, run_id_of
 from gateway.schemas import API, Answer, CancelRequest, PlainCancelAnswer
 from shared.commands import CancelCommand
 from shared.states import RunStatus
+from shared.validation import in_words
 
 
 class CancelHandler:
@@ -38,7 +39,7 @@ class CancelHandler:
 
     async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
-            request, Budget.WRITE, OfRun.STATUS, possible_run_id(request)
+            request, Budget.WRITE, RunLookup.STATUS, possible_run_id(request)
         )
         require_role(admission.caller, MAY_CANCEL)
         require_scope(admission.caller, Scope.RUNS_WRITE)

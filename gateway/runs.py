@@ -9,7 +9,7 @@ from asyncpg import Record
 
 from gateway import schemas
 from gateway.auth.access import Scope, require_scope
-from gateway.auth.admission import Budget, Gate, OfRun
+from gateway.auth.admission import Budget, Gate, RunLookup
 from gateway.http.errors import ApiError, invalid, json_response
 from gateway.http.query import unknown
 from gateway.waiting import TerminalWatch
@@ -36,7 +36,7 @@ class RunHandler:
 
     async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(
-            request, Budget.READ, OfRun.SUMMARY, possible_run_id(request)
+            request, Budget.READ, RunLookup.SUMMARY, possible_run_id(request)
         )
         require_scope(admission.caller, Scope.RUNS_READ)
         run_id = run_id_of(request)

@@ -6,22 +6,22 @@ from http import HTTPStatus
 from aiohttp import web
 
 from shared.http.connection import Connection
-from shared.http.faults import Fault
+from shared.http.faults import RequestFault
 
 
 class WorkerConnection(Connection):
     __slots__ = ()
 
-    def refusal(self, fault: Fault) -> web.StreamResponse:
+    def refusal(self, fault: RequestFault) -> web.StreamResponse:
         return error_response(fault.status, f"the request {fault.problem}")
 
-    def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
+    def overload_response(self, request: web.BaseRequest) -> web.StreamResponse | None:
         return error_response(503, "the worker has too many connections")
 
     def internal_error(self) -> web.StreamResponse:
         return error_response(500, "internal error; see the worker's log")
 
-    def unasked(self, fault: Fault) -> bytes:
+    def unsolicited_response(self, fault: RequestFault) -> bytes:
         body = json.dumps({"error": f"the request {fault.problem}"})
         return (
             f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\n"

@@ -17,7 +17,7 @@ from gateway import schemas
 from gateway.auth.access import Caller, Role, bearer_token, token_hash, unauthorized
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import ApiError
-from gateway.http.request_keys import CLIENT, SPENT, SUBJECT, Spent
+from gateway.http.request_keys import CLIENT, RATE_LIMIT, SUBJECT, RateLimitState
 from gateway.schemas import API
 from shared.aio.batcher import Batcher
 from shared.errors import ServiceUnavailable
@@ -33,7 +33,7 @@ class Budget(StrEnum):
     ANONYMOUS = "anonymous"
 
 
-class OfRun(StrEnum):
+class RunLookup(StrEnum):
     """What a request needs to know about its run."""
 
     STATUS = "status"
@@ -50,7 +50,7 @@ class Limits:
     window: int
 
 
-class _Asked(NamedTuple):
+class _AdmissionQuery(NamedTuple):
     token_hash: bytes | None
     budget: Budget
     address: str
@@ -80,13 +80,13 @@ class Gate:
         self._waiting = {
             wanted: Batcher(partial(self._ask, query), tasks, timeout=database.timeout)
             for wanted, query in (
-                (OfRun.STATUS, sql.requests.ADMIT_WITH_STATUS),
-                (OfRun.SUMMARY, sql.requests.ADMIT_WITH_SUMMARY),
+                (RunLookup.STATUS, sql.requests.ADMIT_WITH_STATUS),
+                (RunLookup.SUMMARY, sql.requests.ADMIT_WITH_SUMMARY),
             )
         }
 
     async def admit(
-        self, request: web.Request, budget: Budget, wanted: OfRun, run_id: int | None
+        self, request: web.Request, budget: Budget, wanted: RunLookup, run_id: int | None
     ) -> Admission:
         """Check the token, count the request against its budget, and look up what is `wanted`.
 
@@ -100,14 +100,14 @@ class Gate:
         request[SUBJECT] = caller.subject
         return Admission(caller, row)
 
-    async def count_stray(self, request: web.Request) -> None:
+    async def count_unrouted(self, request: web.Request) -> None:
         """Count a request to an unknown path or method. It needs no token.
 
         Raises ApiError 429. Without Postgres the request is not counted, but still answered.
         """
         budget = Budget.READ if request.method in ("GET", "HEAD", "OPTIONS") else Budget.WRITE
         try:
-            await self._spend(request, bearer_token(request), budget, OfRun.STATUS, None)
+            await self._spend(request, bearer_token(request), budget, RunLookup.STATUS, None)
         except ServiceUnavailable as error:
             log.warning("request_not_counted", error=str(error))
 
@@ -116,7 +116,7 @@ class Gate:
         request: web.Request,
         token: str | None,
         budget: Budget,
-        wanted: OfRun,
+        wanted: RunLookup,
         run_id: int | None,
     ) -> Record:
         address = self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", ()))
@@ -124,16 +124,20 @@ class Gate:
         # The lookup is by hash, so its duration reveals nothing about any token.
         hashed = None if token is None else token_hash(token)
         try:
-            row = await self._waiting[wanted].submit(_Asked(hashed, budget, address, run_id))
+            row = await self._waiting[wanted].submit(
+                _AdmissionQuery(hashed, budget, address, run_id)
+            )
         except TimeoutError as error:
             raise ServiceUnavailable("Postgres did not answer in time") from error
-        spent = Spent(self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"])
-        request[SPENT] = spent
+        spent = RateLimitState(
+            self._limit(row, budget), row["used"], row["resets_at"], row["resets_in"]
+        )
+        request[RATE_LIMIT] = spent
         if spent.used > spent.limit:
             raise rate_limited(spent.limit, self._limits.window, spent.resets_in)
         return row
 
-    async def _ask(self, query: str, asked: Sequence[_Asked]) -> list[Record]:
+    async def _ask(self, query: str, asked: Sequence[_AdmissionQuery]) -> list[Record]:
         return await self._database.fetch(query, *zip(*asked, strict=True), self._limits.window)
 
     def _limit(self, row: Record, budget: Budget) -> int:
@@ -157,13 +161,13 @@ def rate_limited(limit: int, window: int, resets_in: float) -> ApiError:
     )
 
 
-def count_strays(gate: Gate) -> Middleware:
+def count_unrouted_requests(gate: Gate) -> Middleware:
     """Requests to unknown paths and methods of the API count like any other."""
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is not None and request.path.startswith(f"{API}/"):
-            await gate.count_stray(request)
+            await gate.count_unrouted(request)
         return await handler(request)
 
     return count

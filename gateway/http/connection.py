@@ -4,9 +4,9 @@ from aiohttp import web
 
 from gateway.http.errors import ApiError, from_aiohttp, internal, invalid, unavailable
 from gateway.http.request_id import request_id
-from gateway.http.responses import QUIET, complete, log_response, unasked
+from gateway.http.responses import QUIET, complete, log_response, unsolicited_response
 from shared.http.connection import Connection
-from shared.http.faults import Fault
+from shared.http.faults import RequestFault
 
 
 class GatewayConnection(Connection):
@@ -14,17 +14,17 @@ class GatewayConnection(Connection):
 
     __slots__ = ()
 
-    def refusal(self, fault: Fault) -> web.StreamResponse:
+    def refusal(self, fault: RequestFault) -> web.StreamResponse:
         return _refused(fault).response()
 
-    def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
+    def overload_response(self, request: web.BaseRequest) -> web.StreamResponse | None:
         return None if request.path in QUIET else unavailable().response()
 
     def internal_error(self) -> web.StreamResponse:
         return internal().response()
 
-    def unasked(self, fault: Fault) -> bytes:
-        return unasked(_refused(fault))
+    def unsolicited_response(self, fault: RequestFault) -> bytes:
+        return unsolicited_response(_refused(fault))
 
     def id_of(self, request: web.BaseRequest) -> str | None:
         return request_id(request)
@@ -42,5 +42,5 @@ class GatewayConnection(Connection):
             log_response(request, resp, begun_at)
 
 
-def _refused(fault: Fault) -> ApiError:
+def _refused(fault: RequestFault) -> ApiError:
     return invalid({"request": fault.problem}, fault.status)

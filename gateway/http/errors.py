@@ -77,11 +77,6 @@ def _cut(name: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
-def in_words(message: str) -> str:
-    """A message of pydantic, without the prefix that it adds to those of our validators."""
-    return message.removeprefix("Value error, ")
-
-
 def unavailable() -> ApiError:
     """A service is unavailable or the outcome is unknown. A retry is safe."""
     return ApiError(

@@ -19,7 +19,7 @@ from shared.lifecycle import most_files
 from shared.settings import GatewaySettings
 
 # Extra slots, so that refused clients get a response and health checks still work.
-_BEYOND: Final = 100
+_EXTRA_SLOTS: Final = 100
 
 
 @asynccontextmanager
@@ -67,4 +67,4 @@ def _limiter(settings: GatewaySettings, refused: Counter) -> ConnectionLimiter:
 
     most = min(settings.max_connections, most_files() // 2)
     main = ConnectionSlots(most, settings.max_connections_per_address)
-    return ConnectionLimiter("gateway", (main, ConnectionSlots(_BEYOND)), peer_of, refused.inc)
+    return ConnectionLimiter("gateway", (main, ConnectionSlots(_EXTRA_SLOTS)), peer_of, refused.inc)

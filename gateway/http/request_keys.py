@@ -8,7 +8,7 @@ from aiohttp import web
 from shared.commands import CancelCommand
 
 
-class Spent(NamedTuple):
+class RateLimitState(NamedTuple):
     """The state of the budget after a request."""
 
     limit: int
@@ -33,7 +33,7 @@ CLIENT: Final = web.RequestKey("client", str)
 """The client's address, also behind a proxy."""
 SUBJECT: Final = web.RequestKey("subject", str)
 """The holder of the token."""
-SPENT: Final = web.RequestKey("spent", Spent)
+RATE_LIMIT: Final = web.RequestKey("rate_limit", RateLimitState)
 COMMAND: Final = web.RequestKey("command", CancelCommand)
 """The command that the request became."""
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.http.errors import ApiError, json_body
 from gateway.http.log_fields import log_fields
 from gateway.http.request_id import HEADER, new_request_id, request_id
-from gateway.http.request_keys import SPENT, SUBJECT, client_of
+from gateway.http.request_keys import RATE_LIMIT, SUBJECT, client_of
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
     headers.update(_HEADERS)
     headers[HEADER] = request_id(request)
     headers.setdefault(*_NOT_KEPT)
-    if spent := request.get(SPENT):
+    if spent := request.get(RATE_LIMIT):
         headers.update(spent.headers)
 
 
@@ -59,7 +59,7 @@ def log_response(
         log.info("request", **fields)
 
 
-def unasked(error: ApiError) -> bytes:
+def unsolicited_response(error: ApiError) -> bytes:
     """A complete response as bytes, for a connection without a parsed request."""
     body = json_body(error.body)
     head = {

@@ -20,7 +20,7 @@ _PUBLISH_BUCKETS: Final = (
 )
 
 
-class Refusal(StrEnum):
+class RequestFailure(StrEnum):
     """Why a request failed, by its `code`."""
 
     VALIDATION_ERROR = "validation_error"
@@ -32,7 +32,7 @@ class Refusal(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-_BY_CODE: Final = {refusal.value: refusal for refusal in Refusal}
+_BY_CODE: Final = {failure.value: failure for failure in RequestFailure}
 
 
 class Requests:
@@ -43,7 +43,7 @@ class Requests:
     ) -> None:
         counter = Counter(name, documentation, ["outcome"], registry=registry)
         self._by_outcome = {
-            outcome: counter.labels(str(outcome)) for outcome in (*successes, *Refusal)
+            outcome: counter.labels(str(outcome)) for outcome in (*successes, *RequestFailure)
         }
 
     def count(self, outcome: str) -> None:
@@ -56,7 +56,7 @@ class Requests:
             try:
                 return await handler(request)
             except Exception as error:
-                self.count(refusal_of(error))
+                self.count(failure_of(error))
                 raise
 
         return counted
@@ -105,14 +105,14 @@ class GatewayMetrics:
         return read
 
 
-def refusal_of(error: Exception) -> Refusal:
-    """The refusal that `answer_errors` makes of `error`."""
+def failure_of(error: Exception) -> RequestFailure:
+    """The failure that `answer_errors` reports for `error`."""
     match error:
         case ApiError():
-            return _BY_CODE.get(error.body.code, Refusal.INTERNAL_ERROR)
+            return _BY_CODE.get(error.body.code, RequestFailure.INTERNAL_ERROR)
         case ServiceUnavailable() | PublishRefused():
-            return Refusal.UNAVAILABLE
+            return RequestFailure.UNAVAILABLE
         case web.HTTPException():
-            return Refusal.VALIDATION_ERROR
+            return RequestFailure.VALIDATION_ERROR
         case _:
-            return Refusal.INTERNAL_ERROR
+            return RequestFailure.INTERNAL_ERROR

@@ -20,7 +20,7 @@ from shared.states import CommandState, HostState, Outcome, RunStatus
 
 Json = dict[str, Any]
 
-_SPENT: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Response:
 
     description: str
     examples: Mapping[str, BaseModel]
-    headers: tuple[str, ...] = _SPENT
+    headers: tuple[str, ...] = _RATE_LIMIT_HEADERS
     sometimes: tuple[str, ...] = ()
     links: Json = field(default_factory=dict)
 
@@ -74,20 +74,22 @@ def _shown(**errors: ApiError) -> Mapping[str, BaseModel]:
 _UNAUTHORIZED: Final = Response(
     "The bearer token is missing, invalid or expired.",
     _shown(missing=unauthorized(None), invalid=unauthorized("rct_…")),
-    ("WWW-Authenticate", *_SPENT),
+    ("WWW-Authenticate", *_RATE_LIMIT_HEADERS),
 )
 _NOT_FOUND: Final = Response("The run does not exist.", _shown(unknown=run_not_found(9317)))
 _RATE_LIMITED: Final = Response(
     "The rate limit of the token or, without a valid token, of the client's address is exceeded.",
     _shown(spent=rate_limited(20, 60, 30.0)),
-    ("Retry-After", *_SPENT),
+    ("Retry-After", *_RATE_LIMIT_HEADERS),
 )
-_INTERNAL: Final = Response("An unexpected error occurred.", _shown(any=internal()), (), _SPENT)
+_INTERNAL: Final = Response(
+    "An unexpected error occurred.", _shown(any=internal()), (), _RATE_LIMIT_HEADERS
+)
 _UNAVAILABLE: Final = Response(
     "A service is unavailable, or the command may or may not be in the queue. A retry is safe.",
     _shown(any=unavailable()),
     ("Retry-After",),
-    _SPENT,
+    _RATE_LIMIT_HEADERS,
 )
 _CANCELLATION: Final = schemas.Cancellation(
     command_id=UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11"),
@@ -150,7 +152,7 @@ GET_RUN: Final = Operation(
         403: Response(
             "The token lacks the scope.",
             _shown(scope=missing_scope(Scope.RUNS_READ, ["runs:write"])),
-            ("WWW-Authenticate", *_SPENT),
+            ("WWW-Authenticate", *_RATE_LIMIT_HEADERS),
         ),
         404: _NOT_FOUND,
         429: _RATE_LIMITED,
@@ -175,7 +177,7 @@ CANCEL_RUN: Final = Operation(
                 "accepted": schemas.CancelAnswer(**answer_of(4711, RunStatus.RUNNING)),
                 "no_op": schemas.CancelAnswer(**answer_of(4711, RunStatus.CANCELED)),
             },
-            ("Location", *_SPENT),
+            ("Location", *_RATE_LIMIT_HEADERS),
             links={
                 "run": {
                     "operationId": GET_RUN.operation_id,

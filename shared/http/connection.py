@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots, Wait
-from shared.http.faults import CUT_OFF, MAX_HEAD, MAX_LINE, NOT_HTTP, TOO_LONG, Fault
+from shared.http.faults import CUT_OFF, MAX_HEAD, MAX_LINE, NOT_HTTP, TOO_LONG, RequestFault
 
 log = structlog.get_logger(__name__)
 
@@ -77,11 +77,11 @@ class Connection(web.RequestHandler, ABC):
         self._last_answered: asyncio.Event | None = None  # there is one when the server is stopping
 
     @abstractmethod
-    def refusal(self, fault: Fault) -> web.StreamResponse:
+    def refusal(self, fault: RequestFault) -> web.StreamResponse:
         """The response to a faulty request."""
 
     @abstractmethod
-    def crowded(self, request: web.BaseRequest) -> web.StreamResponse | None:
+    def overload_response(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """The response when all slots are taken; None if the request is served anyway."""
 
     @abstractmethod
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler, ABC):
         """The response after an internal error."""
 
     @abstractmethod
-    def unasked(self, fault: Fault) -> bytes:
+    def unsolicited_response(self, fault: RequestFault) -> bytes:
         """A complete response as bytes, for a connection without a parsed request."""
 
     def id_of(self, request: web.BaseRequest) -> str | None:
@@ -108,7 +108,7 @@ class Connection(web.RequestHandler, ABC):
 
     def turn_away(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """The response to a request that arrived when all slots were taken."""
-        answer = self.crowded(request)
+        answer = self.overload_response(request)
         if answer is not None:
             self._limiter.refused()
             answer.force_close()
@@ -180,7 +180,7 @@ class Connection(web.RequestHandler, ABC):
             self._await_head()
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD and self.transport is not None:
-            self._end_with(self.transport, self.unasked(TOO_LONG))
+            self._end_with(self.transport, self.unsolicited_response(TOO_LONG))
 
     def request_begins(self) -> None:
         """The handling of a request begins."""

@@ -14,7 +14,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 # Seconds for which a new connection keeps its slot in any case, to send its request.
-_PATIENCE: Final = 1.0
+_MIN_WAIT: Final = 1.0
 _BETWEEN_LINES: Final = 10.0  # seconds, of the log
 
 
@@ -99,7 +99,7 @@ class ConnectionSlots:
         A connection that began to wait only a moment ago may well be about to send a request. So
         the others come first, by what they wait for, and then all of them, by how long they wait.
         """
-        late = monotonic() - _PATIENCE
+        late = monotonic() - _MIN_WAIT
         for waiting in self._waiting.values():
             for client, since in waiting.items():
                 if since > late:

@@ -13,25 +13,26 @@ MAX_HEAD: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RequestFault:
     """`problem` continues a sentence that begins with "the request"."""
 
     status: int
     problem: str
 
 
-TOO_LONG: Final = Fault(431, "has a request line or headers that are too long")
-NOT_HTTP: Final = Fault(400, "is not well-formed HTTP, or too long")
-CUT_OFF: Final = Fault(400, "was cut off")
-OTHER_VERSION: Final = Fault(400, "must be HTTP/1.0 or HTTP/1.1")
-OTHER_FRAMING: Final = Fault(
+TOO_LONG: Final = RequestFault(431, "has a request line or headers that are too long")
+NOT_HTTP: Final = RequestFault(400, "is not well-formed HTTP, or too long")
+CUT_OFF: Final = RequestFault(400, "was cut off")
+OTHER_VERSION: Final = RequestFault(400, "must be HTTP/1.0 or HTTP/1.1")
+OTHER_FRAMING: Final = RequestFault(
     400, "must have its body length in Content-Length, or only Transfer-Encoding: chunked"
 )
 
-_FAULT: Final = web.RequestKey("fault", Fault)
+# Not among the request keys of the gateway: the worker refuses such requests as well.
+_FAULT: Final = web.RequestKey("fault", RequestFault)
 
 
-def fault_in(request: web.BaseRequest) -> Fault | None:
+def fault_in(request: web.BaseRequest) -> RequestFault | None:
     """The fault that `refuse_faulty` found."""
     return request.get(_FAULT)
 
@@ -56,7 +57,7 @@ def refuse_faulty(server: web.Server) -> None:
     server.request_factory = make_request
 
 
-def _fault_of(message: RawRequestMessage) -> Fault | None:
+def _fault_of(message: RawRequestMessage) -> RequestFault | None:
     if message.version not in (HttpVersion10, HttpVersion11):
         return OTHER_VERSION
     if len(message.path) + sum(len(n) + len(v) for n, v in message.raw_headers) > MAX_HEAD:

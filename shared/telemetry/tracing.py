@@ -81,10 +81,10 @@ class Span:
         """Add an event."""
         self._span.add_event(name, attributes, timestamp=int(at.timestamp() * 1e9))
 
-    def fail(self, error_type: str, description: str | None = None) -> None:
+    def fail(self, error_type: str) -> None:
         """Mark it as failed. `error_type` must have few distinct values."""
         self._span.set_attribute("error.type", error_type)
-        self._span.set_status(Status(StatusCode.ERROR, description))
+        self._span.set_status(Status(StatusCode.ERROR))
 
     def end(self) -> None:
         """End a span that was never current."""

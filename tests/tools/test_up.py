@@ -47,7 +47,7 @@ async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directo
         code, output, errors = await ended(process)
 
     assert code == 130, output + errors
-    assert "goes on" not in output
+    assert "has not ended" not in output
     assert "Traceback" not in errors
     assert_nothing_left(directory)
 
@@ -70,7 +70,7 @@ async def test_up_logs_to_files_and_cancels_jobs_at_its_end(
 
     assert code == 130, output + errors
     assert f"canceling run {run_in(first)}" in said
-    assert "goes on" not in said
+    assert "has not ended" not in said
     assert_nothing_left(directory)
 
 
@@ -110,7 +110,7 @@ async def test_up_waits_for_many_jobs_and_removes_its_cgroups(
     assert code == 130, said + errors
     assert f"waiting for run {deaf}" in said
     assert said.count("canceling run") == len(others)
-    assert "goes on" not in said
+    assert "has not ended" not in said
     assert not cgroups.exists()
     assert_nothing_left(directory)
 
