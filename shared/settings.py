@@ -34,7 +34,7 @@ class ContainmentPolicy(StrEnum):
     SESSION = "session"
 
 
-TYPED_PATIENCE = 5.0
+COMMAND_STARTUP_TIMEOUT = 5.0
 """Seconds that somebody who has typed a command waits for a service that is away."""
 
 
@@ -55,7 +55,7 @@ class DatabaseSettings(BaseSettings):
     startup_timeout: Seconds = Field(
         60.0,
         description="How long to retry an unavailable service at start, seconds. Commands other "
-        f"than `serve` and `migrate` have the default {TYPED_PATIENCE:.0f}",
+        f"than `serve` and `migrate` have the default {COMMAND_STARTUP_TIMEOUT:.0f}",
     )
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="Log format: `console` or `json`")
     log_level: LogLevel = Field(
@@ -103,13 +103,13 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
 class CommandSettings(DatabaseSettings):
     """For a command that somebody types and waits for."""
 
-    startup_timeout: Seconds = TYPED_PATIENCE
+    startup_timeout: Seconds = COMMAND_STARTUP_TIMEOUT
 
 
 class PublishingCommandSettings(ServiceSettings):
     """Likewise, for one that needs RabbitMQ too."""
 
-    startup_timeout: Seconds = TYPED_PATIENCE
+    startup_timeout: Seconds = COMMAND_STARTUP_TIMEOUT
 
 
 class GatewaySettings(ServiceSettings):

@@ -80,7 +80,7 @@ class WorkerMetrics:
         self._commands[_MovedOn.RETRIED].inc()
         self._retries[reason].inc()
 
-    def buried(self, reason: DeadReason) -> None:
+    def dead_lettered(self, reason: DeadReason) -> None:
         """A dead letter was published; that of a failed stop is in addition to its outcome."""
         if reason is not DeadReason.STOP_FAILED:
             self._commands[_MovedOn.DEAD_LETTERED].inc()

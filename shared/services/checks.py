@@ -15,7 +15,7 @@ from shared.amqp.broker import Session
 from shared.errors import ServiceUnavailable
 
 # Seconds.
-_PATIENCE: Final = 2.0
+_ANSWER_TIMEOUT: Final = 2.0
 """For an answer. Longer would be of no use to whoever asks for our readiness."""
 _FRESH: Final = 1.0
 """Who asks again within this gets the same answer, so that nobody can make us ask all the time."""
@@ -99,7 +99,7 @@ class Dependencies:
 
 async def _answers(probe: Probe) -> _Answer:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
             return _Answer(await probe())
     except TimeoutError:
         return _Answer(False)

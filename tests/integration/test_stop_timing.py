@@ -102,18 +102,18 @@ async def lateness_of_kill(containment: str) -> float:
     return late
 
 
-async def test_escalating_cuts_the_grace_period_short(containment: str) -> None:
-    escalate = asyncio.Event()
+async def test_force_cuts_the_grace_period_short(containment: str) -> None:
+    force = asyncio.Event()
     async with stoppable("defies", containment) as run:
-        stop = asyncio.create_task(ladder.stop(run.tree, stop_plan(grace=60), escalate))
+        stop = asyncio.create_task(ladder.stop(run.tree, stop_plan(grace=60), force))
         assert run.process.stdout is not None
         async with asyncio.timeout(10):
             assert await run.process.stdout.readline() == b"asked\n"
             assert not stop.done()
-            escalated = monotonic()
-            escalate.set()
+            forced = monotonic()
+            force.set()
             evidence = await stop
-        took = monotonic() - escalated
+        took = monotonic() - forced
         await until_gone(run.mark, deadline=0)
 
     assert took < 2

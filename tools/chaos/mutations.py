@@ -120,7 +120,7 @@ MUTATIONS: Final = (
             ),
             Edit(
                 "worker/intake/decision.py",
-                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)",
+                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)",
                 "    return BeginStop(run.process, _grace(run, command, default_grace))",
             ),
         ),

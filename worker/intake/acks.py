@@ -17,7 +17,10 @@ class Ack:
 
 
 class Unacknowledged:
-    """The deliveries of one channel that are in hand. Tags count up (AMQP 0-9-1, 1.8.3.13)."""
+    """The deliveries of one channel that are not acknowledged yet.
+
+    Their tags count up (AMQP 0-9-1, 1.8.3.13).
+    """
 
     def __init__(self) -> None:
         # In the order of delivery, which dictionaries keep.
@@ -31,7 +34,7 @@ class Unacknowledged:
         self._tags[tag] = None
 
     async def acknowledge(self, channel: AbstractChannel, tags: Iterable[int]) -> None:
-        """Take `tags` out of hand and tell the broker so.
+        """Acknowledge `tags`, which are no longer kept here then.
 
         Raises OSError, AMQPError or ChannelInvalidStateError when the channel is lost; then the
         broker delivers them again.
@@ -44,7 +47,7 @@ class Unacknowledged:
                     await channel.basic_ack(ack.delivery_tag, multiple=ack.multiple)
 
     def settled(self, tags: Iterable[int]) -> Iterator[Ack]:
-        """Take `tags` out of hand; the frames that tell the broker so."""
+        """Forget `tags`; the frames that acknowledge them."""
         done = sorted(tags)
         for tag in done:
             del self._tags[tag]

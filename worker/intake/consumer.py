@@ -30,7 +30,7 @@ from worker.postgres_watch import PostgresWatch
 log = structlog.get_logger(__name__)
 
 _MOST = 500
-"""Deliveries that are begun together: those that came while the ones before were."""
+"""Deliveries that are settled together: those that came while the ones before were."""
 _BEHIND = 100
 """Deliveries: more than arrive while a few are decided on."""
 _MOST_BYTES = 256 * 1024
@@ -40,7 +40,7 @@ _MOST_BYTES = 256 * 1024
 @dataclass(frozen=True, slots=True, eq=False)
 class _Received:
     message: Delivery
-    in_hand: Unacknowledged
+    unacknowledged: Unacknowledged
     """What its channel has delivered besides."""
 
 
@@ -59,7 +59,7 @@ class Consumer:
         old_host_queue: OldHostQueue,
         metrics: WorkerMetrics,
     ) -> None:
-        """`prefetch`: deliveries in hand at once, of each queue."""
+        """`prefetch`: deliveries of each queue that are not acknowledged yet, at most."""
         self._settler = settler
         self._topology = topology
         self._host = host
@@ -70,21 +70,21 @@ class Consumer:
         self._old_host_queue = old_host_queue
         self._metrics = metrics
         self._arrived: FairQueue[_Received] = FairQueue(lambda it: len(it.message.body))
-        self._beginning: Sequence[_Received] = ()
+        self._batch: Sequence[_Received] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
         """Deliveries that are being settled."""
-        # While there are some, one of the tasks is the one that begins them.
-        to_begin = len(self._arrived) + len(self._beginning)
-        return to_begin + len(self._in_flight) - bool(to_begin)
+        # While there are some, one of the tasks is the one that settles them.
+        waiting = len(self._arrived) + len(self._batch)
+        return waiting + len(self._in_flight) - bool(waiting)
 
     @property
     def is_behind(self) -> bool:
         """Whether so many commands wait to be decided on that what can wait should."""
-        return len(self._arrived) + len(self._beginning) >= _BEHIND
+        return len(self._arrived) + len(self._batch) >= _BEHIND
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes; once `stop` was called, until canceled.
@@ -109,16 +109,19 @@ class Consumer:
         await self._unless_over(channel, connection, self._postgres.answers())
         settling = asyncio.create_task(self._old_host_queue.settle(connection, self._take))
         try:
-            in_hand = Unacknowledged()
+            unacknowledged = Unacknowledged()
             while not (self._stopping.is_set() or channel.is_closed):
                 self._open_commands.wake()  # whatever we did not hear of meanwhile
-                await self._consume(channel, connection, in_hand)
+                await self._consume(channel, connection, unacknowledged)
                 await self._unless_over(channel, connection, self._postgres.answers())
         finally:
             await end(settling)
 
     async def _consume(
-        self, channel: AbstractChannel, connection: AbstractConnection, in_hand: Unacknowledged
+        self,
+        channel: AbstractChannel,
+        connection: AbstractConnection,
+        unacknowledged: Unacknowledged,
     ) -> None:
         """Consume until Postgres is away."""
         queues = (self._topology.rest, self._topology.cancel)
@@ -126,7 +129,8 @@ class Consumer:
             raw = await underlay(channel)
             # The prefetch is each consumer's own.
             tags = [
-                await consume(raw, queue, partial(self._take, in_hand, queue)) for queue in queues
+                await consume(raw, queue, partial(self._take, unacknowledged, queue))
+                for queue in queues
             ]
         log.info("consuming", host=self._host)
         await self._unless_over(channel, connection, self._postgres.is_away())
@@ -150,20 +154,20 @@ class Consumer:
         self._arrived.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while self._in_flight:  # what was just decided on is begun meanwhile
+                while self._in_flight:  # what was just decided on goes on meanwhile
                     await asyncio.wait(self._in_flight)
         for task in self._in_flight:
             task.cancel()
 
-    async def _take(self, in_hand: Unacknowledged, queue: str, message: Delivery) -> None:
-        in_hand.add(message.delivery_tag)
+    async def _take(self, unacknowledged: Unacknowledged, queue: str, message: Delivery) -> None:
+        unacknowledged.add(message.delivery_tag)
         if self._stopping.is_set():
             return  # not acknowledged, so it goes back when the channel closes
         if message.redelivered:
             self._metrics.redelivered()
-        self._arrived.add(queue, _Received(message, in_hand))
-        if not self._beginning and len(self._arrived) == 1:
-            self._start(self._begin_arrived())
+        self._arrived.add(queue, _Received(message, unacknowledged))
+        if not self._batch and len(self._arrived) == 1:
+            self._start(self._settle_arrived())
 
     async def _woken(self, _: Delivery) -> None:
         self._open_commands.wake()
@@ -175,10 +179,10 @@ class Consumer:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _begin_arrived(self) -> None:
+    async def _settle_arrived(self) -> None:
         """Settle together what arrived together, as far as that goes, and the others alone."""
         while batch := self._arrived.take(_MOST, _MOST_BYTES):
-            self._beginning = batch  # what comes meanwhile is begun by this task too
+            self._batch = batch  # what comes meanwhile is settled by this task too
             unsettled = await self._settler.settle([delivery.message for delivery in batch])
             pairs = list(zip(batch, unsettled, strict=True))
             await self._acknowledge_all([delivery for delivery, rest in pairs if rest is None])
@@ -186,23 +190,25 @@ class Consumer:
                 if rest is not None:
                     self._start(self._settle_alone(delivery, rest))
             await asyncio.sleep(0)  # nothing above need have waited, and others have work too
-            # Only now: until then, what comes is begun by this task.
-            self._beginning = ()
+            # Only now: until then, what comes is settled by this task.
+            self._batch = ()
 
     async def _settle_alone(self, delivery: _Received, unsettled: Unsettled) -> None:
         await self._settler.settle_alone(unsettled)
         await self._acknowledge([delivery])
 
     async def _acknowledge_all(self, settled: Sequence[_Received]) -> None:
-        for in_hand in {delivery.in_hand for delivery in settled}:
-            await self._acknowledge([each for each in settled if each.in_hand is in_hand])
+        for unacknowledged in {delivery.unacknowledged for delivery in settled}:
+            await self._acknowledge(
+                [each for each in settled if each.unacknowledged is unacknowledged]
+            )
 
     async def _acknowledge(self, deliveries: Sequence[_Received]) -> None:
         """Acknowledge deliveries of one channel."""
         first = deliveries[0]
         try:
             tags = [each.message.delivery_tag for each in deliveries]
-            await first.in_hand.acknowledge(first.message.channel, tags)
+            await first.unacknowledged.acknowledge(first.message.channel, tags)
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
             # The broker delivers them again, and finds their outcomes on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)

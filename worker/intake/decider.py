@@ -30,7 +30,7 @@ from worker.intake.decision import (
     Wait,
     judge,
 )
-from worker.intake.decision_store import Begun
+from worker.intake.decision_store import RecordedStop
 from worker.intake.request import Request
 from worker.intake.rows import rows_of, rules
 from worker.launches.known_launchers import KnownLaunchers
@@ -48,7 +48,7 @@ class UnknownRun(RunCancelError):
         self.run_id = run_id
 
 
-Refusal = UnknownRun | CommandReused | HostAbandoned
+Undecidable = UnknownRun | CommandReused | HostAbandoned
 """Why a command cannot be decided on."""
 
 
@@ -77,7 +77,7 @@ class Decider:
         """Whether nobody here is at work on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
-    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Refusal]:
+    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Undecidable]:
         """Decide on many commands at once, without waiting for anybody.
 
         Those that are missing from the answer take more than that: see `decide`. Raises
@@ -89,10 +89,10 @@ class Decider:
             plain = await self._decide_plain(chosen)
             others = [each for each in chosen if each.command.command_id not in plain]
             decided = await self._decide(others, waits=False)
-            # Not before: had the others raised, stops that were begun would never be started.
+            # Not before: had the others raised, stops that were recorded would never be started.
             for command_id, each in plain.items():
                 decided[command_id] = (
-                    each if isinstance(each, Outcome) else self._begin(command_id, each)
+                    each if isinstance(each, Outcome) else self._register(command_id, each)
                 )
         unknown = {each.run_id for each in decided.values() if isinstance(each, UnknownRun)}
         for command in (each.command for each in requests):
@@ -102,7 +102,7 @@ class Decider:
 
     async def take_up(
         self, requests: Sequence[Request], *, counts: bool
-    ) -> dict[UUID, Decision | Refusal]:
+    ) -> dict[UUID, Decision | Undecidable]:
         """Likewise, on commands that are open, one of each run; what is so no more is left alone.
 
         `counts`: whether that is one of the times that each may be taken up.
@@ -115,13 +115,13 @@ class Decider:
         """Those on runs that nobody decides on here."""
         return [each for each in requests if each.command.run_id not in self._in_decision]
 
-    async def decide(self, request: Request) -> Decision | Refusal:
-        """Decide on one command, however long somebody else has its run in hand.
+    async def decide(self, request: Request) -> Decision | Undecidable:
+        """Decide on one command, however long somebody else keeps its run locked.
 
         Safe to repeat, also after being cut off anywhere.
         """
 
-        async def decide() -> Decision | Refusal | None:
+        async def decide() -> Decision | Undecidable | None:
             async with self._deciding([request]):
                 decided = await self._decide([request], waits=True)
                 return decided.get(request.command.command_id)
@@ -151,7 +151,9 @@ class Decider:
                 del self._in_decision[run_id]
             decided.set()
 
-    async def _decide_plain(self, requests: Sequence[Request]) -> dict[UUID, Outcome | Begun]:
+    async def _decide_plain(
+        self, requests: Sequence[Request]
+    ) -> dict[UUID, Outcome | RecordedStop]:
         """Decide, in one statement, on what needs no more than the run's status.
 
         Most commands are new, and on runs that wait, run here or are over: for these the same as
@@ -168,9 +170,9 @@ class Decider:
             runs_here=self._launchers.is_of_run,
         )
 
-    def _begin(self, command_id: UUID, begun: Begun) -> Stop:
-        assert begun.run.process is not None  # noqa: S101 - a CHECK holds it for running
-        return self._stops.begin(begun.run, begun.run.process, command_id, begun.grace)
+    def _register(self, command_id: UUID, stop: RecordedStop) -> Stop:
+        assert stop.run.process is not None  # noqa: S101 - a CHECK holds it for running
+        return self._stops.register(stop.run, stop.run.process, command_id, stop.grace)
 
     async def _decide(
         self,
@@ -179,7 +181,7 @@ class Decider:
         waits: bool,
         taking_up: bool = False,
         counts: bool = False,
-    ) -> dict[UUID, Decision | Refusal]:
+    ) -> dict[UUID, Decision | Undecidable]:
         if not requests:
             return {}
         async with self._database.transaction() as connection:
@@ -191,7 +193,7 @@ class Decider:
                 for each in requests
                 if each.command.command_id not in situations and not taking_up
             ]
-            refused: dict[UUID, Decision | Refusal] = {
+            refused: dict[UUID, Decision | Undecidable] = {
                 each.command.command_id: UnknownRun(each.command.run_id)
                 for each in await decision_store.of_unknown_runs(connection, missing)
             }
@@ -233,14 +235,14 @@ class Decider:
         match verdict:
             case Repeat(outcome):
                 # The answer to its commit may have been lost.
-                self._escalate(run, when=outcome is Outcome.FORCED)
+                self._force(run, when=outcome is Outcome.FORCED)
                 return outcome
             case UnderWay() | OpenAgain():
-                self._escalate(run, when=command.force)
+                self._force(run, when=command.force)
                 return UnderWay()
-            case Join(hurries):
-                self._escalate(run, when=command.force)
-                return Outcome.FORCED if hurries else Outcome.NO_OP
+            case Join(forced):
+                self._force(run, when=command.force)
+                return Outcome.FORCED if forced else Outcome.NO_OP
             case CancelQueued():
                 return Outcome.CANCELED
             case NoOp() | Pending():
@@ -248,15 +250,17 @@ class Decider:
             case Wait():
                 return verdict
             case BeginStop(process, grace):
-                return self._stops.begin(run, process, command.command_id, grace)
+                return self._stops.register(run, process, command.command_id, grace)
             case ResumeStop(process, grace, _):
-                return self._stops.begin(run, process, command.command_id, grace)
+                return self._stops.register(run, process, command.command_id, grace)
             case StopLeftovers(process):
-                return self._stops.begin(run, process, command.command_id, grace=0, leftovers=True)
+                return self._stops.register(
+                    run, process, command.command_id, grace=0, leftovers=True
+                )
 
-    def _escalate(self, run: Run, *, when: bool) -> None:
+    def _force(self, run: Run, *, when: bool) -> None:
         if when and (stop := self._stops.of(run.run_id)):
-            stop.escalate.set()
+            stop.force.set()
 
 
 def _one_per_run(requests: Iterable[Request]) -> list[Request]:

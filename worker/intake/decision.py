@@ -65,12 +65,12 @@ class BeginStop:
 class ResumeStop:
     """A stop was begun; what is left of its grace period goes on, in seconds.
 
-    `hurries`: by this command, nothing is left of it.
+    `forced`: by this command, nothing of it is left.
     """
 
     process: RunProcess
     grace_left: float
-    hurries: bool
+    forced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ class StopLeftovers:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A stop is under way here. At most, this command ends its grace period."""
+    """A stop is under way here. `forced`: this command ends its grace period."""
 
-    hurries: bool
+    forced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +156,14 @@ def judge(
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     grace_left = max(0.0, situation.grace_left or 0.0)
-    hurries = command.force and grace_left > 0
+    forced = command.force and grace_left > 0
     if under_way == command.command_id:
         return UnderWay() if situation.command_outcome is None else OpenAgain()
     if under_way is not None:
-        return Join(hurries)
+        return Join(forced)
     if run.status.is_terminal:
         return StopLeftovers(run.process)
-    return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)
+    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)
 
 
 def by_status(status: RunStatus) -> CancelQueued | NoOp | None:

@@ -21,8 +21,8 @@ _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A run whose stop has begun, with so many seconds of grace."""
+class RecordedStop:
+    """A run whose stop is on record as begun, with so many seconds of grace."""
 
     run: Run
     grace: float
@@ -34,7 +34,7 @@ async def lock_runs(
     """Lock the runs that these commands name, one of each, for the worker on `host`.
 
     Without an entry are commands on runs that do not exist and, unless this `waits`, those on runs
-    that somebody else has in hand.
+    that somebody else has locked.
     """
     query = sql.decisions.LOCK_RUNS if waits else sql.decisions.LOCK_FREE_RUNS
     rows = await _fetch(connection, query, requests, host)
@@ -103,7 +103,7 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
         [row.outcome for row in rows],
         [row.evidence for row in rows],
         [row.begins_with for row in rows],
-        [row.hurries for row in rows],
+        [row.forced for row in rows],
         int(taking_up),
     )
     return {row["command_id"] for row in written}
@@ -117,7 +117,7 @@ async def decide_plain(
     default_grace: float,
     *,
     runs_here: Callable[[int], bool],
-) -> dict[UUID, Outcome | Begun]:
+) -> dict[UUID, Outcome | RecordedStop]:
     """Decide on new commands where the run's status says all, without waiting for anybody.
 
     `rules` say what it says; in between are the runs that go on at `host`, if they are known to by
@@ -137,7 +137,7 @@ async def decide_plain(
     return {
         row["command_id"]: Outcome(row["outcome"])
         if row["outcome"]
-        else Begun(Run.from_record(row), row["begins_with"])
+        else RecordedStop(Run.from_record(row), row["begins_with"])
         for row in rows
     }
 

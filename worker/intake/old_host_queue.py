@@ -70,12 +70,12 @@ class OldHostQueue:
         channel = await open_channel(connection)
         if not is_left:
             await self._topology.declare_old_host_queue(channel, self._host)
-        in_hand = Unacknowledged()
+        unacknowledged = Unacknowledged()
         await channel.set_qos(prefetch_count=self._prefetch)
         raw = await underlay(channel)
-        await consume(raw, self._name, partial(take, in_hand, self._name))
+        await consume(raw, self._name, partial(take, unacknowledged, self._name))
         log.info("old_host_queue_found", queue=self._name, forwarded_to=is_forwarded_to)
-        while await self._depth(channel) or in_hand or is_forwarded_to:
+        while await self._depth(channel) or unacknowledged or is_forwarded_to:
             await asyncio.sleep(self._beat_seconds if is_forwarded_to else _PAUSE)
             # Before the next look at the queue: a message that came after it would be deleted.
             is_forwarded_to = is_forwarded_to and await self._is_forwarded_to()

@@ -19,7 +19,7 @@ from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
 from worker.intake import open_store
-from worker.intake.decider import Decider, Decision, Refusal
+from worker.intake.decider import Decider, Decision, Undecidable
 from worker.intake.request import Request, properties_in
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
@@ -36,8 +36,8 @@ _LOOK_AGAIN: Final = 0.2
 _MOST_TIMES: Final = 5
 """A stop that ends its worker, or fails in a way that nobody foresaw, must not do so for ever."""
 
-Decided = Mapping[UUID, Decision | Refusal | None]
-"""None: an error that nobody foresaw. Without an entry is what somebody else has in hand."""
+Decided = Mapping[UUID, Decision | Undecidable | None]
+"""None: an error that nobody foresaw. Without an entry is what somebody else has locked."""
 
 log = structlog.get_logger(__name__)
 
@@ -93,12 +93,12 @@ class OpenCommands:
                 return
 
     async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[open_store.TakenUp]:
-        """What is to be done that nobody here is at work on, or somebody is to hurry."""
+        """What is to be done that nobody here is at work on, or that forces a stop under way."""
         return await open_store.to_be_done(
             self._database,
             self._host,
             _AT_A_TIME,
-            in_hand=[*self._stops.runs(in_grace=False), *seen],
+            excluded=[*self._stops.runs(in_grace=False), *seen],
             in_grace=self._stops.runs(in_grace=True),
             only_forced=only_forced,
         )
@@ -112,10 +112,10 @@ class OpenCommands:
         for known in found:
             command_id = known.request.command.command_id
             if command_id not in decided:
-                # Somebody else has its run in hand at this moment, as a launcher that reports its
+                # Somebody else has its run locked at this moment, as a launcher that reports its
                 # end to a worker that just started. A heartbeat may be later than its deadline.
                 asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.wake)
-            elif (decision := decided[command_id]) and not isinstance(decision, Refusal):
+            elif (decision := decided[command_id]) and not isinstance(decision, Undecidable):
                 self._follow(known, decision)
 
     async def _decide(self, requests: Sequence[Request]) -> Decided:
@@ -129,7 +129,7 @@ class OpenCommands:
                 log.exception("command_not_taken_up", run_id=requests[0].command.run_id)
                 return {requests[0].command.command_id: None}
         # One of them is the reason, and the others must not suffer for it.
-        decided: dict[UUID, Decision | Refusal | None] = {}
+        decided: dict[UUID, Decision | Undecidable | None] = {}
         for each in requests:
             decided |= await self._decide([each])
         return decided

@@ -29,16 +29,17 @@ async def to_be_done(
     host: str,
     most: int,
     *,
-    in_hand: Collection[int],
+    excluded: Collection[int],
     in_grace: Collection[int],
     only_forced: bool,
 ) -> list[TakenUp]:
     """Open commands on runs of `host`, one of each, the oldest ones first.
 
-    None on runs that are `in_hand`; and on those `in_grace` only what is forced, or only that.
+    None on runs that are `excluded`. On those `in_grace` only forced ones, as they end the grace
+    period; `only_forced` are no others wanted.
     """
     rows = await database.fetch(
-        sql.runs.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced
+        sql.runs.LIST_TO_BE_DONE, host, excluded, most, in_grace, only_forced
     )
     return [_taken_up(row) for row in rows]
 

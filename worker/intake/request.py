@@ -35,7 +35,7 @@ class Original:
 
     def header_and_body(self) -> tuple[bytes, bytes]:
         """As they are kept with an open command."""
-        copy: Message = conversion.unchanged(self.message, self.history)
+        copy: Message = conversion.plain_copy(self.message, self.history)
         return ContentHeader(0, len(copy.body), copy.properties).marshal(), copy.body
 
 

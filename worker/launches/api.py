@@ -15,7 +15,7 @@ from shared.errors import ServiceUnavailable
 from shared.states import RunStatus
 from worker.connection import error_response
 from worker.launcher import wire
-from worker.launches.claims import CannotProve, Launches, Refusal
+from worker.launches.claims import CannotProve, Launches, LaunchRefusal
 from worker.launches.peer import NotAllowed, child_of, launcher_of
 from worker.launches.run_cgroups import ContainmentFailed, InsideRun
 from worker.stop.under_way import Stops
@@ -66,9 +66,9 @@ class LauncherApi:
         launch = await _read(request, _Launch)
         child = child_of(launcher, launch.pid)
         answer = await self._launches.claim(launch.run_id, launcher, child)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, LaunchRefusal):
             refusal: dict[str, object] = {"refused": answer}
-            if answer is Refusal.CANCELED:
+            if answer is LaunchRefusal.CANCELED:
                 refusal |= await self._cancellation(launch.run_id)
             return web.json_response(refusal, status=409)
         return web.json_response(

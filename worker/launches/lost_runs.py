@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 _LAST_WORDS = 0.5
 
 
-class Losses:
+class LostRunWatch:
     """Watches the launchers of one host. `kill_wait` is in seconds."""
 
     def __init__(
@@ -57,8 +57,8 @@ class Losses:
         self._watched: set[UUID] = set()
         self._unreported = UnreportedRuns(database)
 
-    def ended_well(self, launch_id: UUID) -> None:
-        """The run is over and that is recorded: when its launcher goes, there is nothing to do."""
+    def forget(self, launch_id: UUID) -> None:
+        """Forget a run that is over, and on record as that: its launcher may go."""
         self._watched.discard(launch_id)
 
     def watch(self, run_id: int, process: RunProcess) -> None:
@@ -68,7 +68,7 @@ class Losses:
             self._launchers.add(run_id, process)
             self._tasks.create_task(self._watch_launcher(run_id, process))
 
-    async def take_up(self) -> None:
+    async def resume(self) -> None:
         """Go on where an earlier worker of this host left off."""
 
         async def find() -> tuple[list[Run], list[Run]]:

@@ -19,7 +19,9 @@ from worker.stop.evidence import why_failed
 _ASKED: Final = tuple(CancelCommand.model_fields)
 
 
-def letter_of(event: Record, topology: Topology, user: str) -> tuple[bytes, Basic.Properties]:
+def dead_letter_message(
+    event: Record, topology: Topology, user: str
+) -> tuple[bytes, Basic.Properties]:
     """Body and properties, to be published as `user`. The same, however often it is made."""
     command = json.loads(event["data"])
     at = event["at"].isoformat()

@@ -36,20 +36,20 @@ class StopFailed(RunCancelError):
         self.evidence = evidence
 
 
-async def stop(tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
+async def stop(tree: Tree, plan: StopPlan, force: asyncio.Event) -> Evidence:
     """Stop `tree` and return the evidence that it is gone.
 
-    Setting `escalate` ends the grace period. Raises StopFailed if the tree is not gone
+    Setting `force` ends the grace period. Raises StopFailed if the tree is not gone
     `plan.kill_wait` seconds after SIGKILL.
     """
-    return await _Stop(tree, plan, escalate).run()
+    return await _Stop(tree, plan, force).run()
 
 
 class _Stop:
-    def __init__(self, tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> None:
+    def __init__(self, tree: Tree, plan: StopPlan, force: asyncio.Event) -> None:
         self._tree = tree
         self._plan = plan
-        self._escalate = escalate
+        self._force = force
         self._began = monotonic()
         self._signals: list[SignalSent] = []
         self._killed = False
@@ -65,7 +65,7 @@ class _Stop:
 
     async def _ask(self) -> bool:
         """Send the stop signal and give the tree until the deadline; True if it is gone."""
-        if self._plan.deadline <= monotonic() or self._escalate.is_set():
+        if self._plan.deadline <= monotonic() or self._force.is_set():
             return False
         at = timestamp()
         # SIGCONT last: a stopped process takes the pending stop signal only when continued.
@@ -76,9 +76,9 @@ class _Stop:
     async def _gone_in_grace(self) -> bool:
         while not await self._tree.is_gone():
             left = self._plan.deadline - monotonic()
-            if left <= 0 or self._escalate.is_set():
+            if left <= 0 or self._force.is_set():
                 return False
-            await first_of(self._tree.changed(left), self._escalate.wait())
+            await first_of(self._tree.changed(left), self._force.wait())
         return True
 
     async def _kill(self) -> bool:

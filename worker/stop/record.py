@@ -1,6 +1,6 @@
 """What a stop comes to, on record.
 
-All but `record_many_canceled` runs in the caller's transaction.
+All but `record_canceled_unless_locked` runs in the caller's transaction.
 """
 
 import json
@@ -15,12 +15,12 @@ from worker.processes.identity import pid_namespace
 from worker.stop.evidence import Evidence, out_of_sight
 
 
-async def record_many_canceled(
+async def record_canceled_unless_locked(
     database: Database, stopped: Sequence[tuple[int, Evidence]]
 ) -> list[bool]:
     """Record runs that are proved gone, and answer their commands; for each, whether it was.
 
-    It is not where the run is not `canceling` any more, or somebody else has it in hand. Raises
+    It is not where the run is not `canceling` any more, or somebody else has locked it. Raises
     ServiceUnavailable, after which nobody knows.
     """
     rows = await database.fetch(
@@ -33,7 +33,10 @@ async def record_many_canceled(
 
 
 async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    """Whether the run was being canceled, and is now; then its commands are answered as well."""
+    """Whether the run was being canceled, and now is; then its commands are answered as well.
+
+    Waits for whoever has the run locked.
+    """
     content = json.dumps(evidence.as_json())
     query = sql.endings.RECORD_CANCELED_WAITING
     return await connection.fetchval(query, [run_id], [content]) is not None
@@ -78,5 +81,5 @@ async def hand_on(connection: Connection, stops: Mapping[int, UUID]) -> None:
 
 
 async def lock_run(connection: Connection, run_id: int) -> None:
-    """Have the run in hand, so that what is told of it is told in the order of what happened."""
+    """Lock the run, so that what is told of it is told in the order of what happened."""
     await connection.execute(sql.runs.LOCK_RUN, run_id)

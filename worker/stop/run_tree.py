@@ -78,7 +78,7 @@ def visible_cgroup(process: RunProcess) -> Cgroup | None:
 async def stop_tree(
     process: RunProcess,
     plan: StopPlan,
-    escalate: asyncio.Event,
+    force: asyncio.Event,
     launchers: Container[Identity] = (),
 ) -> Evidence:
     """Stop what is left of a run of this host; `launchers` as in `tree_of`.
@@ -89,7 +89,7 @@ async def stop_tree(
     if process.boot_id != boot_id():
         return host_rebooted()
     with shortage_is_an_outage(), closing(tree_of(process, launchers)) as tree:
-        return await ladder.stop(tree, plan, escalate)
+        return await ladder.stop(tree, plan, force)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Final
 # Keepers take turns, so that each sees what the others kept.
 TAKE_TURN: Final = "SELECT FROM turns WHERE name = 'keeper' FOR UPDATE"
 
-# A letter that we buried has a key of its own. A command that failed twice, since it was published
+# A letter that we sent has a key of its own. A command that failed twice, since it was published
 # or delivered twice, is one letter for as long as that one waits. Any other message may look like
 # one that is there and is another all the same; only when it is delivered again can it be the one
 # that was kept before.

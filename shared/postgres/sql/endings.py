@@ -1,6 +1,6 @@
 """All SQL by which many runs come to their ends at once.
 
-Each locks its runs first. Those that somebody else has in hand are passed over, so that no run
+Each locks its runs first. Those that somebody else has locked are passed over, so that no run
 waits for another one, and no two of these statements for each other.
 
 `IS TRUE` keeps a condition on the status from being looked up in an index. Runs are to be found by
@@ -39,7 +39,7 @@ _RECORD_CANCELED: Final = """
 """
 
 RECORD_CANCELED: Final = _RECORD_CANCELED.format(locked="SKIP LOCKED")
-# For one: whoever has it in hand is first.
+# For one: whoever has it locked is first.
 RECORD_CANCELED_WAITING: Final = _RECORD_CANCELED.format(locked="")
 
 _COMPLETE: Final = """
@@ -76,7 +76,7 @@ _COMPLETE: Final = """
 
 # The exit code of a run that is being stopped is worth keeping; its status is the stop's to set.
 COMPLETE: Final = _COMPLETE.format(locked="SKIP LOCKED")
-# For one: whoever has it in hand decides first.
+# For one: whoever has it locked decides first.
 COMPLETE_WAITING: Final = _COMPLETE.format(locked="")
 
 FIND_ENDING_CANCELLATIONS: Final = f"""

@@ -29,8 +29,8 @@ LIST_RUNS: Final = f"""
 """  # noqa: S608 - put together from constants
 
 # Open commands on runs of host $1, one of each run: what that one comes to answers the others as
-# well. But for runs in $2, which are in hand; on those in $4 only what is forced is to be done, and
-# with $5 nothing else.
+# well. But for runs in $2; on those in $4 only what is forced is to be done, and with $5 nothing
+# else.
 LIST_TO_BE_DONE: Final = f"""
     SELECT c.*
       FROM ({OPEN_RUNS_OF_HOST}) open,
@@ -89,7 +89,7 @@ LIST_CANCELLATIONS: Final = """
 #   open                is being carried out, and so says more than a failure before it
 #   stop_failed         goes on when it is replayed
 #   any other           closed without an end that anybody could prove: abandoned, not_proved
-#   no_op, forced       never: repeats, and those that hurried a stop in progress
+#   no_op, forced       never: repeats, and those that forced a stop in progress
 ENDS_RUN: Final = """(
     SELECT * FROM cancellations
      WHERE run_id = r.run_id AND (outcome IS NULL OR outcome NOT IN ('no_op', 'forced'))
@@ -126,7 +126,7 @@ IS_BEING_STOPPED: Final = """
     )
 """
 
-# Waits for whoever has the run in hand: a claim whose commit is in doubt may yet come through.
+# Waits for whoever has the run locked: a claim whose commit is in doubt may yet come through.
 LOCK_RUN: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
 
 RECORD_LAUNCHER_DIED: Final = """

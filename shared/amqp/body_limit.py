@@ -20,7 +20,7 @@ class CutHeader(ContentHeader):
         self.full_size = whole.body_size
 
 
-def keep_heads(channel: aiormq.Channel, most: int) -> None:
+def limit_bodies(channel: aiormq.Channel, most: int) -> None:
     """Have `channel` keep at most `most` bytes of each body. The rest is dropped as it arrives.
 
     So a message costs no more than that, and its frames one at a time.
@@ -29,7 +29,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
     wanted = 0  # bytes of the message that is arriving
 
     # No coroutine of its own: that would cost each frame as much again as the queue does.
-    def put_head(item: tuple[int, Any]) -> Awaitable[None]:
+    def put_limited(item: tuple[int, Any]) -> Awaitable[None]:
         nonlocal wanted
         weight, frame = item
         if isinstance(frame, ContentBody):
@@ -45,7 +45,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
         return put(item)
 
     # A queue of this channel's alone, so that nobody else's is changed.
-    channel.frames.put = put_head  # type: ignore[method-assign,assignment]  # same signature
+    channel.frames.put = put_limited  # type: ignore[method-assign,assignment]  # same signature
 
 
 async def _nothing() -> None:
