@@ -24,14 +24,12 @@ from shared.states import Containment
 from shared.telemetry.tracing import Tracer, tracing
 from worker import monitoring_server
 from worker.dead_letters.keeper import Keeper
+from worker.decisions.decider import Decider
 from worker.hosts.heartbeat import HostRegistration
 from worker.hosts.store import HeartbeatAnswer
 from worker.intake.consumer import Consumer
-from worker.intake.decider import Decider
 from worker.intake.old_host_queue import OldHostQueue
-from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler
-from worker.intake.wakes import Wakes
 from worker.launches import socket_server
 from worker.launches.api import LauncherApi
 from worker.launches.claims import Launches
@@ -41,6 +39,8 @@ from worker.launches.run_cgroups import RunCgroups
 from worker.messages.headers import HistoryReader
 from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
+from worker.open_commands.open_commands import OpenCommands
+from worker.open_commands.wakes import Wakes
 from worker.outbox.relay import Relay
 from worker.postgres_watch import PostgresWatch
 from worker.priority import take_precedence

@@ -29,10 +29,10 @@ from tools.support.rows import (
     Row,
     insert,
 )
-from worker.intake import decision_store
-from worker.intake.decision import BeginStop, CommandReused, judge
-from worker.intake.request import Origin, Original, Request
-from worker.intake.rows import rows_of, rules
+from worker.decisions import store as decision_store
+from worker.decisions.decision import BeginStop, CommandReused, judge
+from worker.decisions.request import Origin, Original, Request
+from worker.decisions.rows import rows_of, rules
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

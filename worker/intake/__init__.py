@@ -1,1 +1,1 @@
-"""A command comes in: consumed, decided on, acknowledged; open commands are taken up."""
+"""A command comes in: consumed, decided on with others, acknowledged."""

@@ -21,10 +21,10 @@ from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
 from worker.intake.fair_queue import FairQueue
 from worker.intake.old_host_queue import OldHostQueue
-from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler, Unsettled
 from worker.messages.delivery import Delivery, consume
 from worker.metrics import WorkerMetrics
+from worker.open_commands.open_commands import OpenCommands
 from worker.postgres_watch import PostgresWatch
 
 log = structlog.get_logger(__name__)

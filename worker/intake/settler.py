@@ -23,15 +23,15 @@ from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.intake.decider import Decider, Decision, Undecidable, UnknownRun
-from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
-from worker.intake.request import Origin, Original, Request
-from worker.intake.wakes import Wakes
+from worker.decisions.decider import Decider, Decision, Undecidable, UnknownRun
+from worker.decisions.decision import CommandReused, HostAbandoned, UnderWay, Wait
+from worker.decisions.request import Origin, Original, Request
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History, HistoryReader, moved_back
 from worker.metrics import WorkerMetrics
+from worker.open_commands.wakes import Wakes
 from worker.outbox.relay import Relay
 from worker.stop.under_way import Stop, Stops
 from worker.traces import delivery_span

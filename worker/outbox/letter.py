@@ -12,7 +12,7 @@ from pamqp.commands import Basic
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason, Via
-from worker.intake.request import properties_in
+from worker.decisions.request import properties_in
 from worker.messages.headers import Header, History
 from worker.stop.evidence import why_failed
 

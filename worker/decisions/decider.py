@@ -11,8 +11,8 @@ from shared.postgres.database import Database
 from shared.runs import Run
 from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
-from worker.intake import decision_store
-from worker.intake.decision import (
+from worker.decisions import store as decision_store
+from worker.decisions.decision import (
     BeginStop,
     CancelQueued,
     CommandReused,
@@ -30,9 +30,9 @@ from worker.intake.decision import (
     Wait,
     judge,
 )
-from worker.intake.decision_store import RecordedStop
-from worker.intake.request import Request
-from worker.intake.rows import rows_of, rules
+from worker.decisions.request import Request
+from worker.decisions.rows import rows_of, rules
+from worker.decisions.store import RecordedStop
 from worker.launches.known_launchers import KnownLaunchers
 from worker.stop.under_way import Stop, Stops
 

@@ -18,10 +18,10 @@ from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
-from worker.intake import open_store
-from worker.intake.decider import Decider, Decision, Undecidable
-from worker.intake.request import Request, properties_in
+from worker.decisions.decider import Decider, Decision, Undecidable
+from worker.decisions.request import Request, properties_in
 from worker.metrics import WorkerMetrics
+from worker.open_commands import store as open_store
 from worker.outbox.relay import Relay
 from worker.stop import record
 from worker.stop.evidence import workers_ended

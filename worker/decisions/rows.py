@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.states import Outcome, RunStatus
-from worker.intake.decision import (
+from worker.decisions.decision import (
     BeginStop,
     CancelQueued,
     Join,
@@ -21,7 +21,7 @@ from worker.intake.decision import (
     Wait,
     by_status,
 )
-from worker.intake.request import Request
+from worker.decisions.request import Request
 from worker.stop.evidence import never_started
 
 
