@@ -14,7 +14,7 @@ RunCancelError
 ├── UnknownRun                    no such run yet (worker.decisions.decider)
 ├── CommandReused                 one command id for two runs (worker.decisions.decision)
 ├── HostAbandoned                 the run's host is abandoned (worker.decisions.decision)
-├── StopFailed                    a process outlived SIGKILL, or may have (worker.stop.ladder)
+├── StopFailed                    a process outlived SIGKILL, or may have (worker.evidence)
 ├── OutOfSight                    the run is in another pid namespace (worker.stop.run_tree)
 ├── CgroupUnavailable             no cgroup v2 for the runs (worker.processes.cgroup)
 ├── ForeignProc                   /proc is of another pid namespace (worker.processes.identity)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.aio.tasks import end
 from shared.amqp.broker import Publisher, keep_connected
+from shared.amqp.link import Link
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import UserError
@@ -18,7 +19,7 @@ from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import require_current
-from shared.services.checks import Dependencies, Link, Service
+from shared.services.checks import Dependencies, Service
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.states import Containment
 from shared.telemetry.tracing import Tracer, tracing
@@ -33,7 +34,6 @@ from worker.intake.settler import Settler
 from worker.launches import socket_server
 from worker.launches.api import LauncherApi
 from worker.launches.claims import Launches
-from worker.launches.known_launchers import KnownLaunchers
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import RunCgroups
 from worker.messages.headers import HistoryReader
@@ -46,6 +46,7 @@ from worker.postgres_watch import PostgresWatch
 from worker.priority import take_precedence
 from worker.processes import cgroup
 from worker.processes.identity import ForeignProc, pid_namespace
+from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
 from worker.stop.under_way import Stops
 from worker.threads import start_threads

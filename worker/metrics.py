@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.states import DeadReason, Outcome
-from worker.stop.evidence import Ended, Evidence
+from worker.evidence import Ended, Evidence
 
 # Seconds: milliseconds where a run obeys, its grace period (10 s unless told otherwise) and a
 # little where it is killed.

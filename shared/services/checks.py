@@ -8,10 +8,8 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final, NoReturn
 
-from aio_pika.abc import AbstractConnection
 from prometheus_client import CollectorRegistry, Gauge
 
-from shared.amqp.broker import Session
 from shared.errors import ServiceUnavailable
 
 # Seconds.
@@ -105,18 +103,3 @@ async def _answers(probe: Probe) -> _Answer:
         return _Answer(False)
     except ServiceUnavailable as error:
         return _Answer(False, str(error))
-
-
-class Link:
-    """A session for `keep_connected` that can be asked whether it is under way."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.is_up = False
-
-    async def session(self, connection: AbstractConnection) -> None:
-        self.is_up = True
-        try:
-            await self._session(connection)
-        finally:
-            self.is_up = False

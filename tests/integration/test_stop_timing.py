@@ -10,8 +10,8 @@ import pytest
 from shared.states import Containment, Proof
 from tests.support.stops.stoppable import stop_plan, stoppable
 from tools.support.processes import KILLED_BY, alive, until_gone, until_stopped
+from worker.evidence import Ended, Evidence, StopFailed
 from worker.stop import ladder
-from worker.stop.evidence import Ended, Evidence
 
 NOBODY = 65534
 # The best of them counts where milliseconds do: others may have the processor for longer than that.
@@ -168,7 +168,7 @@ async def test_a_failed_stop_names_the_survivors(containment: str) -> None:
             return 0
 
         run.tree.kill = no_kill  # type: ignore[method-assign]  # of this tree alone
-        with pytest.raises(ladder.StopFailed) as failure:
+        with pytest.raises(StopFailed) as failure:
             await ladder.stop(run.tree, stop_plan(grace=0, kill_wait=0.3), asyncio.Event())
         (survivor,) = failure.value.evidence.survivors
         assert [survivor.pid] == alive(run.mark)

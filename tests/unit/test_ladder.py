@@ -7,9 +7,9 @@ from time import monotonic
 import pytest
 
 from shared.states import Containment, Proof
+from worker.evidence import Ended, StopFailed, Survivor
 from worker.stop import ladder
-from worker.stop.evidence import Ended, Survivor
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.ladder import StopPlan
 
 STUCK = Survivor(pid=4711, name="stuck", state="D")
 

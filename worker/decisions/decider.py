@@ -33,7 +33,7 @@ from worker.decisions.decision import (
 from worker.decisions.request import Request
 from worker.decisions.rows import rows_of, rules
 from worker.decisions.store import RecordedStop
-from worker.launches.known_launchers import KnownLaunchers
+from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.under_way import Stop, Stops
 
 Decision = Outcome | Stop | Wait | UnderWay

@@ -22,7 +22,7 @@ from worker.decisions.decision import (
     by_status,
 )
 from worker.decisions.request import Request
-from worker.stop.evidence import never_started
+from worker.evidence import never_started
 
 
 @dataclass(frozen=True, slots=True)

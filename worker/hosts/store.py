@@ -14,10 +14,10 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run, RunProcess
 from shared.states import HostState
+from worker.evidence import found_empty, host_rebooted
 from worker.launches import store as launch_store
 from worker.processes.identity import is_machines_own
 from worker.stop import record
-from worker.stop.evidence import found_empty, host_rebooted
 from worker.stop.run_tree import pids_are_ours, visible_cgroup
 
 

@@ -27,14 +27,8 @@ log = structlog.get_logger(__name__)
 _HOLD = 20.0
 # A tree that obeys is gone within this, and then the run and its exit code are written in one go.
 _PROMPT = 1.0
-
-
 # For a request's body to arrive. A launcher sends all of it at once.
 _BODY = 10.0
-
-
-class _Late(Exception):
-    """The body did not arrive in time."""
 
 
 class _Launch(BaseModel):
@@ -110,7 +104,7 @@ async def _read(request: web.Request, model: type[M]) -> M:
         async with asyncio.timeout(_BODY):
             return model.model_validate_json(await request.read())
     except TimeoutError:
-        raise _Late from None
+        raise web.HTTPRequestTimeout(reason="the request's body did not arrive in time") from None
 
 
 @web.middleware
@@ -121,8 +115,6 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return error_response(400, error.errors(include_url=False)[0]["msg"])
     except (NotAllowed, CannotProve, InsideRun) as error:
         return error_response(403, str(error))
-    except _Late:
-        return error_response(408, "the request's body did not arrive in time")
     except ConnectionResetError:
         return error_response(400, "the caller hung up")  # and so will never read this
     except (ServiceUnavailable, ContainmentFailed) as error:

@@ -13,14 +13,14 @@ from shared.aio.retry import until_available
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import RunStatus
+from worker.evidence import Evidence, StopFailed
 from worker.launches import store as launch_store
-from worker.launches.known_launchers import KnownLaunchers
 from worker.launches.unreported import UnreportedRuns
 from worker.outbox.relay import Relay
 from worker.processes.identity import Identity, ProcessHandle, boot_id
+from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
-from worker.stop.evidence import Evidence
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.ladder import StopPlan
 from worker.stop.run_tree import (
     OutOfSight,
     pids_are_ours,

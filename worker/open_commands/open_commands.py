@@ -19,12 +19,13 @@ from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
-from worker.decisions.request import Request, properties_in
+from worker.decisions.request import Request
+from worker.evidence import workers_ended
+from worker.messages.kept_header import properties_in
 from worker.metrics import WorkerMetrics
 from worker.open_commands import store as open_store
 from worker.outbox.relay import Relay
 from worker.stop import record
-from worker.stop.evidence import workers_ended
 from worker.stop.under_way import Stop, Stops
 
 _AT_A_TIME: Final = 500

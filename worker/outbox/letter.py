@@ -12,9 +12,9 @@ from pamqp.commands import Basic
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason, Via
-from worker.decisions.request import properties_in
+from worker.evidence import why_failed
 from worker.messages.headers import Header, History
-from worker.stop.evidence import why_failed
+from worker.messages.kept_header import properties_in
 
 _ASKED: Final = tuple(CancelCommand.model_fields)
 

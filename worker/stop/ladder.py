@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shared.aio.tasks import first_of
-from shared.errors import RunCancelError
-from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp, why_failed
+from worker.evidence import Ended, Evidence, SignalSent, StopFailed, timestamp
 from worker.stop.tree import Tree
 
 # Seconds between two looks at what SIGKILL has left.
@@ -26,14 +25,6 @@ class StopPlan:
     stop_signal: signal.Signals
     deadline: float
     kill_wait: float
-
-
-class StopFailed(RunCancelError):
-    """Something outlived SIGKILL for as long as we wait, or may have; the evidence says what."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        super().__init__(why_failed(evidence.as_json()))
-        self.evidence = evidence
 
 
 async def stop(tree: Tree, plan: StopPlan, force: asyncio.Event) -> Evidence:

@@ -11,8 +11,8 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run
 from shared.states import Outcome
+from worker.evidence import Evidence, out_of_sight
 from worker.processes.identity import pid_namespace
-from worker.stop.evidence import Evidence, out_of_sight
 
 
 async def record_canceled_unless_locked(

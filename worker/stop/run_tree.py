@@ -10,6 +10,7 @@ from pathlib import Path
 from shared.errors import RunCancelError, ServiceUnavailable
 from shared.runs import RunProcess
 from shared.states import Containment
+from worker.evidence import Evidence, host_rebooted
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import (
     Identity,
@@ -21,7 +22,6 @@ from worker.processes.identity import (
 from worker.processes.scan import Kinship
 from worker.stop import ladder
 from worker.stop.cgroup_tree import CgroupTree
-from worker.stop.evidence import Evidence, host_rebooted
 from worker.stop.ladder import StopPlan
 from worker.stop.session_tree import SessionTree
 from worker.stop.tree import Tree

@@ -17,12 +17,12 @@ from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Outcome
 from shared.telemetry.tracing import OUTCOME, Tracer
-from worker.launches.known_launchers import KnownLaunchers
+from worker.evidence import Ended, Evidence, StopFailed
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
+from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
-from worker.stop.evidence import Ended, Evidence
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.ladder import StopPlan
 from worker.stop.run_tree import OutOfSight, stop_tree
 from worker.traces import stop_within_span
 
