@@ -91,7 +91,10 @@ class WorkerMetrics:
             stops.observe(evidence.duration_ms / 1000)
 
     def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
-        """Export what these say whenever somebody asks."""
+        """Export how many deliveries and stops are in flight.
+
+        `commands` and `stops` are called each time that the metrics are scraped; call this once.
+        """
         Gauge(
             "cancel_commands_in_flight",
             "Deliveries that this worker is deciding on.",

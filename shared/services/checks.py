@@ -31,14 +31,18 @@ class Service(StrEnum):
 class Missing:
     service: Service
     since: datetime
+    """When it was first asked in vain, in UTC."""
     seconds: float
+    """Since then, by the monotonic clock."""
     reason: str | None
+    """Why it does not answer, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Noticed:
     at: datetime
-    by_the_clock: float
+    monotonic_at: float
+    """The same moment, by the monotonic clock: the other one may be set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Dependencies:
     """Asks each service by its probe, and remembers since when one has not answered."""
 
     def __init__(self, probes: Mapping[Service, Probe], registry: CollectorRegistry) -> None:
+        """Each probe is called at most once a second, all at the same time, for 2 seconds at most.
+
+        It is canceled then. `registry` gets a gauge of what came of the last look.
+        """
         self._probes = probes
         self._missing: dict[Service, _Noticed] = {}
         self._reasons: dict[Service, str | None] = {}
@@ -78,7 +86,7 @@ class Dependencies:
                 await self._look()
         now = monotonic()
         return [
-            Missing(service, noticed.at, now - noticed.by_the_clock, self._reasons[service])
+            Missing(service, noticed.at, now - noticed.monotonic_at, self._reasons[service])
             for service, noticed in self._missing.items()
         ]
 

@@ -16,6 +16,7 @@ class Situation:
     run: Run
     host_abandoned: bool
     grace_left: float | None
+    """Seconds until the deadline of the stop on record, negative after it; None without one."""
     is_asked_for: bool
     """Whether another command that waits or is carried out asks for no less than this one."""
     command_run_id: int | None

@@ -32,7 +32,7 @@ class HostWorker:
     pid_namespace: str
     privileges: Mapping[str, Any]
     beat_seconds: float
-    """Between two heartbeats: by it, others tell for how long its silence means nothing."""
+    """Between two heartbeats. It is on record: by it others tell when the host is silent."""
 
     def is_on_another_machine(self, machine_id: str | None) -> bool:
         """Whether that is certain: a machine may also have no id."""

@@ -8,12 +8,10 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """A line for each queue, so that a flood in one does not stand before another.
-
-    `size_of` tells the bytes of one.
-    """
+    """A line for each queue, so that a flood in one does not stand before another."""
 
     def __init__(self, size_of: Callable[[T], int]) -> None:
+        """`size_of` tells the bytes of one delivery; it is called whenever one may be taken."""
         self._lines: dict[str, deque[T]] = {}
         self._size_of = size_of
 

@@ -34,7 +34,10 @@ class OldHostQueue:
     def __init__(
         self, database: Database, topology: Topology, host: str, prefetch: int, beat_seconds: float
     ) -> None:
-        """`beat_seconds` lie between two looks for workers that forward to it."""
+        """`prefetch`: deliveries of the queue that are not acknowledged yet, at most.
+
+        `beat_seconds` lie between two looks for workers that forward to it.
+        """
         self._database = database
         self._topology = topology
         self._host = host
@@ -43,7 +46,7 @@ class OldHostQueue:
         self._beat_seconds = beat_seconds
 
     async def settle(self, connection: AbstractConnection, take: Take) -> None:
-        """Have `take` called with what is in the queue, if there is one, and remove it then.
+        """Have `take` called with each delivery of the queue, if there is one, and remove it then.
 
         On channels of its own: whatever is wrong with it keeps no other command from being taken.
         """
