@@ -32,7 +32,7 @@ _PLACE = re.compile(rf"\((?:{re.escape(str(_PROJECT))}/|\S*/site-packages/|\S*/l
 _PARTS = {
     "log lines": ("log_response", "BoundLoggerBase._proxy_to_logger", "_Lines.flush"),
     "publish and confirm": ("CommandPublisher.publish", "JoinedFrames._write"),
-    "token, limit and run": ("Gate.admit", "Together._work_off"),
+    "token, limit and run": ("Gate.admit", "Batcher._work_off"),
     "validate, answer": ("CancelHandler.handle",),
     "HTTP (aiohttp)": ("RequestHandler.start", "Connection.data_received", "Connection.__call__"),
     "read frames (aiormq)": ("Connection.__reader", "Channel._reader"),
@@ -43,7 +43,7 @@ _PARTS = {
     "record": ("Stops._record",),
     "reports of launchers": ("LauncherApi._complete", "LauncherApi._launch"),
     "lost launchers": ("LostRunWatch._watch_launcher",),
-    "take and settle": ("Consumer._take", "Consumer._begin_arrived", "Consumer._settle_alone"),
+    "take and settle": ("Consumer._take", "Consumer._settle_arrived", "Consumer._settle_alone"),
 }
 _BACKLOG = 15_000
 _TREES = 300
