@@ -35,8 +35,8 @@ async def to_be_done(
 ) -> list[TakenUp]:
     """Open commands on runs of `host`, one of each, the oldest ones first.
 
-    None on runs that are `excluded`. On those `in_grace` only forced ones, as they end the grace
-    period; `only_forced` are no others wanted.
+    None on `excluded` runs. On runs `in_grace` only forced ones, which end the grace period; with
+    `only_forced`, nothing but these.
     """
     rows = await database.fetch(
         sql.runs.LIST_TO_BE_DONE, host, excluded, most, in_grace, only_forced
