@@ -65,6 +65,10 @@ class _Lines:
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
+        """`write` is called with whole lines: once for those of a turn of the event loop.
+
+        Without a loop, it is called at once. Lines are lost where it raises OSError or ValueError.
+        """
         self._write = write
         self._lines: list[str] = []
         self._is_due = False

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from yarl import URL
 
-from shared.postgres.url import ENCODE, parse
+from shared.postgres_url import ENCODE, parse
 
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

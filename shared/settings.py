@@ -35,7 +35,7 @@ class ContainmentPolicy(StrEnum):
     SESSION = "session"
 
 
-TYPED_PATIENCE = 5.0
+COMMAND_STARTUP_TIMEOUT = 5.0
 """Startup timeout of interactive commands, seconds."""
 
 
@@ -56,7 +56,7 @@ class DatabaseSettings(BaseSettings):
     startup_timeout: Seconds = Field(
         60.0,
         description="Timeout for unavailable services at start, seconds. Commands other "
-        f"than `serve` and `migrate` have the default {TYPED_PATIENCE:.0f}",
+        f"than `serve` and `migrate` have the default {COMMAND_STARTUP_TIMEOUT:.0f}",
     )
     log_format: LogFormat = Field(LogFormat.CONSOLE, description="Log format: `console` or `json`")
     log_level: LogLevel = Field(
@@ -105,13 +105,13 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
 class CommandSettings(DatabaseSettings):
     """For interactive commands."""
 
-    startup_timeout: Seconds = TYPED_PATIENCE
+    startup_timeout: Seconds = COMMAND_STARTUP_TIMEOUT
 
 
 class PublishingCommandSettings(ServiceSettings):
     """For interactive commands that also need RabbitMQ."""
 
-    startup_timeout: Seconds = TYPED_PATIENCE
+    startup_timeout: Seconds = COMMAND_STARTUP_TIMEOUT
 
 
 class GatewaySettings(ServiceSettings):

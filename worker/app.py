@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.aio.tasks import end
 from shared.amqp.broker import Publisher, keep_connected
+from shared.amqp.link import Link
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import UserError
@@ -18,34 +19,34 @@ from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import require_current
-from shared.services.checks import Dependencies, Link, Service
+from shared.services.checks import Dependencies, Service
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.states import Containment
 from shared.telemetry.tracing import Tracer, tracing
+from worker import monitoring_server
 from worker.dead_letters.keeper import Keeper
-from worker.hosts.heartbeat import Presence
-from worker.hosts.store import Heard
+from worker.decisions.decider import Decider
+from worker.hosts.heartbeat import HostRegistration
+from worker.hosts.store import HeartbeatAnswer
 from worker.intake.consumer import Consumer
-from worker.intake.decider import Decider
 from worker.intake.old_host_queue import OldHostQueue
-from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler
-from worker.intake.wakes import Wakes
+from worker.launches import socket_server
 from worker.launches.api import LauncherApi
 from worker.launches.claims import Launches
-from worker.launches.known_launchers import KnownLaunchers
-from worker.launches.listener import bind, listen
-from worker.launches.lost_runs import Losses
+from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import RunCgroups
-from worker.listener import listen as listen_for_monitoring
 from worker.messages.headers import HistoryReader
 from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
+from worker.open_commands.open_commands import OpenCommands
+from worker.open_commands.wakes import Wakes
 from worker.outbox.relay import Relay
 from worker.postgres_watch import PostgresWatch
 from worker.priority import take_precedence
 from worker.processes import cgroup
 from worker.processes.identity import ForeignProc, pid_namespace
+from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
 from worker.stop.under_way import Stops
 from worker.threads import start_threads
@@ -96,7 +97,7 @@ async def _serve(
     # Events have one too: a declined event costs the channel.
     telling = publisher_for(settings, f"cancel-worker {host} events", tracer)
     relay = Relay(database, telling, topology, settings.broker_user, metrics)
-    presence = Presence(
+    registration = HostRegistration(
         database,
         host,
         settings.host_heartbeat,
@@ -106,12 +107,12 @@ async def _serve(
     stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
     decider = Decider(database, host, settings.grace_seconds, launchers, stops, tracer)
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
-    losses = Losses(database, host, tasks, settings.kill_wait, launchers, relay)
+    lost_run_watch = LostRunWatch(database, host, tasks, settings.kill_wait, launchers, relay)
     launches = Launches(
         database,
         host,
         RunCgroups(runs_root, required=settings.containment is ContainmentPolicy.CGROUP),
-        losses,
+        lost_run_watch,
         tasks,
         privileges,
         relay,
@@ -141,16 +142,16 @@ async def _serve(
     consuming = Link(consumer.session)
     dependencies = _dependencies(database, publisher, consuming, registry)
 
-    def told(heard: Heard) -> None:
-        if heard.has_open_commands:
+    def on_heartbeat(answer: HeartbeatAnswer) -> None:
+        if answer.has_open_commands:
             open_commands.wake()
-        if heard.has_events:
+        if answer.has_events:
             relay.wake()
 
     # Before this worker replaces another one: it must be able to serve.
     with _listening_at(settings.worker_socket):
-        bound = bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
-    monitoring, url = await listen_for_monitoring(
+        bound = socket_server.bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
+    monitoring, url = await monitoring_server.listen(
         _monitoring(dependencies, registry), settings.worker_http_host, settings.worker_http_port
     )
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
@@ -163,15 +164,15 @@ async def _serve(
         reads_all=privileges.reads_all,
         lists_all=privileges.lists_all,
     )
-    await presence.register()
-    await losses.take_up()
+    await registration.register()
+    await lost_run_watch.resume()
     relay.wake()
     open_commands.wake()
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone
-    tasks.create_task(presence.keep_up(told, returned=losses.take_up))
-    tasks.create_task(losses.keep_watch(every=settings.host_heartbeat))
+    tasks.create_task(registration.keep_up(on_heartbeat, on_return=lost_run_watch.resume))
+    tasks.create_task(lost_run_watch.keep_watch(every=settings.host_heartbeat))
     tasks.create_task(publisher.run(topology.declare_worker))
     tasks.create_task(telling.run(topology.declare_relay))
     tasks.create_task(relay.run())
@@ -180,7 +181,7 @@ async def _serve(
         keeper = Keeper(database, topology, histories, postgres)
         tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, stops, runs_root)
-    socket = await listen(
+    socket = await socket_server.listen(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
     )
     await publisher.wait_ready()
@@ -200,7 +201,7 @@ async def _serve(
     await consumer.stop(until)
     await stops.finish(until)
     await socket.close()
-    await presence.leave()
+    await registration.leave()
     await monitoring.close()
 
 

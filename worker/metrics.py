@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.states import DeadReason, Outcome
-from worker.stop.evidence import Ended, Evidence
+from worker.evidence import Ended, Evidence
 
 # Seconds: milliseconds where a run obeys, its grace period (10 s unless told otherwise) and a
 # little where it is killed.
@@ -83,7 +83,7 @@ class WorkerMetrics:
         self._commands[_MovedOn.RETRIED].inc()
         self._retries[reason].inc()
 
-    def buried(self, reason: DeadReason) -> None:
+    def dead_lettered(self, reason: DeadReason) -> None:
         """Count a published dead letter. A failed stop also has an outcome."""
         if reason is not DeadReason.STOP_FAILED:
             self._commands[_MovedOn.DEAD_LETTERED].inc()
@@ -94,7 +94,10 @@ class WorkerMetrics:
             stops.observe(evidence.duration_ms / 1000)
 
     def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
-        """Export the values of these functions at each scrape."""
+        """Export the numbers of deliveries and stops in flight; call this once.
+
+        Each scrape calls `commands` and `stops`.
+        """
         Gauge(
             "cancel_commands_in_flight",
             "Deliveries that this worker is deciding on.",

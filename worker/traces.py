@@ -19,10 +19,9 @@ from shared.telemetry.tracing import (
     Tracer,
     Value,
 )
+from worker.evidence import Evidence, StopFailed
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History
-from worker.stop.evidence import Evidence
-from worker.stop.ladder import StopFailed
 
 _OPERATION: Final[Attributes] = {
     "messaging.system": "rabbitmq",

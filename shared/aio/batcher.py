@@ -27,7 +27,9 @@ class Batcher(Generic[Item, Answer]):
     ) -> None:
         """`work` is called with up to 500 items and returns one answer for each, in order.
 
-        `tasks` runs the batches. `timeout` is in seconds, for each item.
+        After an unexpected error it is called again, for each item alone: it must be safe to
+        repeat. After ServiceUnavailable it is not. `tasks` runs the batches. `timeout`: seconds
+        from the submission of an item to its answer; None is no limit.
         """
         self._work = work
         self._tasks = tasks

@@ -16,7 +16,7 @@ from aio_pika.exceptions import (
 )
 
 from shared.aio.tasks import cancellation_noticed
-from shared.amqp.heads import keep_heads
+from shared.amqp.body_limit import limit_bodies
 from shared.commands import MAX_BODY
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ async def open_channel(connection: AbstractConnection) -> AbstractChannel:
     try:
         # on_return_raises defaults to False, with which an unroutable publish succeeds.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        keep_heads(await underlay(channel), MAX_BODY)
+        limit_bodies(await underlay(channel), MAX_BODY)
         await _close_with_consumers(channel)
         channel.close_callbacks.add(_say_why)
     except RuntimeError as error:

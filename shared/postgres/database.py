@@ -9,11 +9,11 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
+from shared import postgres_url
 from shared.aio.retry import until_connected
 from shared.aio.tasks import cancellation_noticed
 from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import sql
-from shared.postgres import url as postgres_url
 from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
 from shared.postgres.servers import Servers
 from shared.services import local_files

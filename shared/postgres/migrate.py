@@ -15,7 +15,7 @@ from shared.postgres.database import Connection, Database
 # Any constant will do, if every process uses the same.
 _LOCK = 0x72756E63  # "runc"
 # Seconds. A migration may take longer than the statements of the service.
-_PATIENCE = 3600.0
+_MIGRATION_TIMEOUT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,9 @@ async def migrate(database: Database) -> list[str]:
     Raises SchemaError if the database schema is newer than this code.
     """
     async with database.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE)
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_MIGRATION_TIMEOUT
+        )
         await connection.execute(
             """
             CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -54,7 +56,7 @@ async def migrate(database: Database) -> list[str]:
         )
         missing = await _missing(connection)
         for migration in missing:
-            await connection.execute(migration.sql, timeout=_PATIENCE)
+            await connection.execute(migration.sql, timeout=_MIGRATION_TIMEOUT)
             await connection.execute(
                 "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)",
                 migration.number,

@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from shared.postgres.errors import AWAY, MISTAKES, why_not_connected
-from shared.postgres.url import Host, PostgresUrl
+from shared.postgres_url import Host, PostgresUrl
 
 
 class Servers:

@@ -8,14 +8,12 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final, NoReturn
 
-from aio_pika.abc import AbstractConnection
 from prometheus_client import CollectorRegistry, Gauge
 
-from shared.amqp.broker import Session
 from shared.errors import ServiceUnavailable
 
 # Seconds.
-_PATIENCE: Final = 2.0
+_ANSWER_TIMEOUT: Final = 2.0
 """Timeout of a probe. Readiness checks do not wait any longer."""
 _FRESH: Final = 1.0
 """Results are cached for this time, so that clients cannot make us probe all the time."""
@@ -33,14 +31,18 @@ class Service(StrEnum):
 class Missing:
     service: Service
     since: datetime
+    """When it was first asked in vain, in UTC."""
     seconds: float
+    """Since then, by the monotonic clock."""
     reason: str | None
+    """Why it does not answer, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Noticed:
     at: datetime
-    by_the_clock: float
+    monotonic_at: float
+    """The same moment, by the monotonic clock: the other one may be set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class Dependencies:
     """Probes each service, and remembers since when one is unavailable."""
 
     def __init__(self, probes: Mapping[Service, Probe], registry: CollectorRegistry) -> None:
+        """Each probe is called at most once a second, all at the same time, for 2 seconds at most.
+
+        It is canceled then. `registry` gets a gauge of what came of the last look.
+        """
         self._probes = probes
         self._missing: dict[Service, _Noticed] = {}
         self._reasons: dict[Service, str | None] = {}
@@ -80,7 +86,7 @@ class Dependencies:
                 await self._look()
         now = monotonic()
         return [
-            Missing(service, noticed.at, now - noticed.by_the_clock, self._reasons[service])
+            Missing(service, noticed.at, now - noticed.monotonic_at, self._reasons[service])
             for service, noticed in self._missing.items()
         ]
 
@@ -99,24 +105,9 @@ class Dependencies:
 
 async def _answers(probe: Probe) -> _Answer:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
             return _Answer(await probe())
     except TimeoutError:
         return _Answer(False)
     except ServiceUnavailable as error:
         return _Answer(False, str(error))
-
-
-class Link:
-    """A session for `keep_connected` that tells whether it is connected."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.is_up = False
-
-    async def session(self, connection: AbstractConnection) -> None:
-        self.is_up = True
-        try:
-            await self._session(connection)
-        finally:
-            self.is_up = False

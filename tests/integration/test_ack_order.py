@@ -21,9 +21,9 @@ from worker.messages.delivery import Delivery, consume
 async def test_between_the_frames_of_one_settlement_comes_no_other(system: System) -> None:
     async with delivered(system, 7) as window:
         await asyncio.gather(
-            window.in_hand.acknowledge(window.channel, [1, 2, 4, 5]),
+            window.unacknowledged.acknowledge(window.channel, [1, 2, 4, 5]),
             # All that is left up to the 6th: 4 and 5 are out of hand, but may not be on their way.
-            window.in_hand.acknowledge(window.channel, [3, 6]),
+            window.unacknowledged.acknowledge(window.channel, [3, 6]),
         )
         await window.has_room_for(6)
 
@@ -60,7 +60,7 @@ class Window:
 
     system: System
     channel: aiormq.Channel
-    in_hand: Unacknowledged = field(default_factory=Unacknowledged)
+    unacknowledged: Unacknowledged = field(default_factory=Unacknowledged)
     wanted: int = 0
     all_here: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,7 +78,7 @@ class Window:
             await self.all_here.wait()
 
     async def take(self, message: Delivery) -> None:
-        self.in_hand.add(message.delivery_tag)
+        self.unacknowledged.add(message.delivery_tag)
         if message.delivery_tag == self.wanted:
             self.all_here.set()
 
@@ -98,4 +98,4 @@ async def delivered(system: System, messages: int) -> AsyncIterator[Window]:
 
 async def acknowledge_later(window: Window, tags: Iterable[int], seconds: float) -> None:
     await asyncio.sleep(seconds)
-    await window.in_hand.acknowledge(window.channel, tags)
+    await window.unacknowledged.acknowledge(window.channel, tags)

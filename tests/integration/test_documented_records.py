@@ -9,7 +9,7 @@ import pytest
 from shared.postgres import sql
 from tests.support.repository.documents import DOCS
 from tools.support.system import System
-from worker.stop.evidence import Evidence
+from worker.evidence import Evidence
 
 TEXT: Final = (DOCS / "records.md").read_text()
 # By their own words in the document.

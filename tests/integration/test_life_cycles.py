@@ -40,7 +40,7 @@ def _decided(
     *,
     outcome: str | None = None,
     begins_with: float | None = None,
-    hurries: bool = False,
+    forced: bool = False,
     reason: str | None = None,
 ) -> tuple[Any, ...]:
     """Arguments of what was decided on one command on run 1."""
@@ -53,11 +53,11 @@ def _decided(
         [None],
         [None],
         [reason],
-        [hurries],
+        [forced],
         [None],
         [None],
     )
-    return *asked, ["{}"], [None], [None], [outcome], [evidence], [begins_with], [hurries], 0
+    return *asked, ["{}"], [None], [None], [outcome], [evidence], [begins_with], [forced], 0
 
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.
@@ -65,7 +65,7 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "claim": (sql.runs.CLAIM_RUN, _CLAIM),
     "cancel queued": (sql.decisions.RECORD, _decided(outcome="canceled")),
     "begin stop": (sql.decisions.RECORD, _decided(begins_with=10.0)),
-    "escalate": (sql.decisions.RECORD, _decided(hurries=True)),
+    "force": (sql.decisions.RECORD, _decided(forced=True)),
     "leave it": (sql.decisions.RECORD, _decided()),
     "record canceled": (sql.endings.RECORD_CANCELED_WAITING, ([1], [_GONE])),
     "record canceled with others": (sql.endings.RECORD_CANCELED, ([1], [_GONE])),
@@ -97,7 +97,7 @@ LEGAL: dict[str, dict[str, str | None]] = {
     "canceling": {
         "record canceled": "canceled",
         "record canceled with others": "canceled",
-        "escalate": "canceling",
+        "force": "canceling",
         "abandoned": "error",
         "out of sight": "error",
         **_NOTES_THE_EXIT_CODE,
@@ -162,7 +162,7 @@ async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
         (["claim", "fail"], "fail"),
         (["claim", "lost"], "error"),
         (["claim", "begin stop", "record canceled"], "canceled"),
-        (["claim", "begin stop", "escalate", "record canceled"], "canceled"),
+        (["claim", "begin stop", "force", "record canceled"], "canceled"),
         # The late ones lose.
         (["cancel queued", "claim"], "canceled"),
         (["claim", "pass", "begin stop", "record canceled"], "pass"),
@@ -200,9 +200,9 @@ async def test_force_moves_the_deadline_once_and_keeps_the_first(database: Conne
     await _do(database, "begin stop")
     begun = await _run(database)
 
-    await _do(database, "escalate")
+    await _do(database, "force")
     forced = await _run(database)
-    await _do(database, "escalate")
+    await _do(database, "force")
 
     assert await _run(database) == forced
     assert forced["first_stop_deadline"] == begun["stop_deadline"]

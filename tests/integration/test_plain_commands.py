@@ -29,10 +29,10 @@ from tools.support.rows import (
     Row,
     insert,
 )
-from worker.intake import decision_store
-from worker.intake.decision import BeginStop, CommandReused, judge
-from worker.intake.request import Origin, Original, Request
-from worker.intake.rows import rows_of, rules
+from worker.decisions import store as decision_store
+from worker.decisions.decision import BeginStop, CommandReused, judge
+from worker.decisions.request import Origin, Original, Request
+from worker.decisions.rows import rows_of, rules
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,7 +118,7 @@ def _request(fields: dict[str, Any]) -> Request:
 
 async def _by_the_rule(
     database: Database, request: Request
-) -> dict[UUID, Outcome | decision_store.Begun]:
+) -> dict[UUID, Outcome | decision_store.RecordedStop]:
     """What `Decider` does with a command that the one statement leaves."""
     async with database.transaction() as connection:
         found = await decision_store.lock_runs(connection, [request], HOST, waits=True)
@@ -128,14 +128,14 @@ async def _by_the_rule(
         written = await decision_store.record(connection, rows, taking_up=False)
     assert written == {COMMAND_ID}
     if isinstance(verdict, BeginStop):
-        return {COMMAND_ID: decision_store.Begun(situation.run, verdict.grace)}
+        return {COMMAND_ID: decision_store.RecordedStop(situation.run, verdict.grace)}
     assert rows[0].outcome is not None
     return {COMMAND_ID: rows[0].outcome}
 
 
 async def _by_the_statement(
     database: Database, request: Request, *, runs_here: bool = True
-) -> dict[UUID, Outcome | decision_store.Begun]:
+) -> dict[UUID, Outcome | decision_store.RecordedStop]:
     return await decision_store.decide_plain(
         database, [request], rules(), HOST, DEFAULT_GRACE, runs_here=lambda _: runs_here
     )
@@ -163,11 +163,11 @@ async def _on_record(database: Database) -> dict[str, Any]:
 
 
 def _without_times(
-    decided: dict[UUID, Outcome | decision_store.Begun],
+    decided: dict[UUID, Outcome | decision_store.RecordedStop],
 ) -> list[tuple[Outcome | None, int | None, float | None]]:
     return [
         (None, each.run.run_id, each.grace)
-        if isinstance(each, decision_store.Begun)
+        if isinstance(each, decision_store.RecordedStop)
         else (each, None, None)
         for each in decided.values()
     ]
@@ -203,7 +203,7 @@ async def test_the_run_whose_stop_begins_is_as_it_is_on_record(database: Databas
     (begun,) = (await _by_the_statement(database, _request({}))).values()
 
     (row,) = await database.fetch("SELECT * FROM runs WHERE run_id = 1")
-    assert isinstance(begun, decision_store.Begun)
+    assert isinstance(begun, decision_store.RecordedStop)
     assert begun.run == Run.from_record(row)
 
 
@@ -255,7 +255,7 @@ async def test_a_run_that_is_claimed_in_this_moment_is_decided_or_left(database:
         )
 
         await claiming
-        begun = [each for each in decided.values() if isinstance(each, decision_store.Begun)]
+        begun = [each for each in decided.values() if isinstance(each, decision_store.RecordedStop)]
         assert {each.run.status for each in begun} <= {"canceling"}
         (canceled,) = await database.fetch(
             "SELECT count(*) AS number FROM runs WHERE status = 'canceled'"

@@ -15,7 +15,7 @@ from tests.support.records.letters import dead_letters, kept
 from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.replay_results import Became, Watch, sent
+from worker.dead_letters.replay_results import ReplayStatus, ResultWatch, replayed
 from worker.dead_letters.store import Filter
 
 D = TypeVar("D", bound=Database)
@@ -71,9 +71,9 @@ async def test_thousands_of_letters_are_asked_for_in_bounded_queries(system: Sys
     """Of five letters in a row two are settled, two are dead again, and one is open."""
     await system.database.execute(_MANY, MANY, CANCEL_TYPE)
     async with _database(system, _Counted) as database:
-        watch = await Watch.begin(database)
+        watch = await ResultWatch.create(database)
         for letter in await letter_store.next_of(database, Filter(), 0, MANY):
-            watch.add(sent(letter))
+            watch.add(replayed(letter))
         await system.database.execute(_ANSWERS)
         database.largest = database.queries = 0
 
@@ -81,15 +81,17 @@ async def test_thousands_of_letters_are_asked_for_in_bounded_queries(system: Sys
         results = await watch.wait(0, asyncio.Event(), told.append)
 
     assert Counter(each.became for each in results) == {
-        Became.SETTLED: MANY * 2 // 5,
-        Became.DEAD_AGAIN: MANY * 2 // 5,
-        Became.UNDECIDED: MANY // 5,
+        ReplayStatus.SETTLED: MANY * 2 // 5,
+        ReplayStatus.DEAD_AGAIN: MANY * 2 // 5,
+        ReplayStatus.UNDECIDED: MANY // 5,
     }
     assert told == [MANY * 4 // 5]
     assert [each.letter_id for each in results] == sorted(each.letter_id for each in results)
-    settled = [each for each in results if each.became is Became.SETTLED]
+    settled = [each for each in results if each.became is ReplayStatus.SETTLED]
     assert {(each.run_id or 0) % 5 for each in settled} == {0, 1}
-    again = {each.letter_id: each.again for each in results if each.became is Became.DEAD_AGAIN}
+    again = {
+        each.letter_id: each.again for each in results if each.became is ReplayStatus.DEAD_AGAIN
+    }
     rows = await system.database.fetch(
         "SELECT replay_of, letter_id FROM dead_letters WHERE replay_of IS NOT NULL"
     )
@@ -115,13 +117,13 @@ async def test_the_last_look_is_after_the_interruption(system: System) -> None:
     await kept(system, 2)
     async with _database(system, _Interrupting) as database:
         database.stop = asyncio.Event()
-        watch = await Watch.begin(database)
+        watch = await ResultWatch.create(database)
         for letter in await letter_store.next_of(database, Filter(), 0, 1):
-            watch.add(sent(letter))
+            watch.add(replayed(letter))
 
         (result,) = await watch.wait(600, database.stop, lambda _: None)
 
-    assert result.became is Became.DEAD_AGAIN
+    assert result.became is ReplayStatus.DEAD_AGAIN
 
 
 class _Settling(Database):
@@ -136,13 +138,13 @@ class _Settling(Database):
 async def test_what_is_settled_after_the_last_look_is_not_said_to_be_open(system: System) -> None:
     await kept(system, 5)
     async with _database(system, _Settling) as database:
-        watch = await Watch.begin(database)
+        watch = await ResultWatch.create(database)
         for letter in await letter_store.next_of(database, Filter(), 0, 1):
-            watch.add(sent(letter))
+            watch.add(replayed(letter))
 
         (result,) = await watch.wait(0, asyncio.Event(), lambda _: None)
 
-    assert (result.became, result.outcome, result.why) == (Became.SETTLED, "no_op", None)
+    assert (result.became, result.outcome, result.why) == (ReplayStatus.SETTLED, "no_op", None)
 
 
 @asynccontextmanager

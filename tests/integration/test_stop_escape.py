@@ -17,11 +17,11 @@ from tests.support.stops.stoppable import (
     stoppable,
 )
 from tools.support.processes import alive, until_gone
+from worker.evidence import Ended
 from worker.processes import scan
 from worker.processes.identity import ProcessStat
 from worker.stop import ladder
 from worker.stop.cgroup_tree import CgroupTree
-from worker.stop.evidence import Ended
 
 NOBODY = 65534
 

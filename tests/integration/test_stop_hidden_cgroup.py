@@ -9,7 +9,7 @@ import pytest
 from shared.states import Containment, Proof
 from tests.support.stops.stoppable import cgroup_of_its_own, stop_plan, stoppable
 from tools.support.processes import until_gone, why_no_cgroups
-from worker.stop.evidence import Ended
+from worker.evidence import Ended
 from worker.stop.run_tree import stop_tree
 
 

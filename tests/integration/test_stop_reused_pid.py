@@ -21,12 +21,12 @@ from tests.support.stops.stoppable import (
     stoppable,
 )
 from tools.support.processes import alive, state_of, until_gone
+from worker.evidence import Ended
 from worker.processes import scan
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import Identity, ProcessStat, read_stat
 from worker.stop import ladder
 from worker.stop.cgroup_tree import CgroupTree
-from worker.stop.evidence import Ended
 from worker.stop.run_tree import tree_of
 
 

@@ -10,8 +10,8 @@ import pytest
 from shared.states import Containment, Proof
 from tests.support.stops.stoppable import stop_plan, stoppable
 from tools.support.processes import KILLED_BY, alive, until_gone, until_stopped
+from worker.evidence import Ended, Evidence, StopFailed
 from worker.stop import ladder
-from worker.stop.evidence import Ended, Evidence
 
 NOBODY = 65534
 # The best of them counts where milliseconds do: others may have the processor for longer than that.
@@ -102,18 +102,18 @@ async def lateness_of_kill(containment: str) -> float:
     return late
 
 
-async def test_escalating_cuts_the_grace_period_short(containment: str) -> None:
-    escalate = asyncio.Event()
+async def test_force_cuts_the_grace_period_short(containment: str) -> None:
+    force = asyncio.Event()
     async with stoppable("defies", containment) as run:
-        stop = asyncio.create_task(ladder.stop(run.tree, stop_plan(grace=60), escalate))
+        stop = asyncio.create_task(ladder.stop(run.tree, stop_plan(grace=60), force))
         assert run.process.stdout is not None
         async with asyncio.timeout(10):
             assert await run.process.stdout.readline() == b"asked\n"
             assert not stop.done()
-            escalated = monotonic()
-            escalate.set()
+            forced = monotonic()
+            force.set()
             evidence = await stop
-        took = monotonic() - escalated
+        took = monotonic() - forced
         await until_gone(run.mark, deadline=0)
 
     assert took < 2
@@ -168,7 +168,7 @@ async def test_a_failed_stop_names_the_survivors(containment: str) -> None:
             return 0
 
         run.tree.kill = no_kill  # type: ignore[method-assign]  # of this tree alone
-        with pytest.raises(ladder.StopFailed) as failure:
+        with pytest.raises(StopFailed) as failure:
             await ladder.stop(run.tree, stop_plan(grace=0, kill_wait=0.3), asyncio.Event())
         (survivor,) = failure.value.evidence.survivors
         assert [survivor.pid] == alive(run.mark)

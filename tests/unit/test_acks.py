@@ -6,27 +6,27 @@ from hypothesis import strategies as st
 from worker.intake.acks import Ack, Unacknowledged
 
 
-def in_hand(*tags: int) -> Unacknowledged:
+def unacknowledged_tags(*tags: int) -> Unacknowledged:
     unacknowledged = Unacknowledged()
     for tag in tags:
         unacknowledged.add(tag)
     return unacknowledged
 
 
-def test_all_that_is_in_hand_is_one_frame() -> None:
-    assert list(in_hand(1, 2, 3).settled([3, 1, 2])) == [Ack(3, multiple=True)]
+def test_all_that_is_unacknowledged_is_one_frame() -> None:
+    assert list(unacknowledged_tags(1, 2, 3).settled([3, 1, 2])) == [Ack(3, multiple=True)]
 
 
 def test_one_that_goes_on_keeps_those_behind_it_apart() -> None:
-    assert list(in_hand(1, 2, 3, 4, 5).settled([1, 2, 4, 5])) == [
+    assert list(unacknowledged_tags(1, 2, 3, 4, 5).settled([1, 2, 4, 5])) == [
         Ack(2, multiple=True),
         Ack(4, multiple=False),
         Ack(5, multiple=False),
     ]
 
 
-def test_the_last_one_in_hand_says_nothing_of_others() -> None:
-    unacknowledged = in_hand(7)
+def test_the_last_unacknowledged_one_says_nothing_of_others() -> None:
+    unacknowledged = unacknowledged_tags(7)
 
     assert list(unacknowledged.settled([7])) == [Ack(7, multiple=False)]
     unacknowledged.add(8)

@@ -7,6 +7,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,49 @@ def test_a_request_enters_each_room_of_the_gateway_once() -> None:
         if path.exists()
         for name in _imported(path)
         if ".".join(name.split(".")[:2]) in later[room]
+    ]
+
+    assert not wrong
+
+
+def _packages_imported(top: str) -> dict[str, set[str]]:
+    """Which packages and modules directly below `top` import which others."""
+    graph: dict[str, set[str]] = {}
+    for path in (ROOT / top).rglob("*.py"):
+        own = path.relative_to(ROOT / top).with_suffix("").parts[0]
+        names = (name.split(".") for name in _imported(path))
+        graph.setdefault(own, set()).update(
+            name[1] for name in names if len(name) > 1 and name[0] == top and name[1] != own
+        )
+    return graph
+
+
+@pytest.mark.parametrize("top", ["worker", "shared"])
+def test_packages_do_not_import_each_other_in_a_circle(top: str) -> None:
+    graph = _packages_imported(top)
+    assert graph
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_only_what_talks_to_a_terminal_imports_its_libraries() -> None:
+    files = [
+        path
+        for package in ("gateway", "worker", "shared")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if not path.stem.endswith(("cli", "reports"))
+        and path.relative_to(ROOT) != Path("shared/output.py")
+    ]
+    assert files
+
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in _imported(path)
+        if name.split(".")[0] in ("typer", "rich") or name.startswith("shared.output")
     ]
 
     assert not wrong

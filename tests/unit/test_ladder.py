@@ -7,9 +7,9 @@ from time import monotonic
 import pytest
 
 from shared.states import Containment, Proof
+from worker.evidence import Ended, StopFailed, Survivor
 from worker.stop import ladder
-from worker.stop.evidence import Ended, Survivor
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.ladder import StopPlan
 
 STUCK = Survivor(pid=4711, name="stuck", state="D")
 
@@ -115,12 +115,12 @@ async def test_a_stop_whose_deadline_has_passed_only_kills() -> None:
     assert tree.sent == [signal.SIGKILL]
 
 
-async def test_a_stop_that_was_escalated_before_it_began_only_kills() -> None:
+async def test_a_stop_that_was_forced_before_it_began_only_kills() -> None:
     tree = ObedientTree(signal.SIGTERM, signal.SIGKILL)
-    escalate = asyncio.Event()
-    escalate.set()
+    force = asyncio.Event()
+    force.set()
 
-    await ladder.stop(tree, plan(grace=60), escalate)
+    await ladder.stop(tree, plan(grace=60), force)
 
     assert tree.sent == [signal.SIGKILL]
 

@@ -3,14 +3,16 @@
 import pytest
 
 from worker.dead_letters.replay import Summary
-from worker.dead_letters.replay_results import Became, Result
+from worker.dead_letters.replay_results import ReplayStatus, Result
 from worker.dead_letters.reports import print_summary
 
 
 def test_what_publishers_chose_is_no_command_to_a_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    dead = Result(1, None, None, Became.DEAD_AGAIN, reason="foreign", error="\x1b[31m\nsettled 9")
+    dead = Result(
+        1, None, None, ReplayStatus.DEAD_AGAIN, reason="foreign", error="\x1b[31m\nsettled 9"
+    )
 
     print_summary(Summary(replayed=1, results=[dead]), as_json=False)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.postgres.url import parse
+from shared.postgres_url import parse
 from shared.services import local_files
 
 NOBODY = 65534

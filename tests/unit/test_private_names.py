@@ -105,7 +105,7 @@ RELIED_ON: Final = [
     *_all(
         "aiormq",
         "aiormq.Channel",
-        "shared/amqp/heads.py",
+        "shared/amqp/body_limit.py",
         frames="to drop what is beyond the head of a body before it is collected",
     ),
     *_all(

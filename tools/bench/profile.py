@@ -42,8 +42,8 @@ PARTS = {
     "stop and proof": ("Stops._stop",),
     "record": ("Stops._record",),
     "reports of launchers": ("LauncherApi._complete", "LauncherApi._launch"),
-    "lost launchers": ("Losses._watch_launcher",),
-    "take and settle": ("Consumer._take", "Consumer._begin_arrived", "Consumer._settle_alone"),
+    "lost launchers": ("LostRunWatch._watch_launcher",),
+    "take and settle": ("Consumer._take", "Consumer._settle_arrived", "Consumer._settle_alone"),
 }
 _BACKLOG = 15_000
 _TREES = 300

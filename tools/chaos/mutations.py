@@ -119,8 +119,8 @@ MUTATIONS: Final = (
                 "OR begins_with IS NOT NULL AND r.status IN ('running', 'canceling'))",
             ),
             Edit(
-                "worker/intake/decision.py",
-                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)",
+                "worker/decisions/decision.py",
+                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)",
                 "    return BeginStop(run.process, _grace(run, command, default_grace))",
             ),
         ),

@@ -111,7 +111,7 @@ bool accepted[COMMANDS], asked[COMMANDS], never_started, ran, deadly;
 byte deadlines, faults = FAULTS, replays = 1, replaying;
 
 #define LAST          (COMMANDS - 1)
-#define MOST_TIMES    2                /* 5, in worker/intake/open_commands.py */
+#define MOST_TIMES    2                /* 5, in worker/open_commands/open_commands.py */
 #define ended         (status == PASSED || status == CANCELED || status == ERROR)
 #define alive         (job == RUNS || job == STRAYS)
 #define empty         (!contained || !(alive || job == WAITING))
@@ -215,7 +215,7 @@ inline committed(i) { if :: acknowledge(i) :: FAULT; look(i) fi }
 inline record(i, new) {
     if :: answered(cmd[i]) -> violated(a_repeat_changes_nothing) :: else -> outcome[cmd[i]] = new fi
 }
-inline decide(i) {                                /* worker/intake/decision.py, decider.py */
+inline decide(i) {                                /* worker/decisions/decision.py, decider.py */
     if
     :: !known -> if :: from[i] == AGAIN -> step[i] = BURY :: else -> publish(i, AGAIN) fi
     :: known && repeat(i) -> acknowledge(i)
@@ -264,7 +264,7 @@ end: do
 #define hurries     (KEEPS(FORCE_JOINS) && stop == GRACE && is_forced(LAST) && outcome[LAST] == OPEN)
 #define can_take_up ((stop == NO_STOP || hurries) && !late && may_be_stopped)
 
-inline take_up(c) {                               /* worker/intake/open_commands.py */
+inline take_up(c) {                               /* worker/open_commands/open_commands.py */
     if
     :: answered(c)
     :: stop != NO_STOP && !answered(c) -> hurry(c); outcome[c] = NO_OP

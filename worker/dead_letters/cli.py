@@ -13,10 +13,10 @@ from shared.errors import ServiceUnavailable, UserError
 from shared.output import print_error, print_line
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.states import DeadReason
-from worker.dead_letters import replay_command, reports
+from worker.dead_letters import replay_cli, reports
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay import Options, Summary
-from worker.dead_letters.replay_results import Became
+from worker.dead_letters.replay_results import ReplayStatus
 from worker.dead_letters.store import Filter, GroupBy, LetterState
 from worker.operator import operator
 
@@ -34,7 +34,7 @@ class StateChoice(StrEnum):
     ALL = "all"
 
 
-def _broker_user(text: str) -> str:
+def _publisher_name(text: str) -> str:
     """`text`, if it can be the name of a broker user. Raises BadParameter."""
     try:
         text.encode()
@@ -52,7 +52,7 @@ Reason = Annotated[DeadReason | None, typer.Option(help="Only letters with this 
 Publisher = Annotated[
     str | None,
     typer.Option(
-        parser=_broker_user,
+        parser=_publisher_name,
         metavar="USER",
         help=f"Only letters of this broker user; `{UNKNOWN_PUBLISHER}` also matches those without "
         "one.",
@@ -185,15 +185,15 @@ def replay(
     if edit:
         if len(ids or ()) != 1 or dry_run or rate:
             raise UserError("--edit takes one ID, and cannot be combined with --dry-run or --rate")
-        _finish(replay_command.edit_one((ids or [0])[0], options), json)
+        _finish(replay_cli.edit_one((ids or [0])[0], options), json)
         return
     _warn_of(publisher)
     chosen = ids or wanted
     if dry_run:
-        letters = cli.with_database(partial(replay_command.would_go, chosen=chosen, force=force))
+        letters = cli.with_database(partial(replay_cli.would_go, chosen=chosen, force=force))
         reports.print_letters(letters, as_json=json)
         return
-    _finish(replay_command.replay(chosen, options), json)
+    _finish(replay_cli.replay(chosen, options), json)
 
 
 @dead_letters.command()
@@ -229,7 +229,7 @@ def _finish(summary: Summary, json: bool) -> None:
         raise KeyboardInterrupt
     became = {result.became for result in summary.results or ()}
     left = summary.missing or summary.too_often or summary.discarded or summary.cut
-    if left or Became.DEAD_AGAIN in became:
+    if left or ReplayStatus.DEAD_AGAIN in became:
         raise typer.Exit(cli.EXIT_FAILED)
-    if Became.UNDECIDED in became:
+    if ReplayStatus.UNDECIDED in became:
         raise typer.Exit(_EXIT_UNDECIDED)

@@ -18,7 +18,7 @@ from shared.amqp.topology import Topology
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import DeadReason
-from worker.dead_letters.letter import Letter, letter_of
+from worker.dead_letters.letter import Letter, read_letter
 from worker.messages.delivery import Delivery, consume
 from worker.messages.headers import HistoryReader
 from worker.postgres_watch import PostgresWatch
@@ -71,7 +71,7 @@ class Keeper:
                 batch.append(arrived.get_nowait())
                 size += len(batch[-1].body)
             try:
-                letters = [letter_of(message, self._histories) for message in batch]
+                letters = [read_letter(message, self._histories) for message in batch]
                 await until_available(partial(self._keep, letters))
                 # Deliveries are in order: this acknowledges the whole batch.
                 last = batch[-1]

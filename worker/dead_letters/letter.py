@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from shared.commands import BIGINT_MAX
 from shared.states import DeadReason, Via
 from worker.messages.command_reader import object_in, storable
-from worker.messages.conversion import theirs
+from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History, HistoryReader
 
@@ -65,7 +65,7 @@ class Letter:
     full_size: int | None
 
 
-def letter_of(message: Delivery, reader: HistoryReader) -> Letter:
+def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
     """Make a letter from any message in the dead letter queue."""
     history = reader.read(message)
     said = object_in(message.body) or {}
@@ -92,7 +92,7 @@ def letter_of(message: Delivery, reader: HistoryReader) -> Letter:
         app_id=_maybe(message.app_id),
         content_type=_maybe(message.content_type),
         content_encoding=_maybe(message.content_encoding),
-        headers=_as_json(theirs(message.headers)),
+        headers=_as_json(publisher_headers(message.headers)),
         replays=history.replays,
         replay_of=history.replay_of,
         may_be_known=history.letter is None and bool(message.redelivered),

@@ -28,7 +28,7 @@ from shared.states import Via
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay_results import Result
 from worker.dead_letters.store import Filter, LetterState
-from worker.messages.conversion import carried
+from worker.messages.conversion import sendable_headers
 from worker.messages.headers import History
 
 MAX_REPLAYS: Final = 3
@@ -160,7 +160,7 @@ class Replayer:
         )
         return Message(
             body,
-            headers={**carried(json.loads(letter["headers"])), **history.headers()},
+            headers={**sendable_headers(json.loads(letter["headers"])), **history.headers()},
             content_type=letter["content_type"],
             content_encoding=letter["content_encoding"],
             delivery_mode=DeliveryMode.PERSISTENT,

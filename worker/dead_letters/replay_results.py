@@ -26,14 +26,14 @@ _EVERY: Final = 0.5
 _PAGE: Final = 1_000
 
 
-class Became(StrEnum):
+class ReplayStatus(StrEnum):
     SETTLED = "settled"
     DEAD_AGAIN = "dead_again"
     UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class ReplayedLetter:
     """A replayed letter. `command` is None if the body is not a command, so it will fail again."""
 
     letter_id: int
@@ -56,7 +56,7 @@ class Result:
     letter_id: int
     command_id: UUID | None
     run_id: int | None
-    became: Became
+    became: ReplayStatus
     outcome: str | None = None
     again: int | None = None
     reason: str | None = None
@@ -64,37 +64,37 @@ class Result:
     why: str | None = None
 
 
-def sent(letter: Record) -> Sent:
+def replayed(letter: Record) -> ReplayedLetter:
     """`letter`, replayed unchanged."""
     try:
         command = read_as(letter["type"], letter["body"]).command
     except Undeliverable:
         command = None
-    return Sent(letter["letter_id"], command, _digest(letter["body"]))
+    return ReplayedLetter(letter["letter_id"], command, _digest(letter["body"]))
 
 
-def sent_as(letter_id: int, command: CancelCommand, body: bytes) -> Sent:
+def replayed_edited(letter_id: int, command: CancelCommand, body: bytes) -> ReplayedLetter:
     """A letter that was replayed as another command."""
-    return Sent(letter_id, command, _digest(body))
+    return ReplayedLetter(letter_id, command, _digest(body))
 
 
-class Watch:
-    """Watches for the results of letters. It must begin before they are published."""
+class ResultWatch:
+    """Watches for the results of letters. It must be created before they are published."""
 
     def __init__(self, database: Database, latest: int, began: datetime) -> None:
         """`latest` is the last letter before the replay, `began` its time by Postgres' clock."""
         self._database = database
         self._latest = latest
         self._began = began
-        self._undecided: dict[int, Sent] = {}
+        self._undecided: dict[int, ReplayedLetter] = {}
         self._results: dict[int, Result] = {}
 
     @classmethod
-    async def begin(cls, database: Database) -> "Watch":
+    async def create(cls, database: Database) -> "ResultWatch":
         (row,) = await database.fetch(sql.dead_letters.LATEST)
         return cls(database, row["letter_id"], row["now"])
 
-    def add(self, letter: Sent) -> None:
+    def add(self, letter: ReplayedLetter) -> None:
         self._undecided[letter.letter_id] = letter
 
     async def wait(
@@ -132,12 +132,12 @@ class Watch:
                 # A failed stop is taken up again: this outcome is that of the earlier stop, or
                 # there will be a dead letter.
                 if outcome not in (None, Outcome.STOP_FAILED):
-                    self._decide(each, Became.SETTLED, outcome=outcome)
+                    self._conclude(each, ReplayStatus.SETTLED, outcome=outcome)
 
     async def _look_for_letters(self) -> None:
         """Keepers take turns, so no letter appears with an id below one that was already seen."""
         while rows := await self._database.fetch(sql.dead_letters.LATER, self._latest, _PAGE):
-            same_body: dict[bytes, list[Sent]] = {}
+            same_body: dict[bytes, list[ReplayedLetter]] = {}
             for each in self._undecided.values():
                 same_body.setdefault(each.digest, []).append(each)
             for row in rows:
@@ -145,16 +145,16 @@ class Watch:
                 # Without `replay_of`, the workers do not trust the user that published the replay.
                 unnoted = same_body.get(row["digest"], []) if row["replay_of"] is None else []
                 for each in [before] if before else self._known_by_body(unnoted):
-                    self._decide(
+                    self._conclude(
                         each,
-                        Became.DEAD_AGAIN,
+                        ReplayStatus.DEAD_AGAIN,
                         again=row["letter_id"],
                         reason=row["reason"],
                         error=row["error"],
                     )
             self._latest = rows[-1]["letter_id"]
 
-    def _known_by_body(self, same: Sequence[Sent]) -> Sequence[Sent]:
+    def _known_by_body(self, same: Sequence[ReplayedLetter]) -> Sequence[ReplayedLetter]:
         """The ones of `same` that one letter belongs to: all of a command, but one other body."""
         open_still = [each for each in same if each.letter_id in self._undecided]
         return [each for each in open_still if each.command is not None] or open_still[:1]
@@ -171,26 +171,28 @@ class Watch:
                 )
             except ServiceUnavailable as error:
                 for each in page:
-                    self._decide(each, Became.UNDECIDED, why=str(error))
+                    self._conclude(each, ReplayStatus.UNDECIDED, why=str(error))
                 continue
             for row in rows:
                 self._explain_one(self._undecided[row["letter_id"]], row)
 
-    def _explain_one(self, each: Sent, row: Record) -> None:
+    def _explain_one(self, each: ReplayedLetter, row: Record) -> None:
         match row["outcome"]:
             case Outcome.STOP_FAILED if row["finished_at"] > self._began:
                 # Its letter is not stored yet, or dead letters stay in their queue.
                 reason = DeadReason.STOP_FAILED
-                self._decide(each, Became.DEAD_AGAIN, reason=reason, error="the stop failed again")
+                self._conclude(
+                    each, ReplayStatus.DEAD_AGAIN, reason=reason, error="the stop failed again"
+                )
             case None | Outcome.STOP_FAILED:
-                self._decide(each, Became.UNDECIDED, why=_why(row))
+                self._conclude(each, ReplayStatus.UNDECIDED, why=_why(row))
             case outcome:  # since the last look
-                self._decide(each, Became.SETTLED, outcome=outcome)
+                self._conclude(each, ReplayStatus.SETTLED, outcome=outcome)
 
-    def _decide(
+    def _conclude(
         self,
-        each: Sent,
-        became: Became,
+        each: ReplayedLetter,
+        became: ReplayStatus,
         *,
         outcome: str | None = None,
         again: int | None = None,
@@ -231,7 +233,7 @@ def _why(row: Record) -> str:
     return f"{what}: run {run_id} is {status}{where}"
 
 
-def _pages(letters: Sequence[Sent]) -> Iterator[list[Sent]]:
+def _pages(letters: Sequence[ReplayedLetter]) -> Iterator[list[ReplayedLetter]]:
     rest = iter(letters)
     while page := list(islice(rest, _PAGE)):
         yield page

@@ -19,7 +19,7 @@ from shared.output import (
 )
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from worker.dead_letters.replay import MAX_REPLAYS, Summary
-from worker.dead_letters.replay_results import Became, Result
+from worker.dead_letters.replay_results import ReplayStatus, Result
 from worker.dead_letters.store import GroupBy
 
 _COLUMNS = {
@@ -142,19 +142,19 @@ def _print_results(results: Sequence[Result]) -> None:
         print_line(f"letter {result.letter_id}: {_in_words(result)}")
     became = Counter(result.became for result in results)
     print_line(
-        f"settled {became[Became.SETTLED]}, dead again {became[Became.DEAD_AGAIN]}, "
-        f"not decided in time {became[Became.UNDECIDED]}"
+        f"settled {became[ReplayStatus.SETTLED]}, dead again {became[ReplayStatus.DEAD_AGAIN]}, "
+        f"not decided in time {became[ReplayStatus.UNDECIDED]}"
     )
 
 
 def _in_words(result: Result) -> str:
     match result.became:
-        case Became.SETTLED:
+        case ReplayStatus.SETTLED:
             return f"{result.outcome}, run {result.run_id}"
-        case Became.DEAD_AGAIN:
+        case ReplayStatus.DEAD_AGAIN:
             again = f" as letter {result.again}" if result.again is not None else ""
             return f"dead again{again} ({result.reason}): {result.error}"
-        case Became.UNDECIDED:
+        case ReplayStatus.UNDECIDED:
             return f"not decided in time: {result.why}"
 
 

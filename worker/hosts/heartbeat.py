@@ -12,20 +12,20 @@ from shared.aio.retry import until_available
 from shared.errors import ServiceUnavailable, UserError
 from shared.postgres.database import Database
 from worker.hosts import store as host_store
-from worker.hosts.store import Heard, OtherMachine, RunsOutsideContainer, Speaker
+from worker.hosts.store import HeartbeatAnswer, HostWorker, OtherMachine, RunsOutsideContainer
 from worker.processes.identity import boot_id, machine_id, pid_namespace
 
 log = structlog.get_logger(__name__)
 
 
-class Presence:
+class HostRegistration:
     """Keeps this worker registered. `beat_seconds` is the interval between heartbeats."""
 
     def __init__(
         self, database: Database, host: str, beat_seconds: float, privileges: Mapping[str, Any]
     ) -> None:
         self._database = database
-        self._speaker = Speaker(
+        self._worker = HostWorker(
             host=host,
             worker_id=uuid4(),
             boot_id=boot_id(),
@@ -48,69 +48,71 @@ class Presence:
                 break
             if heard_before is not None and heard > heard_before:
                 raise UserError(
-                    f"the host name {self._speaker.host} is in use by a worker on another machine "
+                    f"the host name {self._worker.host} is in use by a worker on another machine "
                     "or in another container; give each worker its own CANCEL_HOST_NAME"
                 )
             if heard_before is None:
                 log.warning(
                     "host_name_in_use",
-                    host=self._speaker.host,
+                    host=self._worker.host,
                     waiting="for its heartbeats to stop",
                 )
             heard_before = heard
-            await asyncio.sleep(self._speaker.beat_seconds)
+            await asyncio.sleep(self._worker.beat_seconds)
         await self._beat()
 
     async def keep_up(
-        self, told: Callable[[Heard], None], returned: Callable[[], Awaitable[None]]
+        self,
+        on_heartbeat: Callable[[HeartbeatAnswer], None],
+        on_return: Callable[[], Awaitable[None]],
     ) -> None:
-        """Send heartbeats forever, and call `told` with each answer.
+        """Send heartbeats forever, and call `on_heartbeat` with each answer.
 
-        Calls `returned` if the host was abandoned meanwhile. Raises UserError once another worker
+        Calls `on_return` if the host was abandoned meanwhile. Raises UserError once another worker
         has taken over the host.
         """
         while True:
-            await asyncio.sleep(self._speaker.beat_seconds)
-            heard = await self._beat()
-            if heard is None:
+            await asyncio.sleep(self._worker.beat_seconds)
+            answer = await self._beat()
+            if answer is None:
                 continue
-            told(heard)
-            if heard.abandoned:
-                log.warning("host_returned", host=self._speaker.host)
+            on_heartbeat(answer)
+            if answer.abandoned:
+                log.warning("host_returned", host=self._worker.host)
                 await self.register()
-                await returned()
+                await on_return()
 
     async def leave(self) -> None:
         """Record that the worker ends, if Postgres is available."""
         try:
-            await host_store.leave(self._database, self._speaker)
+            await host_store.leave(self._database, self._worker)
         except ServiceUnavailable as error:
             log.warning("leave_unrecorded", error=str(error))
 
     async def _try_to_register(self) -> datetime | None:
         try:
-            return await host_store.register(self._database, self._speaker)
+            return await host_store.register(self._database, self._worker)
         except OtherMachine:
             raise UserError(
-                f"the host {self._speaker.host} has runs on another machine: give each machine its "
+                f"the host {self._worker.host} has runs on another machine: give each machine its "
                 "own CANCEL_HOST_NAME or, if the other machine is gone for good, abandon the host "
-                f"first: cancel-worker hosts abandon {self._speaker.host} --reason …"
+                f"first: cancel-worker hosts abandon {self._worker.host} --reason …"
             ) from None
         except RunsOutsideContainer as error:
             raise UserError(
-                f"the host {self._speaker.host} has runs outside this container, and their "
+                f"the host {self._worker.host} has runs outside this container, and their "
                 f"processes cannot be seen from here ({error}): start its worker outside until "
                 "they end, or give this worker its own CANCEL_HOST_NAME, or abandon the host: "
-                f"cancel-worker hosts abandon {self._speaker.host} --reason …"
+                f"cancel-worker hosts abandon {self._worker.host} --reason …"
             ) from None
 
-    async def _beat(self) -> Heard | None:
+    async def _beat(self) -> HeartbeatAnswer | None:
         """The answer; None during an outage."""
         try:
-            heard = await host_store.beat(self._database, self._speaker)
+            answer = await host_store.beat(self._database, self._worker)
         except ServiceUnavailable as error:
             log.warning("beat_missed", error=str(error))
             return None
-        if not (heard.speaks or heard.abandoned):
-            raise UserError(f"another worker took over the host {self._speaker.host}")
-        return heard
+        if not (answer.is_current or answer.abandoned):
+            raise UserError(f"another worker took over the host {self._worker.host}")
+        return answer

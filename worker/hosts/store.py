@@ -14,15 +14,15 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run, RunProcess
 from shared.states import HostState
+from worker.evidence import found_empty, host_rebooted
 from worker.launches import store as launch_store
 from worker.processes.identity import is_machines_own
 from worker.stop import record
-from worker.stop.evidence import found_empty, host_rebooted
 from worker.stop.run_tree import pids_are_ours, visible_cgroup
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class HostWorker:
     """A worker process, as the worker of its host."""
 
     host: str
@@ -32,6 +32,7 @@ class Speaker:
     pid_namespace: str
     privileges: Mapping[str, Any]
     beat_seconds: float
+    """Between two heartbeats. It is on record: by it others tell when the host is silent."""
 
     def is_on_another_machine(self, machine_id: str | None) -> bool:
         """Whether both ids are known and differ; a machine may have no id."""
@@ -39,10 +40,11 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeartbeatAnswer:
     """The answer to a heartbeat."""
 
-    speaks: bool
+    is_current: bool
+    """Whether the worker still is the one that speaks for its host."""
     abandoned: bool
     has_events: bool
     """Whether the outbox has rows."""
@@ -76,7 +78,7 @@ class HostIsUp(RunCancelError):
         super().__init__(f"its last heartbeat was {seconds:.1f} s ago")
 
 
-async def register(database: Database, speaker: Speaker) -> datetime | None:
+async def register(database: Database, worker: HostWorker) -> datetime | None:
     """Register as the worker of the host, and record the runs that a reboot has ended.
 
     If a worker on another machine or in another pid namespace is up, change nothing, and return the
@@ -84,51 +86,55 @@ async def register(database: Database, speaker: Speaker) -> datetime | None:
     Raises OtherMachine and RunsOutsideContainer.
     """
     async with database.transaction() as connection:
-        before = await connection.fetchrow(sql.hosts.LOCK_HOST, speaker.host)
-        rebooted = before is not None and before["boot_id"] != speaker.boot_id
-        if before is not None and before["state"] == HostState.UP and not _is_same(before, speaker):
+        before = await connection.fetchrow(sql.hosts.LOCK_HOST, worker.host)
+        rebooted = before is not None and before["boot_id"] != worker.boot_id
+        if before is not None and before["state"] == HostState.UP and not _is_same(before, worker):
             seen_at: datetime = before["seen_at"]
             return seen_at
-        is_replaced = before is not None and speaker.is_on_another_machine(before["machine_id"])
-        if is_replaced and await connection.fetchval(sql.hosts.HAS_RUNS, speaker.host):
+        is_replaced = before is not None and worker.is_on_another_machine(before["machine_id"])
+        if is_replaced and await connection.fetchval(sql.hosts.HAS_RUNS, worker.host):
             # A takeover would decide about processes that another kernel may be running.
             raise OtherMachine
-        foreign = await _runs_of_other_namespaces(connection, speaker)
+        foreign = await _runs_of_other_namespaces(connection, worker)
         if outside := [run.run_id for run, process in foreign if _is_outside(run, process)]:
             raise RunsOutsideContainer(outside)
         await connection.execute(
             sql.hosts.REGISTER_HOST,
-            speaker.host,
-            speaker.worker_id,
-            speaker.boot_id,
-            speaker.beat_seconds,
-            speaker.machine_id,
-            speaker.pid_namespace,
-            json.dumps(speaker.privileges),
+            worker.host,
+            worker.worker_id,
+            worker.boot_id,
+            worker.beat_seconds,
+            worker.machine_id,
+            worker.pid_namespace,
+            json.dumps(worker.privileges),
         )
         if before is not None and before["abandoned_at"] is not None:
-            await _note(connection, speaker.host, "returned", "worker", None, [])
+            await _note(connection, worker.host, "returned", "worker", None, [])
         if is_replaced:
-            rows = await connection.fetch(sql.hosts.CLOSE_LOST_OF_REPLACED, speaker.host)
+            rows = await connection.fetch(sql.hosts.CLOSE_LOST_OF_REPLACED, worker.host)
             await record.close_over(connection, [row["run_id"] for row in rows])
         # Including earlier boots than the recorded one: older versions left such runs.
-        gone = [] if is_replaced else await _record_reboot(connection, speaker)
+        gone = [] if is_replaced else await _record_reboot(connection, worker)
         if gone or (rebooted and not is_replaced):
-            await _note(connection, speaker.host, "rebooted", "worker", None, gone)
-        await _settle_foreign(connection, speaker, foreign)
+            await _note(connection, worker.host, "rebooted", "worker", None, gone)
+        await _settle_foreign(connection, worker, foreign)
     return None
 
 
-async def beat(database: Database, speaker: Speaker) -> Heard:
-    arguments = (speaker.host, speaker.worker_id)
+async def beat(database: Database, worker: HostWorker) -> HeartbeatAnswer:
+    arguments = (worker.host, worker.worker_id)
     row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is not None and not (row["heard"] or row["abandoned"]):
         # If the UPDATE had to wait for an abandon, the other columns show the host as it was before
         # (one snapshot per statement). Only a second query shows the current worker.
         row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is None:  # deleted by hand
-        return Heard(speaks=False, abandoned=True, has_events=False, has_open_commands=False)
-    return Heard(row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"])
+        return HeartbeatAnswer(
+            is_current=False, abandoned=True, has_events=False, has_open_commands=False
+        )
+    return HeartbeatAnswer(
+        row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"]
+    )
 
 
 async def has_old_workers(database: Database) -> bool:
@@ -138,9 +144,9 @@ async def has_old_workers(database: Database) -> bool:
     return found
 
 
-async def leave(database: Database, speaker: Speaker) -> None:
+async def leave(database: Database, worker: HostWorker) -> None:
     """Record that the worker ends. Its runs continue."""
-    await database.fetchrow(sql.hosts.LEAVE, speaker.host, speaker.worker_id)
+    await database.fetchrow(sql.hosts.LEAVE, worker.host, worker.worker_id)
 
 
 async def abandon(database: Database, host: str, by: str, reason: str) -> Abandoned | None:
@@ -188,20 +194,20 @@ async def find_one(
     return (found, commands, actions) if found else None
 
 
-def _is_same(host: Record, speaker: Speaker) -> bool:
-    """Whether the previous worker of the host saw the same processes as `speaker`."""
-    return host["boot_id"] == speaker.boot_id and host["pid_namespace"] in (
+def _is_same(host: Record, worker: HostWorker) -> bool:
+    """Whether the previous worker of the host saw the same processes as `worker`."""
+    return host["boot_id"] == worker.boot_id and host["pid_namespace"] in (
         None,  # an older version did not record it
-        speaker.pid_namespace,
+        worker.pid_namespace,
     )
 
 
 async def _runs_of_other_namespaces(
-    connection: Connection, speaker: Speaker
+    connection: Connection, worker: HostWorker
 ) -> list[tuple[Run, RunProcess]]:
     """Unfinished runs of this boot whose pids are of another namespace."""
     runs = await launch_store.open_of_other_namespaces(
-        connection, speaker.host, speaker.boot_id, speaker.pid_namespace
+        connection, worker.host, worker.boot_id, worker.pid_namespace
     )
     return [
         (run, run.process)
@@ -218,7 +224,7 @@ def _is_outside(run: Run, process: RunProcess) -> bool:
 
 
 async def _settle_foreign(
-    connection: Connection, speaker: Speaker, foreign: Sequence[tuple[Run, RunProcess]]
+    connection: Connection, worker: HostWorker, foreign: Sequence[tuple[Run, RunProcess]]
 ) -> None:
     """Record the end of the runs of an earlier container, as far as it can be determined.
 
@@ -234,11 +240,11 @@ async def _settle_foreign(
             await launch_store.record_gone(connection, run, process.launch_id, found_empty())
             lost.append(run.run_id)
     if lost:
-        await _note(connection, speaker.host, "container_lost", "worker", None, sorted(lost))
+        await _note(connection, worker.host, "container_lost", "worker", None, sorted(lost))
 
 
-async def _record_reboot(connection: Connection, speaker: Speaker) -> list[int]:
-    on_host = (speaker.host, speaker.boot_id)
+async def _record_reboot(connection: Connection, worker: HostWorker) -> list[int]:
+    on_host = (worker.host, worker.boot_id)
     run_ids = [
         row["run_id"] for row in await connection.fetch(sql.hosts.LOSE_RUNS_OF_REBOOTED, *on_host)
     ]

@@ -1,1 +1,1 @@
-"""The inbox: commands are consumed, decided on and acknowledged; open commands are taken up."""
+"""The inbox: commands are consumed, decided on in batches, and acknowledged."""

@@ -21,10 +21,10 @@ from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
 from worker.intake.fair_queue import FairQueue
 from worker.intake.old_host_queue import OldHostQueue
-from worker.intake.open_commands import OpenCommands
 from worker.intake.settler import Settler, Unsettled
 from worker.messages.delivery import Delivery, consume
 from worker.metrics import WorkerMetrics
+from worker.open_commands.open_commands import OpenCommands
 from worker.postgres_watch import PostgresWatch
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ _MOST_BYTES = 256 * 1024
 @dataclass(frozen=True, slots=True, eq=False)
 class _Received:
     message: Delivery
-    in_hand: Unacknowledged
+    unacknowledged: Unacknowledged
     """The other deliveries of its channel."""
 
 
@@ -59,7 +59,7 @@ class Consumer:
         old_host_queue: OldHostQueue,
         metrics: WorkerMetrics,
     ) -> None:
-        """`prefetch`: unacknowledged deliveries per queue."""
+        """`prefetch`: maximum number of unacknowledged deliveries per queue."""
         self._settler = settler
         self._topology = topology
         self._host = host
@@ -70,21 +70,21 @@ class Consumer:
         self._old_host_queue = old_host_queue
         self._metrics = metrics
         self._arrived: FairQueue[_Received] = FairQueue(lambda it: len(it.message.body))
-        self._beginning: Sequence[_Received] = ()
+        self._batch: Sequence[_Received] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
         """The number of deliveries being settled."""
-        # While there are some, one of the tasks starts them.
-        to_begin = len(self._arrived) + len(self._beginning)
-        return to_begin + len(self._in_flight) - bool(to_begin)
+        # While there are some, one of the tasks settles them.
+        waiting = len(self._arrived) + len(self._batch)
+        return waiting + len(self._in_flight) - bool(waiting)
 
     @property
     def is_behind(self) -> bool:
         """Whether so many commands wait for a decision that less urgent work should wait."""
-        return len(self._arrived) + len(self._beginning) >= _BEHIND
+        return len(self._arrived) + len(self._batch) >= _BEHIND
 
     async def session(self, connection: AbstractConnection) -> None:
         """Consume on `connection` until it closes; once `stop` was called, until canceled.
@@ -109,16 +109,19 @@ class Consumer:
         await self._unless_over(channel, connection, self._postgres.answers())
         settling = asyncio.create_task(self._old_host_queue.settle(connection, self._take))
         try:
-            in_hand = Unacknowledged()
+            unacknowledged = Unacknowledged()
             while not (self._stopping.is_set() or channel.is_closed):
                 self._open_commands.wake()  # wakes may have been lost meanwhile
-                await self._consume(channel, connection, in_hand)
+                await self._consume(channel, connection, unacknowledged)
                 await self._unless_over(channel, connection, self._postgres.answers())
         finally:
             await end(settling)
 
     async def _consume(
-        self, channel: AbstractChannel, connection: AbstractConnection, in_hand: Unacknowledged
+        self,
+        channel: AbstractChannel,
+        connection: AbstractConnection,
+        unacknowledged: Unacknowledged,
     ) -> None:
         """Consume until Postgres is unavailable."""
         queues = (self._topology.rest, self._topology.cancel)
@@ -126,7 +129,8 @@ class Consumer:
             raw = await underlay(channel)
             # The prefetch applies to each consumer.
             tags = [
-                await consume(raw, queue, partial(self._take, in_hand, queue)) for queue in queues
+                await consume(raw, queue, partial(self._take, unacknowledged, queue))
+                for queue in queues
             ]
         log.info("consuming", host=self._host)
         await self._unless_over(channel, connection, self._postgres.is_away())
@@ -155,15 +159,15 @@ class Consumer:
         for task in self._in_flight:
             task.cancel()
 
-    async def _take(self, in_hand: Unacknowledged, queue: str, message: Delivery) -> None:
-        in_hand.add(message.delivery_tag)
+    async def _take(self, unacknowledged: Unacknowledged, queue: str, message: Delivery) -> None:
+        unacknowledged.add(message.delivery_tag)
         if self._stopping.is_set():
             return  # not acknowledged, so it goes back when the channel closes
         if message.redelivered:
             self._metrics.redelivered()
-        self._arrived.add(queue, _Received(message, in_hand))
-        if not self._beginning and len(self._arrived) == 1:
-            self._start(self._begin_arrived())
+        self._arrived.add(queue, _Received(message, unacknowledged))
+        if not self._batch and len(self._arrived) == 1:
+            self._start(self._settle_arrived())
 
     async def _woken(self, _: Delivery) -> None:
         self._open_commands.wake()
@@ -175,10 +179,10 @@ class Consumer:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _begin_arrived(self) -> None:
+    async def _settle_arrived(self) -> None:
         """Settle batches of deliveries, and one by one those that cannot be settled in a batch."""
         while batch := self._arrived.take(_MOST, _MOST_BYTES):
-            self._beginning = batch  # this task also starts the deliveries that arrive meanwhile
+            self._batch = batch  # this task also settles the deliveries that arrive meanwhile
             unsettled = await self._settler.settle([delivery.message for delivery in batch])
             pairs = list(zip(batch, unsettled, strict=True))
             await self._acknowledge_all([delivery for delivery, rest in pairs if rest is None])
@@ -186,23 +190,25 @@ class Consumer:
                 if rest is not None:
                     self._start(self._settle_alone(delivery, rest))
             await asyncio.sleep(0)  # the above may not have waited, and other tasks need their turn
-            # Not earlier: until here, this task starts the new deliveries.
-            self._beginning = ()
+            # Not earlier: until here, this task settles the new deliveries.
+            self._batch = ()
 
     async def _settle_alone(self, delivery: _Received, unsettled: Unsettled) -> None:
         await self._settler.settle_alone(unsettled)
         await self._acknowledge([delivery])
 
     async def _acknowledge_all(self, settled: Sequence[_Received]) -> None:
-        for in_hand in {delivery.in_hand for delivery in settled}:
-            await self._acknowledge([each for each in settled if each.in_hand is in_hand])
+        for unacknowledged in {delivery.unacknowledged for delivery in settled}:
+            await self._acknowledge(
+                [each for each in settled if each.unacknowledged is unacknowledged]
+            )
 
     async def _acknowledge(self, deliveries: Sequence[_Received]) -> None:
         """Acknowledge deliveries of one channel."""
         first = deliveries[0]
         try:
             tags = [each.message.delivery_tag for each in deliveries]
-            await first.in_hand.acknowledge(first.message.channel, tags)
+            await first.unacknowledged.acknowledge(first.message.channel, tags)
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
             # They will be redelivered, and their commands are already on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)

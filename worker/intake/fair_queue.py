@@ -8,12 +8,10 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """One line per queue, so that a flood in one queue does not delay the others.
-
-    `size_of` returns the bytes of an item.
-    """
+    """One line per queue, so that a flood in one queue does not delay the others."""
 
     def __init__(self, size_of: Callable[[T], int]) -> None:
+        """`size_of` tells the bytes of one delivery; it is called whenever one may be taken."""
         self._lines: dict[str, deque[T]] = {}
         self._size_of = size_of
 

@@ -34,7 +34,10 @@ class OldHostQueue:
     def __init__(
         self, database: Database, topology: Topology, host: str, prefetch: int, beat_seconds: float
     ) -> None:
-        """`beat_seconds` is the interval between checks for workers that forward to it."""
+        """`prefetch`: deliveries of the queue that are not acknowledged yet, at most.
+
+        `beat_seconds` is the interval between checks for workers that forward to it.
+        """
         self._database = database
         self._topology = topology
         self._host = host
@@ -70,12 +73,12 @@ class OldHostQueue:
         channel = await open_channel(connection)
         if not is_left:
             await self._topology.declare_old_host_queue(channel, self._host)
-        in_hand = Unacknowledged()
+        unacknowledged = Unacknowledged()
         await channel.set_qos(prefetch_count=self._prefetch)
         raw = await underlay(channel)
-        await consume(raw, self._name, partial(take, in_hand, self._name))
+        await consume(raw, self._name, partial(take, unacknowledged, self._name))
         log.info("old_host_queue_found", queue=self._name, forwarded_to=is_forwarded_to)
-        while await self._depth(channel) or in_hand or is_forwarded_to:
+        while await self._depth(channel) or unacknowledged or is_forwarded_to:
             await asyncio.sleep(self._beat_seconds if is_forwarded_to else _PAUSE)
             # Before the next look at the queue: a message that arrived later would be deleted.
             is_forwarded_to = is_forwarded_to and await self._is_forwarded_to()

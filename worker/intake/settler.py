@@ -23,15 +23,15 @@ from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.intake.decider import Decider, Decision, Refusal, UnknownRun
-from worker.intake.decision import CommandReused, HostAbandoned, UnderWay, Wait
-from worker.intake.request import Origin, Original, Request
-from worker.intake.wakes import Wakes
+from worker.decisions.decider import Decider, Decision, Undecidable, UnknownRun
+from worker.decisions.decision import CommandReused, HostAbandoned, UnderWay, Wait
+from worker.decisions.request import Origin, Original, Request
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History, HistoryReader, moved_back
 from worker.metrics import WorkerMetrics
+from worker.open_commands.wakes import Wakes
 from worker.outbox.relay import Relay
 from worker.stop.under_way import Stop, Stops
 from worker.traces import delivery_span
@@ -79,14 +79,14 @@ class _Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class _Undecidable:
+class _DecisionFailed:
     """A command of a batch that cannot be decided on."""
 
     read: _Read
-    why: Refusal
+    why: Undecidable
 
 
-Unsettled = _Read | _Undecidable | _Refused
+Unsettled = _Read | _DecisionFailed | _Refused
 """A delivery that cannot be settled in a batch."""
 
 
@@ -128,8 +128,8 @@ class Settler:
                 unsettled.append(read)
                 continue
             decision = decided.pop(read.command.command_id)
-            if isinstance(decision, Refusal):
-                unsettled.append(_Undecidable(read, decision))
+            if isinstance(decision, Undecidable):
+                unsettled.append(_DecisionFailed(read, decision))
                 continue
             if isinstance(decision, Outcome) and not self._tracer.on:
                 self._settled(decision, read.log_fields)
@@ -146,7 +146,7 @@ class Settler:
             return
         read, refusal = (
             (unsettled.read, unsettled.why)
-            if isinstance(unsettled, _Undecidable)
+            if isinstance(unsettled, _DecisionFailed)
             else (unsettled, None)
         )
         with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
@@ -164,7 +164,7 @@ class Settler:
     async def _fail(self, read: _Read, error: Exception) -> None:
         match error:
             case CommandReused():
-                await self._bury(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
+                await self._dead_letter(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
             case HostAbandoned():
                 await self._retry(read, Failure(DeadReason.HOST_ABANDONED, str(error)))
             case UnknownRun():
@@ -191,7 +191,7 @@ class Settler:
         span = delivery_span(self._tracer, self._topology, message, history, reading.command)
         return _Read(message, history, reading.command, reading.faults, span)
 
-    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision | Refusal]:
+    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision | Undecidable]:
         try:
             requests = [read.request() for read in reads]
             if not self._tracer.on:
@@ -241,12 +241,12 @@ class Settler:
         }
         known = {name: value for name, value in fields.items() if value is not None}
         with span, structlog.contextvars.bound_contextvars(**known):
-            await self._bury(refused, refused.failure)
+            await self._dead_letter(refused, refused.failure)
 
     async def _retry(self, read: _Read, failure: Failure) -> None:
         history = read.history
         if history.attempt > len(RETRY_DELAYS):
-            await self._bury(read, failure)
+            await self._dead_letter(read, failure)
             return
         self._tracer.current().fail(failure.reason.value)
         queue = self._topology.retry(RETRY_DELAYS[history.attempt - 1], _way_back(history))
@@ -255,7 +255,7 @@ class Settler:
         await until_available(partial(self._publish, "", queue, copy))
         self._metrics.retried(failure.reason)
 
-    async def _bury(self, unsettled: _Read | _Refused, failure: Failure) -> None:
+    async def _dead_letter(self, unsettled: _Read | _Refused, failure: Failure) -> None:
         self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
         copy = conversion.for_dead_letters(
@@ -263,7 +263,7 @@ class Settler:
         )
         exchange = self._topology.dead_exchange
         await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
-        self._metrics.buried(failure.reason)
+        self._metrics.dead_lettered(failure.reason)
 
     async def _publish(self, exchange: str, routing_key: str, message: Message) -> None:
         try:

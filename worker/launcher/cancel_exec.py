@@ -63,7 +63,7 @@ def _launch(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace) -> tuple[int, bool]:
     """Start the child; its pid, and whether it was released. Raises LauncherFailed."""
-    pauses = _pauses(options)
+    waits = _waits_for_run(options)
     was_killed = False
     while True:
         child, barrier = fork_waiting(options.command, options.run_id)
@@ -86,21 +86,20 @@ def _start(options: argparse.Namespace) -> tuple[int, bool]:
         # reaped before the pause, so that a terminated launcher leaves none behind.
         os.waitpid(child, 0)
         if not was_killed:
-            next(pauses)
+            next(waits)
 
 
-def _pauses(options: argparse.Namespace) -> Iterator[None]:
+def _waits_for_run(options: argparse.Namespace) -> Iterator[None]:
     """Pauses until the run is registered. Raises LauncherFailed at the timeout."""
     run, longest = f"run {options.run_id}", options.wait_for_run
     if not longest:
         raise LauncherFailed(f"{run} is unknown; the command was not run")
     say(f"{run} is not registered yet; waiting up to {longest:g} s")
     give_up_at = time.monotonic() + longest
-    pause = _FIRST_RUN_PAUSE
+    pauses = _growing(_FIRST_RUN_PAUSE, 1.5, _LONGEST_RUN_PAUSE)
     while (left := give_up_at - time.monotonic()) > 0:
-        time.sleep(min(pause, left))
+        time.sleep(min(next(pauses), left))
         yield
-        pause = min(pause * 1.5, _LONGEST_RUN_PAUSE)
     raise LauncherFailed(
         f"{run} is still not registered after {longest:g} s; the command was not run"
     )
@@ -172,7 +171,7 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
 def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
     """The worker's response, once a stop in progress is over. Raises LauncherFailed."""
     body: dict[str, object] = {"run_id": options.run_id, "exit_code": code}
-    pause = _FIRST_PAUSE
+    pauses = _growing(_FIRST_PAUSE, 2, _LONGEST_PAUSE)
     give_up_at = time.monotonic() + options.report_timeout
     known: dict[str, object] | None = None
     while known is None or (known.get("stopping") and time.monotonic() < give_up_at):
@@ -186,8 +185,7 @@ def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
             raise LauncherFailed(str(answer.get("error")))
         known = answer
         if known.get("stopping"):
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            time.sleep(next(pauses))
     return known
 
 
@@ -199,7 +197,7 @@ def _ask(
     Raises LauncherFailed, or ChildKilled if `child` is dead before a retry.
     """
     give_up_at = time.monotonic() + timeout
-    pause = _FIRST_PAUSE
+    pauses = _growing(_FIRST_PAUSE, 2, _LONGEST_PAUSE)
     announced = False
     while True:
         try:
@@ -217,7 +215,14 @@ def _ask(
         if not announced:
             say(f"{problem}; retrying for up to {timeout:g} s")
             announced = True
-        time.sleep(min(pause, left))
+        time.sleep(min(next(pauses), left))
         if child is not None and has_ended(child):
             raise ChildKilled(f"{problem}; the command was not run")
-        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _growing(first: float, factor: float, longest: float) -> Iterator[float]:
+    """Seconds to pause, again and again: each time `factor` times as many, up to `longest`."""
+    seconds = first
+    while True:
+        yield seconds
+        seconds = min(seconds * factor, longest)

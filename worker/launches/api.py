@@ -15,7 +15,7 @@ from shared.errors import ServiceUnavailable
 from shared.states import RunStatus
 from worker.connection import error_response
 from worker.launcher import wire
-from worker.launches.claims import CannotProve, Launches, Refusal
+from worker.launches.claims import CannotProve, Launches, LaunchRefusal
 from worker.launches.peer import NotAllowed, child_of, launcher_of
 from worker.launches.run_cgroups import ContainmentFailed, InsideRun
 from worker.stop.under_way import Stops
@@ -28,14 +28,8 @@ _HOLD = 20.0
 # An obedient tree is gone within this time, and then the run and its exit code are written
 # together.
 _PROMPT = 1.0
-
-
 # Timeout for a request body. A launcher sends it at once.
 _BODY = 10.0
-
-
-class _Late(Exception):
-    """The body did not arrive in time."""
 
 
 class _Launch(BaseModel):
@@ -67,9 +61,9 @@ class LauncherApi:
         launch = await _read(request, _Launch)
         child = child_of(launcher, launch.pid)
         answer = await self._launches.claim(launch.run_id, launcher, child)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, LaunchRefusal):
             refusal: dict[str, object] = {"refused": answer}
-            if answer is Refusal.CANCELED:
+            if answer is LaunchRefusal.CANCELED:
                 refusal |= await self._cancellation(launch.run_id)
             return web.json_response(refusal, status=409)
         return web.json_response(
@@ -111,7 +105,7 @@ async def _read(request: web.Request, model: type[M]) -> M:
         async with asyncio.timeout(_BODY):
             return model.model_validate_json(await request.read())
     except TimeoutError:
-        raise _Late from None
+        raise web.HTTPRequestTimeout(reason="the request's body did not arrive in time") from None
 
 
 @web.middleware
@@ -122,8 +116,6 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return error_response(400, error.errors(include_url=False)[0]["msg"])
     except (NotAllowed, CannotProve, InsideRun) as error:
         return error_response(403, str(error))
-    except _Late:
-        return error_response(408, "the request body did not arrive in time")
     except ConnectionResetError:
         return error_response(400, "the caller hung up")  # and will never read this
     except (ServiceUnavailable, ContainmentFailed) as error:

@@ -21,7 +21,7 @@ from shared.states import Containment, RunStatus
 from worker.launches import cancellations
 from worker.launches import store as launch_store
 from worker.launches.cancellations import Cancellation
-from worker.launches.lost_runs import Losses
+from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
 from worker.outbox.relay import Relay
 from worker.processes.cgroup import Cgroup
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 _ENDED_WELL = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 
 
-class Refusal(StrEnum):
+class LaunchRefusal(StrEnum):
     """Why a run may not start. The launcher turns these into its exit code."""
 
     UNKNOWN = "unknown"
@@ -85,7 +85,7 @@ class Launches:
         database: Database,
         host: str,
         cgroups: RunCgroups,
-        losses: Losses,
+        lost_run_watch: LostRunWatch,
         tasks: asyncio.TaskGroup,
         privileges: Privileges,
         relay: Relay,
@@ -94,14 +94,16 @@ class Launches:
         self._host = host
         self._cgroups = cgroups
         self._privileges = privileges
-        self._losses = losses
+        self._lost_run_watch = lost_run_watch
         self._relay = relay
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
         self._completions = Batcher(partial(self._complete, sql.endings.COMPLETE), tasks)
         self._endings = Batcher(partial(cancellations.find_ending, database), tasks)
 
-    async def claim(self, run_id: int, launcher: Launcher, child: Identity) -> Claimed | Refusal:
+    async def claim(
+        self, run_id: int, launcher: Launcher, child: Identity
+    ) -> Claimed | LaunchRefusal:
         """Contain `child` and then claim the run for it, in this order.
 
         In the other order, a cancel could find the cgroup empty and prove the run gone before the
@@ -142,11 +144,11 @@ class Launches:
             # Also if the result of the commit is unknown. Not earlier: if the launcher dies
             # meanwhile, an unclaimed run cannot be recorded as lost.
             if claimed is not False:
-                self._losses.watch(run_id, process)
+                self._lost_run_watch.watch(run_id, process)
         if not claimed:
             if run is not None and (earlier := _claim_for(child, run, process)):
                 # Perhaps claimed by a worker that then died, and unknown to this one until now.
-                self._losses.watch(run_id, earlier)
+                self._lost_run_watch.watch(run_id, earlier)
                 return Claimed(earlier.launch_id, earlier.containment)
             await discard(cgroup)
             return _refusal(run)
@@ -183,7 +185,7 @@ class Launches:
             Cgroup(Path(row["cgroup"])).remove()
         status = RunStatus(row["status"])
         if status in _ENDED_WELL:
-            self._losses.ended_well(row["launch_id"])
+            self._lost_run_watch.forget(row["launch_id"])
         if row["is_news"]:  # during a stop, the launcher asks several times a second
             self._relay.wake()
             log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
@@ -227,9 +229,9 @@ def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | Non
     return has
 
 
-def _refusal(run: Run | None) -> Refusal:
+def _refusal(run: Run | None) -> LaunchRefusal:
     if run is None:
-        return Refusal.UNKNOWN
+        return LaunchRefusal.UNKNOWN
     if run.status in (RunStatus.CANCELED, RunStatus.CANCELING):
-        return Refusal.CANCELED
-    return Refusal.FINISHED if run.status.is_terminal else Refusal.ALREADY_STARTED
+        return LaunchRefusal.CANCELED
+    return LaunchRefusal.FINISHED if run.status.is_terminal else LaunchRefusal.ALREADY_STARTED

@@ -13,14 +13,14 @@ from shared.aio.retry import until_available
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import RunStatus
+from worker.evidence import Evidence, StopFailed
 from worker.launches import store as launch_store
-from worker.launches.known_launchers import KnownLaunchers
 from worker.launches.unreported import UnreportedRuns
 from worker.outbox.relay import Relay
 from worker.processes.identity import Identity, ProcessHandle, boot_id
+from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
-from worker.stop.evidence import Evidence
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.ladder import StopPlan
 from worker.stop.run_tree import (
     OutOfSight,
     pids_are_ours,
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 _LAST_WORDS = 0.5
 
 
-class Losses:
+class LostRunWatch:
     """Watches the launchers of one host. `kill_wait` is in seconds."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Losses:
         self._watched: set[UUID] = set()
         self._unreported = UnreportedRuns(database)
 
-    def ended_well(self, launch_id: UUID) -> None:
+    def forget(self, launch_id: UUID) -> None:
         """The run is recorded as over: when its launcher ends, there is nothing to do."""
         self._watched.discard(launch_id)
 
@@ -68,7 +68,7 @@ class Losses:
             self._launchers.add(run_id, process)
             self._tasks.create_task(self._watch_launcher(run_id, process))
 
-    async def take_up(self) -> None:
+    async def resume(self) -> None:
         """Continue the work of an earlier worker of this host."""
 
         async def find() -> tuple[list[Run], list[Run]]:

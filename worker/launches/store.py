@@ -8,7 +8,7 @@ from uuid import UUID
 from shared.postgres import sql
 from shared.postgres.database import Connection
 from shared.runs import Run, RunProcess
-from worker.stop.evidence import Evidence
+from worker.evidence import Evidence
 from worker.stop.record import close_over, lock_run, record_canceled, record_leftovers
 
 

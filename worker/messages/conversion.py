@@ -74,7 +74,7 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
         raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
 
 
-def unchanged(message: Delivery, history: History) -> Message:
+def plain_copy(message: Delivery, history: History) -> Message:
     """The same message, to be published later."""
     return _copy(message, history, None)
 
@@ -87,7 +87,7 @@ def for_dead_letters(message: Delivery, history: History, failure: Failure, user
     return _copy(message, replace(_failed(history, failure), letter=uuid4().hex), user)
 
 
-def carried(headers: HeadersType) -> HeadersType:
+def sendable_headers(headers: HeadersType) -> HeadersType:
     """`headers` if they can be published, else a note that they were dropped."""
     try:
         size = len(encode.field_table(dict(headers)))
@@ -109,7 +109,7 @@ def _values(of: object) -> int:
     return 0
 
 
-def theirs(headers: Mapping[str, object]) -> HeadersType:
+def publisher_headers(headers: Mapping[str, object]) -> HeadersType:
     """The headers that the publisher set: neither ours nor the broker's."""
     return {
         name: value  # type: ignore[misc]  # as received, so a header value already
@@ -132,7 +132,7 @@ def _failed(history: History, failure: Failure) -> History:
 def _copy(message: Delivery, history: History, user: str | None) -> Message:
     return Message(
         message.body,
-        headers={**carried(theirs(message.headers)), **history.headers()},
+        headers={**sendable_headers(publisher_headers(message.headers)), **history.headers()},
         content_type=_short(message.content_type),
         content_encoding=_short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,

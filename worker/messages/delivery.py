@@ -8,7 +8,7 @@ import aiormq
 from aio_pika.abc import HeadersType
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from shared.amqp.heads import CutHeader
+from shared.amqp.body_limit import CutHeader
 
 
 class Delivery:

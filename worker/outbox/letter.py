@@ -12,14 +12,16 @@ from pamqp.commands import Basic
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason, Via
-from worker.intake.request import properties_in
+from worker.evidence import why_failed
 from worker.messages.headers import Header, History
-from worker.stop.evidence import why_failed
+from worker.messages.kept_header import properties_in
 
 _ASKED: Final = tuple(CancelCommand.model_fields)
 
 
-def letter_of(event: Record, topology: Topology, user: str) -> tuple[bytes, Basic.Properties]:
+def dead_letter_message(
+    event: Record, topology: Topology, user: str
+) -> tuple[bytes, Basic.Properties]:
     """Body and properties, to be published as `user`. Identical each time."""
     command = json.loads(event["data"])
     at = event["at"].isoformat()

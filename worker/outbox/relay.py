@@ -29,7 +29,7 @@ from shared.states import DeadReason
 from worker.metrics import WorkerMetrics
 from worker.outbox.declined import Declined
 from worker.outbox.event import message_of
-from worker.outbox.letter import letter_of
+from worker.outbox.letter import dead_letter_message
 
 log = structlog.get_logger(__name__)
 
@@ -175,7 +175,7 @@ class Relay:
         return None
 
     async def _publish_letter(self, event: Record) -> None:
-        body, properties = letter_of(event, self._topology, self._broker_user)
+        body, properties = dead_letter_message(event, self._topology, self._broker_user)
         try:
             await self._publisher.send(
                 self._topology.dead_exchange, self._topology.cancel, body, properties
@@ -184,7 +184,7 @@ class Relay:
             # This queue accepts everything, so it was deleted.
             await self._publisher.declare(self._topology.declare_relay)
             raise ServiceUnavailable(str(error)) from error
-        self._metrics.buried(DeadReason.STOP_FAILED)
+        self._metrics.dead_lettered(DeadReason.STOP_FAILED)
         log.warning(
             "command_dead_lettered",
             run_id=event["run_id"],

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 from typing import Any, Final
 
 from shared.states import HostState, Outcome, Proof, RunStatus
-from worker.stop.evidence import Ended
+from worker.evidence import Ended
 
 Json = Mapping[str, Any]
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.states import Containment, Proof
+from worker.evidence import Survivor, named
 from worker.processes import scan
 from worker.processes.cgroup import Cgroup, path_of
 from worker.processes.identity import Identity, ProcessHandle, ProcessStat, read_stat
 from worker.processes.scan import Kinship
 from worker.processes.watch import EndWatch
-from worker.stop.evidence import Survivor, named
 
 # Maximum number of passes, to reach processes that fork during a pass.
 _MAX_PASSES = 5

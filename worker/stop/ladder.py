@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shared.aio.tasks import first_of
-from shared.errors import RunCancelError
-from worker.stop.evidence import Ended, Evidence, SignalSent, timestamp, why_failed
+from worker.evidence import Ended, Evidence, SignalSent, StopFailed, timestamp
 from worker.stop.tree import Tree
 
 # Polling interval after SIGKILL, seconds.
@@ -28,28 +27,20 @@ class StopPlan:
     kill_wait: float
 
 
-class StopFailed(RunCancelError):
-    """A process survived SIGKILL, or may have; the evidence has the details."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        super().__init__(why_failed(evidence.as_json()))
-        self.evidence = evidence
-
-
-async def stop(tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> Evidence:
+async def stop(tree: Tree, plan: StopPlan, force: asyncio.Event) -> Evidence:
     """Stop `tree` and return the evidence that it is gone.
 
-    Setting `escalate` ends the grace period. Raises StopFailed if the tree is not gone
+    Setting `force` ends the grace period. Raises StopFailed if the tree is not gone
     `plan.kill_wait` seconds after SIGKILL.
     """
-    return await _Stop(tree, plan, escalate).run()
+    return await _Stop(tree, plan, force).run()
 
 
 class _Stop:
-    def __init__(self, tree: Tree, plan: StopPlan, escalate: asyncio.Event) -> None:
+    def __init__(self, tree: Tree, plan: StopPlan, force: asyncio.Event) -> None:
         self._tree = tree
         self._plan = plan
-        self._escalate = escalate
+        self._force = force
         self._began = monotonic()
         self._signals: list[SignalSent] = []
         self._killed = False
@@ -65,7 +56,7 @@ class _Stop:
 
     async def _ask(self) -> bool:
         """Send the stop signal and give the tree until the deadline; True if it is gone."""
-        if self._plan.deadline <= monotonic() or self._escalate.is_set():
+        if self._plan.deadline <= monotonic() or self._force.is_set():
             return False
         at = timestamp()
         # SIGCONT last: a stopped process handles the pending stop signal only when continued.
@@ -76,9 +67,9 @@ class _Stop:
     async def _gone_in_grace(self) -> bool:
         while not await self._tree.is_gone():
             left = self._plan.deadline - monotonic()
-            if left <= 0 or self._escalate.is_set():
+            if left <= 0 or self._force.is_set():
                 return False
-            await first_of(self._tree.changed(left), self._escalate.wait())
+            await first_of(self._tree.changed(left), self._force.wait())
         return True
 
     async def _kill(self) -> bool:

@@ -1,6 +1,6 @@
 """Records the results of stops.
 
-All but `record_many_canceled` runs in the caller's transaction.
+All but `record_canceled_unless_locked` runs in the caller's transaction.
 """
 
 import json
@@ -11,11 +11,11 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run
 from shared.states import Outcome
+from worker.evidence import Evidence, out_of_sight
 from worker.processes.identity import pid_namespace
-from worker.stop.evidence import Evidence, out_of_sight
 
 
-async def record_many_canceled(
+async def record_canceled_unless_locked(
     database: Database, stopped: Sequence[tuple[int, Evidence]]
 ) -> list[bool]:
     """Record runs that are proved gone, and close their commands; for each, whether it did.
@@ -33,7 +33,10 @@ async def record_many_canceled(
 
 
 async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    """Record a run as canceled if it was `canceling`, with its commands; whether it was."""
+    """Record a run as canceled if it was `canceling`, with its commands; whether it was.
+
+    Waits until no other transaction has locked the run.
+    """
     content = json.dumps(evidence.as_json())
     query = sql.endings.RECORD_CANCELED_WAITING
     return await connection.fetchval(query, [run_id], [content]) is not None

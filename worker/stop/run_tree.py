@@ -10,6 +10,7 @@ from pathlib import Path
 from shared.errors import RunCancelError, ServiceUnavailable
 from shared.runs import RunProcess
 from shared.states import Containment
+from worker.evidence import Evidence, host_rebooted
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import (
     Identity,
@@ -21,7 +22,6 @@ from worker.processes.identity import (
 from worker.processes.scan import Kinship
 from worker.stop import ladder
 from worker.stop.cgroup_tree import CgroupTree
-from worker.stop.evidence import Evidence, host_rebooted
 from worker.stop.ladder import StopPlan
 from worker.stop.session_tree import SessionTree
 from worker.stop.tree import Tree
@@ -78,7 +78,7 @@ def visible_cgroup(process: RunProcess) -> Cgroup | None:
 async def stop_tree(
     process: RunProcess,
     plan: StopPlan,
-    escalate: asyncio.Event,
+    force: asyncio.Event,
     launchers: Container[Identity] = (),
 ) -> Evidence:
     """Stop the processes of a run of this host; `launchers` as in `tree_of`.
@@ -88,7 +88,7 @@ async def stop_tree(
     if process.boot_id != boot_id():
         return host_rebooted()
     with shortage_is_an_outage(), closing(tree_of(process, launchers)) as tree:
-        return await ladder.stop(tree, plan, escalate)
+        return await ladder.stop(tree, plan, force)
 
 
 @contextmanager

@@ -4,11 +4,11 @@ import asyncio
 import signal
 
 from shared.states import Containment, Proof
+from worker.evidence import Survivor, named
 from worker.processes import scan
 from worker.processes.identity import Identity, ProcessHandle, ProcessStat
 from worker.processes.scan import Kinship
 from worker.processes.watch import EndWatch
-from worker.stop.evidence import Survivor, named
 
 # One empty scan proves little, because a process may fork past the reader. Seconds between scans.
 _EMPTY_SCANS = 3

@@ -4,7 +4,7 @@ import signal
 from typing import Protocol
 
 from shared.states import Containment, Proof
-from worker.stop.evidence import Survivor
+from worker.evidence import Survivor
 
 
 class Tree(Protocol):

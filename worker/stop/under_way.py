@@ -17,12 +17,12 @@ from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Outcome
 from shared.telemetry.tracing import OUTCOME, Tracer
-from worker.launches.known_launchers import KnownLaunchers
+from worker.evidence import Ended, Evidence, StopFailed
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
+from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
-from worker.stop.evidence import Ended, Evidence
-from worker.stop.ladder import StopFailed, StopPlan
+from worker.stop.ladder import StopPlan
 from worker.stop.run_tree import OutOfSight, stop_tree
 from worker.traces import stop_within_span
 
@@ -38,13 +38,15 @@ class Stop:
     command_id: UUID
     """The command that began it or resumed it."""
     deadline: float
+    """The end of the grace period, by the monotonic clock."""
     leftovers: bool = False
-    escalate: asyncio.Event = field(default_factory=asyncio.Event)
+    force: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to end the grace period."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def may_be_hurried(self, now: float) -> bool:
-        """Whether a force would end its grace period earlier."""
-        return not (self.leftovers or self.escalate.is_set()) and now < self.deadline
+    def may_be_forced(self, now: float) -> bool:
+        """Whether a forced command would still end its grace period earlier."""
+        return not (self.leftovers or self.force.is_set()) and now < self.deadline
 
 
 class Stops:
@@ -70,7 +72,7 @@ class Stops:
         self._under_way: dict[int, Stop] = {}
         self._started: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
-        self._records = Batcher(partial(record.record_many_canceled, database), tasks)
+        self._records = Batcher(partial(record.record_canceled_unless_locked, database), tasks)
 
     @property
     def number(self) -> int:
@@ -83,7 +85,7 @@ class Stops:
         return [
             run_id
             for run_id, stop in self._under_way.items()
-            if stop.may_be_hurried(now) == in_grace
+            if stop.may_be_forced(now) == in_grace
         ]
 
     async def fewer_than(self, most: int) -> None:
@@ -101,7 +103,7 @@ class Stops:
         if stop := self._under_way.get(run_id):
             await stop.done.wait()
 
-    def begin(
+    def register(
         self,
         run: Run,
         process: RunProcess,
@@ -110,7 +112,7 @@ class Stops:
         *,
         leftovers: bool = False,
     ) -> Stop:
-        """Begin a stop that kills the run in `grace` seconds. The caller must start it.
+        """Register a stop that kills the run in `grace` seconds. The caller must start it.
 
         Do not await anything before: no other task takes up a run whose stop is in progress.
         """
@@ -179,7 +181,7 @@ class Stops:
 
     async def _stop(self, stop: Stop) -> Evidence:
         plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._kill_wait)
-        work = partial(stop_tree, stop.process, plan, stop.escalate, self._launchers)
+        work = partial(stop_tree, stop.process, plan, stop.force, self._launchers)
         return await stop_within_span(self._tracer, max(0.0, stop.deadline - monotonic()), work)
 
     async def _record(self, stop: Stop, evidence: Evidence) -> Outcome:

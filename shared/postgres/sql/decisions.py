@@ -68,13 +68,13 @@ _WRITE: Final = f"""
         UPDATE runs r
            SET status = 'canceling',
                canceling_at = coalesce(canceling_at, clock_timestamp()),
-               stop_deadline = CASE WHEN hurries THEN statement_timestamp()
+               stop_deadline = CASE WHEN forced THEN statement_timestamp()
                    ELSE clock_timestamp() + make_interval(secs => begins_with) END,
-               first_stop_deadline = CASE WHEN hurries
+               first_stop_deadline = CASE WHEN forced
                    THEN coalesce(first_stop_deadline, stop_deadline) END
           FROM decided JOIN recorded USING (command_id)
          WHERE r.run_id = decided.run_id
-           AND (hurries AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
+           AND (forced AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
                 OR begins_with IS NOT NULL AND r.status = 'running') IS TRUE
         RETURNING r.*, begins_with
     )
@@ -86,7 +86,7 @@ RECORD: Final = f"""
     WITH decided AS (
         SELECT *
           FROM unnest({_COMMANDS}, $13::text[], $14::jsonb[], $15::float8[], $16::boolean[])
-            AS d ({_COMMAND}, message_header, message_body, outcome, evidence, begins_with, hurries)
+            AS d ({_COMMAND}, message_header, message_body, outcome, evidence, begins_with, forced)
     ), {_WRITE}
     SELECT command_id FROM recorded
 """.format(  # noqa: S608 - likewise
@@ -118,7 +118,7 @@ DECIDE_PLAIN: Final = f"""
            FOR UPDATE SKIP LOCKED
     ), decided AS (
         SELECT asked.*, rule.outcome, coalesce(rule.evidence, '{{{{}}}}') AS evidence,
-               false AS hurries,
+               false AS forced,
                CASE status WHEN 'running' THEN coalesce(asked_grace, own_grace, $18) END
                    AS begins_with
           FROM asked

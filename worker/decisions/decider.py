@@ -11,8 +11,8 @@ from shared.postgres.database import Database
 from shared.runs import Run
 from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
-from worker.intake import decision_store
-from worker.intake.decision import (
+from worker.decisions import store as decision_store
+from worker.decisions.decision import (
     BeginStop,
     CancelQueued,
     CommandReused,
@@ -30,10 +30,10 @@ from worker.intake.decision import (
     Wait,
     judge,
 )
-from worker.intake.decision_store import Begun
-from worker.intake.request import Request
-from worker.intake.rows import rows_of, rules
-from worker.launches.known_launchers import KnownLaunchers
+from worker.decisions.request import Request
+from worker.decisions.rows import rows_of, rules
+from worker.decisions.store import RecordedStop
+from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.under_way import Stop, Stops
 
 Decision = Outcome | Stop | Wait | UnderWay
@@ -48,7 +48,7 @@ class UnknownRun(RunCancelError):
         self.run_id = run_id
 
 
-Refusal = UnknownRun | CommandReused | HostAbandoned
+Undecidable = UnknownRun | CommandReused | HostAbandoned
 """An error for which a command cannot be decided on."""
 
 
@@ -77,7 +77,7 @@ class Decider:
         """Whether no task here is working on the run."""
         return self._stops.of(run_id) is None and run_id not in self._in_decision
 
-    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Refusal]:
+    async def decide_many(self, requests: Iterable[Request]) -> dict[UUID, Decision | Undecidable]:
         """Decide on many commands at once, without waiting for locks.
 
         Commands that are missing from the result need `decide`. After ServiceUnavailable, all of
@@ -92,7 +92,7 @@ class Decider:
             # Not earlier: if the others raised, recorded stops would never be started.
             for command_id, each in plain.items():
                 decided[command_id] = (
-                    each if isinstance(each, Outcome) else self._begin(command_id, each)
+                    each if isinstance(each, Outcome) else self._register(command_id, each)
                 )
         unknown = {each.run_id for each in decided.values() if isinstance(each, UnknownRun)}
         for command in (each.command for each in requests):
@@ -102,7 +102,7 @@ class Decider:
 
     async def take_up(
         self, requests: Sequence[Request], *, counts: bool
-    ) -> dict[UUID, Decision | Refusal]:
+    ) -> dict[UUID, Decision | Undecidable]:
         """Likewise for open commands, one per run. Commands that are no longer open are skipped.
 
         `counts`: whether this counts as a take-up.
@@ -115,13 +115,13 @@ class Decider:
         """The commands on runs that no other task here is deciding on."""
         return [each for each in requests if each.command.run_id not in self._in_decision]
 
-    async def decide(self, request: Request) -> Decision | Refusal:
+    async def decide(self, request: Request) -> Decision | Undecidable:
         """Decide on one command, and wait until its run is not locked.
 
         Safe to repeat, even after it was interrupted anywhere.
         """
 
-        async def decide() -> Decision | Refusal | None:
+        async def decide() -> Decision | Undecidable | None:
             async with self._deciding([request]):
                 decided = await self._decide([request], waits=True)
                 return decided.get(request.command.command_id)
@@ -151,7 +151,9 @@ class Decider:
                 del self._in_decision[run_id]
             decided.set()
 
-    async def _decide_plain(self, requests: Sequence[Request]) -> dict[UUID, Outcome | Begun]:
+    async def _decide_plain(
+        self, requests: Sequence[Request]
+    ) -> dict[UUID, Outcome | RecordedStop]:
         """Decide in one statement on commands for which the run's status is enough.
 
         Most commands are new, and their runs are queued, running here or over. For these, the
@@ -168,9 +170,9 @@ class Decider:
             runs_here=self._launchers.is_of_run,
         )
 
-    def _begin(self, command_id: UUID, begun: Begun) -> Stop:
-        assert begun.run.process is not None  # noqa: S101 - a CHECK holds it for running
-        return self._stops.begin(begun.run, begun.run.process, command_id, begun.grace)
+    def _register(self, command_id: UUID, stop: RecordedStop) -> Stop:
+        assert stop.run.process is not None  # noqa: S101 - a CHECK holds it for running
+        return self._stops.register(stop.run, stop.run.process, command_id, stop.grace)
 
     async def _decide(
         self,
@@ -179,7 +181,7 @@ class Decider:
         waits: bool,
         taking_up: bool = False,
         counts: bool = False,
-    ) -> dict[UUID, Decision | Refusal]:
+    ) -> dict[UUID, Decision | Undecidable]:
         if not requests:
             return {}
         async with self._database.transaction() as connection:
@@ -191,7 +193,7 @@ class Decider:
                 for each in requests
                 if each.command.command_id not in situations and not taking_up
             ]
-            refused: dict[UUID, Decision | Refusal] = {
+            refused: dict[UUID, Decision | Undecidable] = {
                 each.command.command_id: UnknownRun(each.command.run_id)
                 for each in await decision_store.of_unknown_runs(connection, missing)
             }
@@ -233,14 +235,14 @@ class Decider:
         match verdict:
             case Repeat(outcome):
                 # The response to its commit may have been lost.
-                self._escalate(run, when=outcome is Outcome.FORCED)
+                self._force(run, when=outcome is Outcome.FORCED)
                 return outcome
             case UnderWay() | OpenAgain():
-                self._escalate(run, when=command.force)
+                self._force(run, when=command.force)
                 return UnderWay()
-            case Join(hurries):
-                self._escalate(run, when=command.force)
-                return Outcome.FORCED if hurries else Outcome.NO_OP
+            case Join(forced):
+                self._force(run, when=command.force)
+                return Outcome.FORCED if forced else Outcome.NO_OP
             case CancelQueued():
                 return Outcome.CANCELED
             case NoOp() | Pending():
@@ -248,15 +250,17 @@ class Decider:
             case Wait():
                 return verdict
             case BeginStop(process, grace):
-                return self._stops.begin(run, process, command.command_id, grace)
+                return self._stops.register(run, process, command.command_id, grace)
             case ResumeStop(process, grace, _):
-                return self._stops.begin(run, process, command.command_id, grace)
+                return self._stops.register(run, process, command.command_id, grace)
             case StopLeftovers(process):
-                return self._stops.begin(run, process, command.command_id, grace=0, leftovers=True)
+                return self._stops.register(
+                    run, process, command.command_id, grace=0, leftovers=True
+                )
 
-    def _escalate(self, run: Run, *, when: bool) -> None:
+    def _force(self, run: Run, *, when: bool) -> None:
         if when and (stop := self._stops.of(run.run_id)):
-            stop.escalate.set()
+            stop.force.set()
 
 
 def _one_per_run(requests: Iterable[Request]) -> list[Request]:

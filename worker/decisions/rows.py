@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.states import Outcome, RunStatus
-from worker.intake.decision import (
+from worker.decisions.decision import (
     BeginStop,
     CancelQueued,
     Join,
@@ -21,8 +21,8 @@ from worker.intake.decision import (
     Wait,
     by_status,
 )
-from worker.intake.request import Request
-from worker.stop.evidence import never_started
+from worker.decisions.request import Request
+from worker.evidence import never_started
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Row:
     """A JSON object."""
     begins_with: float | None = None
     """The grace period of a stop that begins, seconds."""
-    hurries: bool = False
+    forced: bool = False
     """Whether the command ends the grace period of a stop."""
 
 
@@ -82,13 +82,13 @@ def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
             return row(Outcome.NO_OP, _over(status))
         case Pending():
             return row(Outcome.NO_OP, '{"cancel_pending": true}')
-        case Join(hurries):
-            outcome = Outcome.FORCED if hurries else Outcome.NO_OP
-            return row(outcome, '{"stop_in_progress": true}', hurries=hurries)
+        case Join(forced):
+            outcome = Outcome.FORCED if forced else Outcome.NO_OP
+            return row(outcome, '{"stop_in_progress": true}', forced=forced)
         case BeginStop(_, grace):
             return row(None, begins_with=grace)
-        case ResumeStop(_, _, hurries):
-            return row(None, hurries=hurries)
+        case ResumeStop(_, _, forced):
+            return row(None, forced=forced)
         case Wait() | StopLeftovers() | OpenAgain():
             return row(None)
 

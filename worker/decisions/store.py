@@ -12,17 +12,17 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
-from worker.intake.decision import Situation, asked_grace
-from worker.intake.request import Request
-from worker.intake.rows import Row, Rule
+from worker.decisions.decision import Situation, asked_grace
+from worker.decisions.request import Request
+from worker.decisions.rows import Row, Rule
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A run whose stop has begun, and its grace period in seconds."""
+class RecordedStop:
+    """A run whose stop is on record as begun, and its grace period in seconds."""
 
     run: Run
     grace: float
@@ -103,7 +103,7 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
         [row.outcome for row in rows],
         [row.evidence for row in rows],
         [row.begins_with for row in rows],
-        [row.hurries for row in rows],
+        [row.forced for row in rows],
         int(taking_up),
     )
     return {row["command_id"] for row in written}
@@ -117,7 +117,7 @@ async def decide_plain(
     default_grace: float,
     *,
     runs_here: Callable[[int], bool],
-) -> dict[UUID, Outcome | Begun]:
+) -> dict[UUID, Outcome | RecordedStop]:
     """Decide on new commands for which the run's status is enough, without waiting for locks.
 
     `rules` has the outcomes by status. Runs that are running on `host` are included if `runs_here`
@@ -137,7 +137,7 @@ async def decide_plain(
     return {
         row["command_id"]: Outcome(row["outcome"])
         if row["outcome"]
-        else Begun(Run.from_record(row), row["begins_with"])
+        else RecordedStop(Run.from_record(row), row["begins_with"])
         for row in rows
     }
 

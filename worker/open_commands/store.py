@@ -11,7 +11,7 @@ from shared.commands import CancelCommand
 from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.states import Via
-from worker.intake.request import Origin, Request
+from worker.decisions.request import Origin, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,17 @@ async def to_be_done(
     host: str,
     most: int,
     *,
-    in_hand: Collection[int],
+    excluded: Collection[int],
     in_grace: Collection[int],
     only_forced: bool,
 ) -> list[TakenUp]:
     """Open commands on runs of `host`, one per run, oldest first.
 
-    Without runs that are `in_hand`. On runs `in_grace`, only forced commands count; optionally,
+    Without `excluded` runs. On runs `in_grace`, only forced commands count; with `only_forced`,
     only these are returned.
     """
     rows = await database.fetch(
-        sql.runs.LIST_TO_BE_DONE, host, in_hand, most, in_grace, only_forced
+        sql.runs.LIST_TO_BE_DONE, host, excluded, most, in_grace, only_forced
     )
     return [_taken_up(row) for row in rows]
 

@@ -20,7 +20,7 @@ class CutHeader(ContentHeader):
         self.full_size = whole.body_size
 
 
-def keep_heads(channel: aiormq.Channel, most: int) -> None:
+def limit_bodies(channel: aiormq.Channel, most: int) -> None:
     """Make `channel` keep at most `most` bytes of each body. The rest is dropped as it arrives.
 
     So the memory for a message is at most that, plus one frame.
@@ -29,7 +29,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
     wanted = 0  # bytes so far of the message that is arriving
 
     # Not a coroutine: that would double the cost of each frame.
-    def put_head(item: tuple[int, Any]) -> Awaitable[None]:
+    def put_limited(item: tuple[int, Any]) -> Awaitable[None]:
         nonlocal wanted
         weight, frame = item
         if isinstance(frame, ContentBody):
@@ -45,7 +45,7 @@ def keep_heads(channel: aiormq.Channel, most: int) -> None:
         return put(item)
 
     # This channel has its own queue, so no other channel is affected.
-    channel.frames.put = put_head  # type: ignore[method-assign,assignment]  # same signature
+    channel.frames.put = put_limited  # type: ignore[method-assign,assignment]  # same signature
 
 
 async def _nothing() -> None:

@@ -1,53 +1,81 @@
-"""The report of one run."""
+"""The reports of one run and of many."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from asyncpg import Record
 
-from shared.output import plain, print_json, print_line
-from shared.postgres import sql
-from shared.postgres.database import Database
+from shared.output import plain, print_columns, print_json, print_line
 from shared.states import CommandState, Outcome, RunStatus, command_state
 from worker.dead_letters.advice import advice
 from worker.dead_letters.store import LetterState
 from worker.runs import timeline
-from worker.runs.listing import described
+from worker.runs.store import RunHistory
 
 Json = dict[str, Any]
 
 _NAME: Final = 9  # the longest name of a fact, and a space
+_COLUMNS: Final = {
+    "run": "run_id",
+    "status": "status",
+    "cancel": "cancel",
+    "host": "host",
+    "exit": "exit_code",
+    "created": "created_at",
+    "finished": "finished_at",
+}
 
 
-async def find_run(database: Database, run_id: int) -> Json | None:
-    """One run with all its cancellations and dead letters, oldest first."""
-    async with database.connection() as connection:
-        run = await connection.fetchrow(sql.runs.FIND_RUN, run_id)
-        if run is None:
-            return None
-        cancellations = await connection.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
-        letters = await connection.fetch(sql.dead_letters.LIST_OF_RUN, run_id)
-        actions = await connection.fetch(sql.dead_letters.LIST_ACTIONS_OF_RUN, run_id)
-        host = await connection.fetchrow(sql.hosts.FIND_STATE, run["host"])
-    return described(run) | {
+def print_runs(runs: Iterable[Record], *, as_json: bool) -> None:
+    rows = [_listed(run) for run in runs]
+    if as_json:
+        print_json(rows)
+    else:
+        print_columns(_COLUMNS, rows)
+
+
+def print_run(history: RunHistory, *, as_json: bool) -> None:
+    run = _told(history)
+    if as_json:
+        print_json(run)
+        return
+    for line in _lines(run, datetime.now(UTC)):
+        print_line(line)
+
+
+def _listed(row: Record) -> Json:
+    """A run, and `cancel`: how it is with a command on it that has no outcome yet."""
+    run = _described(row)
+    state = command_state(run["status"], run.pop("host_state"))
+    return run | {"cancel": state.value if run.pop("has_open_command") else None}
+
+
+def _described(run: Record) -> Json:
+    """A run, as programs want to read it."""
+    return plain(run) | {"loss": json.loads(run["loss"]) if run["loss"] else None}
+
+
+def _told(history: RunHistory) -> Json:
+    """Likewise, with its cancellations and dead letters."""
+    return _described(history.run) | {
         "cancellations": [
             plain(row)
             | {name: json.loads(row[name]) for name in ("evidence", "faults")}
-            | _open(row, run, host)
-            for row in cancellations
+            | _open(row, history.run, history.host)
+            for row in history.cancellations
         ],
         "dead_letters": [
             plain(letter)
             | {
                 "actions": [
                     plain(action)
-                    for action in actions
+                    for action in history.actions
                     if action["letter_id"] == letter["letter_id"]
                 ]
             }
-            for letter in letters
+            for letter in history.dead_letters
         ],
     }
 
@@ -61,14 +89,6 @@ def _open(command: Record, run: Record, host: Record | None) -> Json:
         since = host["since"].isoformat()
         waiting_for = {"host": run["host"], "host_state": host["state"], "since": since}
     return {"state": state, "waiting_for": waiting_for}
-
-
-def print_run(run: Json, *, as_json: bool) -> None:
-    if as_json:
-        print_json(run)
-        return
-    for line in _lines(run, datetime.now(UTC)):
-        print_line(line)
 
 
 def _lines(run: Json, now: datetime) -> Iterator[str]:

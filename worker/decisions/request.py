@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aio_pika import Message
-from pamqp.commands import Basic
-from pamqp.header import ContentHeader
 
 from shared.commands import CancelCommand
 from shared.states import Via
 from worker.messages import conversion
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History
+from worker.messages.kept_header import header_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,8 @@ class Original:
 
     def header_and_body(self) -> tuple[bytes, bytes]:
         """Header and body, as stored with an open command."""
-        copy: Message = conversion.unchanged(self.message, self.history)
-        return ContentHeader(0, len(copy.body), copy.properties).marshal(), copy.body
-
-
-def properties_in(message_header: bytes) -> Basic.Properties:
-    """The properties in a stored header."""
-    header = ContentHeader()
-    header.unmarshal(message_header)
-    return header.properties
+        copy: Message = conversion.plain_copy(self.message, self.history)
+        return header_of(copy), copy.body
 
 
 @dataclass(frozen=True, slots=True)

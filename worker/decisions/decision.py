@@ -16,6 +16,7 @@ class Situation:
     run: Run
     host_abandoned: bool
     grace_left: float | None
+    """Seconds until the deadline of the stop on record, negative after it; None without one."""
     is_asked_for: bool
     """Whether another open command already asks for at least as much as this one."""
     command_run_id: int | None
@@ -65,12 +66,12 @@ class BeginStop:
 class ResumeStop:
     """A stop had begun and is resumed with the rest of its grace period, in seconds.
 
-    `hurries`: this command ends the grace period.
+    `forced`: this command ends the grace period.
     """
 
     process: RunProcess
     grace_left: float
-    hurries: bool
+    forced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ class StopLeftovers:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A stop is in progress here. This command can only end its grace period."""
+    """A stop is in progress here. `forced`: this command ends its grace period."""
 
-    hurries: bool
+    forced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +157,14 @@ def judge(
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     grace_left = max(0.0, situation.grace_left or 0.0)
-    hurries = command.force and grace_left > 0
+    forced = command.force and grace_left > 0
     if under_way == command.command_id:
         return UnderWay() if situation.command_outcome is None else OpenAgain()
     if under_way is not None:
-        return Join(hurries)
+        return Join(forced)
     if run.status.is_terminal:
         return StopLeftovers(run.process)
-    return ResumeStop(run.process, 0.0 if command.force else grace_left, hurries)
+    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)
 
 
 def by_status(status: RunStatus) -> CancelQueued | NoOp | None:

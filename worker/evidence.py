@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.errors import RunCancelError
 from shared.states import Containment, Proof
 from worker.processes.identity import ProcessStat
 
@@ -57,6 +58,14 @@ class Evidence:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+class StopFailed(RunCancelError):
+    """Something outlived SIGKILL for as long as we wait, or may have; the evidence says what."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(why_failed(evidence.as_json()))
+        self.evidence = evidence
 
 
 def never_started() -> Evidence:

@@ -18,13 +18,14 @@ from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
-from worker.intake import open_store
-from worker.intake.decider import Decider, Decision, Refusal
-from worker.intake.request import Request, properties_in
+from worker.decisions.decider import Decider, Decision, Undecidable
+from worker.decisions.request import Request
+from worker.evidence import workers_ended
+from worker.messages.kept_header import properties_in
 from worker.metrics import WorkerMetrics
+from worker.open_commands import store as open_store
 from worker.outbox.relay import Relay
 from worker.stop import record
-from worker.stop.evidence import workers_ended
 from worker.stop.under_way import Stop, Stops
 
 _AT_A_TIME: Final = 500
@@ -36,7 +37,7 @@ _LOOK_AGAIN: Final = 0.2
 _MOST_TIMES: Final = 5
 """A stop that crashes its worker, or fails unexpectedly, must not be repeated forever."""
 
-Decided = Mapping[UUID, Decision | Refusal | None]
+Decided = Mapping[UUID, Decision | Undecidable | None]
 """None: an unexpected error. No entry: the run is locked by another transaction."""
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,7 @@ class OpenCommands:
             self._database,
             self._host,
             _AT_A_TIME,
-            in_hand=[*self._stops.runs(in_grace=False), *seen],
+            excluded=[*self._stops.runs(in_grace=False), *seen],
             in_grace=self._stops.runs(in_grace=True),
             only_forced=only_forced,
         )
@@ -116,7 +117,7 @@ class OpenCommands:
                 # reporting to a worker that just started. The next heartbeat may come after the
                 # deadline.
                 asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.wake)
-            elif (decision := decided[command_id]) and not isinstance(decision, Refusal):
+            elif (decision := decided[command_id]) and not isinstance(decision, Undecidable):
                 self._follow(known, decision)
 
     async def _decide(self, requests: Sequence[Request]) -> Decided:
@@ -130,7 +131,7 @@ class OpenCommands:
                 log.exception("command_not_taken_up", run_id=requests[0].command.run_id)
                 return {requests[0].command.command_id: None}
         # One of them is the cause; the others must not suffer for it.
-        decided: dict[UUID, Decision | Refusal | None] = {}
+        decided: dict[UUID, Decision | Undecidable | None] = {}
         for each in requests:
             decided |= await self._decide([each])
         return decided

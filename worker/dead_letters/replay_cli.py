@@ -28,7 +28,7 @@ from shared.settings import LogLevel, PublishingCommandSettings
 from shared.telemetry.tracing import tracing
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay import Options, Replayer, Summary, all_of, is_cut, these, why_not
-from worker.dead_letters.replay_results import Result, Watch, sent, sent_as
+from worker.dead_letters.replay_results import Result, ResultWatch, replayed, replayed_edited
 from worker.dead_letters.reports import body_as_text
 from worker.dead_letters.store import Filter, GroupBy
 from worker.messages.command_reader import first_problem, read
@@ -45,7 +45,7 @@ def replay(chosen: Chosen, options: Options) -> Summary:
 
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
-        watch = None if options.wait is None else await Watch.begin(database)
+        watch = None if options.wait is None else await ResultWatch.create(database)
         letters, total, missing = await _choose(database, chosen)
 
         with progress() as bar:
@@ -54,7 +54,7 @@ def replay(chosen: Chosen, options: Options) -> Summary:
             def done(letter: Record) -> None:
                 bar.advance(task)
                 if watch is not None:
-                    watch.add(sent(letter))
+                    watch.add(replayed(letter))
 
             summary = await replayer.replay(letters, options, stop, done)
         summary.missing = missing
@@ -91,11 +91,11 @@ def edit_one(letter_id: int, options: Options) -> Summary:
 
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
-        watch = None if options.wait is None else await Watch.begin(database)
+        watch = None if options.wait is None else await ResultWatch.create(database)
         await replayer.replay_edited(letter, body, command.command_id, options.by)
         summary = Summary(replayed=1, edited_as=command.command_id)
         if watch is not None and options.wait is not None:
-            watch.add(sent_as(letter_id, command, body))
+            watch.add(replayed_edited(letter_id, command, body))
             summary.results = await _results(watch, options.wait, stop, total=1)
         summary.interrupted = stop.is_set()
         return summary
@@ -103,7 +103,9 @@ def edit_one(letter_id: int, options: Options) -> Summary:
     return _with_replayer(work)
 
 
-async def _results(watch: Watch, wait: float, stop: asyncio.Event, total: int) -> list[Result]:
+async def _results(
+    watch: ResultWatch, wait: float, stop: asyncio.Event, total: int
+) -> list[Result]:
     with progress() as bar:
         task = bar.add_task("waiting", total=total)
         return await watch.wait(wait, stop, lambda decided: bar.update(task, completed=decided))

@@ -1,0 +1,1 @@
+"""What a command means for its run: judged, locked, and put on record."""

@@ -1,0 +1,65 @@
+"""`cancel-worker runs`: parses and delegates."""
+
+import signal
+from enum import StrEnum
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from shared import cli
+from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
+from shared.errors import UserError
+from shared.output import print_line
+from shared.states import RunStatus
+from worker.runs import reports
+from worker.runs import store as run_store
+
+runs = typer.Typer(help="Runs in the database.")
+
+RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
+
+
+class StopSignal(StrEnum):
+    SIGTERM = signal.SIGTERM.name
+    SIGINT = signal.SIGINT.name
+    SIGQUIT = signal.SIGQUIT.name
+    SIGHUP = signal.SIGHUP.name
+    SIGUSR1 = signal.SIGUSR1.name
+    SIGUSR2 = signal.SIGUSR2.name
+
+
+@runs.command()
+def add(
+    run_id: RunId,
+    grace: Annotated[
+        float | None,
+        typer.Option(min=0, max=MAX_GRACE_SECONDS, help="Grace period, seconds."),
+    ] = None,
+    stop_signal: Annotated[StopSignal, typer.Option(help="Stop signal.")] = StopSignal.SIGTERM,
+) -> None:
+    """Add a queued run."""
+    add_run = partial(run_store.add_run, run_id=run_id, grace=grace, stop_signal=stop_signal)
+    if not cli.with_database(add_run):
+        raise UserError(f"run {run_id} already exists")
+    print_line(f"run {run_id} is queued")
+
+
+@runs.command()
+def show(run_id: RunId, json: cli.Json = False) -> None:
+    """Show one run: its states, its cancellations and their evidence."""
+    run = cli.with_database(partial(run_store.find_run, run_id=run_id))
+    if run is None:
+        raise UserError(f"run {run_id} not found")
+    reports.print_run(run, as_json=json)
+
+
+@runs.command("list")
+def list_runs(
+    status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of runs.")] = 100,
+    json: cli.Json = False,
+) -> None:
+    """List runs, newest first."""
+    found = cli.with_database(partial(run_store.list_runs, status=status, limit=limit))
+    reports.print_runs(found, as_json=json)
