@@ -22,7 +22,7 @@ from shared.states import DeadReason, HostState, RunStatus
 log = structlog.get_logger(__name__)
 
 # Seconds.
-_PATIENCE: Final = 2.0
+_TIMEOUT: Final = 2.0
 _FRESH: Final = 5.0
 """A scrape within this time gets the values of the previous one."""
 
@@ -126,7 +126,7 @@ class Statistics(Collector):
 
     async def _read(self) -> _Found | None:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 rows = await self._database.fetch(READ_STATISTICS, list(RunStatus))
         except (ServiceUnavailable, TimeoutError, PostgresError) as error:
             # PostgresError, for example: our role may not read a table.

@@ -1,4 +1,4 @@
-"""What becomes of replayed letters where nobody helps, by far more than one of them, or unnoted."""
+"""What happens to replayed letters: without anything else, in number, and without a record."""
 
 import asyncio
 from collections import Counter

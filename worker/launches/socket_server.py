@@ -21,7 +21,7 @@ from worker.launches.peer import credentials_of
 _LIMITS: Final = TimeLimits(head=10.0, response=10.0, idle=10.0)
 _SHUTDOWN: Final = 2.0
 # Extra slots, so that refused launchers are told to retry.
-_BEYOND: Final = 100
+_EXTRA_SLOTS: Final = 100
 # Connections in the kernel's queue cost us nothing, and are served in turn.
 _BACKLOG: Final = 1024
 
@@ -55,7 +55,10 @@ async def listen(
     files, so that the rest is left for stops.
     """
     most = min(most, most_files() // 4)
-    slots = ConnectionSlots(most, min(most_of_one, max(most // 2, 1))), ConnectionSlots(_BEYOND)
+    slots = (
+        ConnectionSlots(most, min(most_of_one, max(most // 2, 1))),
+        ConnectionSlots(_EXTRA_SLOTS),
+    )
     loop = asyncio.get_running_loop()
     return await serve(
         app,

@@ -15,7 +15,7 @@ from shared.states import RunStatus
 from worker.runs import reports
 from worker.runs import store as run_store
 
-runs = typer.Typer(help="Runs in the database.")
+runs = typer.Typer(help="Add, show and list runs.")
 
 RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
 
@@ -34,7 +34,11 @@ def add(
     run_id: RunId,
     grace: Annotated[
         float | None,
-        typer.Option(min=0, max=MAX_GRACE_SECONDS, help="Grace period, seconds."),
+        typer.Option(
+            min=0,
+            max=MAX_GRACE_SECONDS,
+            help="Grace period in seconds. Default: CANCEL_GRACE_SECONDS.",
+        ),
     ] = None,
     stop_signal: Annotated[StopSignal, typer.Option(help="Stop signal.")] = StopSignal.SIGTERM,
 ) -> None:

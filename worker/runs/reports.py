@@ -46,19 +46,19 @@ def print_run(history: RunHistory, *, as_json: bool) -> None:
 
 
 def _listed(row: Record) -> Json:
-    """A run, and `cancel`: how it is with a command on it that has no outcome yet."""
+    """A run, and in `cancel` the state of its open command."""
     run = _described(row)
     state = command_state(run["status"], run.pop("host_state"))
     return run | {"cancel": state.value if run.pop("has_open_command") else None}
 
 
 def _described(run: Record) -> Json:
-    """A run, as programs want to read it."""
+    """A run, as JSON."""
     return plain(run) | {"loss": json.loads(run["loss"]) if run["loss"] else None}
 
 
 def _told(history: RunHistory) -> Json:
-    """Likewise, with its cancellations and dead letters."""
+    """A run with its cancellations and dead letters, as JSON."""
     return _described(history.run) | {
         "cancellations": [
             plain(row)

@@ -1,4 +1,4 @@
-"""Runs and all that is on record of them, read for people and scripts."""
+"""Adds runs, and reads what is on record of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class RunHistory:
 
 
 async def add_run(database: Database, run_id: int, grace: float | None, stop_signal: str) -> bool:
-    """Add a queued run; False if there is one of this id. `grace`: seconds."""
+    """Add a queued run; False if the id exists. `grace`: seconds."""
     async with database.connection() as connection:
         return await connection.fetchval(sql.runs.ADD_RUN, run_id, grace, stop_signal) is not None
 
