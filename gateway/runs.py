@@ -8,22 +8,17 @@ from aiohttp import web
 from asyncpg import Record
 
 from gateway import schemas
-from gateway.auth.access import Scope, require_scope
-from gateway.auth.admission import Budget, Gate, RunLookup
-from gateway.http.errors import ApiError, invalid, json_response
+from gateway.answers import MAX_WAIT, run_not_found
+from gateway.auth.access import Scope
+from gateway.auth.admission import Access, Budget, Gate, RunLookup
+from gateway.http.errors import invalid, json_response
 from gateway.http.query import unknown
 from gateway.waiting import TerminalWatch
-from shared.commands import BIGINT_MAX
 from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.states import CommandState, RunStatus, command_state
+from shared.states import CommandState, command_state
 
-MAX_WAIT: Final = 30.0
-"""Seconds."""
-
-# Enough digits to tell a number beyond bigint from a malformed one. Python does not parse numbers
-# of several thousand digits.
-_MAX_DIGITS: Final = 1000
+_ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ, RunLookup.SUMMARY)
 # A JSON number; float() accepts more than that.
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -35,52 +30,16 @@ class RunHandler:
         self._watch = watch
 
     async def handle(self, request: web.Request) -> web.Response:
-        admission = await self._gate.admit(
-            request, Budget.READ, RunLookup.SUMMARY, possible_run_id(request)
-        )
-        require_scope(admission.caller, Scope.RUNS_READ)
-        run_id = run_id_of(request)
+        admission = await self._gate.admit(request, _ACCESS)
+        run_id = admission.run_id
         wait = _wait_of(request)
         row: Record | None = admission.row
-        if wait and not found_status(admission.row, run_id).is_terminal:
+        if wait and not admission.found_status().is_terminal:
             await self._watch.until_terminal(run_id, wait)
             row = await self._database.fetchrow(sql.requests.FIND_RUN_SUMMARY, run_id)
         if row is None or row["status"] is None:
             raise run_not_found(run_id)
         return json_response(_view(row))
-
-
-def possible_run_id(request: web.Request) -> int | None:
-    """The run id in the path, or None if no run can have it."""
-    try:
-        run_id = run_id_of(request)
-    except ApiError:
-        return None
-    return run_id if run_id <= BIGINT_MAX else None
-
-
-def run_id_of(request: web.Request) -> int:
-    """The run id in the path. Raises ApiError 400."""
-    text = request.match_info["run_id"]
-    if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-        raise invalid({"run_id": "must be an integer, 1 or greater"})
-    if len(text) > _MAX_DIGITS:
-        raise invalid({"run_id": f"has more than {_MAX_DIGITS} digits"})
-    return int(text)
-
-
-def found_status(row: Record, run_id: int) -> RunStatus:
-    """The status in `row`. Raises ApiError 404 if there is no run."""
-    if row["status"] is None:
-        raise run_not_found(run_id)
-    return RunStatus(row["status"])
-
-
-def run_not_found(run_id: int) -> ApiError:
-    return ApiError(
-        404,
-        schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
-    )
 
 
 def _wait_of(request: web.Request) -> float:

@@ -2,17 +2,12 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from gateway import schemas
-from gateway.http.errors import ApiError
-
 TOKEN_PREFIX: Final = "rct_"
-_REALM: Final = 'Bearer realm="run-cancel"'
 
 
 class Scope(StrEnum):
@@ -55,46 +50,3 @@ def bearer_token(request: web.Request) -> str | None:
         return None
     scheme, _, token = sent[0].partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-def unauthorized(token: str | None) -> ApiError:
-    # RFC 6750, section 3: no error code when no token was sent.
-    challenge, message = _REALM, "A bearer token is required."
-    if token is not None:
-        challenge += ', error="invalid_token"'
-        message = "The bearer token is invalid or expired."
-    return ApiError(401, schemas.Unauthorized(message=message), {"WWW-Authenticate": challenge})
-
-
-def require_role(caller: Caller, roles: tuple[Role, ...]) -> None:
-    """Raise ApiError 403 unless the caller has one of `roles`."""
-    if caller.role not in roles:
-        raise missing_role(roles, caller.role)
-
-
-def require_scope(caller: Caller, scope: Scope) -> None:
-    """Raise ApiError 403 unless the caller's token has `scope`."""
-    if scope not in caller.scopes:
-        raise missing_scope(scope, caller.scopes)
-
-
-def missing_role(required: Iterable[Role], role: Role) -> ApiError:
-    return ApiError(
-        403,
-        schemas.Forbidden(
-            message=f"The role {role} may not do this.",
-            details=schemas.MissingRole(required_roles=list(required), user_role=role),
-        ),
-    )
-
-
-def missing_scope(required: Scope, scopes: Iterable[str]) -> ApiError:
-    return ApiError(
-        403,
-        schemas.Forbidden(
-            message=f"The token lacks the scope {required}.",
-            details=schemas.MissingScope(required_scope=required, token_scopes=sorted(scopes)),
-        ),
-        # RFC 6750, section 3.1
-        {"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{required}"'},
-    )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from math import ceil
 from typing import NamedTuple, NoReturn
 
 import structlog
@@ -13,16 +12,20 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from asyncpg import Record
 
-from gateway import schemas
-from gateway.auth.access import Caller, Role, bearer_token, token_hash, unauthorized
+from gateway.answers import run_not_found
+from gateway.auth.access import Caller, Role, Scope, bearer_token, token_hash
+from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import ApiError
+from gateway.http.path import run_id_of
 from gateway.http.request_keys import CLIENT, RATE_LIMIT, SUBJECT, RateLimitState
 from gateway.schemas import API
 from shared.aio.batcher import Batcher
+from shared.commands import BIGINT_MAX
 from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
+from shared.states import RunStatus
 
 log = structlog.get_logger(__name__)
 
@@ -57,11 +60,28 @@ class _AdmissionQuery(NamedTuple):
     run_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a call on one run asks of its caller, and what it needs to know about the run."""
+
+    budget: Budget
+    scope: Scope
+    wanted: RunLookup
+    roles: Sequence[Role] = tuple(Role)
+
+
 class Admission(NamedTuple):
     """An admitted request and what was found for it. The run's columns are null without a run."""
 
     caller: Caller
+    run_id: int
     row: Record
+
+    def found_status(self) -> RunStatus:
+        """The status of the run. Raises ApiError 404 if there is none."""
+        if self.row["status"] is None:
+            raise run_not_found(self.run_id)
+        return RunStatus(self.row["status"])
 
 
 class Gate:
@@ -85,20 +105,27 @@ class Gate:
             )
         }
 
-    async def admit(
-        self, request: web.Request, budget: Budget, wanted: RunLookup, run_id: int | None
-    ) -> Admission:
-        """Check the token, count the request against its budget, and look up what is `wanted`.
+    async def admit(self, request: web.Request, access: Access) -> Admission:
+        """Check token, rate limit, role, scope and path, in this order.
 
-        Raises ApiError 401 and 429, and ServiceUnavailable.
+        Raises ApiError 401, 429, 403 and 400, and ServiceUnavailable.
         """
         token = bearer_token(request)
-        row = await self._spend(request, token, budget, wanted, run_id)
+        run_id = _run_id_in(request)
+        # No run can have a number beyond bigint.
+        asked = run_id if isinstance(run_id, int) and run_id <= BIGINT_MAX else None
+        row = await self._spend(request, token, access.budget, access.wanted, asked)
         if row["token_id"] is None:
             raise unauthorized(token)
         caller = Caller(row["subject"], Role(row["role"]), frozenset(row["scopes"]))
         request[SUBJECT] = caller.subject
-        return Admission(caller, row)
+        if caller.role not in access.roles:
+            raise missing_role(access.roles, caller.role)
+        if access.scope not in caller.scopes:
+            raise missing_scope(access.scope, caller.scopes)
+        if isinstance(run_id, ApiError):
+            raise run_id
+        return Admission(caller, run_id, row)
 
     async def count_unrouted(self, request: web.Request) -> None:
         """Count a request to an unknown path or method. It needs no token.
@@ -148,17 +175,12 @@ class Gate:
         return row["write_limit"] or self._limits.write
 
 
-def rate_limited(limit: int, window: int, resets_in: float) -> ApiError:
-    """More than `limit` requests in `window` seconds, of which `resets_in` are left."""
-    retry_after = max(1, ceil(resets_in))
-    return ApiError(
-        429,
-        schemas.RateLimited(
-            message=f"More than {limit} requests in {window}s; try again in {retry_after} s.",
-            details=schemas.SpentBudget(retry_after=retry_after, limit=limit, window=f"{window}s"),
-        ),
-        {"Retry-After": str(retry_after)},
-    )
+def _run_id_in(request: web.Request) -> int | ApiError:
+    """The run id in the path, or the error to raise once it is the path's turn."""
+    try:
+        return run_id_of(request)
+    except ApiError as error:
+        return error
 
 
 def count_unrouted_requests(gate: Gate) -> Middleware:

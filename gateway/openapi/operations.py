@@ -9,12 +9,11 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from gateway import schemas
-from gateway.auth.access import MAY_CANCEL, Role, Scope, missing_role, missing_scope, unauthorized
-from gateway.auth.admission import rate_limited
-from gateway.cancel import answer_of
+from gateway.answers import MAX_WAIT, answer_of, run_not_found
+from gateway.auth.access import MAY_CANCEL, Role, Scope
+from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.http.errors import ApiError, internal, invalid, unavailable
 from gateway.http.query import UNKNOWN
-from gateway.runs import MAX_WAIT, run_not_found
 from gateway.schemas import API
 from shared.states import CommandState, HostState, Outcome, RunStatus
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 
+from shared.launcher_environment import LAUNCH_VARIABLE
 from tests.support.launcher.job_user import runner_environment
 from tests.support.launcher.launching import marking, starts
 from tools.support.launched import CANCEL_EXEC
@@ -146,7 +147,7 @@ async def test_the_command_gets_all_that_it_would_get_without_the_launcher(
     assert set(seen["ignored"]) <= {signal.SIGPIPE, signal.SIGXFSZ}
     run = await system.run(1)
     assert seen["environment"]["CANCEL_RUN_ID"] == "1"
-    assert seen["environment"]["CANCEL_LAUNCH_ID"] == str(run["launch_id"])
+    assert seen["environment"][LAUNCH_VARIABLE] == str(run["launch_id"])
     assert seen["environment"]["OF_THE_RUNNER"] == "a b"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway import schemas
-from gateway.cancel import answer_of
+from gateway.answers import answer_of
 from shared.commands import BIGINT_MAX
 from shared.states import RunStatus
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.launcher_environment import LAUNCH_VARIABLE
 from tests.support.launcher.fake_worker import GRANTED, RECORDED, fake_worker, http, only_line, run
 from tools.support.launched import CANCEL_EXEC
 
@@ -110,7 +111,14 @@ def test_an_answer_that_is_cut_off_or_an_error_is_asked_for_again(
     path = tmp_path / "fake.sock"
     with fake_worker(path, broken, GRANTED, broken, RECORDED) as requests:
         ended = run(
-            "--run-id", "1", "--socket", str(path), "--", "/bin/sh", "-c", "echo $CANCEL_LAUNCH_ID"
+            "--run-id",
+            "1",
+            "--socket",
+            str(path),
+            "--",
+            "/bin/sh",
+            "-c",
+            f"echo ${LAUNCH_VARIABLE}",
         )
 
     assert (ended.returncode, ended.stdout) == (0, "x-1\n")

@@ -56,7 +56,7 @@ def test_packages_import_in_one_direction_only(package: str) -> None:
 
 def test_a_request_enters_each_room_of_the_gateway_once() -> None:
     # Of the worker's parts, several are called from both sides: they have no such order.
-    rooms = ["schemas", "http", "auth", "publisher", "waiting", "runs", "cancel"]
+    rooms = ["schemas", "http", "answers", "auth", "publisher", "waiting", "runs", "cancel"]
 
     later: dict[str, set[str]] = {
         room: {f"gateway.{name}" for name in [*rooms[place + 1 :], "monitoring", "openapi", "app"]}
@@ -69,6 +69,23 @@ def test_a_request_enters_each_room_of_the_gateway_once() -> None:
         if path.exists()
         for name in _imported(path)
         if ".".join(name.split(".")[:2]) in later[room]
+    ]
+
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", ["runs", "cancel", "openapi"])
+def test_handlers_and_the_document_import_no_handler(room: str) -> None:
+    # A document needs no database either.
+    handlers = ("gateway.runs", "gateway.cancel", *["gateway.auth.admission"][room != "openapi" :])
+    files = [*(ROOT / "gateway" / room).rglob("*.py"), ROOT / "gateway" / f"{room}.py"]
+
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        if path.exists()
+        for name in _imported(path)
+        if name.startswith(handlers)
     ]
 
     assert not wrong

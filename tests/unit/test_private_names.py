@@ -81,7 +81,7 @@ RELIED_ON: Final = [
     *_all(
         "aiohttp",
         "aiohttp.StreamReader",
-        "gateway/cancel.py",
+        "gateway/http/body.py",
         total_bytes="to limit a body that came with its head",
         read_nowait="to take a body that came with its head",
     ),

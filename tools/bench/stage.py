@@ -20,6 +20,7 @@ from yarl import URL
 from gateway.auth.access import Role, Scope, new_token, token_hash
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
+from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
@@ -63,7 +64,7 @@ class Stage:
             "AMQP_URL": self.amqp_url,
             "CANCEL_TOPOLOGY_PREFIX": self.topology.prefix,
             "CANCEL_HOST_NAME": self.host,
-            "CANCEL_WORKER_SOCKET": str(self.socket),
+            SOCKET_VARIABLE: str(self.socket),
             "CANCEL_LOG_FORMAT": "json",
         }
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.launcher_environment import SOCKET_VARIABLE
 from tools.services import Sandbox, Services
 from tools.services.guard import MARKER
 from tools.support.program import DEADLINE, Event, Program
@@ -27,7 +28,7 @@ def environment_for(services: Services, sandbox: Sandbox, **settings: str) -> di
         **os.environ,
         "DATABASE_URL": services.database_url,
         "AMQP_URL": services.amqp_url,
-        "CANCEL_WORKER_SOCKET": str(sandbox.path / "worker.sock"),
+        SOCKET_VARIABLE: str(sandbox.path / "worker.sock"),
         # Readiness is read from their logs.
         "CANCEL_LOG_FORMAT": "json",
         "CANCEL_LOG_LEVEL": "info",

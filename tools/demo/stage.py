@@ -15,6 +15,7 @@ import aiohttp
 import asyncpg
 
 from shared.amqp.topology import Topology
+from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
 from tools.demo.account import PUBLIC_PATH, Account, choose
 from tools.demo.deployment import Deployment
@@ -179,7 +180,7 @@ class Stage:
         return {
             "PATH": PUBLIC_PATH,
             "LANG": "C.UTF-8",
-            "CANCEL_WORKER_SOCKET": self.programs.environment["CANCEL_WORKER_SOCKET"],
+            SOCKET_VARIABLE: self.programs.environment[SOCKET_VARIABLE],
             # By this, the sandbox finds what is left in the end.
             guard.MARKER: str(self.directory),
         }

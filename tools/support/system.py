@@ -22,6 +22,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from gateway.auth.access import Role, Scope, new_token, token_hash
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
+from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
 from tools.support.forked import ForkedProcess, can_be_forked
 from tools.support.launched import Launched
@@ -65,7 +66,7 @@ class System(Records):
             "DATABASE_URL": self.database_url,
             "AMQP_URL": self.amqp_url,
             "CANCEL_TOPOLOGY_PREFIX": self.prefix,
-            "CANCEL_WORKER_SOCKET": str(self.socket()),
+            SOCKET_VARIABLE: str(self.socket()),
             "CANCEL_HOST_NAME": self.host,
             # Most tests look into the queue itself.
             "CANCEL_KEEP_DEAD_LETTERS": "false",
@@ -112,7 +113,7 @@ class System(Records):
             within=within,
             **{
                 "CANCEL_HOST_NAME": name,
-                "CANCEL_WORKER_SOCKET": str(self.socket(name)),
+                SOCKET_VARIABLE: str(self.socket(name)),
                 **(env or {}),
                 **{f"CANCEL_{key.upper()}": str(value) for key, value in settings.items()},
             },

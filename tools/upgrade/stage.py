@@ -19,6 +19,7 @@ from yarl import URL
 from shared.amqp.channels import is_there
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
+from shared.launcher_environment import SOCKET_VARIABLE
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.processes import alive
@@ -121,7 +122,7 @@ class Stage:
             "AMQP_URL": self.amqp_url,
             "CANCEL_TOPOLOGY_PREFIX": self.topology.prefix,
             "CANCEL_HOST_NAME": host,
-            "CANCEL_WORKER_SOCKET": str(self.socket(host)),
+            SOCKET_VARIABLE: str(self.socket(host)),
             "CANCEL_HOST_HEARTBEAT": str(BEAT),
             "CANCEL_WORKER_SHUTDOWN_TIMEOUT": "0.2",  # a stop in its grace period stays open
         }

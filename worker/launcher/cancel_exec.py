@@ -221,7 +221,7 @@ def _ask(
 
 
 def _growing(first: float, factor: float, longest: float) -> Iterator[float]:
-    """Seconds to pause, again and again: each time `factor` times as many, up to `longest`."""
+    """Pauses in seconds: each is `factor` times the last one, up to `longest`."""
     seconds = first
     while True:
         yield seconds

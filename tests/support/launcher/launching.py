@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
+from shared.launcher_environment import LAUNCH_VARIABLE
 from tools.support.launched import Launched
 from tools.support.program import DEADLINE
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 # Leaves one line per start, which a test can compare with the recorded process.
-MARKING = 'echo "$$ $CANCEL_LAUNCH_ID" >> "$0"; exit "$1"'
+MARKING = f'echo "$$ ${LAUNCH_VARIABLE}" >> "$0"; exit "$1"'
 
 
 # Says that it runs, and ends with the code that it is told by a file.

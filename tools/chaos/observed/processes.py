@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.launcher_environment import LAUNCH_VARIABLE
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -33,7 +35,7 @@ def _read(directory: Path) -> Process | None:
     if stat[0] in "ZX":
         return None
     variables = dict(pair.split(b"=", 1) for pair in environ if b"=" in pair)
-    launch_id = variables.get(b"CANCEL_LAUNCH_ID")
+    launch_id = variables.get(LAUNCH_VARIABLE.encode())
     return Process(
         int(directory.name),
         frozenset(word.decode(errors="replace") for word in words if word),

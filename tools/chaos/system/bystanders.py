@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from shared.launcher_environment import LAUNCH_VARIABLE, RUN_VARIABLE
 from tools.chaos.driver.journal import Journal
 from worker.processes.cgroup import Cgroup, path_of
 
@@ -26,7 +27,7 @@ class Bystanders:
         await self._add("session", {})
         await self._add("own_session", {}, own_session=True)
         # What a job has in its environment, of a run that is none of ours.
-        await self._add("environment", {"CANCEL_RUN_ID": "1", "CANCEL_LAUNCH_ID": str(uuid4())})
+        await self._add("environment", {RUN_VARIABLE: "1", LAUNCH_VARIABLE: str(uuid4())})
         for host in self._hosts:
             await self._add_beside_runs(host)
 

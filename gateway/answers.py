@@ -1,0 +1,40 @@
+"""What the API says about a run: the handlers answer with it, and the document shows it."""
+
+from typing import Final
+
+from gateway import schemas
+from gateway.http.errors import ApiError
+from gateway.schemas import Answer, PlainCancelAnswer
+from shared.states import RunStatus
+
+MAX_WAIT: Final = 30.0
+"""The longest `wait` for a run, seconds."""
+
+
+def run_not_found(run_id: int) -> ApiError:
+    return ApiError(
+        404,
+        schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
+    )
+
+
+def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
+    """The body of a 202 for a run with this status."""
+    answer, message = _in_words(run_id, status)
+    return {
+        "run_id": run_id,
+        "new_run_id": None,
+        "action": "cancel",
+        "status": answer,
+        "message": message,
+    }
+
+
+def _in_words(run_id: int, status: RunStatus) -> tuple[Answer, str]:
+    if status is RunStatus.CANCELED:
+        return Answer.NO_OP, f"Run {run_id} is already canceled."
+    if status.is_terminal:
+        return Answer.NO_OP, f"Run {run_id} has already finished ({status})."
+    if status is RunStatus.CANCELING:
+        return Answer.ACCEPTED, f"Cancellation of run {run_id} is already in progress."
+    return Answer.ACCEPTED, f"Cancellation of run {run_id} accepted."
