@@ -182,7 +182,9 @@ async def test_a_path_or_method_that_is_not_there_is_told_first(
     assert (await api.ask(method, path)).error == error
 
 
-async def test_the_query_comes_after_the_path_and_before_the_body(system: System, api: Api) -> None:
+async def test_the_checks_come_in_their_order_with_the_query_between_path_and_body(
+    system: System, api: Api
+) -> None:
     async def caller(role: Role, *scopes: Scope, limit: int = 100) -> Api:
         return Api(api.url, api.http, await system.token(role, scopes, limit=limit))
 

@@ -122,6 +122,8 @@ CASES: Final = [
          {"resource": "run", "id": 9317}, SPENT),
     Case("beyond_bigint", C, _cancel("alice", 2**63), 404, "not_found", f"Run {2**63} not found.",
          {"resource": "run", "id": 2**63}, SPENT),
+    Case("far_beyond_bigint", C, _cancel("alice", 10**100), 404, "not_found", f"Run {10**100} not found.",
+         {"resource": "run", "id": 10**100}, SPENT),
     Case("slow_body", C, _slow_body, 408, *_invalid("body", "did not arrive in time"), SPENT),
     Case("big_body", C, _send(b" " * 16385, None), 413, *_invalid("body", "is too large"), SPENT),
     Case("type", C, _send(b"{}", "text/plain"), 415, *_invalid("Content-Type", "must be application/json"), SPENT),
