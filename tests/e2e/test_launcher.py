@@ -76,7 +76,7 @@ async def test_what_may_not_start_is_refused_with_its_own_exit_code(system: Syst
 
     for run_id, code, why in [
         (1, 123, "canceled before it started"),
-        (2, 125, "is finished"),
+        (2, 125, "has already finished"),
         (4, 125, "already started"),
         (99, 125, "is unknown"),
     ]:

@@ -152,7 +152,9 @@ async def test_a_launcher_completes_its_own_run_only(system: System, child: int)
 
     for run_id in (1, 2, 3):  # another's, a queued one, one that does not exist
         status, answer = await ask(system, wire.COMPLETIONS, run_id=run_id, exit_code=0)
-        assert (status, "not the caller's" in str(answer["error"])) == (403, True), answer
+        assert (status, "does not belong to the caller" in str(answer["error"])) == (403, True), (
+            answer
+        )
 
     assert (await system.run(1))["status"] == "running"
     assert (await system.run(2))["status"] == "queued"
