@@ -132,5 +132,6 @@ async def test_it_waits_on_through_a_restart_of_the_worker(system: System) -> No
     await system.worker()
     await system.add_run(1)
 
-    assert await launched.exit_code() == 0
+    code = await launched.exit_code()
+    assert code == 0, await launched.errors()
     assert len(starts(marks)) == 1

@@ -134,8 +134,7 @@ class Launches:
         claimed = None
         try:
             async with self._database.transaction() as connection:
-                claimed = await launch_store.claim(connection, run_id, process)
-                run = await launch_store.find_run(connection, run_id)
+                claimed, run = await launch_store.claim_or_find(connection, run_id, process)
         except UniqueViolationError:
             claimed = False
             await discard(cgroup)

@@ -8,8 +8,22 @@ from uuid import UUID
 from shared.postgres import sql
 from shared.postgres.database import Connection
 from shared.runs import Run, RunProcess
+from shared.states import RunStatus
 from worker.evidence import Evidence
 from worker.stop.record import close_over, lock_run, record_canceled, record_leftovers
+
+
+async def claim_or_find(
+    connection: Connection, run_id: int, process: RunProcess
+) -> tuple[bool, Run | None]:
+    """Claim the run; whether that succeeded, and the run as it is now, if it exists."""
+    claimed = await claim(connection, run_id, process)
+    run = await find_run(connection, run_id)
+    if not claimed and run is not None and run.status is RunStatus.QUEUED:
+        # Added between the two statements: each sees what is committed when it begins.
+        claimed = await claim(connection, run_id, process)
+        run = await find_run(connection, run_id)
+    return claimed, run
 
 
 async def claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
