@@ -3,6 +3,8 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from random import SystemRandom
 
 from tools.demo.account import Account, choose
 from tools.support.program import DEADLINE
@@ -14,7 +16,11 @@ class JobUser:
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._account: Account = choose(system.directory)
+        account = choose(system.directory)
+        if account.uid is not None:
+            # Nobody's processes of other tests, which may know the credentials, can be read too.
+            account = replace(account, uid=SystemRandom().randrange(50_000, 60_000))
+        self._account: Account = account
         self.python = self._account.python
 
     @property
