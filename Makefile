@@ -32,7 +32,7 @@ test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and ben
 	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist load tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
-	@$(PY) -m pytest -n $(JOBS) tests/unit $(ARGS)
+	@$(PY) -m pytest -n auto tests/unit $(ARGS)
 
 chaos: $(INSTALLED) ## Inject random faults and check every promise; SECONDS=, SEED=, NODES=1
 	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \

@@ -35,15 +35,21 @@ def private_uses(root: Path) -> list[Use]:
         for package in OURS
         for path in sorted((root / package).rglob("*.py"))
     }
+    # Walked once: that takes longer than parsing.
+    nodes = {path: list(ast.walk(tree)) for path, tree in trees.items()}
     classes: dict[str, _Class] = {}
-    for tree in trees.values():
-        for node in ast.walk(tree):
+    for of_file in nodes.values():
+        for node in of_file:
             if isinstance(node, ast.ClassDef):
                 # Of two with one name, either's names count.
                 known = classes.setdefault(node.name, _Class())
                 known.names |= attributes(node)
                 known.bases += tuple(map(_last, node.bases))
-    return [use for path, tree in trees.items() for use in _File(path, tree, classes).uses()]
+    return [
+        use
+        for path, tree in trees.items()
+        for use in _File(path, tree, nodes[path], classes).uses()
+    ]
 
 
 def is_private(name: str) -> bool:
@@ -51,14 +57,16 @@ def is_private(name: str) -> bool:
 
 
 class _File:
-    def __init__(self, path: Path, tree: ast.Module, classes: Mapping[str, _Class]) -> None:
+    def __init__(
+        self, path: Path, tree: ast.Module, nodes: list[ast.AST], classes: Mapping[str, _Class]
+    ) -> None:
         self._path = path
         self._tree = tree
         self._classes = classes
-        self._defined = _defined(tree)
+        self._defined = _defined(nodes)
         self._own_modules = {
             alias.asname or alias.name.partition(".")[0]
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Import | ast.ImportFrom) and _is_ours(node)
             for alias in node.names
         }
@@ -128,9 +136,9 @@ def attributes(of: ast.ClassDef) -> set[str]:
     return found
 
 
-def _defined(in_file: ast.Module) -> set[str]:
+def _defined(nodes: list[ast.AST]) -> set[str]:
     found = set()
-    for node in ast.walk(in_file):
+    for node in nodes:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 found.add(name)
