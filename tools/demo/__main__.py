@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     try:
         return show(Screen())
     except (ServicesUnavailable, StageFailed, ComposeFailed, *_SERVICE_TROUBLE) as error:
-        print(f"demo: {error or type(error).__name__}", file=sys.stderr)
+        print(f"demo: {str(error) or type(error).__name__}", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:
         return INTERRUPTED

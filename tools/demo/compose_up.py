@@ -64,11 +64,10 @@ async def _tell_of_cancels(stack: Stack, screen: Screen) -> None:
     log = ("logs", "--follow", "--no-color", "--no-log-prefix", "worker")
     async with aclosing(stack.lines(*log)) as lines:
         async for line in lines:
-            # Its entrypoint prints text.
+            # The entrypoint prints text, and compose 2.26 begins each line by an escape sequence.
+            _, brace, rest = line.partition("{")
             with suppress(ValueError):
-                event = json.loads(line)
-                if isinstance(event, dict):
-                    tell_of(event, screen)
+                tell_of(json.loads(brace + rest), screen)
 
 
 async def _tell_of_ends(stack: Stack, screen: Screen) -> None:

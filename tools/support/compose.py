@@ -24,6 +24,8 @@ IMAGES: Final = ("postgres:17", "rabbitmq:4-management", "python:3.13-slim")
 _PROGRAM: Final = "docker"
 _UP_SECONDS: Final = 420.0
 _COMMAND_SECONDS: Final = 90.0
+# Longer than any grace period in compose.yaml: what is given up here stays behind.
+_DOWN_SECONDS: Final = 300.0
 _PULL_SECONDS: Final = 300.0
 _ANSWER_SECONDS: Final = 20.0
 
@@ -107,7 +109,7 @@ class Stack:
     async def down(self) -> None:
         """Take down containers, networks, volumes, and the images that `up` built."""
         arguments = ("--profile", "*", "down", "--volumes", "--rmi", "local", "--timeout", "20")
-        await self.run(*arguments)
+        await self.run(*arguments, seconds=_DOWN_SECONDS)
 
     async def ops(self, *command: str) -> str:
         """Run an operator's command; what it printed."""
@@ -123,6 +125,8 @@ class Stack:
         try:
             async with asyncio.timeout(seconds):
                 output, errors = await process.communicate()
+        except TimeoutError:
+            raise ComposeFailed(arguments[0], f"did not end within {seconds:.0f} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
