@@ -53,7 +53,8 @@ async def test_cancels_and_ends_of_containers_are_told(
     log = [
         "the entrypoint speaks",
         json.dumps({"event": "command_settled", "run_id": 7, "result": "canceled"}),
-        "\x1b[2K" + json.dumps({"event": "command_dead_lettered", "run_id": 8, "reason": "unknown_run"}),
+        "\x1b[2K"
+        + json.dumps({"event": "command_dead_lettered", "run_id": 8, "reason": "unknown_run"}),
     ]
     ends = [
         json.dumps({"action": action, "service": service, "attributes": {"exitCode": "137"}})
