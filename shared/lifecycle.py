@@ -5,10 +5,12 @@ import gc
 import resource
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TypeVar
 
 import uvloop
+
+from shared.errors import ServiceUnavailable, UserError
 
 
 class Shutdown(Exception):
@@ -47,3 +49,32 @@ def stop_requested() -> asyncio.Event:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, event.set)
     return event
+
+
+class Lifetime:
+    """How long a process serves: until a signal, or an error that is not a fault of the program.
+
+    Either way, the process can end in order. Create it from within the loop; from then on, SIGTERM
+    and SIGINT no longer end the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._over = stop_requested()
+        self.error: ServiceUnavailable | UserError | None = None
+        """The first error that ended it; None after a signal."""
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    async def over(self) -> None:
+        """Return once it is over."""
+        await self._over.wait()
+
+    async def until_fails(self, work: Awaitable[object]) -> None:
+        """Await `work`. If it raises ServiceUnavailable or UserError, the lifetime is over."""
+        try:
+            await work
+        except (ServiceUnavailable, UserError) as error:
+            self.error = self.error or error
+            self._over.set()

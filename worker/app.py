@@ -1,7 +1,7 @@
 """The worker's composition root: creates, starts and stops its parts."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,14 +9,14 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from shared.aio.tasks import end
+from shared.aio.tasks import end, first_of
 from shared.amqp.broker import Publisher, keep_connected
 from shared.amqp.link import Link
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import UserError
 from shared.http.health import add_health, add_metrics, new_registry
-from shared.lifecycle import Shutdown, allow_many_files, stop_requested
+from shared.lifecycle import Lifetime, Shutdown, allow_many_files
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import require_current
 from shared.services.checks import Dependencies, Service
@@ -165,44 +165,54 @@ async def _serve(
         lists_all=privileges.lists_all,
     )
     await registration.register()
+    # From here on there are stops to hand on, so neither a signal nor a broker that is away may
+    # end the process at once: each stop would count as taken up in vain.
+    lifetime = Lifetime()
+
+    def keep_running(work: Awaitable[object]) -> None:
+        tasks.create_task(lifetime.until_fails(work))
+
     await lost_run_watch.resume()
     relay.wake()
     open_commands.wake()
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone
-    tasks.create_task(registration.keep_up(on_heartbeat, on_return=lost_run_watch.resume))
+    keep_running(registration.keep_up(on_heartbeat, on_return=lost_run_watch.resume))
     tasks.create_task(lost_run_watch.keep_watch(every=settings.host_heartbeat))
-    tasks.create_task(publisher.run(topology.declare_worker))
-    tasks.create_task(telling.run(topology.declare_relay))
+    keep_running(publisher.run(topology.declare_worker))
+    keep_running(telling.run(topology.declare_relay))
     tasks.create_task(relay.run())
-    tasks.create_task(keep_connected(settings, f"cancel-worker {host}", consuming.session))
+    keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, histories, postgres)
-        tasks.create_task(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
+        keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, stops, runs_root)
     socket = await socket_server.listen(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
     )
-    await publisher.wait_ready()
-    # Not earlier: so far there is nothing to finish, and a signal may end the process at once.
-    stop = stop_requested()
-    log.info(
-        "worker_ready",
-        host=host,
-        socket=str(settings.worker_socket),
-        http=str(url),
-        cgroups=str(runs_root),
-    )
-    await stop.wait()
+    await first_of(lifetime.until_fails(publisher.wait_ready()), lifetime.over())
+    if not lifetime.is_over:
+        log.info(
+            "worker_ready",
+            host=host,
+            socket=str(settings.worker_socket),
+            http=str(url),
+            cgroups=str(runs_root),
+        )
+    await lifetime.over()
     log.info("worker_stopping")
     await end(taking_up)
-    until = asyncio.get_running_loop().time() + settings.worker_shutdown_timeout
+    until = asyncio.get_running_loop().time()
+    if lifetime.error is None:
+        until += settings.worker_shutdown_timeout
     await consumer.stop(until)
     await stops.finish(until)
     await socket.close()
     await registration.leave()
     await monitoring.close()
+    if lifetime.error is not None:
+        raise lifetime.error
 
 
 def _dependencies(
