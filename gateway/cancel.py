@@ -15,7 +15,7 @@ from gateway.http.query import refuse_unknown
 from gateway.http.request_id import request_id
 from gateway.http.request_keys import COMMAND
 from gateway.publisher import CommandPublisher
-from gateway.schemas import API, Answer, CancelRequest
+from gateway.schemas import API, CancelRequest, CancelStatus
 from shared.commands import CancelCommand
 from shared.http.json_responses import json_response
 
@@ -28,7 +28,7 @@ class CancelHandler:
         gate: Gate,
         publisher: CommandPublisher,
         body_timeout: float,
-        accepted: Callable[[Answer], None],
+        accepted: Callable[[CancelStatus], None],
     ) -> None:
         """`body_timeout` is in seconds. `accepted` is called for each 202."""
         self._gate = gate
