@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway import schemas
 from gateway.http.errors import ApiError
-from gateway.schemas import Answer, PlainCancelAnswer
+from gateway.schemas import CancelStatus, PlainCancelAnswer
 from shared.states import RunStatus
 
 MAX_WAIT: Final = 30.0
@@ -30,11 +30,11 @@ def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
     }
 
 
-def _in_words(run_id: int, status: RunStatus) -> tuple[Answer, str]:
+def _in_words(run_id: int, status: RunStatus) -> tuple[CancelStatus, str]:
     if status is RunStatus.CANCELED:
-        return Answer.NO_OP, f"Run {run_id} is already canceled."
+        return CancelStatus.NO_OP, f"Run {run_id} is already canceled."
     if status.is_terminal:
-        return Answer.NO_OP, f"Run {run_id} has already finished ({status})."
+        return CancelStatus.NO_OP, f"Run {run_id} has already finished ({status})."
     if status is RunStatus.CANCELING:
-        return Answer.ACCEPTED, f"Cancellation of run {run_id} is already in progress."
-    return Answer.ACCEPTED, f"Cancellation of run {run_id} accepted."
+        return CancelStatus.ACCEPTED, f"Cancellation of run {run_id} is already in progress."
+    return CancelStatus.ACCEPTED, f"Cancellation of run {run_id} accepted."

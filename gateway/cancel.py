@@ -11,13 +11,13 @@ from gateway.answers import answer_of
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
 from gateway.http.body import read_body
-from gateway.http.errors import json_response
 from gateway.http.query import refuse_unknown
 from gateway.http.request_id import request_id
 from gateway.http.request_keys import COMMAND
 from gateway.publisher import CommandPublisher
-from gateway.schemas import API, Answer, CancelRequest
+from gateway.schemas import API, CancelRequest, CancelStatus
 from shared.commands import CancelCommand
+from shared.http.json_responses import json_response
 
 _ACCESS: Final = Access(Budget.WRITE, Scope.RUNS_WRITE, RunLookup.STATUS, MAY_CANCEL)
 
@@ -28,7 +28,7 @@ class CancelHandler:
         gate: Gate,
         publisher: CommandPublisher,
         body_timeout: float,
-        accepted: Callable[[Answer], None],
+        accepted: Callable[[CancelStatus], None],
     ) -> None:
         """`body_timeout` is in seconds. `accepted` is called for each 202."""
         self._gate = gate

@@ -11,9 +11,10 @@ from gateway import schemas
 from gateway.answers import MAX_WAIT, run_not_found
 from gateway.auth.access import Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
-from gateway.http.errors import invalid, json_response
+from gateway.http.errors import invalid
 from gateway.http.query import unknown
 from gateway.waiting import TerminalWatch
+from shared.http.json_responses import json_response
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import CommandState, command_state

@@ -42,7 +42,7 @@ class CancelRequest(_Model):
     reason: Text = Field("", description="Stored with the cancellation.")
 
 
-class Answer(StrEnum):
+class CancelStatus(StrEnum):
     ACCEPTED = "accepted"
     NO_OP = "no_op"
     REJECTED = "rejected"
@@ -54,7 +54,7 @@ class CancelAnswer(_Model):
     run_id: int = Field(ge=1)
     new_run_id: int | None = Field(description="Always null for this action.")
     action: Literal["cancel"]
-    status: Answer = Field(description="Never `rejected` with 202.")
+    status: CancelStatus = Field(description="Never `rejected` with 202.")
     message: Message
 
 
@@ -64,7 +64,7 @@ class PlainCancelAnswer(TypedDict):
     run_id: int
     new_run_id: None
     action: Literal["cancel"]
-    status: Answer
+    status: CancelStatus
     message: str
 
 

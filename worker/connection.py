@@ -1,12 +1,10 @@
 """A client's connection to the worker; error responses are JSON."""
 
-import json
-from http import HTTPStatus
-
 from aiohttp import web
 
 from shared.http.connection import Connection
 from shared.http.faults import RequestFault
+from shared.http.json_responses import json_response, json_response_bytes
 
 
 class WorkerConnection(Connection):
@@ -22,13 +20,8 @@ class WorkerConnection(Connection):
         return error_response(500, "internal error; see the worker's log")
 
     def unsolicited_response(self, fault: RequestFault) -> bytes:
-        body = json.dumps({"error": f"the request {fault.problem}"})
-        return (
-            f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\n"
-            "Content-Type: application/json\r\nConnection: close\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}"
-        ).encode()
+        return json_response_bytes({"error": f"the request {fault.problem}"}, fault.status)
 
 
 def error_response(status: int, message: str) -> web.Response:
-    return web.json_response({"error": message}, status=status)
+    return json_response({"error": message}, status)

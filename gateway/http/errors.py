@@ -4,41 +4,21 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
-import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import BaseModel
 
 from gateway import schemas
 from gateway.http.log_fields import log_fields
 from gateway.schemas import ErrorBody
 from shared.errors import PublishRefused, RunCancelError, ServiceUnavailable
+from shared.http.json_responses import json_response
 
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER: Final = 5
 _MOST_TOLD: Final = 20
 _MAX_NAME: Final = 100
-
-
-def json_body(body: BaseModel | Mapping[str, object]) -> bytes:
-    """JSON with a trailing newline, so that a shell prompt starts on its own line."""
-    if isinstance(body, BaseModel):
-        return body.model_dump_json().encode() + b"\n"
-    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def json_response(
-    body: BaseModel | Mapping[str, object],
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    return web.Response(
-        body=json_body(body),
-        status=status,
-        headers={"Content-Type": "application/json", **(headers or {})},
-    )
 
 
 class ApiError(RunCancelError):

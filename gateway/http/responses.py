@@ -1,17 +1,17 @@
 """The common headers and the log line of every response."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
-from gateway.http.errors import ApiError, json_body
+from gateway.http.errors import ApiError
 from gateway.http.log_fields import log_fields
 from gateway.http.request_id import HEADER, new_request_id, request_id
 from gateway.http.request_keys import RATE_LIMIT, SUBJECT, client_of
+from shared.http.json_responses import json_response_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -61,16 +61,10 @@ def log_response(
 
 def unsolicited_response(error: ApiError) -> bytes:
     """A complete response as bytes, for a connection without a parsed request."""
-    body = json_body(error.body)
-    head = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
+    headers = {
         **_HEADERS,
         _NOT_KEPT[0]: _NOT_KEPT[1],
         HEADER: new_request_id(),
         **(error.headers or {}),
-        "Connection": "close",
     }
-    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in head.items()]
-    return "\r\n".join((*lines, "", "")).encode() + body
+    return json_response_bytes(error.body, error.status, headers)

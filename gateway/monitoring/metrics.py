@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from gateway.http.errors import ApiError
 from gateway.publisher import PublishResult
-from gateway.schemas import Answer
+from gateway.schemas import CancelStatus
 from shared.errors import PublishRefused, ServiceUnavailable
 
 _FOUND: Final = "found"
@@ -67,7 +67,7 @@ class GatewayMetrics:
         self.accepts = Requests(
             "cancel_accepts",
             "Requests to cancel a run, by result.",
-            (Answer.ACCEPTED, Answer.NO_OP),
+            (CancelStatus.ACCEPTED, CancelStatus.NO_OP),
             registry,
         )
         self.reads = Requests(

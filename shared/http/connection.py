@@ -119,7 +119,7 @@ class Connection(web.RequestHandler, ABC):
 
         The socket has no unread request either: the loop reads before it accepts.
         """
-        if self.writing_paused:
+        if self._has_unread:
             return True  # it does not read its response, so its next request does not matter
         if self._messages:
             # Otherwise, many pipelined requests would keep a slot for long.
@@ -130,7 +130,7 @@ class Connection(web.RequestHandler, ABC):
 
     def displace(self) -> None:
         """Close the connection, so that another one gets its slot."""
-        if self.writing_paused:
+        if self._has_unread:
             self._abort()
         else:
             self.force_close()
@@ -197,7 +197,7 @@ class Connection(web.RequestHandler, ABC):
             resp.force_close()
         self._answering = request
         self._response_begun_at = asyncio.get_running_loop().time()
-        if self.writing_paused:  # the client has not read the previous response
+        if self._has_unread:  # the client has not read the previous response
             self._waits(Wait.READER)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -250,6 +250,11 @@ class Connection(web.RequestHandler, ABC):
             log.error("connection_failed", exc_info=error)
 
     @property
+    def _has_unread(self) -> bool:
+        """Whether the client has not read all that was written."""
+        return self._response_timer is not None
+
+    @property
     def _awaits_request(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
@@ -293,7 +298,6 @@ class Connection(web.RequestHandler, ABC):
             self._response_timer = None
 
     def _response_late(self) -> None:
-        self._response_timer = None
         request = self._answering
         known = None if request is None else self.id_of(request)
         log.warning("response_not_taken", request_id=known)

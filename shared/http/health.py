@@ -1,7 +1,6 @@
 """Liveness, readiness and metrics."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from shared.http.json_responses import json_response
 from shared.services.checks import Dependencies, Missing
 
 Refresh = Callable[[], Awaitable[object]]
@@ -32,11 +32,11 @@ def add_health(app: web.Application, dependencies: Dependencies) -> None:
     """Add /healthz, which uses no service, and /readyz, which checks the services."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return _json({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
         missing = await dependencies.missing()
-        return _json(
+        return json_response(
             {
                 "status": "unavailable" if missing else "ok",
                 "missing": [_as_json(each) for each in missing],
@@ -61,10 +61,6 @@ def add_metrics(app: web.Application, registry: CollectorRegistry, *before: Refr
         )
 
     app.router.add_get("/metrics", metrics)
-
-
-def _json(body: dict[str, Any], status: int = 200) -> web.Response:
-    return web.json_response(body, status=status, dumps=lambda it: json.dumps(it) + "\n")
 
 
 def _as_json(missing: Missing) -> dict[str, Any]:

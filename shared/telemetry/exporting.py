@@ -26,11 +26,14 @@ _LAST_EXPORT: Final = 5.0
 
 @asynccontextmanager
 async def exporting(
-    endpoint: str, service: str, resource: Mapping[str, str]
+    collector: str, service: str, resource: Mapping[str, str]
 ) -> AsyncIterator[TracerProvider]:
-    """A provider whose spans go to the collector at `endpoint`. Raises InvalidSettings."""
+    """A provider whose spans go to `collector`, as the variables of OpenTelemetry say.
+
+    Raises InvalidSettings.
+    """
     try:
-        exporter = _SaidOnce(OTLPSpanExporter(endpoint), endpoint)
+        exporter = _SaidOnce(OTLPSpanExporter(), collector)
         # Its own exit handler would wait for 30 s.
         provider = TracerProvider(resource=_resource(service, resource), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -50,9 +53,9 @@ async def exporting(
 class _SaidOnce(SpanExporter):
     """Logs an outage of the collector once, not with each export as the SDK does."""
 
-    def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
+    def __init__(self, exporter: SpanExporter, collector: str) -> None:
         self._exporter = exporter
-        self._endpoint = without_password(endpoint)
+        self._collector = without_password(collector)
         self._is_away = False
         for name in ("opentelemetry", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -64,9 +67,9 @@ class _SaidOnce(SpanExporter):
             result = SpanExportResult.FAILURE
         is_away = result is not SpanExportResult.SUCCESS
         if is_away and not self._is_away:
-            log.warning("traces_not_exported", endpoint=self._endpoint, spans=len(spans))
+            log.warning("traces_not_exported", endpoint=self._collector, spans=len(spans))
         elif self._is_away and not is_away:
-            log.info("traces_exported_again", endpoint=self._endpoint)
+            log.info("traces_exported_again", endpoint=self._collector)
         self._is_away = is_away
         return result
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry's variables for the destination of traces. The SDK reads the others."""
+"""OpenTelemetry's variables that decide whether traces are sent. The SDK reads these and others."""
 
 from enum import StrEnum
 from typing import Final, Literal
@@ -9,7 +9,6 @@ from pydantic_settings import BaseSettings
 from shared.setting_values import url_with_host
 
 _LOCAL_COLLECTOR: Final = "http://localhost:4318"
-_TRACES: Final = "/v1/traces"
 
 
 class TracesExporter(StrEnum):
@@ -44,15 +43,17 @@ class TracingSettings(BaseSettings):
     )
 
     @property
-    def traces_endpoint(self) -> str | None:
-        """The URL that traces are sent to; None if tracing is off."""
+    def collector(self) -> str | None:
+        """The collector's URL as it is set, for messages; None if tracing is off.
+
+        The exporter reads the variables itself.
+        """
         if self.tracing_disabled or self.traces_exporter is TracesExporter.NONE:
             return None
-        if self.otlp_traces_endpoint is not None:
-            return self.otlp_traces_endpoint.get_secret_value()
-        if self.otlp_endpoint is not None:
-            return self.otlp_endpoint.get_secret_value().rstrip("/") + _TRACES
-        return _LOCAL_COLLECTOR + _TRACES if self.traces_exporter else None
+        url = self.otlp_traces_endpoint or self.otlp_endpoint
+        if url is not None:
+            return url.get_secret_value()
+        return _LOCAL_COLLECTOR if self.traces_exporter else None
 
     @field_validator(
         "otlp_endpoint",

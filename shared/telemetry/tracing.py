@@ -155,11 +155,11 @@ async def tracing(
 
     `resource` has attributes of the service. Raises InvalidSettings.
     """
-    endpoint = settings.traces_endpoint
-    if endpoint is None:
+    collector = settings.collector
+    if collector is None:
         yield NO_TRACER
         return
     from shared.telemetry.exporting import exporting
 
-    async with exporting(endpoint, service, resource) as provider:
+    async with exporting(collector, service, resource) as provider:
         yield Tracer(provider.get_tracer("run-cancel", version("run-cancel")), on=True)

@@ -3,6 +3,8 @@
 import asyncio
 from time import monotonic
 
+import pytest
+
 from tests.support.broker.queues import holds
 from tests.support.telemetry.collector import Collector
 from tests.support.telemetry.traced import (
@@ -54,7 +56,7 @@ async def test_a_collector_that_is_away_costs_a_log_line(system: System) -> None
 
     await system.outcome_of(await system.publish(1))
 
-    await worker.event("traces_not_exported", endpoint="http://127.0.0.1:1/v1/traces")
+    await worker.event("traces_not_exported", endpoint="http://127.0.0.1:1")
     await system.add_run(2)
     await system.outcome_of(await system.publish(2))
     assert await _end(worker) < 5
@@ -76,6 +78,33 @@ async def test_a_collector_that_says_nothing_is_not_waited_for_at_the_end(system
 
     await worker.event("traces_dropped")
     silent.close()
+
+
+@pytest.mark.parametrize(
+    ("variables", "path"),
+    [
+        ({"ENDPOINT": "{url}"}, "/v1/traces"),
+        ({"ENDPOINT": "{url}/below/", "TRACES_ENDPOINT": ""}, "/below/v1/traces"),
+        ({"TRACES_ENDPOINT": "{url}/own"}, "/own"),
+        ({"ENDPOINT": "", "TRACES_ENDPOINT": "{url}/own"}, "/own"),
+        ({"ENDPOINT": "http://127.0.0.1:1", "TRACES_ENDPOINT": "{url}/own"}, "/own"),
+    ],
+)
+async def test_traces_are_sent_where_opentelemetrys_variables_say(
+    system: System, collector: Collector, variables: dict[str, str], path: str
+) -> None:
+    env = {
+        f"OTEL_EXPORTER_OTLP_{name}": value.format(url=collector.url)
+        for name, value in variables.items()
+    }
+    worker = await system.worker(env={**env, "OTEL_BSP_SCHEDULE_DELAY": "50"})
+    await system.add_run(1)
+
+    await system.outcome_of(await system.publish(1))
+
+    await collector.span("process")
+    assert {*collector.paths} == {path}
+    assert await worker.stop() == 0
 
 
 async def test_what_is_buffered_is_sent_at_the_end(system: System, collector: Collector) -> None:

@@ -51,13 +51,26 @@ RELIED_ON: Final = [
         _waiter="to tell a connection that waits for a head from one with a request in hand, as "
         "aiohttp alone knows when what has arrived is a whole head",
         _messages="to tell who asks for nothing from whose request is not taken up yet",
+        transport="to limit the size of a head, and to cut off who is too slow",
         data_received="to limit the size of a head, and the time it takes",
-        finish_response="to complete, time and log each response",
+        finish_response="to tell when a response begins and ends",
         handle_error="to answer what is no HTTP in our envelope",
         log_exception="to keep a client's broken body out of the errors",
         force_close="to cut off who is too slow",
         close="to let a request in flight end when the gateway stops",
         shutdown="to let a request in flight end when the gateway stops",
+    ),
+    *_all(
+        "aiohttp",
+        "aiohttp.web.RequestHandler",
+        "gateway/http/connection.py",
+        finish_response="to complete, time and log each response",
+    ),
+    *_all(
+        "aiohttp",
+        "aiohttp.web.BaseRequest",
+        "shared/http/server.py",
+        protocol="to refuse a request on behalf of its connection",
     ),
     *_all(
         "aiohttp",

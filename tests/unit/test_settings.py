@@ -163,25 +163,25 @@ def test_what_somebody_types_and_waits_for_gives_up_soon(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("variables", "endpoint"),
+    ("variables", "collector"),
     [
         ({}, None),
         ({"EXPORTER_OTLP_ENDPOINT": "", "TRACES_EXPORTER": "", "SDK_DISABLED": ""}, None),
-        ({"TRACES_EXPORTER": "otlp"}, "http://localhost:4318/v1/traces"),
-        ({"EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}, "http://otel:4318/v1/traces"),
-        ({"EXPORTER_OTLP_ENDPOINT": "https://otel/x/"}, "https://otel/x/v1/traces"),
+        ({"TRACES_EXPORTER": "otlp"}, "http://localhost:4318"),
+        ({"EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}, "http://otel:4318"),
         ({"EXPORTER_OTLP_TRACES_ENDPOINT": "http://otel/own"}, "http://otel/own"),
+        ({"EXPORTER_OTLP_TRACES_ENDPOINT": "", "EXPORTER_OTLP_ENDPOINT": "http://o"}, "http://o"),
         ({"EXPORTER_OTLP_ENDPOINT": "http://otel", "TRACES_EXPORTER": "none"}, None),
         ({"EXPORTER_OTLP_ENDPOINT": "http://otel", "SDK_DISABLED": "true"}, None),
     ],
 )
 def test_tracing_is_on_where_opentelemetrys_own_variables_say_so(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], endpoint: str | None
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], collector: str | None
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"OTEL_{name}", value)
 
-    assert load(WorkerSettings).traces_endpoint == endpoint
+    assert load(WorkerSettings).collector == collector
 
 
 def test_the_representation_hides_passwords() -> None:

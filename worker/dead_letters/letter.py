@@ -15,7 +15,7 @@ from shared.states import DeadReason, Via
 from worker.messages.command_reader import object_in, storable
 from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
-from worker.messages.headers import History, HistoryReader
+from worker.messages.headers import DELIVERY_COUNTS, History, HistoryReader
 
 _MAX_TEXT: Final = 1000
 # Reasons for messages that were valid commands.
@@ -28,8 +28,6 @@ _OF_COMMANDS: Final = frozenset(
         DeadReason.INTERNAL_ERROR,
     }
 )
-# Headers that a quorum queue adds to a redelivery; the digest of a letter must not depend on them.
-_COUNTS: Final = ("x-delivery-count", "x-acquired-count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,10 @@ def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
 
 def _digest(message: Delivery, history: History) -> bytes:
     properties = (message.message_id, message.correlation_id, message.type, message.app_id)
-    headers = {name: value for name, value in message.headers.items() if name not in _COUNTS}
+    # A redelivery is the same letter.
+    headers = {
+        name: value for name, value in message.headers.items() if name not in DELIVERY_COUNTS
+    }
     size = [] if history.body_size is None else [history.body_size]
     described = json.dumps([properties, headers, *size], default=str, sort_keys=True)
     return hashlib.sha256(described.encode(errors="replace") + message.body).digest()

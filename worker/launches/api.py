@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.commands import RunId
 from shared.errors import ServiceUnavailable
+from shared.http.json_responses import json_response
 from shared.states import RunStatus
 from worker.connection import error_response
 from worker.launcher import wire
@@ -65,8 +66,8 @@ class LauncherApi:
             refusal: dict[str, object] = {"refused": answer}
             if answer is LaunchRefusal.CANCELED:
                 refusal |= await self._cancellation(launch.run_id)
-            return web.json_response(refusal, status=409)
-        return web.json_response(
+            return json_response(refusal, status=409)
+        return json_response(
             {"launch_id": str(answer.launch_id), "containment": answer.containment}
         )
 
@@ -84,7 +85,7 @@ class LauncherApi:
         told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
         if completed.status in (RunStatus.CANCELING, RunStatus.CANCELED):
             told |= await self._cancellation(run_id)
-        return web.json_response(told)
+        return json_response(told)
 
     async def _cancellation(self, run_id: int) -> dict[str, object]:
         """The details of a cancellation, for the job's log."""

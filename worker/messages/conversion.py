@@ -20,11 +20,9 @@ from shared.errors import RunCancelError
 from shared.states import DeadReason
 from worker.messages.command_reader import Reading, first_problem, read
 from worker.messages.delivery import Delivery
-from worker.messages.headers import Header, History
+from worker.messages.headers import BROKER_HEADERS, Header, History
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
-# RabbitMQ 3.10 accepts x-death from a client and continues its counts.
-_BROKERS: Final = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
 # Bytes. Headers must fit into one frame, 128 KiB by default, together with ours. A copy that does
 # not fit would close the publishing connection, again and again.
 MAX_HEADERS: Final = 64 * 1024
@@ -110,11 +108,14 @@ def _values(of: object) -> int:
 
 
 def publisher_headers(headers: Mapping[str, object]) -> HeadersType:
-    """The headers that the publisher set: neither ours nor the broker's."""
+    """The headers that the publisher set: neither ours nor the broker's.
+
+    RabbitMQ 3.10 accepts x-death from a client and continues its counts.
+    """
     return {
         name: value  # type: ignore[misc]  # as received, so a header value already
         for name, value in headers.items()
-        if name not in _OURS and not name.startswith(_BROKERS)
+        if name not in _OURS and not name.startswith(BROKER_HEADERS)
     }
 
 

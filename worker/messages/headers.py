@@ -37,6 +37,12 @@ class Header(StrEnum):
     BODY_SIZE = "x-body-size"
 
 
+DELIVERY_COUNTS: Final = ("x-delivery-count", "x-acquired-count")
+"""Headers that a quorum queue adds to a redelivery."""
+BROKER_HEADERS: Final = ("x-death", "x-first-death-", "x-last-death-", *DELIVERY_COUNTS)
+"""How the names of headers that RabbitMQ adds begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """Where a message first came from, and its retries and replays since.

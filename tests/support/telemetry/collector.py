@@ -59,6 +59,7 @@ class Collector:
         self.spans: list[Span] = []
         self.resources: list[Json] = []
         self.requests: list[Json] = []
+        self.paths: list[str] = []
         self._changed = asyncio.Condition()
 
     @property
@@ -88,7 +89,7 @@ class Collector:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Collector"]:
         app = web.Application()
-        app.router.add_post("/v1/traces", self._take)
+        app.router.add_post("/{path:.*}", self._take)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -106,6 +107,7 @@ class Collector:
         assert request.content_type == "application/x-protobuf"
         exported = ExportTraceServiceRequest.FromString(await request.read())
         async with self._changed:
+            self.paths.append(request.path)
             self._keep(_as_otlp_json(MessageToDict(exported)))
             self._changed.notify_all()
         return web.Response(
