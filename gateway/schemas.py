@@ -59,7 +59,7 @@ class CancelAnswer(_Model):
 
 
 class PlainCancelAnswer(TypedDict):
-    """CancelAnswer without validation, because most requests need one."""
+    """CancelAnswer as plain values: validation would cost time on nearly every request."""
 
     run_id: int
     new_run_id: None
@@ -118,7 +118,7 @@ class RunView(_Model):
     error: str | None
     cancellation: Cancellation | None = Field(
         description="The cancellation that ended the run or will end it, never a later repeat. "
-        "Null if there was no cancel before the run was over."
+        "Null if no cancel has ended the run, and none will."
     )
 
 

@@ -10,7 +10,7 @@ CANCEL_TYPE: Final = "ci.run.cancel.v1"
 # Distinguishes commands over REST from those published directly.
 GATEWAY_APP_ID: Final = "cancel-gateway"
 BIGINT_MAX: Final = 2**63 - 1
-# Seconds. The maximum grace period that a publisher can ask for. The schema has the same bound.
+# Seconds. The maximum grace period of a command, a run or a worker. The schema has the same bound.
 MAX_GRACE_SECONDS: Final = 600.0
 MAX_TEXT: Final = 255
 MAX_BODY: Final = 64 * 1024

@@ -1,7 +1,7 @@
 """The errors that cross package boundaries, with those that single packages define.
 
 RunCancelError
-├── ServiceUnavailable            Postgres or RabbitMQ does not answer; it is safe to try again
+├── ServiceUnavailable            no answer from Postgres or RabbitMQ, or no resources; try again
 │   └── PublishUnknown            no publisher confirm in time: queued, or not
 ├── PublishRefused                RabbitMQ declined the message: it is in no queue
 │   └── Unroutable                no queue is bound for it
@@ -35,7 +35,7 @@ class RunCancelError(Exception):
 
 
 class ServiceUnavailable(RunCancelError):
-    """Postgres or RabbitMQ cannot be reached or cannot answer now; trying again is safe."""
+    """Postgres or RabbitMQ does not answer, or this host lacks resources; trying again is safe."""
 
 
 class PublishUnknown(ServiceUnavailable):

@@ -1,6 +1,6 @@
-"""What pydantic says of a wrong value, in our words."""
+"""The messages of pydantic's validation errors."""
 
 
 def in_words(message: str) -> str:
-    """A message of pydantic without what it puts before those of our validators."""
+    """`message` without the prefix that pydantic adds to those of our validators."""
     return message.removeprefix("Value error, ")

@@ -77,7 +77,7 @@ def why_failed(evidence: Mapping[str, Any]) -> str:
     if number := evidence.get("workers_ended"):
         return f"the stop was taken up {number} times and never ended"
     if survivors := evidence.get("survivors"):
-        return f"{len(survivors)} process(es) survived SIGKILL"
+        return f"processes that survived SIGKILL: {len(survivors)}"
     if not (in_doubt := evidence.get("in_doubt")):
         return "an unidentified process survived SIGKILL"
     left = ", ".join(f"pid {each['pid']} {each['name']}" for each in in_doubt)

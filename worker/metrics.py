@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from shared.states import DeadReason, Outcome
 from worker.evidence import Ended, Evidence
 
-# Seconds: milliseconds where a run obeys, its grace period (10 s unless told otherwise) and a
-# little where it is killed.
+# Seconds. A run that obeys takes milliseconds, a killed one its grace period (10 s by default)
+# and a little more.
 _STOP_BUCKETS: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 10.5, 11.0),
     *(15.0, 30.0, 60.0, 300.0, 620.0),

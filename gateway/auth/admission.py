@@ -196,7 +196,7 @@ def count_unrouted_requests(gate: Gate) -> Middleware:
 
 
 async def sweep(database: Database, every: float) -> NoReturn:
-    """Delete expired rate limit windows, `every` so many seconds."""
+    """Delete expired rate limit windows every `every` seconds."""
     while True:
         await asyncio.sleep(every)
         try:

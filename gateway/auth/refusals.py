@@ -26,7 +26,7 @@ def rate_limited(limit: int, window: int, resets_in: float) -> ApiError:
     return ApiError(
         429,
         schemas.RateLimited(
-            message=f"More than {limit} requests in {window}s; try again in {retry_after} s.",
+            message=f"More than {limit} requests in {window} s; try again in {retry_after} s.",
             details=schemas.SpentBudget(retry_after=retry_after, limit=limit, window=f"{window}s"),
         ),
         {"Retry-After": str(retry_after)},

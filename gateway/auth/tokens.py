@@ -68,7 +68,7 @@ async def find(database: Database, subject: str | None) -> list[StoredToken]:
 async def revoke(database: Database, tokens: list[int | str]) -> list[Revoked | None]:
     """Revoke tokens, given by id or by the token itself. The result is None for each unknown one.
 
-    If Postgres fails, none is revoked.
+    All or none. After ServiceUnavailable it is unknown which: repeat the call.
     """
     async with database.transaction() as connection:
         rows = [

@@ -49,10 +49,10 @@ async def _read(request: web.Request, timeout: float) -> bytes:
 
 def _parse(request: web.Request, content: bytes, model: type[Model]) -> Model:
     if not content.strip():
-        return model()
-    if "Content-Type" in request.headers and request.content_type != "application/json":
+        content = b"{}"
+    elif "Content-Type" in request.headers and request.content_type != "application/json":
         raise invalid({"Content-Type": "must be application/json"}, status=415)
-    if request.charset and not _is_utf8(request.charset):
+    elif request.charset and not _is_utf8(request.charset):
         raise invalid({"Content-Type": "must have the charset utf-8"}, status=415)
     try:
         return model.model_validate_json(content)

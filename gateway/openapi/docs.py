@@ -34,7 +34,7 @@ _PAGE: Final = """\
   </body>
 </html>
 """
-# By default, the page would send the document to a validator on another server.
+# By default, the page asks a server on the Internet to validate the document.
 _SCRIPT: Final = """\
 SwaggerUIBundle({
   url: "openapi.json",

@@ -53,7 +53,7 @@ _RUN_ID: Final[Json] = {
     "name": "run_id",
     "in": "path",
     "required": True,
-    "description": "A number of more than 64 bits is treated as an unknown run.",
+    "description": "A number above 9223372036854775807 is answered like an unknown run.",
     "schema": {"type": "integer", "format": "int64", "minimum": 1},
     "example": 4711,
 }

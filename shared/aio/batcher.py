@@ -28,8 +28,8 @@ class Batcher(Generic[Item, Answer]):
         """`work` is called with up to 500 items and returns one answer for each, in order.
 
         After an unexpected error it is called again, for each item alone: it must be safe to
-        repeat. After ServiceUnavailable it is not. `tasks` runs the batches. `timeout`: seconds
-        from the submission of an item to its answer; None is no limit.
+        repeat. After ServiceUnavailable, it is not called again. `tasks` runs the batches.
+        `timeout`: seconds from the submission of an item to its answer; None is no limit.
         """
         self._work = work
         self._tasks = tasks

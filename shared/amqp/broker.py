@@ -210,8 +210,8 @@ class Publisher:
     async def wait_ready(self) -> None:
         """Return once a channel is open and its names are declared, or `problem` says why not.
 
-        Raises ServiceUnavailable if that takes longer than the startup timeout: the broker is
-        reachable, but does not let us declare what we need.
+        Raises ServiceUnavailable if that takes longer than the startup timeout and one connection
+        attempt: the broker may be reachable, but does not let us declare what we need.
         """
         try:
             async with asyncio.timeout(self._settings.startup_timeout + _CONNECT_TIMEOUT):

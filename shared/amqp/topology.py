@@ -64,7 +64,7 @@ class Topology:
         return f"{self.prefix}runs.wake"
 
     def old_host_queue(self, host: str) -> str:
-        """Host queues of versions without wakes."""
+        """The queue of a host in versions without wakes."""
         return f"{self.prefix}runs.cancel.host.{host}"
 
     def retry(self, delay: int, key: str = CANCEL_KEY) -> str:

@@ -136,9 +136,8 @@ class Connection(web.RequestHandler, ABC):
             self.force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        client = cast(
-            asyncio.WriteTransport, transport
-        )  # uvloop's transport is one, without inheriting from it
+        # uvloop's transport is one, without inheriting from it.
+        client = cast(asyncio.WriteTransport, transport)
         self._slots = self._limiter.admit(self, transport)
         if self._slots is None:
             client.abort()
@@ -157,7 +156,7 @@ class Connection(web.RequestHandler, ABC):
             self._slots.release(self)
 
     def pause_writing(self) -> None:
-        """The client did not read all of what was just written. Most do so at once."""
+        """The client has not yet read everything that was written. Most clients read at once."""
         super().pause_writing()
         loop = asyncio.get_running_loop()
         begun_at = loop.time() if self._answering is None else self._response_begun_at

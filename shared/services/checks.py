@@ -31,7 +31,7 @@ class Service(StrEnum):
 class Missing:
     service: Service
     since: datetime
-    """When it was first asked in vain, in UTC."""
+    """The time of the first probe without an answer, UTC."""
     seconds: float
     """Since then, by the monotonic clock."""
     reason: str | None
@@ -42,7 +42,7 @@ class Missing:
 class _Noticed:
     at: datetime
     monotonic_at: float
-    """The same moment, by the monotonic clock: the other one may be set."""
+    """The same moment, by the monotonic clock, as the system clock may be set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Dependencies:
     def __init__(self, probes: Mapping[Service, Probe], registry: CollectorRegistry) -> None:
         """Each probe is called at most once a second, all at the same time, for 2 seconds at most.
 
-        It is canceled then. `registry` gets a gauge of what came of the last look.
+        It is canceled then. `registry` gets a gauge with the last results.
         """
         self._probes = probes
         self._missing: dict[Service, _Noticed] = {}

@@ -57,7 +57,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "asked at  2026-11-02 09:31:00 UTC by the requester's clock, 12 ms before a worker "
         "received it",
         "(answered after 2.04 s)",
-        "escaped   pid 4242 dd (D): left the cgroup, but were found",
+        "escaped   pid 4242 dd (D) (found outside the cgroup)",
     ),
     "several": (
         "cancel 2 requested by an unknown requester via direct, with force",

@@ -139,7 +139,7 @@ async def test_what_outlives_sigkill_is_a_failed_stop_with_its_survivors_named()
     tree = ObedientTree()
     began = monotonic()
 
-    with pytest.raises(StopFailed, match=r"1 process\(es\) survived SIGKILL") as failure:
+    with pytest.raises(StopFailed, match="processes that survived SIGKILL: 1") as failure:
         await ladder.stop(tree, plan(grace=0.05, kill_wait=0.4), asyncio.Event())
 
     assert 0.45 <= monotonic() - began < 1.5

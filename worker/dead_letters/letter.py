@@ -117,7 +117,7 @@ def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
             return DeadReason.FOREIGN, f"dead-lettered by queue {queue}: {reason}", exchange, key
     return (
         DeadReason.FOREIGN,
-        "published by another application",
+        "published to the dead letters without a trusted reason",
         history.exchange,
         history.routing_key,
     )

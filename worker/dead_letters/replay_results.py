@@ -155,7 +155,7 @@ class ResultWatch:
             self._latest = rows[-1]["letter_id"]
 
     def _known_by_body(self, same: Sequence[ReplayedLetter]) -> Sequence[ReplayedLetter]:
-        """The ones of `same` that one letter belongs to: all of a command, but one other body."""
+        """Which of `same` one new letter accounts for: all of a command, or else one of them."""
         open_still = [each for each in same if each.letter_id in self._undecided]
         return [each for each in open_still if each.command is not None] or open_still[:1]
 

@@ -1,1 +1,1 @@
-"""What a command means for its run: judged, locked, and put on record."""
+"""What a command means: its run is locked, it is judged, and the decision is recorded."""

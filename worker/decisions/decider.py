@@ -49,7 +49,7 @@ class UnknownRun(RunCancelError):
 
 
 Undecidable = UnknownRun | CommandReused | HostAbandoned
-"""An error for which a command cannot be decided on."""
+"""Why a command cannot be decided on."""
 
 
 class Decider:
@@ -203,7 +203,7 @@ class Decider:
                 if (situation := situations.get(command_id)) is None:
                     continue
                 if taking_up and situation.command_outcome is not None:
-                    continue  # the run was added after the lookup
+                    continue  # since the lookup, it has got its outcome
                 try:
                     judged.append((each, situation.run, self._judge(each, situation)))
                 except (CommandReused, HostAbandoned) as error:

@@ -32,7 +32,7 @@ class HostWorker:
     pid_namespace: str
     privileges: Mapping[str, Any]
     beat_seconds: float
-    """Between two heartbeats. It is on record: by it others tell when the host is silent."""
+    """Interval between heartbeats. Recorded, so that others can tell when the host is silent."""
 
     def is_on_another_machine(self, machine_id: str | None) -> bool:
         """Whether both ids are known and differ; a machine may have no id."""
@@ -44,7 +44,7 @@ class HeartbeatAnswer:
     """The answer to a heartbeat."""
 
     is_current: bool
-    """Whether the worker still is the one that speaks for its host."""
+    """Whether it is still the worker of its host."""
     abandoned: bool
     has_events: bool
     """Whether the outbox has rows."""

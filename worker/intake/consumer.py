@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 _MOST = 500
 """A batch of deliveries: those that arrived during the previous batch."""
 _BEHIND = 100
-"""Deliveries per batch: more than arrive while a few are decided on."""
+"""Waiting deliveries from which events give way: more than arrive while a few are decided on."""
 _MOST_BYTES = 256 * 1024
 """Bytes of bodies per batch: enough for 500 commands, and quick to read."""
 

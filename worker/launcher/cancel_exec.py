@@ -208,7 +208,7 @@ def _ask(
                 return status, answer
             problem = str(answer.get("error"))
         except OSError as error:
-            problem = f"no worker at {socket}: {error.strerror or error}"
+            problem = f"no response from a worker at {socket}: {error.strerror or error}"
         left = give_up_at - time.monotonic()
         if left <= 0:
             raise LauncherFailed(problem)

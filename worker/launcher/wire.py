@@ -62,4 +62,4 @@ def _parse(answer: bytes) -> Answer:
         status, content = int(head.split(b" ", 2)[1]), json.loads(body)
         return status, dict(content)
     except (IndexError, TypeError, ValueError):
-        raise OSError("the worker's response is incomplete or malformed") from None
+        raise OSError("incomplete or malformed") from None

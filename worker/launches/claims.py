@@ -131,7 +131,7 @@ class Launches:
             pid_namespace=self._pid_namespace,
             cgroup_inode=cgroup.inode() if cgroup else None,
         )
-        claimed = None
+        claimed = None  # unknown, also if only the second statement fails
         try:
             async with self._database.transaction() as connection:
                 claimed, run = await launch_store.claim_or_find(connection, run_id, process)

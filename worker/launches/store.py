@@ -16,7 +16,7 @@ from worker.stop.record import close_over, lock_run, record_canceled, record_lef
 async def claim_or_find(
     connection: Connection, run_id: int, process: RunProcess
 ) -> tuple[bool, Run | None]:
-    """Claim the run; whether that succeeded, and the run as it is now, if it exists."""
+    """Claim the run. Return whether it was claimed, and the run, or None if it does not exist."""
     claimed = await claim(connection, run_id, process)
     run = await find_run(connection, run_id)
     if not claimed and run is not None and run.status is RunStatus.QUEUED:

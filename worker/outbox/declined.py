@@ -31,7 +31,7 @@ class Declined:
         return first
 
     def release(self) -> bool:
-        """Whether some runs no longer wait. While all events are accepted, no pause is needed."""
+        """End the wait of a few runs, unless paused; whether there were any."""
         if not self._runs or monotonic() < self._pause_until:
             return False
         for run_id in list(islice(self._runs, _AT_A_TIME)):

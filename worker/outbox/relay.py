@@ -49,7 +49,7 @@ _LONGEST: Final = 10.0
 """Maximum length of a transaction, seconds: Postgres aborts one that is idle for 30 s."""
 LETTER: Final = "dead_letter"
 KEPT: Final = timedelta(days=1)
-"""Maximum age of events that no queue accepts."""
+"""Maximum age of an unconfirmed event."""
 
 
 class Relay:

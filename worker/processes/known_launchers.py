@@ -1,4 +1,7 @@
-"""The launchers of this host's runs. They belong to no run, but their environment is unreadable."""
+"""The launchers of this host's runs.
+
+They belong to no run, but a scan cannot tell, as it cannot read their environment.
+"""
 
 from shared.runs import RunProcess
 from worker.processes.identity import Identity, read_stat

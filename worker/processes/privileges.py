@@ -47,7 +47,7 @@ def own_privileges() -> Privileges:
 def why_not_found(privileges: Privileges, uid: int, pid: int) -> str | None:
     """Why scans would not find all processes of a run of `uid`, now at `pid`; None if they would.
 
-    In that case, its end could not be proved.
+    If they would not, its end could not be proved.
     """
     if not privileges.lists_all:
         return "this worker cannot find a run's processes: /proc is mounted with hidepid"

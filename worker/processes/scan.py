@@ -83,9 +83,8 @@ def find(kin: Kinship) -> Scan:
         members.discard(kin.launcher.pid)
     live = [processes[pid] for pid in members if not processes[pid].is_dead]
     kin.found.update(stat.identity for stat in live)
-    if kin.adopts and _lives(
-        kin.launcher
-    ):  # still alive, and so all the time: no process is in doubt
+    if kin.adopts and _lives(kin.launcher):
+        # It is still alive, and has been all the time: no process is in doubt.
         return Scan(live, [])
     strangers = [stat for stat in in_doubt if stat.identity.pid not in members]
     return Scan(live, _possible(strangers, kin))

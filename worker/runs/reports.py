@@ -173,6 +173,6 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
     yield "outcome", outcome
     evidence = command["evidence"]
     if left := evidence.get("escaped"):
-        yield "escaped", f"{timeline.processes(left)}: left the cgroup, but were found"
+        yield "escaped", f"{timeline.processes(left)} (found outside the cgroup)"
     if earlier := evidence.get("earlier"):
         yield "earlier", f"{timeline.remains(earlier)}, in an earlier stop"

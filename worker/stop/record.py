@@ -18,10 +18,10 @@ from worker.processes.identity import pid_namespace
 async def record_canceled_unless_locked(
     database: Database, stopped: Sequence[tuple[int, Evidence]]
 ) -> list[bool]:
-    """Record runs that are proved gone, and close their commands; for each, whether it did.
+    """Record runs that are proved gone, and close their commands.
 
-    It is not if the run is no longer `canceling`, or is locked by another transaction. After
-    ServiceUnavailable, the result is unknown.
+    The result is False for a run that is no longer `canceling`, or is locked by another
+    transaction. After ServiceUnavailable, the result is unknown.
     """
     rows = await database.fetch(
         sql.endings.RECORD_CANCELED,
@@ -43,7 +43,7 @@ async def record_canceled(connection: Connection, run_id: int, evidence: Evidenc
 
 
 async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    """Whether there was such a lost run."""
+    """Record what a stop found of a lost run; False if it is not lost, or has a proof."""
     content = json.dumps(evidence.as_json())
     return await connection.fetchval(sql.runs.RECORD_LEFTOVERS, run_id, content) is not None
 

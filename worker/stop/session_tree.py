@@ -1,4 +1,4 @@
-"""A tree without a cgroup, found by repeated scans: the weaker proof."""
+"""A tree without a cgroup, found by repeated scans, which is a weaker proof."""
 
 import asyncio
 import signal

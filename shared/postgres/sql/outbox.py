@@ -21,7 +21,7 @@ NEXT_EVENTS: Final = """
       LIMIT $1)
 """
 
-# Events that no queue has accepted by now are dropped. The oldest have the lowest ids, so there is
+# Events that are still unconfirmed by now are dropped. The oldest have the lowest ids, so there is
 # no need to scan the whole table.
 DROP_OLD_EVENTS: Final = """
     WITH dropped AS (

@@ -85,7 +85,7 @@ def _invalid(field: str, problem: str) -> tuple[str, str, dict[str, Any]]:
 
 
 _BUDGET = {"retry_after": ..., "limit": 1, "window": "60s"}
-_LIMITED = "More than 1 requests in 60s; try again in {} s."
+_LIMITED = "More than 1 requests in 60 s; try again in {} s."
 _AWAY = "The service is temporarily unavailable and the request may be repeated safely."
 _NO_TOKEN = "A bearer token is required."
 _BAD_TOKEN = "The bearer token is invalid or expired."

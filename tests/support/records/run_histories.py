@@ -209,7 +209,7 @@ LETTER: Final[Row] = {
     "digest": "\\xab",
     "arrived_at": _at(73.1),
     "reason": "stop_failed",
-    "error": "1 process(es) survived SIGKILL",
+    "error": "processes that survived SIGKILL: 1",
     "attempts": 1,
     "exchange": "runs.commands",
     "routing_key": "run.cancel",
