@@ -25,7 +25,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str]) -> int:
-    """0 all promises held, 1 one was broken, 2 the stage failed, 130 interrupted."""
+    """0 all promises held, 1 one was broken, 2 a server or program failed, 130 interrupted."""
     given = _parse(arguments)
     for library in ("aio_pika", "aiormq", "asyncpg"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # outages are what we are here for

@@ -51,6 +51,6 @@ async def network_slowed(scene: Scene, random: Random) -> str:
 
 
 def _choice(scene: Scene, random: Random) -> tuple[str, TcpProxy]:
-    proxies = scene.stage.network.proxies
+    proxies = scene.system.network.proxies
     group, service = random.choice(sorted(proxies))
     return f"{group} to {service}", proxies[group, service]

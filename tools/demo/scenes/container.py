@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tools.demo.evidence.facts import Facts
 from tools.demo.scenes.short import OBEDIENT_RUNS
 from tools.demo.screen import Screen
-from tools.demo.stage import DEADLINE, PROOFS, Stage
+from tools.demo.system import DEADLINE, PROOFS, DemoSystem
 from tools.support.compose import Stack
 from tools.support.launched import Launched
 
@@ -25,22 +25,22 @@ class _Job:
     mark: str
 
 
-async def play(stage: Stage, screen: Screen, facts: Facts) -> None:
-    if (stack := stage.stack) is None:
+async def play(system: DemoSystem, screen: Screen, facts: Facts) -> None:
+    if (stack := system.stack) is None:
         return
     screen.section("6  A run in the worker's container, on the host runner-1")
-    job = await _start(stage, stack, screen)
+    job = await _start(system, stack, screen)
     try:
         facts.check("Docker lists the processes of the job", await _all_sleep(stack, job.mark))
-        answer = await stage.cancel(job.run_id, "superseded by a newer commit")
+        answer = await system.cancel(job.run_id, "superseded by a newer commit")
         facts.equal("202 Accepted", answer.status, 202)
-        await stage.canceled(job.run_id)
+        await system.canceled(job.run_id)
         left = await _sleepers(stack, job.mark)
         exit_code = await job.launched.exit_code(DEADLINE)
     finally:
         await job.launched.end()
-    run = await stage.run(job.run_id)
-    [cancellation] = await stage.answered(job.run_id, commands=1)
+    run = await system.run(job.run_id)
+    [cancellation] = await system.answered(job.run_id, commands=1)
     facts.equal("all of them are gone", left, 0)
     facts.equal("row in Postgres: canceled, on runner-1", run["host"], "runner-1")
     proof = PROOFS[run["containment"]]
@@ -48,8 +48,8 @@ async def play(stage: Stage, screen: Screen, facts: Facts) -> None:
     facts.equal("launcher's exit code 143 (SIGTERM)", exit_code, 143)
 
 
-async def _start(stage: Stage, stack: Stack, screen: Screen) -> _Job:
-    run_id = stage.first_run + OBEDIENT_RUNS + 3
+async def _start(system: DemoSystem, stack: Stack, screen: Screen) -> _Job:
+    run_id = system.first_run + OBEDIENT_RUNS + 3
     mark = f"9876{run_id:06}"
     add = ("cancel-worker", "runs", "add", str(run_id), "--grace", str(GRACE))
     screen.command(f"docker compose run --rm ops {' '.join(add)}")

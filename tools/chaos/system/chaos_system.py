@@ -31,7 +31,7 @@ WORKERS: Final = 3
 GATEWAYS: Final = 2
 
 
-class Stage:
+class ChaosSystem:
     def __init__(
         self, sandbox: Sandbox, servers: Servers, directory: Path, journal: Journal
     ) -> None:
@@ -118,24 +118,26 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(directory: Path, journal: Journal, *, cluster: bool) -> AsyncIterator[Stage]:
+async def chaos_system(
+    directory: Path, journal: Journal, *, cluster: bool
+) -> AsyncIterator[ChaosSystem]:
     """Start everything; end and remove all of it afterwards, however the block ends."""
     async with AsyncExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())
         servers = Servers(sandbox, cluster=cluster)
         await servers.start()
-        stage = Stage(sandbox, servers, directory, journal)
-        stack.callback(stage.remove_cgroups)
-        await stage.prepare()
-        await stage.network.start()
-        stack.push_async_callback(stage.network.close)
-        bystanders = Bystanders(directory, journal, stage.hosts)
+        system = ChaosSystem(sandbox, servers, directory, journal)
+        stack.callback(system.remove_cgroups)
+        await system.prepare()
+        await system.network.start()
+        stack.push_async_callback(system.network.close)
+        bystanders = Bystanders(directory, journal, system.hosts)
         stack.push_async_callback(bystanders.end)
         await bystanders.start()
-        stack.push_async_callback(stage.end_programs, signal.SIGKILL)
-        for slot in stage.slots:
+        stack.push_async_callback(system.end_programs, signal.SIGKILL)
+        for slot in system.slots:
             await slot.start()
-        if not await stage.all_ready():
+        if not await system.all_ready():
             raise ServerFailed(f"a program did not start; its log is in {directory / 'logs'}")
-        await told.listen(stage.network.publishers_url)
-        yield stage
+        await told.listen(system.network.publishers_url)
+        yield system

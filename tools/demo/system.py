@@ -33,7 +33,7 @@ PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 _LOOK_AGAIN = 0.001
 
 
-class Stage:
+class DemoSystem:
     def __init__(self, deployment: Deployment, sandbox: Sandbox) -> None:
         self.services = services = deployment.services
         self.stack = deployment.stack

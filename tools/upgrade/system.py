@@ -34,7 +34,7 @@ BEAT: Final = 0.5
 """Seconds between two heartbeats of a host."""
 
 
-class Stage:
+class UpgradedSystem:
     def __init__(self, services: Services, database_url: str, directory: Path) -> None:
         self.amqp_url = services.amqp_url
         self.database_url = database_url
@@ -54,7 +54,7 @@ class Stage:
         self._numbers = count(1)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["Stage"]:
+    async def open(self) -> AsyncIterator["UpgradedSystem"]:
         self._connection = await aio_pika.connect(self.amqp_url)
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=5)
         self.ledger = Ledger(self.database)
@@ -227,10 +227,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(services: Services) -> AsyncIterator[Stage]:
-    """A stage with an empty database; nothing of it is left afterwards."""
+async def upgraded_system(services: Services) -> AsyncIterator[UpgradedSystem]:
+    """A system with an empty database; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory(prefix="upgrade-") as name:
-        async with new_database(services) as url, Stage(services, url, Path(name)).open() as opened:
+        async with (
+            new_database(services) as url,
+            UpgradedSystem(services, url, Path(name)).open() as opened,
+        ):
             yield opened
 
 
