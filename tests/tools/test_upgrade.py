@@ -10,7 +10,7 @@ from tools.upgrade.in_order import in_order
 from tools.upgrade.report import Check
 from tools.upgrade.side_by_side import side_by_side
 from tools.upgrade.system import UpgradedSystem, upgraded_system
-from tools.upgrade.version import Unavailable, Version, checked_out
+from tools.upgrade.version import Version, VersionUnavailable, checked_out
 
 Scenario = Callable[[UpgradedSystem, Version], Awaitable[list[Check]]]
 
@@ -28,7 +28,7 @@ async def test_each_command_has_its_end(
 ) -> None:
     try:
         old = checked_out(revision, tmp_path)
-    except Unavailable as error:
+    except VersionUnavailable as error:
         pytest.skip(str(error))
 
     async with upgraded_system(services) as system:

@@ -21,9 +21,9 @@ from tools.bench.measures.stops import Stops
 from tools.bench.output import plots, report
 from tools.bench.output.results import Results
 from tools.bench.peers.environment import Environment, environment
-from tools.bench.programs import Failed
 from tools.bench.system import BenchSystem, bench_system
-from tools.services import Services, ServicesUnavailable, provide
+from tools.errors import ToolError
+from tools.services import Services, provide
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDED = DOCS / "bench.json"
@@ -103,7 +103,7 @@ def main() -> int:
             return 0
         with provide() as services, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results = runner.run(run(services, options))
-    except (Failed, ServicesUnavailable) as error:
+    except ToolError as error:
         say(str(error))
         return 2
     except KeyboardInterrupt:

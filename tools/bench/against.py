@@ -16,7 +16,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from tools.bench.output.report import console, number
-from tools.bench.programs import Failed
+from tools.errors import ToolError
 from tools.services import Services
 
 _PROJECT: Final = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ class Version:
         places = {name: tree.joinpath(*name.split("."), "__main__.py") for name in _PACKAGES}
         package = next((name for name, place in places.items() if place.exists()), None)
         if package is None:
-            raise Failed(f"{name} has no bench")
+            raise ToolError(f"{name} has no bench")
         knows = _NO_PEERS in places[package].read_text()
         self._program = ("-m", package, _NO_PEERS) if knows else ("-c", _PEERLESS.format(package))
 
@@ -144,7 +144,7 @@ class Version:
 
 @contextmanager
 def checked_out(revision: str) -> Iterator[Version]:
-    """`revision` in a worktree of its own, with an environment of its own. Raises Failed."""
+    """`revision` in a worktree of its own, with an environment of its own. Raises ToolError."""
     with tempfile.TemporaryDirectory(prefix="run-cancel-bench-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # jobs of another user must get to the launcher
@@ -163,7 +163,7 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Failed(f"{command[0]} failed: {last}")
+        raise ToolError(f"{command[0]} failed: {last}")
 
 
 def measure(services: Services, revision: str, names: Sequence[str], rounds: int) -> None:

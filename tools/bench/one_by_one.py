@@ -11,8 +11,8 @@ from tools.bench import load
 from tools.bench.commits import Commits, watched
 from tools.bench.jobs import End
 from tools.bench.pace import REST
-from tools.bench.programs import Failed
 from tools.bench.system import BenchSystem
+from tools.errors import ToolError
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class OneByOne:
                 taken.gone.append((await end.at - sent_at) * 1000)
             taken.recorded.append((await self._commits.of(run_id) - sent_at) * 1000)
             if await answer != 202:
-                raise Failed(f"the gateway answered {answer.result()}")
+                raise ToolError(f"the gateway answered {answer.result()}")
         return taken
 
 

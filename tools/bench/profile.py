@@ -21,8 +21,9 @@ import uvloop
 from tools.bench import load
 from tools.bench.jobs import Jobs
 from tools.bench.peers.environment import environment
-from tools.bench.programs import DEADLINE, Failed, Served, cpu_seconds
+from tools.bench.programs import DEADLINE, Served, cpu_seconds
 from tools.bench.system import BenchSystem, bench_system
+from tools.errors import ToolError
 from tools.services import provide
 
 _RATE = 200  # samples per second; more would slow down what is looked at
@@ -117,7 +118,7 @@ async def _samples(spy: asyncio.subprocess.Process) -> None:
         while line := await spy.stdout.readline():
             if b"Sampling" in line:
                 return
-    raise Failed("py-spy ended before it took a sample")
+    raise ToolError("py-spy ended before it took a sample")
 
 
 def _part_of(frames: list[str]) -> str:

@@ -25,7 +25,8 @@ from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tools.bench.programs import DEADLINE, Failed, Served, result_of
+from tools.bench.programs import DEADLINE, Served, result_of
+from tools.errors import ToolError
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.system import delete_names
@@ -187,7 +188,7 @@ class BenchSystem:
         async with self.database.acquire() as connection:
             while not await connection.fetchval(query, *arguments):
                 if monotonic() > end:
-                    raise Failed(f"timed out waiting for: {query}")
+                    raise ToolError(f"timed out waiting for: {query}")
                 await asyncio.sleep(every)
 
 

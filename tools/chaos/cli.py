@@ -17,7 +17,7 @@ from tools.chaos.faults import FAULTS
 from tools.chaos.options import Options
 from tools.chaos.report import report
 from tools.chaos.round import Findings, play
-from tools.services import ServerFailed, ServicesUnavailable
+from tools.errors import ToolError
 
 BROKEN = 1
 UNAVAILABLE = 2
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     code = BROKEN
     try:
         code = _play(_options(given, directory), given.summary)
-    except* (ServicesUnavailable, ServerFailed) as errors:
+    except* ToolError as errors:
         code = UNAVAILABLE
         for error in _leaves(errors):
             print(f"chaos: {error}", file=sys.stderr)

@@ -7,12 +7,10 @@ import aiohttp
 import asyncpg
 from aio_pika.exceptions import AMQPError
 
-from tools.demo.programs import DemoFailed
 from tools.demo.screen import Screen
 from tools.demo.show import demo
 from tools.demo.up import up
-from tools.services import ServicesUnavailable
-from tools.support.compose import ComposeFailed
+from tools.errors import ToolError
 
 _SERVICE_TROUBLE = (
     OSError,
@@ -34,7 +32,7 @@ def main(arguments: list[str]) -> int:
         return UNAVAILABLE
     try:
         return show(Screen())
-    except (ServicesUnavailable, DemoFailed, ComposeFailed, *_SERVICE_TROUBLE) as error:
+    except (ToolError, *_SERVICE_TROUBLE) as error:
         print(f"demo: {error or type(error).__name__}", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:

@@ -27,7 +27,7 @@ SCENES: tuple[Scene, ...] = (
 
 
 def demo(screen: Screen) -> int:
-    """The exit code: 0, or 1 if a fact failed. Raises ServicesUnavailable and DemoFailed."""
+    """The exit code: 0, or 1 if a fact failed. Raises ToolError."""
     screen.section("0  Services, gateway and worker")
     began = time.monotonic()
     with terminated_as_exit(), deployed(screen) as deployment, Sandbox() as sandbox:
@@ -83,7 +83,7 @@ async def _server_ended_before(playing: "asyncio.Task[None]", system: DemoSystem
 
 
 async def _install(system: DemoSystem, screen: Screen) -> None:
-    """What a user does once. Raises DemoFailed."""
+    """What a user does once. Raises ToolError."""
     programs = system.programs
     if system.stack is None:  # else the service `migrate` has done it
         migrate = partial(programs.run, "cancel-worker", "migrate")

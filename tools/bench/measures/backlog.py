@@ -8,8 +8,9 @@ from time import monotonic, time
 from tools.bench import raw
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.peers.environment import FASTSTREAM, Environment
-from tools.bench.programs import Failed, seconds_of
+from tools.bench.programs import seconds_of
 from tools.bench.system import BenchSystem
+from tools.errors import ToolError
 
 # Seconds that the broker may take to count what was acknowledged.
 _SETTLE = 5.0
@@ -100,7 +101,7 @@ class Backlog:
         while (left := await self._left()) and monotonic() < end:
             await asyncio.sleep(0.05)
         if done != runs or left:
-            raise Failed(f"{who} carried out {done} of {runs} commands, {left} are in the queue")
+            raise ToolError(f"{who} carried out {done} of {runs} commands, {left} are in the queue")
 
     async def _left(self) -> int:
         async with asyncio.timeout(10):

@@ -10,8 +10,9 @@ from time import time
 from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Bar, Results, compared
-from tools.bench.programs import Failed, seconds_of
+from tools.bench.programs import seconds_of
 from tools.bench.system import BenchSystem
+from tools.errors import ToolError
 from worker.processes.cgroup import mount_point
 from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
 
@@ -96,7 +97,7 @@ class Hosts:
         await own.ended()
         rows = await self._system.database.fetch(_CROSSED, turns)
         if {row["run_id"] for row in rows} != set(across):
-            raise Failed(f"of {number} cancels that were to cross hosts, {len(rows)} did")
+            raise ToolError(f"of {number} cancels that were to cross hosts, {len(rows)} did")
         return taken[::2], taken[1::2]
 
     async def _measure_return(self, results: Results, rounds: int) -> None:
@@ -164,7 +165,7 @@ class Hosts:
             "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
         )
         if done != self._commands:
-            raise Failed(f"{done} of {self._commands} commands that waited ended as canceled")
+            raise ToolError(f"{done} of {self._commands} commands that waited ended as canceled")
         return began
 
 

@@ -21,7 +21,8 @@ from tools.chaos.system.bystanders import Bystanders
 from tools.chaos.system.network import Network
 from tools.chaos.system.servers import Servers
 from tools.chaos.system.slots import Slot
-from tools.services import Sandbox, ServerFailed
+from tools.errors import ToolError
+from tools.services import Sandbox
 from tools.services.guard import MARKER
 from worker.processes.cgroup import Cgroup, path_of
 
@@ -138,6 +139,6 @@ async def chaos_system(
         for slot in system.slots:
             await slot.start()
         if not await system.all_ready():
-            raise ServerFailed(f"a program did not start; its log is in {directory / 'logs'}")
+            raise ToolError(f"a program did not start; its log is in {directory / 'logs'}")
         await told.listen(system.network.publishers_url)
         yield system
