@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stops.stoppable import identity_of
 from worker.processes.identity import Identity, ProcessHandle, boot_id, read_stat, read_uid
 
 
@@ -19,12 +20,6 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.kill()
     process.wait()
-
-
-def identity_of(pid: int) -> Identity:
-    stat = read_stat(pid)
-    assert stat is not None
-    return stat.identity
 
 
 def test_the_process_that_is_meant_is_signaled(sleeper: "subprocess.Popen[bytes]") -> None:

@@ -105,8 +105,8 @@ def _spread(values: Sequence[float]) -> str:
     return f"{number(median(values))} ({number(min(values))}-{number(max(values))})"
 
 
-class Version:
-    """A checkout and its environment."""
+class Checkout:
+    """The sources of a version, and an environment for them."""
 
     def __init__(self, name: str, tree: Path, python: str | Path) -> None:
         self.name = name
@@ -143,7 +143,7 @@ class Version:
 
 
 @contextmanager
-def checked_out(revision: str) -> Iterator[Version]:
+def worktree_of(revision: str) -> Iterator[Checkout]:
     """`revision` in a worktree of its own, with an environment of its own. Raises ToolError."""
     with tempfile.TemporaryDirectory(prefix="run-cancel-bench-") as name:
         directory = Path(name)
@@ -154,7 +154,7 @@ def checked_out(revision: str) -> Iterator[Version]:
         try:
             interpreter = Path(sys.executable).resolve()
             _run("make", "-C", str(tree), ".venv/.installed", f"PYTHON={interpreter}")
-            yield Version(revision, tree, tree / ".venv" / "bin" / "python")
+            yield Checkout(revision, tree, tree / ".venv" / "bin" / "python")
         finally:
             _run(*git, "remove", "--force", str(tree))
 
@@ -171,9 +171,9 @@ def measure(services: Services, revision: str, names: Sequence[str], rounds: int
 
     `names` are those of measures, each of which may fail without the others.
     """
-    this = Version("this version", _PROJECT, sys.executable)
+    this = Checkout("this version", _PROJECT, sys.executable)
     with (
-        checked_out(revision) as other,
+        worktree_of(revision) as other,
         tempfile.TemporaryDirectory(prefix="run-cancel-bench-") as directory,
     ):
         old: list[Rows] = []

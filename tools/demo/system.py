@@ -1,7 +1,6 @@
 """All that the demo's scenes play with: programs, runs, launchers, the database, the broker."""
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -16,24 +15,22 @@ import asyncpg
 
 from shared.amqp.topology import Topology
 from shared.launcher_environment import SOCKET_VARIABLE
-from shared.postgres import sql
 from tools.demo.account import PUBLIC_PATH, Account, choose
 from tools.demo.deployment import Deployment
 from tools.demo.evidence import http
-from tools.demo.evidence.timeline import Json
 from tools.demo.programs import Programs, environment_for
 from tools.services import Sandbox, guard
 from tools.support.launched import Launched
 from tools.support.processes import alive
+from tools.support.records import Json, Records
 from tools.support.subprocesses import closed
 from worker.processes.cgroup import Cgroup
 
 DEADLINE = 20.0
-PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 _LOOK_AGAIN = 0.001
 
 
-class DemoSystem:
+class DemoSystem(Records):
     def __init__(self, deployment: Deployment, sandbox: Sandbox) -> None:
         self.services = services = deployment.services
         self.stack = deployment.stack
@@ -51,7 +48,6 @@ class DemoSystem:
         self.programs = Programs(environment_for(services, sandbox, **settings))
         self.account: Account
         self.http: aiohttp.ClientSession
-        self.database: asyncpg.Pool[asyncpg.Record]
         self.url = deployment.url
         self.token = ""
         self.cgroups: Path | None = None
@@ -143,14 +139,6 @@ class DemoSystem:
 
     async def cancel(self, run_id: int, reason: str) -> http.Answer:
         return await http.cancel(self.http, self.url, self.token, run_id, reason)
-
-    async def run(self, run_id: int) -> Json:
-        row = await self.database.fetchrow(sql.runs.FIND_RUN, run_id)
-        return dict(row or {})
-
-    async def cancellations(self, run_id: int) -> list[Json]:
-        rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
-        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
 
     async def canceled(self, run_id: int) -> float:
         """Wait until Postgres answers that the run is canceled; when that was (monotonic).

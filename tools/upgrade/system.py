@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import aio_pika
@@ -24,6 +24,7 @@ from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.processes import alive
 from tools.support.program import DEADLINE, Program
+from tools.support.records import Records
 from tools.support.system import delete_names
 from tools.upgrade.jobs import Job, end_all
 from tools.upgrade.ledger import Ledger, published
@@ -34,7 +35,7 @@ BEAT: Final = 0.5
 """Seconds between two heartbeats of a host."""
 
 
-class UpgradedSystem:
+class UpgradedSystem(Records):
     def __init__(self, services: Services, database_url: str, directory: Path) -> None:
         self.amqp_url = services.amqp_url
         self.database_url = database_url
@@ -45,7 +46,6 @@ class UpgradedSystem:
         self.false: list[str] = []
         """Runs that were recorded as canceled while a process of theirs lived."""
         self.ledger: Ledger
-        self.database: asyncpg.Pool[asyncpg.Record]
         self._http: aiohttp.ClientSession
         self._connection: AbstractConnection
         self._url = ""
@@ -193,11 +193,6 @@ class UpgradedSystem:
 
     async def status(self, run_id: int) -> str:
         return str((await self.run(run_id))["status"])
-
-    async def run(self, run_id: int) -> dict[str, Any]:
-        row = await self.database.fetchrow("SELECT * FROM runs WHERE run_id = $1", run_id)
-        assert row is not None
-        return dict(row)
 
     async def until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
         end = monotonic() + DEADLINE

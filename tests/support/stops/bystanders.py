@@ -10,11 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from tools.support.launched import Launched
-from tools.support.processes import BAD_CHILD, until_gone
+from tools.support.processes import BAD_CHILD, PROVED_BY, until_gone
 from tools.support.records import Json
 from tools.support.system import System
-
-PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Running:
         evidence: Json = row["evidence"]
         assert (row["outcome"], run["status"]) == ("canceled", "canceled")
         assert evidence["containment"] == run["containment"] == self.worker.containment
-        assert evidence["proof"] == PROOFS[self.worker.containment]
+        assert evidence["proof"] == PROVED_BY[self.worker.containment]
         assert evidence["survivors"] == []
         times = [run["canceling_at"], *map(time_of, evidence["signals"])]
         times += [datetime.fromisoformat(evidence["proved_at"]), run["finished_at"]]

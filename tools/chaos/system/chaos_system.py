@@ -16,7 +16,7 @@ from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tools.chaos.driver.journal import Journal
-from tools.chaos.observed import audit, told
+from tools.chaos.observed import audit, event_queue
 from tools.chaos.system.bystanders import Bystanders
 from tools.chaos.system.network import Network
 from tools.chaos.system.servers import Servers
@@ -140,5 +140,5 @@ async def chaos_system(
             await slot.start()
         if not await system.all_ready():
             raise ToolError(f"a program did not start; its log is in {directory / 'logs'}")
-        await told.listen(system.network.publishers_url)
+        await event_queue.listen(system.network.publishers_url)
         yield system

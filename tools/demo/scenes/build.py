@@ -10,11 +10,12 @@ from tools.demo.account import BUILD
 from tools.demo.evidence import proc, timeline
 from tools.demo.evidence.facts import Facts
 from tools.demo.evidence.http import Answer
-from tools.demo.evidence.timeline import Json, Moment
+from tools.demo.evidence.timeline import Moment
 from tools.demo.screen import Screen
-from tools.demo.system import DEADLINE, PROOFS, DemoSystem
+from tools.demo.system import DEADLINE, DemoSystem
 from tools.support.launched import Launched
-from tools.support.processes import KILLED_BY, alive
+from tools.support.processes import KILLED_BY, PROVED_BY, alive
+from tools.support.records import Json
 
 GRACE = 2.0
 STUBBORN = 2
@@ -134,7 +135,7 @@ async def _show_timeline(
 def _check_record(facts: Facts, run: Json, cancellation: Json, exit_code: int) -> None:
     evidence: dict[str, Any] = cancellation["evidence"]
     facts.equal("row in Postgres: canceled", run["status"], "canceled")
-    proof = PROOFS[run["containment"]]
+    proof = PROVED_BY[run["containment"]]
     facts.equal(f"with proof: {proof}", (evidence["ended"], evidence["proof"]), ("killed", proof))
     if run["cgroup"]:
         facts.check("the cgroup was removed", not Path(run["cgroup"]).exists())

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from tools.demo.evidence.facts import Facts
 from tools.demo.scenes.short import OBEDIENT_RUNS
 from tools.demo.screen import Screen
-from tools.demo.system import DEADLINE, PROOFS, DemoSystem
+from tools.demo.system import DEADLINE, DemoSystem
 from tools.support.compose import Stack
 from tools.support.launched import Launched
+from tools.support.processes import PROVED_BY
 
 GRACE = 2
 # Two sleep, of whom one leaves its session and stays on SIGTERM. The mark comes by the environment,
@@ -43,7 +44,7 @@ async def play(system: DemoSystem, screen: Screen, facts: Facts) -> None:
     [cancellation] = await system.answered(job.run_id, commands=1)
     facts.equal("all of them are gone", left, 0)
     facts.equal("row in Postgres: canceled, on runner-1", run["host"], "runner-1")
-    proof = PROOFS[run["containment"]]
+    proof = PROVED_BY[run["containment"]]
     facts.equal(f"with proof: {proof}", cancellation["evidence"]["proof"], proof)
     facts.equal("launcher's exit code 143 (SIGTERM)", exit_code, 143)
 
