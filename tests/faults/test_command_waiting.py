@@ -101,7 +101,7 @@ async def test_it_is_carried_out_when_that_worker_is_back(system: System, other:
     assert await system.depth(system.topology.dead) == 0
 
 
-async def test_a_force_that_waited_as_well_hurries_the_stop(system: System) -> None:
+async def test_a_force_that_waited_as_well_ends_the_grace_period(system: System) -> None:
     other = f"{system.host}-other"
     await system.worker(host_heartbeat=BEAT)
     away = await system.worker(other, host_heartbeat=BEAT)

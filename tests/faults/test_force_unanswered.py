@@ -1,4 +1,4 @@
-"""Force whose record is not answered: it is on record as forced, and so the stop is hurried."""
+"""Force whose record is not answered: it is on record as forced, and so the grace period ends."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tools.support.program import DEADLINE
 from tools.support.system import System
 
 
-async def test_a_stop_is_hurried_though_the_commit_was_not_answered(
+async def test_the_grace_period_ends_though_the_commit_was_not_answered(
     system: System, commits: CommitProxy
 ) -> None:
     await system.worker(env={"DATABASE_URL": commits.proxied})

@@ -12,11 +12,11 @@ import uvloop
 from tools.bench import against, guard
 from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
-from tools.bench.measures.crowd import Crowd
 from tools.bench.measures.growth import TableGrowth
 from tools.bench.measures.hosts import Hosts
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
+from tools.bench.measures.many_stops import ManyStops
 from tools.bench.measures.stops import Stops
 from tools.bench.output import plots, report
 from tools.bench.output.results import Results
@@ -50,7 +50,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
     return {
         **some,
         "growth": lambda system, results, rounds: TableGrowth(system).measure(results, rounds),
-        "crowd": lambda system, results, rounds: Crowd(system).measure(results, rounds),
+        "many_stops": lambda system, results, rounds: ManyStops(system).measure(results, rounds),
         "hosts": lambda system, results, rounds: Hosts(system).measure(results, rounds),
         "letters": lambda system, results, rounds: Letters(system).measure(results, rounds),
     }

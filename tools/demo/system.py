@@ -19,7 +19,8 @@ from tools.demo.account import PUBLIC_PATH, Account, choose
 from tools.demo.deployment import Deployment
 from tools.demo.evidence import http
 from tools.demo.programs import Programs, environment_for
-from tools.services import Sandbox, guard
+from tools.services import Sandbox
+from tools.services.guard import MARKER, end_marked
 from tools.support.launched import Launched
 from tools.support.processes import alive
 from tools.support.records import Json, Records
@@ -170,7 +171,7 @@ class DemoSystem(Records):
             "LANG": "C.UTF-8",
             SOCKET_VARIABLE: self.programs.environment[SOCKET_VARIABLE],
             # By this, the sandbox finds what is left in the end.
-            guard.MARKER: str(self.directory),
+            MARKER: str(self.directory),
         }
 
     async def _clear(self) -> None:
@@ -178,7 +179,7 @@ class DemoSystem(Records):
         for pid in alive(self.mark):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await asyncio.to_thread(guard.end_marked, self.directory)
+        await asyncio.to_thread(end_marked, self.directory)
         # A launcher would go on trying to reach the worker, which is gone.
         for process in self._processes:
             if process.returncode is None:

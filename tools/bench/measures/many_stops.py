@@ -26,7 +26,7 @@ _COMMIT = """
 _IS_OVER = "SELECT NOT EXISTS (SELECT FROM runs WHERE status IN ('running', 'canceling'))"
 
 
-class Crowd:
+class ManyStops:
     def __init__(self, system: BenchSystem, sizes: tuple[int, ...] = SIZES) -> None:
         self._system = system
         self._sizes = sizes
@@ -67,7 +67,7 @@ class Crowd:
         at_once = median(both[1] for both in floor)
         results.rows.append(
             compared(
-                "crowd",
+                "many_stops",
                 f"{most:,} live trees canceled at once: first publish → last row",
                 "s",
                 Bar(at_most=3, aim=1.5),
@@ -81,7 +81,7 @@ class Crowd:
         sizes = "/".join(f"{size:,}" for size in self._sizes)
         results.rows += [
             flatness("flat_trees", f"a cancel among {sizes} live trees", singly),
-            flatness("flat_crowd", f"a cancel of {sizes} live trees at once", together),
+            flatness("flat_many_stops", f"a cancel of {sizes} live trees at once", together),
         ]
         for name, taken in self._memory.items():
             measure = f"memory of the {name} with {most:,} stops in progress (PSS)"
