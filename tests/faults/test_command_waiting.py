@@ -1,6 +1,5 @@
 """A command that waits for another host's worker is on record, and seen wherever one looks."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +12,7 @@ from tools.support.processes import until_gone
 from tools.support.program import DEADLINE
 from tools.support.records import Json
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 @pytest.fixture
@@ -28,11 +28,10 @@ async def other(system: System) -> str:
 
 
 async def on_record(system: System, command_id: str) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not any(
-            str(row["command_id"]) == command_id for row in await system.cancellations(1)
-        ):
-            await asyncio.sleep(0.02)
+    await eventually(
+        lambda: system.cancellations(1),
+        lambda rows: any(str(row["command_id"]) == command_id for row in rows),
+    )
 
 
 def says_that_it_waits(cancellation: Json, host: str) -> bool:

@@ -13,6 +13,7 @@ from yarl import URL
 from tests.support.network import flood
 from tools.support.program import DEADLINE
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 SOURCE: Final = Path(flood.__file__).read_text()
 RENEWED: Final = 1.5  # seconds, how often a flood opens all of its connections anew
@@ -187,7 +188,4 @@ def _unsent(url: URL) -> int:
 
 
 async def _until(ask: Callable[[], Awaitable[int | None]], status: int) -> None:
-    end = monotonic() + DEADLINE
-    while (answer := await ask()) != status:
-        assert monotonic() < end, f"still {answer}"
-        await asyncio.sleep(0.05)
+    await eventually(ask, lambda answer: answer == status)

@@ -1,9 +1,9 @@
 """A stop that fails has its dead letter, whatever ends between its outcome and the queue."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import not_
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,12 +11,14 @@ from uuid import uuid4
 import pytest
 
 from shared.commands import CANCEL_TYPE
+from tests.support.broker.queues import holds
 from tests.support.postgres.commit_proxy import CommitProxy
 from tests.support.records.letters import dead_letters
 from tests.support.stops.worker_without_kill import WHILE
 from tools.support.processes import until_gone
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 OPEN = """
     INSERT INTO cancellations (command_id, run_id, via, requested_by, force, grace_seconds)
@@ -71,18 +73,14 @@ async def publish(system: System) -> tuple[str, bytes]:
 
 
 async def told_of_all(system: System) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while await system.database.fetchval(LETTERS_DUE):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: system.database.fetchval(LETTERS_DUE), not_)
 
 
 async def the_letter(system: System, command_id: str) -> dict[str, Any]:
     """The only one, once the queue is empty."""
     await system.dead_letter_kept(command_id)
     await told_of_all(system)
-    async with asyncio.timeout(DEADLINE):
-        while await system.depth(system.topology.dead):
-            await asyncio.sleep(0.02)
+    await holds(system, system.topology.dead, 0)
     [letter] = await system.database.fetch("SELECT * FROM dead_letters")
     return dict(letter)
 

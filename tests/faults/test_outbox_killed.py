@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from tests.support.broker.event_listener import Json, listening, until_told
 from tests.support.postgres.commit_proxy import CommitProxy
-from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.rows import PASS, insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 RUNS = 500
 KILLS = 6
@@ -46,9 +46,7 @@ async def cancel_all(system: System) -> None:
 async def until_canceled(system: System) -> None:
     """Return once all of them are. Before that, the outbox may be empty as well."""
     canceled = "SELECT count(*) FROM runs WHERE status = 'canceled'"
-    async with asyncio.timeout(DEADLINE):
-        while await system.database.fetchval(canceled) < RUNS:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: system.database.fetchval(canceled), lambda number: number == RUNS)
 
 
 async def test_a_worker_that_is_killed_again_and_again_tells_of_each_run_in_order(
@@ -199,11 +197,10 @@ async def test_of_a_slow_batch_what_was_told_is_removed_before_its_end(
     async with listening(system) as listener:
         await system.worker(env={"AMQP_URL": broker.proxied}, host_heartbeat=0.2)
         broker.slow(0.1)  # there and back: 40 s for the batch, and a session is idle for 30
-        left = BATCH
-        async with asyncio.timeout(DEADLINE):
-            while left == BATCH:
-                await asyncio.sleep(0.05)
-                left = await system.database.fetchval("SELECT count(*) FROM outbox")
+        left = await eventually(
+            lambda: system.database.fetchval("SELECT count(*) FROM outbox"),
+            lambda left: left < BATCH,
+        )
         broker.resume()
         await until_told(system)
         heard = await listener.rest()

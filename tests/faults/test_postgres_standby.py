@@ -17,6 +17,7 @@ from tests.support.postgres.standby import Pair, replicated
 from tools.services import ServicesUnavailable
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
+from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,10 +41,7 @@ async def admin(pair: Pair) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(pair.primary.url)
     await connection.execute("CREATE TABLE IF NOT EXISTS written (it integer)")
     follower = await asyncpg.connect(pair.standby.url)
-    end = monotonic() + DEADLINE
-    while not await follower.fetchval("SELECT to_regclass('written') IS NOT NULL"):
-        assert monotonic() < end
-        await asyncio.sleep(0.01)
+    await eventually(lambda: follower.fetchval("SELECT to_regclass('written') IS NOT NULL"))
     await follower.close()
     yield connection
     await connection.close()
@@ -227,10 +225,7 @@ async def _set_read_only(admin: "asyncpg.Connection[asyncpg.Record]", value: str
 
 
 async def _answers_become(database: Database, wanted: bool) -> None:
-    end = monotonic() + 10
-    while await database.answers() is not wanted:
-        assert monotonic() < end
-        await asyncio.sleep(0.05)
+    await eventually(database.answers, lambda answers: answers is wanted)
 
 
 async def test_a_role_that_is_not_let_in_any_more_is_an_outage(

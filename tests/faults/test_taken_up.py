@@ -1,6 +1,6 @@
 """What is on record as open is carried out, though the message that asked for it is lost."""
 
-import asyncio
+from operator import not_
 from uuid import uuid4
 
 import pytest
@@ -12,6 +12,7 @@ from tools.support.processes import alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.rows import CANCELING, insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 from worker.processes.cgroup import mount_point
 from worker.processes.identity import boot_id, pid_namespace
 
@@ -125,11 +126,8 @@ async def test_more_than_are_taken_up_at_once(system: System) -> None:
 
     await system.worker(host_heartbeat=60)
 
-    async with asyncio.timeout(2 * DEADLINE):
-        while await system.database.fetchval(
-            "SELECT count(*) FROM cancellations WHERE outcome IS DISTINCT FROM 'canceled'"
-        ):
-            await asyncio.sleep(0.1)
+    query = "SELECT count(*) FROM cancellations WHERE outcome IS DISTINCT FROM 'canceled'"
+    await eventually(lambda: system.database.fetchval(query), not_, deadline=2 * DEADLINE)
 
 
 async def test_a_job_that_nobody_asked_to_cancel_goes_on(system: System) -> None:

@@ -10,6 +10,7 @@ from time import perf_counter
 from tools.bench.programs import DEADLINE
 from tools.bench.system import BenchSystem
 from tools.demo.account import PUBLIC_PATH, choose
+from tools.support.waiting import eventually
 
 OBEYS = ("sleep", "100000")
 # What is ignored stays so across exec.
@@ -50,10 +51,8 @@ class Jobs:
         rows = await self._system.database.fetch(
             "SELECT pid FROM runs WHERE run_id = ANY ($1::bigint[])", wanted
         )
-        async with asyncio.timeout(DEADLINE):
-            # Nobody is told of an exec; this is not timed.
-            while not all(_is_command(row["pid"]) for row in rows):
-                await asyncio.sleep(0.02)
+        # Nothing tells of an exec; this is not timed.
+        await eventually(lambda: all(_is_command(row["pid"]) for row in rows), deadline=DEADLINE)
 
     async def _start(
         self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore

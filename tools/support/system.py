@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +28,7 @@ from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tools.support.program import DEADLINE, Program
 from tools.support.records import Records
+from tools.support.waiting import eventually
 from worker.processes.cgroup import Cgroup, path_of
 
 
@@ -255,9 +255,7 @@ class System(Records):
     async def purge(self, queue: str) -> None:
         """Drop what is ready in `queue`, as soon as there is something."""
         found = await self.channel.get_queue(queue, ensure=False)
-        end = monotonic() + DEADLINE
-        while not (await found.purge()).message_count:
-            assert monotonic() < end, f"{queue} stays empty"
+        await eventually(found.purge, lambda purged: purged.message_count)
 
     async def depth(self, queue: str) -> int:
         """Messages ready in `queue`."""

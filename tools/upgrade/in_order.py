@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tools.support.program import Program
+from tools.support.waiting import eventually
 from tools.upgrade.checks import exit_code_is, has_passed, logged_errors, well_ended
 from tools.upgrade.jobs import UNTIL_TOLD, Job
 from tools.upgrade.report import Check
@@ -83,10 +84,7 @@ async def _leave(system: UpgradedSystem, old: Version) -> Left:
     stopping = await system.job(old, beta, "ignores_term", _GRACE)
     tags = [await system.rest(stopping.run_id)]
 
-    async def is_stopping() -> bool:
-        return await system.status(stopping.run_id) == "canceling"
-
-    await system.until("the stop has begun", is_stopping)
+    await system.status_becomes(stopping.run_id, "canceling")
     await workers[1].stop()
     leave("stop in its grace period", "host queue", tags)
     queue = system.topology.old_host_queue(beta)
@@ -101,15 +99,15 @@ async def _leave(system: UpgradedSystem, old: Version) -> Left:
     # The repeat is another one only where no open command is on record of its own.
     number = 2 * _SEVERAL + 1
 
-    async def are_forwarded() -> bool:
-        return (await system.depth(queue) or 0) >= number
-
-    await system.until(f"{number} commands wait in {queue}", are_forwarded)
-
-    async def is_retried() -> bool:
-        return await system.depth(system.topology.retry(5)) == 1
-
-    await system.until("a command waits to be retried", is_retried)
+    await eventually(
+        lambda: system.depth(queue),
+        lambda depth: (depth or 0) >= number,
+        what=f"the depth of {queue}",
+    )
+    retry = system.topology.retry(5)
+    await eventually(
+        lambda: system.depth(retry), lambda depth: depth == 1, what=f"the depth of {retry}"
+    )
     await workers[0].stop()
     ends.tell()
     tags = [await system.rest(await system.queued()) for _ in range(_SEVERAL)]

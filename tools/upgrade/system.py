@@ -2,11 +2,10 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from time import monotonic
 from typing import Final
 from uuid import uuid4
 
@@ -23,7 +22,7 @@ from shared.launcher_environment import SOCKET_VARIABLE
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.processes import alive
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.records import Records
 from tools.support.system import delete_names
 from tools.upgrade.jobs import Job, end_all
@@ -193,12 +192,6 @@ class UpgradedSystem(Records):
 
     async def status(self, run_id: int) -> str:
         return str((await self.run(run_id))["status"])
-
-    async def until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
-        end = monotonic() + DEADLINE
-        while not await holds():
-            assert monotonic() < end, f"timed out waiting for: {what}"
-            await asyncio.sleep(0.05)
 
     async def _watch(self) -> None:
         """Look at the processes of each run as soon as it is on record as canceled."""

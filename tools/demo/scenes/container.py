@@ -1,6 +1,5 @@
 """Where compose.yaml is up: a run in its worker's container, which is a runner host as well."""
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from tools.demo.system import DEADLINE, DemoSystem
 from tools.support.compose import Stack
 from tools.support.launched import Launched
 from tools.support.processes import PROVED_BY
+from tools.support.waiting import eventually
 
 GRACE = 2
 # Two sleep, of whom one leaves its session and stays on SIGTERM. The mark comes by the environment,
@@ -66,11 +66,11 @@ async def _start(system: DemoSystem, stack: Stack, screen: Screen) -> _Job:
 
 async def _all_sleep(stack: Stack, mark: str) -> bool:
     """Whether all of them do, within a while: the engine may look before their exec."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DEADLINE):
-            while await _sleepers(stack, mark) < _SLEEPERS:
-                await asyncio.sleep(0.1)
-            return True
+    with suppress(AssertionError):
+        await eventually(
+            lambda: _sleepers(stack, mark), lambda number: number >= _SLEEPERS, deadline=DEADLINE
+        )
+        return True
     return False
 
 
