@@ -14,7 +14,6 @@ from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
 from shared.settings import DatabaseSettings
 from tests.support.postgres.standby import Pair, replicated
-from tools.services import ServicesUnavailable
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.waiting import eventually
@@ -29,11 +28,8 @@ MANY: Final = 4
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    try:
-        with replicated() as pair:
-            yield pair
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
+    with replicated() as pair:
+        yield pair
 
 
 @pytest_asyncio.fixture(loop_scope="module")

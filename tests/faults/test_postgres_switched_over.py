@@ -17,7 +17,7 @@ from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.http.api import Api
 from tests.support.postgres.standby import Pair, replicated
-from tools.services import Services, ServicesUnavailable
+from tools.services import Services
 from tools.support.launched import Launched
 from tools.support.processes import until_gone
 from tools.support.program import Program
@@ -32,11 +32,8 @@ GRACE = 2.0
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    try:
-        with replicated() as pair:
-            yield pair
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
+    with replicated() as pair:
+        yield pair
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """deploy/postgres/roles.sql: what each service may do in Postgres, and that it needs no more."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from types import ModuleType
 from typing import Final
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from shared.postgres import sql
 from tests.support.http.api import Api
-from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
+from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf
 from tests.support.telemetry.exposition import scrape
 from tools.services import PrivatePostgres, Services
 from tools.support.system import System
@@ -29,17 +29,6 @@ MODULES: Final = (
     sql.outbox,
     sql.dead_letters,
 )
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PrivatePostgres]:
-    with server_alone() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url_of(postgres: PrivatePostgres) -> UrlOf:
-    return await with_roles(postgres)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

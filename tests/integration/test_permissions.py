@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
@@ -18,14 +18,15 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
-from tests.support.broker.broker_users import WORK, Broker, broker_with_users, get, narrower, send
+from tests.support.broker.broker_users import WORK, Broker, get, narrower, send
 from tests.support.http.api import Api
 from tests.support.repository.documents import broker_commands, permissions
-from tools.services import ServerFailed, Services, ServicesUnavailable
+from tools.services import Services
 from tools.services.databases import new_database
+from tools.support.broker_names import delete_names
 from tools.support.program import Program
 from tools.support.rows import RUNNING, insert_run
-from tools.support.system import System, delete_names
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,18 +34,6 @@ NAMES: Final = Topology()
 ELSEWHERE: Final = str(RUNNING["host"])
 
 run_ids = count(1)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with ExitStack() as stack:
-        try:
-            broker = stack.enter_context(broker_with_users())
-        except ServerFailed:
-            raise
-        except ServicesUnavailable as error:
-            pytest.skip(f"users need a broker of their own: {error}")
-        yield broker
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

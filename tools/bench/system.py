@@ -29,7 +29,7 @@ from tools.bench.programs import DEADLINE, Served, result_of
 from tools.errors import ToolError
 from tools.services import Services
 from tools.services.databases import new_database
-from tools.support.system import delete_names
+from tools.support.broker_names import delete_names
 from worker.processes.cgroup import Cgroup, path_of
 
 LIMIT = 1_000_000_000

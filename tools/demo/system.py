@@ -21,6 +21,7 @@ from tools.demo.evidence import http
 from tools.demo.programs import Programs, environment_for
 from tools.services import Sandbox
 from tools.services.guard import MARKER, end_marked
+from tools.support.broker_names import delete_names
 from tools.support.launched import Launched
 from tools.support.processes import alive
 from tools.support.records import Json, Records
@@ -189,7 +190,8 @@ class DemoSystem(Records):
             await closed(process)
         self._remove_cgroups()
         if self.is_shared:
-            await self._delete_names()
+            async with await aio_pika.connect(self.services.amqp_url) as connection:
+                await delete_names(await connection.channel(), self.topology)
 
     def _remove_cgroups(self) -> None:
         """A worker keeps its directory for its next start, but this host is gone for good."""
@@ -201,19 +203,6 @@ class DemoSystem(Records):
                 Cgroup(run).remove()
             for directory in (self.cgroups, self.cgroups.parent):
                 directory.rmdir()
-
-    async def _delete_names(self) -> None:
-        async with await aio_pika.connect(self.services.amqp_url) as connection:
-            channel = await connection.channel()
-            for name in self.topology.queues():
-                await channel.queue_delete(name)
-            for name in (
-                self.topology.commands,
-                self.topology.dead_exchange,
-                self.topology.events,
-                self.topology.wakes,
-            ):
-                await channel.exchange_delete(name)
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:

@@ -23,6 +23,7 @@ from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
+from tools.support.broker_names import delete_names
 from tools.support.forked import ForkedProcess, can_be_forked
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
@@ -286,11 +287,3 @@ class System(Records):
 
     async def delete_names(self) -> None:
         await delete_names(self.channel, self.topology)
-
-
-async def delete_names(channel: AbstractChannel, topology: Topology) -> None:
-    """Delete every queue and exchange, as if nobody had declared them yet."""
-    for name in topology.queues():
-        await channel.queue_delete(name)
-    for name in (topology.commands, topology.dead_exchange, topology.events, topology.wakes):
-        await channel.exchange_delete(name)

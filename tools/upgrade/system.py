@@ -21,10 +21,10 @@ from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from tools.services import Services
 from tools.services.databases import new_database
+from tools.support.broker_names import delete_names
 from tools.support.processes import alive
 from tools.support.program import Program
 from tools.support.records import Records
-from tools.support.system import delete_names
 from tools.upgrade.jobs import Job, end_all
 from tools.upgrade.ledger import Ledger, published
 from tools.upgrade.version import Version
