@@ -202,7 +202,7 @@ async def test_an_operator_sees_and_replays_dead_letters(stack: Stack) -> None:
     assert "runner-1" in await stack.ops("cancel-worker", "hosts", "list")
 
 
-async def test_a_second_worker_of_one_name_displaces_nobody(
+async def test_a_second_worker_of_one_name_does_not_displace_the_first(
     stack: Stack, api: aiohttp.ClientSession
 ) -> None:
     try:

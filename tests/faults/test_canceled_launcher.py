@@ -1,4 +1,4 @@
-"""The launcher of a run that is being canceled outlives the run's tree, whoever is killed."""
+"""The launcher of a run that is being canceled outlives its tree, whichever process is killed."""
 
 from contextlib import suppress
 

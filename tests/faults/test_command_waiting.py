@@ -54,7 +54,7 @@ async def test_the_status_says_for_whom_it_waits_and_since_when(system: System, 
 
 
 async def test_it_says_so_too_of_a_host_that_is_not_on_record(system: System, other: str) -> None:
-    """Somebody has deleted its row by hand."""
+    """Its row was deleted by hand."""
     api = Api(await system.gateway(), system.http, await system.token())
     await on_record(system, await system.publish(1))
     await system.database.execute("DELETE FROM hosts WHERE host = $1", other)

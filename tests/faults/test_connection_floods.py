@@ -179,7 +179,7 @@ async def test_clients_that_do_not_read_their_responses_make_way(
 
 
 def _unsent(url: URL) -> int:
-    """Bytes that the gateway has sent and nobody has taken."""
+    """Bytes that the gateway has sent and no client has taken."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     # proc(5): 1 is the local address, 4 what is queued for sending and for reading.
     return sum(

@@ -1,4 +1,4 @@
-"""SIGTERM: who was let in is answered, nobody else is, and it does not take long."""
+"""SIGTERM: who was let in is answered, no other is, and it does not take long."""
 
 import asyncio
 import signal

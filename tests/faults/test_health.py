@@ -86,7 +86,7 @@ async def test_readiness_says_what_is_missing_and_since_when(
     await _readiness_becomes(system, url)
 
 
-async def test_the_time_is_known_though_nobody_asked(
+async def test_the_time_is_known_though_it_was_not_asked_for(
     system: System, url: str, postgres: TcpProxy
 ) -> None:
     began = monotonic()

@@ -130,7 +130,7 @@ async def test_of_several_workers_one_tells_at_a_time(system: System) -> None:
     assert all(numbers == sorted(numbers) for numbers in told.values())
 
 
-async def test_a_queue_that_is_full_keeps_nobody_else_from_hearing(system: System) -> None:
+async def test_a_queue_that_is_full_keeps_no_other_from_its_events(system: System) -> None:
     worker = await system.worker(host_heartbeat=0.2)
     full = await system.channel.declare_queue(
         exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
@@ -154,7 +154,7 @@ async def test_a_queue_that_is_full_keeps_nobody_else_from_hearing(system: Syste
     await until_told(system)
 
 
-async def test_what_nobody_takes_for_a_day_is_not_told_any_more(system: System) -> None:
+async def test_what_is_not_taken_for_a_day_is_not_told_any_more(system: System) -> None:
     await (await system.worker()).stop()
     await system.database.execute(
         "INSERT INTO outbox (type, run_id, at, data)"
@@ -169,7 +169,9 @@ async def test_what_nobody_takes_for_a_day_is_not_told_any_more(system: System) 
     assert (await worker.event("events_dropped"))["count"] == 2
 
 
-async def test_thousands_of_declined_events_keep_nobody_else_from_hearing(system: System) -> None:
+async def test_thousands_of_declined_events_keep_no_other_queue_from_its_events(
+    system: System,
+) -> None:
     await (await system.worker()).stop()
     full = await system.channel.declare_queue(
         exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}

@@ -1,4 +1,4 @@
-"""Clients that take their time get some of it, and take nobody else's."""
+"""Clients that take their time get some of it, and take none of the others'."""
 
 import asyncio
 import socket
@@ -193,7 +193,7 @@ async def test_a_head_without_end_is_refused(api: Api, open_streams: list[Stream
     assert took < 0.9  # by its length, and not by the time it took
 
 
-async def test_100_slow_clients_keep_nobody_waiting(
+async def test_100_slow_clients_keep_no_other_waiting(
     system: System, open_streams: list[Streams]
 ) -> None:
     api = await _gateway(system, head_timeout=60)

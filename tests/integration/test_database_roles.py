@@ -243,7 +243,7 @@ async def test_a_thief_can_do_no_more_than_the_role_may(url_of: UrlOf, role: str
     await connection.close()
 
 
-async def test_nobody_who_writes_runs_can_make_one_canceled_without_a_proof(
+async def test_no_role_that_writes_runs_can_make_one_canceled_without_a_proof(
     postgres: PrivatePostgres, url_of: UrlOf
 ) -> None:
     owner = await asyncpg.connect(postgres.url)

@@ -142,7 +142,7 @@ async def test_a_wait_that_is_no_such_number_is_refused(api: Api, query: str) ->
     assert list(answer.body["details"]["fields"]) == ["wait"]
 
 
-async def test_postgres_goes_away_and_comes_back_while_somebody_waits(system: System) -> None:
+async def test_postgres_goes_away_and_comes_back_while_a_client_waits(system: System) -> None:
     run_id = next(run_ids)
     await insert_run(system.database, run_id, RUNNING)
     postgres = TcpProxy(system.database_url)

@@ -1,4 +1,4 @@
-"""Migrations: once each, whoever runs them and however often."""
+"""Migrations: once each, by whatever role and however often they are run."""
 
 import asyncio
 import os

@@ -49,7 +49,7 @@ async def test_commands_are_counted_by_outcome_and_stops_by_how_they_ended(syste
 
 
 async def _delivered_before(system: System, run_id: int) -> str:
-    """Publish a cancel that is delivered to somebody who does not acknowledge it."""
+    """Publish a cancel that is delivered to a consumer that does not acknowledge it."""
     command_id = await system.publish(run_id)
     queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
     message = await queue.get(timeout=5)

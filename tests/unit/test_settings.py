@@ -163,7 +163,7 @@ def test_usual_database_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, url: 
     assert load(DatabaseSettings).database_url.get_secret_value() == url
 
 
-def test_what_somebody_types_and_waits_for_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_a_user_waits_for_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = (CommandSettings, PublishingCommandSettings)
 
     assert [load(cls).startup_timeout for cls in commands] == [5, 5]

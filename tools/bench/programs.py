@@ -21,7 +21,7 @@ _REST = 0.3
 
 
 class Served:
-    """Runs `python -m MODULE …` until it is stopped. Nobody reads its log while it is measured."""
+    """Runs `python -m MODULE …` until it is stopped. Its log is not read while it is measured."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self.process = process

@@ -88,7 +88,7 @@ class BenchSystem:
     async def neighbor(self) -> AsyncIterator["BenchSystem"]:
         """Another host of the same installation, whose worker takes no commands, only wakes.
 
-        Its queues of commands are its own, and nobody publishes to them: what asks for a cancel of
+        Its queues of commands are its own, and nothing publishes to them: what asks for a cancel of
         a run there is decided on here, always. Wakes reach it through a binding of two exchanges.
         """
         directory = self.directory / "neighbor"

@@ -145,7 +145,7 @@ class DemoSystem(Records):
     async def canceled(self, run_id: int) -> float:
         """Wait until Postgres answers that the run is canceled; when that was (monotonic).
 
-        Asked about once a millisecond: this is the moment at which anybody can know.
+        Asked about once a millisecond: this is the first moment at which a client can know.
         """
 
         async def is_canceled() -> bool:

@@ -95,7 +95,7 @@ async def _tell_of_cancels(worker: Program, screen: Screen) -> None:
 
 
 async def _cancel_jobs(programs: Programs, host: str, url: str, token: str, screen: Screen) -> None:
-    """End the jobs of this worker, whose launchers could tell nobody of it once that is gone."""
+    """End the jobs of this worker, to which their launchers could tell nothing once it is gone."""
     with suppress(ToolError, OSError, aiohttp.ClientError):
         running, canceling = await asyncio.gather(
             *(_runs_of(programs, host, status) for status in ("running", "canceling"))

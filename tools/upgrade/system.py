@@ -137,7 +137,7 @@ class UpgradedSystem(Records):
         return run_id
 
     def unknown(self) -> int:
-        """The number of a run that nobody has added."""
+        """The number of a run that was never added."""
         return next(self._numbers)
 
     async def job(

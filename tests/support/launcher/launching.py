@@ -98,7 +98,7 @@ async def connected(pid: int) -> None:
 
 @asynccontextmanager
 async def locked_run(system: System, run_id: int) -> AsyncIterator[None]:
-    """Hold the run's row: whoever would change it waits in the database."""
+    """Hold the run's row: what would change it waits in the database."""
     async with system.database.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM runs WHERE run_id = $1 FOR UPDATE", run_id)
         yield

@@ -1,6 +1,6 @@
 """Run in a pid namespace of its own: stop a run whose leader's pid another process has by now.
 
-Prints what came of it as JSON. Elsewhere nobody could say which pid comes next.
+Prints what came of it as JSON. Elsewhere it is unknown which pid comes next.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ class Steps:
         return (perf_counter() - began) * 1000
 
     async def deliver(self) -> float:
-        """From the publish, whose confirm nobody waits for here, to the consumer."""
+        """From the publish, whose confirm is not waited for here, to the consumer."""
         self._delivered = asyncio.get_running_loop().create_future()
         await asyncio.sleep(REST)
         began = perf_counter()
@@ -115,7 +115,7 @@ class Steps:
 
 @asynccontextmanager
 async def steps(system: BenchSystem) -> AsyncIterator[tuple[Steps, Steps]]:
-    """Steps with a queue that nobody reads, and with one that is consumed."""
+    """Steps with a queue that is not read, and with one that is consumed."""
     own = path_of("self")
     assert own is not None
     root = own / f"bench-{uuid4().hex}"
