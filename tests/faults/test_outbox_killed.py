@@ -197,8 +197,8 @@ async def test_of_a_slow_batch_what_was_told_is_removed_before_its_end(
     await (await system.worker()).stop()
     await write(system, "run.finished", BATCH, of_one_run=True)
     async with listening(system) as listener:
-        await system.worker(env={"AMQP_URL": broker.proxied}, host_heartbeat=0.2)
         broker.slow(0.1)  # there and back: 40 s for the batch, and a session is idle for 30
+        await system.worker(env={"AMQP_URL": broker.proxied}, host_heartbeat=0.2)
         left = await eventually(
             lambda: system.database.fetchval("SELECT count(*) FROM outbox"),
             lambda left: left < BATCH,
