@@ -1,4 +1,4 @@
-"""Whoever takes what the programs of a test have traced; a worker without root."""
+"""The collector of what the programs of a test have traced; a worker without root."""
 
 import os
 from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.shared_system import shared_system
-from tests.support.stops.bystanders import Running, Stage, names, stranger_process
+from tests.support.stops.bystanders import Running, WorkerWithBystanders, names, stranger_process
 from tools.services import Services
 from tools.support.launched import Launched
 from tools.support.processes import KILLED_BY, alive, state_of, until_stopped, why_no_cgroups
@@ -36,15 +36,15 @@ LEAVE = 'echo 0 > "$1/cgroup.procs"; echo $?; sleep 60'
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["cgroup", "session"])
-async def stage(
+async def worker(
     request: pytest.FixtureRequest,
     services: Services,
     template: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[WorkerWithBystanders]:
     if request.param == "cgroup" and (reason := why_no_cgroups()):
         pytest.skip(reason)
-    directory = tmp_path_factory.mktemp("stage")
+    directory = tmp_path_factory.mktemp("bystanders")
     async with shared_system(services, template, directory) as system:
         # Only a grace period of the command or of the run can end a stop here before the test.
         await system.worker(containment=request.param, grace_seconds=60)
@@ -55,7 +55,7 @@ async def stage(
         others = tuple(alive(other_mark))
         assert len(others) == 2
         try:
-            yield Stage(system, request.param, stranger.pid, others, run_ids)
+            yield WorkerWithBystanders(system, request.param, stranger.pid, others, run_ids)
             assert (await system.run(other))["status"] == "running"
         finally:
             stranger.kill()
@@ -63,10 +63,10 @@ async def stage(
 
 
 @pytest.fixture(autouse=True)
-def bystanders_are_untouched(stage: Stage) -> Iterator[None]:
+def bystanders_are_untouched(worker: WorkerWithBystanders) -> Iterator[None]:
     """Both would die of a stop signal and stay stopped after a SIGSTOP."""
     yield
-    assert {state_of(pid) for pid in (stage.stranger, *stage.other_run)} == {"S"}
+    assert {state_of(pid) for pid in (worker.stranger, *worker.other_run)} == {"S"}
 
 
 @pytest.mark.parametrize(
@@ -84,28 +84,32 @@ def bystanders_are_untouched(stage: Stage) -> Iterator[None]:
         ("storm_without_main_threads", 137),
     ],
 )
-async def test_a_tree_that_does_not_obey_is_killed(stage: Stage, kind: str, exit_code: int) -> None:
-    running = await stage.launch(kind)
+async def test_a_tree_that_does_not_obey_is_killed(
+    worker: WorkerWithBystanders, kind: str, exit_code: int
+) -> None:
+    running = await worker.launch(kind)
 
     evidence = await running.cancel(grace_seconds=GRACE)
 
     assert evidence["ended"] == "killed"
-    assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[stage.containment]]
+    assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[worker.containment]]
     assert evidence["duration_ms"] >= GRACE * 1000 - 100
     assert evidence["escaped"] == []
     assert await running.launched.exit_code() == exit_code
 
 
-async def test_a_fork_storm_is_killed_to_the_last_process(stage: Stage) -> None:
-    running = await stage.launch("fork_storm")
+async def test_a_fork_storm_is_killed_to_the_last_process(worker: WorkerWithBystanders) -> None:
+    running = await worker.launch("fork_storm")
 
     evidence = await running.cancel(grace_seconds=GRACE)
 
     assert evidence["signals"][-1]["processes"] > 20, "the storm was to begin with the stop"
 
 
-async def test_an_obedient_tree_is_gone_long_before_its_grace_period_ends(stage: Stage) -> None:
-    running = await stage.launch("obeys")
+async def test_an_obedient_tree_is_gone_long_before_its_grace_period_ends(
+    worker: WorkerWithBystanders,
+) -> None:
+    running = await worker.launch("obeys")
 
     evidence = await running.cancel(grace_seconds=30)
 
@@ -117,8 +121,8 @@ async def test_an_obedient_tree_is_gone_long_before_its_grace_period_ends(stage:
     assert await running.launched.exit_code() == 143
 
 
-async def test_a_stopped_tree_is_continued_and_so_obeys(stage: Stage) -> None:
-    running = await stage.launch("stops_itself")
+async def test_a_stopped_tree_is_continued_and_so_obeys(worker: WorkerWithBystanders) -> None:
+    running = await worker.launch("stops_itself")
     await until_stopped(running.mark)
 
     evidence = await running.cancel(grace_seconds=30)
@@ -128,36 +132,38 @@ async def test_a_stopped_tree_is_continued_and_so_obeys(stage: Stage) -> None:
     assert await running.launched.exit_code() == 143
 
 
-async def test_force_goes_straight_to_sigkill(stage: Stage) -> None:
-    running = await stage.launch("obeys")
+async def test_force_goes_straight_to_sigkill(worker: WorkerWithBystanders) -> None:
+    running = await worker.launch("obeys")
 
     evidence = await running.cancel(force=True, grace_seconds=30)
 
     assert evidence["ended"] == "killed"
-    assert names(evidence) == KILLED_BY[stage.containment]
+    assert names(evidence) == KILLED_BY[worker.containment]
     assert await running.launched.exit_code() == 137
 
 
-async def test_force_during_the_grace_period_escalates_the_one_stop(stage: Stage) -> None:
-    running = await stage.launch("defies")
-    first = await stage.system.publish(running.run_id, grace_seconds=60)
+async def test_force_during_the_grace_period_escalates_the_one_stop(
+    worker: WorkerWithBystanders,
+) -> None:
+    running = await worker.launch("defies")
+    first = await worker.system.publish(running.run_id, grace_seconds=60)
     assert await running.launched.line() == "asked"
 
-    second = await stage.system.publish(running.run_id, force=True)
+    second = await worker.system.publish(running.run_id, force=True)
 
     evidence = await running.canceled_by(first)
-    assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[stage.containment]]
+    assert names(evidence) == ["SIGTERM", "SIGCONT", *KILLED_BY[worker.containment]]
     assert evidence["duration_ms"] < 10_000
-    joined = await stage.system.outcome_of(second)
+    joined = await worker.system.outcome_of(second)
     assert (joined["outcome"], joined["evidence"]) == ("forced", {"stop_in_progress": True})
-    run = await stage.system.run(running.run_id)
+    run = await worker.system.run(running.run_id)
     assert run["stop_deadline"] <= run["finished_at"]
     planned = run["first_stop_deadline"] - run["canceling_at"]
     assert abs(planned - timedelta(seconds=60)) < timedelta(seconds=0.1)
 
 
-async def test_the_runs_own_stop_signal_is_sent(stage: Stage) -> None:
-    running = await stage.launch("obeys_int_only", stop_signal="SIGINT")
+async def test_the_runs_own_stop_signal_is_sent(worker: WorkerWithBystanders) -> None:
+    running = await worker.launch("obeys_int_only", stop_signal="SIGINT")
 
     evidence = await running.cancel(grace_seconds=30)
 
@@ -166,8 +172,8 @@ async def test_the_runs_own_stop_signal_is_sent(stage: Stage) -> None:
     assert await running.launched.exit_code() == 130
 
 
-async def test_the_runs_own_grace_period_is_used(stage: Stage) -> None:
-    running = await stage.launch("ignores_term", grace=GRACE)
+async def test_the_runs_own_grace_period_is_used(worker: WorkerWithBystanders) -> None:
+    running = await worker.launch("ignores_term", grace=GRACE)
 
     evidence = await running.cancel()
 
@@ -175,8 +181,8 @@ async def test_the_runs_own_grace_period_is_used(stage: Stage) -> None:
     assert GRACE * 1000 - 100 <= evidence["duration_ms"] < 10_000
 
 
-async def test_the_commands_grace_period_wins_over_the_runs(stage: Stage) -> None:
-    running = await stage.launch("ignores_term", grace=60)
+async def test_the_commands_grace_period_wins_over_the_runs(worker: WorkerWithBystanders) -> None:
+    running = await worker.launch("ignores_term", grace=60)
 
     evidence = await running.cancel(grace_seconds=GRACE)
 
@@ -184,10 +190,12 @@ async def test_the_commands_grace_period_wins_over_the_runs(stage: Stage) -> Non
     assert GRACE * 1000 - 100 <= evidence["duration_ms"] < 10_000
 
 
-async def test_a_root_job_that_left_its_cgroup_is_found_killed_and_reported(stage: Stage) -> None:
-    if stage.containment == "session":
+async def test_a_root_job_that_left_its_cgroup_is_found_killed_and_reported(
+    worker: WorkerWithBystanders,
+) -> None:
+    if worker.containment == "session":
         pytest.skip("there is no cgroup to leave")
-    running = await stage.launch("leaves_cgroup")
+    running = await worker.launch("leaves_cgroup")
     (pid,) = alive(running.mark)
 
     evidence = await running.cancel(grace_seconds=GRACE)
@@ -201,11 +209,11 @@ async def test_a_root_job_that_left_its_cgroup_is_found_killed_and_reported(stag
     "kind", ["leaves_cgroup_without_main_thread", "leaves_cgroup_and_hops_threads"]
 )
 async def test_a_root_job_that_left_its_cgroup_without_its_main_thread_is_found(
-    stage: Stage, kind: str
+    worker: WorkerWithBystanders, kind: str
 ) -> None:
-    if stage.containment == "session":
+    if worker.containment == "session":
         pytest.skip("there is no cgroup to leave")
-    running = await stage.launch(kind)
+    running = await worker.launch(kind)
     (pid,) = alive(running.mark)
 
     evidence = await running.cancel(grace_seconds=GRACE)
@@ -214,10 +222,12 @@ async def test_a_root_job_that_left_its_cgroup_without_its_main_thread_is_found(
     assert [process["pid"] for process in evidence["escaped"]] == [pid]
 
 
-async def test_a_root_job_in_a_threaded_cgroup_of_its_own_is_killed(stage: Stage) -> None:
-    if stage.containment == "session":
+async def test_a_root_job_in_a_threaded_cgroup_of_its_own_is_killed(
+    worker: WorkerWithBystanders,
+) -> None:
+    if worker.containment == "session":
         pytest.skip("there is no cgroup to make one in")
-    running = await stage.launch("threads_cgroup")
+    running = await worker.launch("threads_cgroup")
 
     evidence = await running.cancel(grace_seconds=GRACE)
 
@@ -225,23 +235,25 @@ async def test_a_root_job_in_a_threaded_cgroup_of_its_own_is_killed(stage: Stage
     assert [sent["processes"] for sent in evidence["signals"]] == [1, 1, 1]
 
 
-async def test_a_job_without_privileges_cannot_leave_its_cgroup(stage: Stage) -> None:
-    if stage.containment == "session":
+async def test_a_job_without_privileges_cannot_leave_its_cgroup(
+    worker: WorkerWithBystanders,
+) -> None:
+    if worker.containment == "session":
         pytest.skip("there is no cgroup to leave")
-    run_id, mark = next(stage.run_ids), f"mark-{uuid4().hex}"
-    await stage.system.add_run(run_id)
+    run_id, mark = next(worker.run_ids), f"mark-{uuid4().hex}"
+    await worker.system.add_run(run_id)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", UNPRIVILEGED_LAUNCHER),
-        *("--run-id", str(run_id), "--socket", str(stage.system.socket())),
-        *("--", "/bin/sh", "-c", LEAVE, mark, str(runs_root(stage.system.host).parents[1])),
+        *("--run-id", str(run_id), "--socket", str(worker.system.socket())),
+        *("--", "/bin/sh", "-c", LEAVE, mark, str(runs_root(worker.system.host).parents[1])),
         stdout=asyncio.subprocess.PIPE,
     )
     launched = Launched(process)
     try:
         assert await launched.line() != "0", "it left"
-        run = await stage.system.run(run_id)
+        run = await worker.system.run(run_id)
         assert run["uid"] == NOBODY
-        evidence = await Running(stage, run_id, launched, mark).cancel(grace_seconds=30)
+        evidence = await Running(worker, run_id, launched, mark).cancel(grace_seconds=30)
     finally:
         await launched.end()
 

@@ -91,7 +91,7 @@ async def test_the_log_says_by_which_path_and_that_it_was_killed(system: System)
     assert re.fullmatch(expected, await only_line(launched))
 
 
-async def test_whoever_gave_no_name_is_given_none_and_a_repeat_takes_nobodys_place(
+async def test_an_unnamed_requester_is_unknown_and_a_repeat_does_not_take_its_place(
     system: System,
 ) -> None:
     await system.worker()
@@ -194,7 +194,7 @@ async def test_a_run_whose_stop_failed_counts_as_canceled_and_is_not_said_to_be_
     )
 
 
-async def test_nobody_reads_a_full_stderr_and_it_ends_all_the_same(system: System) -> None:
+async def test_a_full_stderr_that_is_not_read_does_not_keep_it_from_ending(system: System) -> None:
     await system.worker()
     await system.add_run(1)
     read_end, write_end = os.pipe()

@@ -23,6 +23,7 @@ from tools.support.compose import (
     missing_images,
     new_passwords,
 )
+from tools.support.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -96,6 +97,12 @@ async def _run(api: aiohttp.ClientSession, run_id: int) -> Json:
     async with api.get(f"runs/{run_id}") as response:
         answer: Json = await response.json()
     return answer
+
+
+async def _becomes(api: aiohttp.ClientSession, run_id: int, status: str) -> None:
+    await eventually(
+        lambda: _run(api, run_id), lambda run: run["status"] == status, deadline=DEADLINE
+    )
 
 
 async def test_a_run_in_the_workers_container_is_canceled_as_a_tree(
@@ -195,18 +202,18 @@ async def test_an_operator_sees_and_replays_dead_letters(stack: Stack) -> None:
     assert "runner-1" in await stack.ops("cancel-worker", "hosts", "list")
 
 
-async def test_a_second_worker_of_one_name_displaces_nobody(
+async def test_a_second_worker_of_one_name_does_not_displace_the_first(
     stack: Stack, api: aiohttp.ClientSession
 ) -> None:
     try:
         await stack.run("up", "--detach", "--no-recreate", "--scale", "worker=2", "worker")
-        async with asyncio.timeout(DEADLINE):
-            while "in another container; give each worker" not in await stack.run("logs", "worker"):
-                await asyncio.sleep(1)
+        await eventually(
+            lambda: stack.run("logs", "worker"),
+            lambda log: "in another container; give each worker" in log,
+            deadline=DEADLINE,
+        )
         run_id, launched = await _start(stack, "sleep", "1000")
-        async with asyncio.timeout(DEADLINE):
-            while (await _run(api, run_id))["status"] != "running":
-                await asyncio.sleep(0.1)
+        await _becomes(api, run_id, "running")
         async with api.post(f"runs/{run_id}/cancel") as response:
             assert response.status == 202
 
@@ -225,9 +232,7 @@ async def test_a_workers_container_made_anew_loses_its_runs_and_cancels_none(
     assert await _line(launched) == "up"
     async with api.post(f"runs/{stopping}/cancel") as response:
         assert response.status == 202
-    async with asyncio.timeout(DEADLINE):
-        while (await _run(api, stopping))["status"] != "canceling":
-            await asyncio.sleep(0.1)
+    await _becomes(api, stopping, "canceling")
 
     # As after a change: its worker has no time to see the stop through.
     await stack.run("kill", "worker")

@@ -14,7 +14,7 @@ def named(system: System, host: str) -> str:
     return f"{system.host}-{host}"
 
 
-async def test_whoever_takes_a_command_it_reaches_the_host_of_its_run(system: System) -> None:
+async def test_a_command_reaches_the_host_of_its_run_from_every_worker(system: System) -> None:
     workers = {host: await system.worker(named(system, host)) for host in HOSTS}
     marks = []
     for run_id in range(1, 10):

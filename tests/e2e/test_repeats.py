@@ -58,7 +58,7 @@ async def test_a_second_command_during_the_stop_is_a_no_op(system: System) -> No
     await until_gone(mark, deadline=0)
 
 
-async def test_force_that_has_nothing_to_hurry_is_a_no_op(system: System) -> None:
+async def test_a_force_without_a_grace_period_to_end_is_a_no_op(system: System) -> None:
     await system.worker()
     _, mark = await system.launch_bad_child(1, "ignores_term")
     first = await system.publish(1, force=True)

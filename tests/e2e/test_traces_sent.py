@@ -1,4 +1,4 @@
-"""When traces are sent, and that nobody waits for whoever takes them."""
+"""When traces are sent, and that no program waits for their collector."""
 
 import asyncio
 from time import monotonic

@@ -13,6 +13,7 @@ from tests.support.rights.rootless import Rootless
 from tools.support.processes import BAD_CHILD, alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 # What Docker gives a container, but for what nothing here needs.
 OF_A_PLAIN_CONTAINER = ("chown", "dac_override", "fowner", "kill", "setgid", "setuid", "setpcap")
@@ -114,9 +115,7 @@ async def test_a_job_that_leaves_its_user_no_process_to_make_is_stopped(
     limit = ("prlimit", "--nproc=100")
     await rootless.worker(through=limit)
     _, mark = await rootless.launch(1, "forks_to_the_limit", by=limit)
-    async with asyncio.timeout(DEADLINE):
-        while len(alive(mark)) < 50:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: len(alive(mark)), lambda number: number >= 50)
 
     row = await system.outcome_of(await system.publish(1, grace_seconds=0.3))
 

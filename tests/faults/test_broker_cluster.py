@@ -37,7 +37,7 @@ def cluster() -> Iterator[PrivateCluster]:
 
 
 @dataclass
-class Stage:
+class ClusteredSystem:
     """The system on the cluster, behind a balancer."""
 
     system: System
@@ -67,15 +67,17 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(cluster: PrivateCluster, database_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
+async def clustered(
+    cluster: PrivateCluster, database_url: str, tmp_path: Path
+) -> AsyncIterator[ClusteredSystem]:
     balancer = TcpProxy(*cluster.urls)
     await balancer.listen()
     async with System(database_url, balancer.proxied, tmp_path).running() as system:
-        stage = Stage(system, cluster, balancer)
+        clustered = ClusteredSystem(system, cluster, balancer)
         try:
-            yield stage
+            yield clustered
         finally:
-            await stage.bring_back()
+            await clustered.bring_back()
     await balancer.close()
 
 
@@ -83,14 +85,14 @@ async def stage(cluster: PrivateCluster, database_url: str, tmp_path: Path) -> A
 class Scene:
     """Two workers, a gateway, six runs that must be killed and three hundred that wait."""
 
-    stage: Stage
+    clustered: ClusteredSystem
     storm: Storm
     workers: list[Program]
     marks: list[str]
 
     @classmethod
-    async def prepare(cls, stage: Stage) -> "Scene":
-        system = stage.system
+    async def prepare(cls, clustered: ClusteredSystem) -> "Scene":
+        system = clustered.system
         workers = [await system.worker(host) for host in HOSTS]
         api = Api(await system.gateway(), system.http, await system.token())
         for run in QUEUED:
@@ -99,8 +101,8 @@ class Scene:
         for run in RUNNING:
             socket = system.socket(HOSTS[run % 2])
             marks.append((await system.launch_bad_child(run, "ignores_term", socket=socket))[1])
-        storm = Storm(api, stage.balancer.proxied, system.topology)
-        return cls(stage, storm, workers, marks)
+        storm = Storm(api, clustered.balancer.proxied, system.topology)
+        return cls(clustered, storm, workers, marks)
 
     async def lose(self, node: int) -> float:
         """Kill `node` in the middle of the storm; seconds until the next cancel is accepted."""
@@ -108,13 +110,13 @@ class Scene:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.storm.send(QUEUED[::2], direct, grace_seconds=1))
             await self.storm.has_accepted(BEFORE)
-            await self.stage.kill(node)
+            await self.clustered.kill(node)
             killed = monotonic()
         return self.storm.next_after(killed)
 
     async def nothing_is_lost(self) -> None:
         """Every cancel that was accepted has its outcome, once, and the worker is well."""
-        system = self.stage.system
+        system = self.clustered.system
         for run in (*RUNNING, *QUEUED):
             await system.status_becomes(run, "canceled")
         for mark in self.marks:
@@ -136,40 +138,42 @@ class Scene:
             assert monotonic() < end, f"left in the queues: {left}"
 
     async def _messages(self) -> dict[str, int]:
-        node = self.stage.cluster.running()[0]
+        node = self.clustered.cluster.running()[0]
         rows = await asyncio.to_thread(
-            self.stage.cluster.ctl, node, "list_queues", "--silent", "name", "messages"
+            self.clustered.cluster.ctl, node, "list_queues", "--silent", "name", "messages"
         )
         found = dict(row.split("\t") for row in rows.splitlines())
-        return {queue: int(found[queue]) for queue in self.stage.queues}
+        return {queue: int(found[queue]) for queue in self.clustered.queues}
 
 
 @pytest.mark.parametrize("connected", ["to it", "elsewhere"])
-async def test_the_leader_of_the_shared_queue_is_killed(stage: Stage, connected: str) -> None:
-    queue = stage.system.topology.rest
-    leader = await stage.leader_of(queue)
-    assert stage.cluster.members_of(queue) == [0, 1, 2]
-    stage.connect_to(leader if connected == "to it" else (leader + 1) % 3)
-    scene = await Scene.prepare(stage)
+async def test_the_leader_of_the_shared_queue_is_killed(
+    clustered: ClusteredSystem, connected: str
+) -> None:
+    queue = clustered.system.topology.rest
+    leader = await clustered.leader_of(queue)
+    assert clustered.cluster.members_of(queue) == [0, 1, 2]
+    clustered.connect_to(leader if connected == "to it" else (leader + 1) % 3)
+    scene = await Scene.prepare(clustered)
 
     assert await scene.lose(leader) < GOES_ON
     await scene.nothing_is_lost()
 
-    assert await stage.leader_of(queue) != leader
+    assert await clustered.leader_of(queue) != leader
     assert set(scene.storm.refused) <= {503}
-    await stage.bring_back()
-    assert stage.cluster.online_of(queue) == [0, 1, 2]
+    await clustered.bring_back()
+    assert clustered.cluster.online_of(queue) == [0, 1, 2]
     await scene.queues_drain()
 
 
-async def test_a_node_that_leads_nothing_is_killed(stage: Stage) -> None:
-    leader = await stage.leader_of(stage.system.topology.cancel)
-    stage.connect_to(leader)
-    scene = await Scene.prepare(stage)
+async def test_a_node_that_leads_nothing_is_killed(clustered: ClusteredSystem) -> None:
+    leader = await clustered.leader_of(clustered.system.topology.cancel)
+    clustered.connect_to(leader)
+    scene = await Scene.prepare(clustered)
 
     assert await scene.lose((leader + 1) % 3) < GOES_ON
     await scene.nothing_is_lost()
     assert not scene.storm.refused
-    assert await stage.leader_of(stage.system.topology.cancel) == leader
-    await stage.bring_back()
+    assert await clustered.leader_of(clustered.system.topology.cancel) == leader
+    await clustered.bring_back()
     await scene.queues_drain()

@@ -1,6 +1,5 @@
 """A command that waits for another host's worker is on record, and seen wherever one looks."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +12,7 @@ from tools.support.processes import until_gone
 from tools.support.program import DEADLINE
 from tools.support.records import Json
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 @pytest.fixture
@@ -28,11 +28,10 @@ async def other(system: System) -> str:
 
 
 async def on_record(system: System, command_id: str) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not any(
-            str(row["command_id"]) == command_id for row in await system.cancellations(1)
-        ):
-            await asyncio.sleep(0.02)
+    await eventually(
+        lambda: system.cancellations(1),
+        lambda rows: any(str(row["command_id"]) == command_id for row in rows),
+    )
 
 
 def says_that_it_waits(cancellation: Json, host: str) -> bool:
@@ -55,7 +54,7 @@ async def test_the_status_says_for_whom_it_waits_and_since_when(system: System, 
 
 
 async def test_it_says_so_too_of_a_host_that_is_not_on_record(system: System, other: str) -> None:
-    """Somebody has deleted its row by hand."""
+    """Its row was deleted by hand."""
     api = Api(await system.gateway(), system.http, await system.token())
     await on_record(system, await system.publish(1))
     await system.database.execute("DELETE FROM hosts WHERE host = $1", other)
@@ -101,7 +100,7 @@ async def test_it_is_carried_out_when_that_worker_is_back(system: System, other:
     assert await system.depth(system.topology.dead) == 0
 
 
-async def test_a_force_that_waited_as_well_hurries_the_stop(system: System) -> None:
+async def test_a_force_that_waited_as_well_ends_the_grace_period(system: System) -> None:
     other = f"{system.host}-other"
     await system.worker(host_heartbeat=BEAT)
     away = await system.worker(other, host_heartbeat=BEAT)

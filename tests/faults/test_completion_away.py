@@ -1,4 +1,4 @@
-"""The command's end is recorded, whoever is away at that moment."""
+"""The command's end is recorded, whichever service is away at that moment."""
 
 import os
 import signal
@@ -107,7 +107,7 @@ async def test_recorded_but_never_answered_it_is_recorded_once(
     await proxy.close()
 
 
-async def test_nobody_reads_stderr_and_the_worker_is_away(system: System, command: Command) -> None:
+async def test_stderr_is_not_read_and_the_worker_is_away(system: System, command: Command) -> None:
     worker = await system.worker()
     launched = await command.start()
     # The complaint about the absent worker is written to a broken pipe.
@@ -153,7 +153,9 @@ async def test_a_worker_that_stays_away_costs_the_report_but_not_the_exit_code(
     assert "launcher" in (await system.status_becomes(1, "error"))["error"]
 
 
-async def test_a_success_that_nobody_could_record_is_none(system: System, command: Command) -> None:
+async def test_a_success_that_could_not_be_recorded_is_none(
+    system: System, command: Command
+) -> None:
     worker = await system.worker()
     launched = await command.start("--report-timeout", "0.3")
     await worker.kill()

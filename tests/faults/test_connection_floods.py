@@ -13,6 +13,7 @@ from yarl import URL
 from tests.support.network import flood
 from tools.support.program import DEADLINE
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 SOURCE: Final = Path(flood.__file__).read_text()
 RENEWED: Final = 1.5  # seconds, how often a flood opens all of its connections anew
@@ -178,7 +179,7 @@ async def test_clients_that_do_not_read_their_responses_make_way(
 
 
 def _unsent(url: URL) -> int:
-    """Bytes that the gateway has sent and nobody has taken."""
+    """Bytes that the gateway has sent and no client has taken."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     # proc(5): 1 is the local address, 4 what is queued for sending and for reading.
     return sum(
@@ -187,7 +188,4 @@ def _unsent(url: URL) -> int:
 
 
 async def _until(ask: Callable[[], Awaitable[int | None]], status: int) -> None:
-    end = monotonic() + DEADLINE
-    while (answer := await ask()) != status:
-        assert monotonic() < end, f"still {answer}"
-        await asyncio.sleep(0.05)
+    await eventually(ask, lambda answer: answer == status)

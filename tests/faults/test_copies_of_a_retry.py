@@ -1,8 +1,6 @@
 """The confirm of a retry was lost, and it was published again: two copies wait in the ladder."""
 
-import asyncio
 import json
-from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +8,9 @@ from yarl import URL
 
 from shared.amqp.topology import RETRY_DELAYS
 from shared.commands import CANCEL_TYPE
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 FIRST = "2026-01-01T00:00:00.000001+00:00"
 SECOND = "2026-01-01T00:00:00.000002+00:00"
@@ -83,10 +82,7 @@ async def test_a_replay_that_fails_before_it_is_marked_is_another_letter(system:
 
 async def all_kept(workers: list[Program], count: int) -> None:
     """Wait until these workers' keepers have settled so many letters between them."""
-    end = monotonic() + DEADLINE
-    while sum(map(kept_by, workers)) < count:
-        assert monotonic() < end
-        await asyncio.sleep(0.01)
+    await eventually(lambda: sum(map(kept_by, workers)), lambda kept: kept >= count)
 
 
 def kept_by(worker: Program) -> int:

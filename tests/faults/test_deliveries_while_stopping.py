@@ -1,13 +1,12 @@
 """A delivery is acknowledged when its command is on record, however long the stop takes."""
 
-import asyncio
-
 from tests.support.broker.queues import holds
 from tests.support.launcher.launching import blocked_in_database, locked_run
-from tests.support.telemetry.exposition import Exposed, monitoring_url, scrape, until
+from tests.support.telemetry.exposition import Exposed, monitoring_url, scrape
 from tools.support.processes import alive, until_gone
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def test_a_stop_in_its_grace_period_keeps_no_command_waiting(system: System) -> None:
@@ -74,9 +73,7 @@ async def test_a_repeat_that_meets_its_own_outcome_is_no_reuse(system: System) -
     await away.kill()
     workers = [await system.worker(f"{system.host}-{number}") for number in range(2)]
     waiting = await system.publish(1)
-    async with asyncio.timeout(DEADLINE):
-        while not await system.cancellations(1):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: system.cancellations(1))
 
     async with locked_run(system, 1):
         repeated = await system.publish(1)
@@ -95,7 +92,7 @@ async def test_a_repeat_that_meets_its_own_outcome_is_no_reuse(system: System) -
 async def _all_acknowledged(system: System, worker: Program) -> Exposed:
     """What the worker exports once it has acknowledged each delivery: after the commit."""
     url = await monitoring_url(worker)
-    return await until(
+    return await eventually(
         lambda: scrape(system.http, url),
         lambda exposed: exposed.value("cancel_commands_in_flight") == 0,
     )

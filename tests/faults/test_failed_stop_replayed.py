@@ -1,38 +1,21 @@
 """`dead-letters replay --wait` and stops: the outcome before a replay is not taken for its own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 
 from tests.support.records.letters import dead_letters, kept, latest
-from tests.support.stops.worker_without_kill import WHILE
+from tests.support.stops.powerless import MODULE, environment, powerless
 from tools.support.processes import until_gone
 from tools.support.program import Program
 from tools.support.system import System
 
 
-def _file(system: System) -> Path:
-    return system.directory / "powerless"
-
-
 async def _worker(system: System, *, keeps: bool = True) -> Program:
     return await system.worker(
-        module="tests.support.stops.worker_without_kill",
-        env={WHILE: str(_file(system))},
+        module=MODULE,
+        env=environment(system),
         kill_wait=0.5,
         keep_dead_letters=str(keeps).lower(),
     )
-
-
-@contextmanager
-def _powerless(system: System) -> Iterator[None]:
-    _file(system).touch()
-    try:
-        yield
-    finally:
-        _file(system).unlink()
 
 
 async def _failed(system: System) -> tuple[str, str, int]:
@@ -53,7 +36,7 @@ async def test_a_stop_that_fails_again_is_dead_again_and_one_that_succeeds_is_se
     system: System,
 ) -> None:
     await _worker(system)
-    with _powerless(system):
+    with powerless(system):
         _, mark, letter = await _failed(system)
         code, lines = await _replayed(system, letter)
         again = (await latest(system, "replay_of", letter))["letter_id"]
@@ -71,7 +54,7 @@ async def test_a_stop_that_fails_again_is_told_by_its_record_where_letters_are_n
     system: System,
 ) -> None:
     keeps = await _worker(system)
-    with _powerless(system):
+    with powerless(system):
         _, _, letter = await _failed(system)
         await keeps.stop()
         await _worker(system, keeps=False)
@@ -87,7 +70,7 @@ async def test_a_stop_that_fails_again_is_told_by_its_record_where_letters_are_n
 @pytest.mark.parametrize("frozen", [False, True], ids=["no worker", "a worker that hangs"])
 async def test_the_old_outcome_is_none_of_the_replay(system: System, frozen: bool) -> None:
     worker = await _worker(system)
-    with _powerless(system):
+    with powerless(system):
         _, _, letter = await _failed(system)
         if frozen:
             worker.freeze()

@@ -1,14 +1,12 @@
-"""Force whose record is not answered: it is on record as forced, and so the stop is hurried."""
-
-import asyncio
+"""Force whose record is not answered: it is on record as forced, and so the grace period ends."""
 
 from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.processes import until_gone
-from tools.support.program import DEADLINE
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
-async def test_a_stop_is_hurried_though_the_commit_was_not_answered(
+async def test_the_grace_period_ends_though_the_commit_was_not_answered(
     system: System, commits: CommitProxy
 ) -> None:
     await system.worker(env={"DATABASE_URL": commits.proxied})
@@ -17,9 +15,7 @@ async def test_a_stop_is_hurried_though_the_commit_was_not_answered(
     await system.status_becomes(1, "canceling")
     commits.lose()
     second = await system.publish(1, force=True)
-    async with asyncio.timeout(DEADLINE):
-        while (await system.run(1))["first_stop_deadline"] is None:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: system.run(1), lambda run: run["first_stop_deadline"] is not None)
 
     await commits.cut()
 

@@ -1,10 +1,8 @@
 """A gateway that no worker has made a place for says so, and needs no restart once one has."""
 
-import asyncio
-from time import monotonic
-
 from tests.support.http.api import Api
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def test_a_gateway_says_that_a_worker_is_missing_and_works_once_there_is_one(
@@ -30,10 +28,7 @@ async def test_a_gateway_says_that_a_worker_is_missing_and_works_once_there_is_o
     await gateway.event("names_declared")
     assert (await api.cancel(1)).status == 202
     await system.status_becomes(1, "canceled")
-    end = monotonic() + 10
-    while (await system.http.get(f"{url}/readyz")).status != 200:
-        assert monotonic() < end
-        await asyncio.sleep(0.1)
+    await eventually(lambda: system.http.get(f"{url}/readyz"), lambda answer: answer.status == 200)
     assert not [it for it in gateway.events if it["event"] == "channel_closed_by_broker"]
 
 

@@ -9,6 +9,7 @@ from shared.amqp.topology import REST_KEY
 from tests.support.http.api import Answer, Api
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 @pytest.fixture
@@ -27,10 +28,7 @@ async def _gateway(system: System, **env: str) -> Api:
 
 
 async def _until_202(api: Api) -> None:
-    end = monotonic() + 20
-    while (answer := await api.cancel(1)).status != 202:
-        assert monotonic() < end, answer
-        await asyncio.sleep(0.05)
+    await eventually(lambda: api.cancel(1), lambda answer: answer.status == 202)
 
 
 def _is_503(answer: Answer) -> bool:

@@ -1,9 +1,10 @@
-"""SIGTERM: who was let in is answered, nobody else is, and it does not take long."""
+"""SIGTERM: who was let in is answered, no other is, and it does not take long."""
 
 import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from operator import not_
 from time import monotonic
 
 import aiohttp
@@ -14,6 +15,7 @@ from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def _gateway(system: System, **env: str) -> tuple[Program, Api]:
@@ -23,6 +25,9 @@ async def _gateway(system: System, **env: str) -> tuple[Program, Api]:
     return program, Api(ready["url"], system.http, await system.token())
 
 
+ADMITTED = "SELECT count(*) FROM rate_windows"
+
+
 @asynccontextmanager
 async def _in_flight(
     system: System, broker: TcpProxy, api: Api
@@ -30,8 +35,7 @@ async def _in_flight(
     """A request whose command is in the queue, and whose confirm is held back."""
     broker.stall_answers()
     asked = asyncio.create_task(_status(api))
-    while await system.depth(system.topology.rest) == 0:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: system.depth(system.topology.rest))
     try:
         yield asked
     finally:
@@ -47,7 +51,6 @@ async def _gets_in(api: Api) -> bool:
         async with aiohttp.ClientSession() as other, other.get(URL(api.url) / "healthz"):
             return True
     except aiohttp.ClientConnectorError:
-        await asyncio.sleep(0.01)
         return False
 
 
@@ -59,13 +62,12 @@ async def test_a_request_in_flight_is_answered_and_no_other_is_let_in(
         program.process.send_signal(signal.SIGTERM)
         await program.event("gateway_stopping")
         # Logged before the socket is closed, so a first attempt may still get in.
-        async with asyncio.timeout(5):
-            while await _gets_in(api):
-                pass
+        await eventually(lambda: _gets_in(api), not_)
         held_until = monotonic() + 0.5
         while monotonic() < held_until:
             assert not await _gets_in(api)
             assert not asked.done()
+            await asyncio.sleep(0.01)  # the pace of the attempts
         broker.resume()
 
         assert await asked == 202
@@ -94,8 +96,7 @@ async def test_who_waits_for_a_run_is_answered_at_once(system: System) -> None:
     program, api = await _gateway(system)
     asked = asyncio.create_task(api.ask("GET", "/api/v1/runs/1?wait=30"))
     # Another request on another connection, answered: by then the first is waiting.
-    while not await system.database.fetchval("SELECT count(*) FROM rate_windows"):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: system.database.fetchval(ADMITTED))
     await api.ask("GET", "/api/v1/runs/1")
     start = monotonic()
 
@@ -139,8 +140,7 @@ async def test_a_body_that_is_still_arriving_gets_the_whole_time(system: System)
     headers = {"Authorization": f"Bearer {api.token}", "Content-Type": "application/json"}
     asked = asyncio.create_task(api.cancel(1, data=body(), headers=headers))
     await sent.wait()
-    while not await system.database.fetchval("SELECT count(*) FROM rate_windows"):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: system.database.fetchval(ADMITTED))
 
     assert await program.stop() == 0
 
@@ -159,12 +159,10 @@ async def test_a_silent_postgres_does_not_hold_it(system: System, postgres: TcpP
     await api.ask("GET", "/api/v1/runs/1")
     admitted = postgres.bursts
     waiting = asyncio.create_task(api.ask("GET", "/api/v1/runs/1?wait=20"))
-    while postgres.bursts < admitted + 2:  # the second is the look at the run
-        await asyncio.sleep(0.01)
+    await eventually(lambda: postgres.bursts >= admitted + 2)  # the second is the look at the run
     postgres.stall()
     looks = postgres.bursts
-    while postgres.bursts == looks:  # and this one it waits for
-        await asyncio.sleep(0.01)
+    await eventually(lambda: postgres.bursts > looks)  # and this one it waits for
     start = monotonic()
 
     assert await program.stop() == 0

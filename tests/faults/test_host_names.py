@@ -76,7 +76,7 @@ async def test_a_name_without_runs_may_go_to_another_machine(system: System) -> 
     await system.worker()
 
 
-async def test_a_worker_that_cannot_serve_displaces_nobody(system: System) -> None:
+async def test_a_worker_that_cannot_serve_displaces_no_other(system: System) -> None:
     first = await system.worker(host_heartbeat=BEAT)
 
     code, _, err = await system.cli(

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from random import Random
-from time import monotonic
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -11,10 +10,12 @@ import aio_pika
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
+from tests.support.broker.queues import holds
 from tests.support.postgres.commit_proxy import CommitProxy
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 OURS: Final = 4500
 FOREIGN: Final = 500
@@ -130,12 +131,9 @@ async def _until_empty(system: System, keeper: Program, letters: int) -> None:
     What it held is back in the queue a moment after its connection was closed, so so many
     `letters` must be kept as well.
     """
-    end = monotonic() + DEADLINE
     while True:
         await keeper.event("dead_letters_kept")
-        while await system.depth(system.topology.dead):
-            assert monotonic() < end, keeper.log()
-            await asyncio.sleep(0.02)
+        await holds(system, system.topology.dead, 0)
         assert await keeper.stop() == 0
         left = await system.depth(system.topology.dead)
         if left == 0 and sum((await _bodies(system)).values()) >= letters:
@@ -145,10 +143,7 @@ async def _until_empty(system: System, keeper: Program, letters: int) -> None:
 
 
 async def _until_kept(system: System, least: int) -> None:
-    end = monotonic() + DEADLINE
-    while sum((await _bodies(system)).values()) < least:
-        assert monotonic() < end
-        await asyncio.sleep(0.01)
+    await eventually(lambda: _bodies(system), lambda bodies: bodies.total() >= least)
 
 
 async def _bodies(system: System) -> Counter[bytes]:

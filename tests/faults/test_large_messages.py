@@ -12,9 +12,11 @@ from aiormq import spec
 
 from shared.amqp.topology import CANCEL_KEY
 from shared.commands import CANCEL_TYPE, MAX_BODY
+from tests.support.broker.queues import holds
 from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 MB: Final = 1_000_000
 MESSAGES: Final = 20
@@ -86,8 +88,7 @@ async def test_while_many_bodies_that_are_slow_to_read_are_read_the_worker_goes_
     postgres.stall()
     await system.publish(1)
     await _publish(system, SMALLER, slow)
-    while await system.depth(system.topology.cancel):
-        await asyncio.sleep(0.01)
+    await holds(system, system.topology.cancel, 0)
 
     postgres.resume()
 
@@ -138,7 +139,7 @@ async def _cancel(system: System, run_id: int) -> float:
 
 
 async def _until_kept(system: System, count: int) -> None:
-    end = monotonic() + 60
-    while await system.database.fetchval("SELECT count(*) FROM dead_letters") != count:
-        assert monotonic() < end, "not all are kept"
-        await asyncio.sleep(0.1)
+    query = "SELECT count(*) FROM dead_letters"
+    await eventually(
+        lambda: system.database.fetchval(query), lambda kept: kept == count, deadline=60
+    )

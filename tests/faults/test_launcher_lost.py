@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from tools.support.processes import alive, until_gone
+from tools.support.processes import PROVED_BY, alive, until_gone
 from tools.support.records import Json
 from tools.support.system import System
 
 CONTAINMENTS = ("cgroup", "session")
-PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 
 
 async def _loss(system: System) -> Json:
@@ -35,7 +34,7 @@ async def test_what_a_killed_launcher_leaves_is_killed_and_recorded_as_error(
 
     await until_gone(mark, deadline=0)
     loss = await _loss(system)
-    assert (loss["ended"], loss["proof"]) == ("killed", PROOFS[containment])
+    assert (loss["ended"], loss["proof"]) == ("killed", PROVED_BY[containment])
 
 
 @pytest.mark.parametrize("containment", CONTAINMENTS)
@@ -51,7 +50,7 @@ async def test_the_next_worker_finds_a_run_whose_launcher_died_meanwhile(
     await worker.event("leftovers_cleared", run_id=1)
 
     await until_gone(mark, deadline=0)
-    assert (await _loss(system))["proof"] == PROOFS[containment]
+    assert (await _loss(system))["proof"] == PROVED_BY[containment]
 
 
 async def test_the_next_worker_clears_away_what_one_that_died_has_only_recorded(
@@ -97,7 +96,7 @@ async def test_a_cancel_stops_what_a_lost_run_has_left(system: System, containme
     await until_gone(mark, deadline=0)
     assert outcomes.count("leftovers_stopped") >= 1
     assert set(outcomes) <= {"leftovers_stopped", "no_op"}
-    assert (await _loss(system))["proof"] == PROOFS[containment]
+    assert (await _loss(system))["proof"] == PROVED_BY[containment]
 
 
 @pytest.mark.parametrize("containment", CONTAINMENTS)

@@ -1,22 +1,23 @@
 """A stop that fails has its dead letter, whatever ends between its outcome and the queue."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from operator import not_
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from shared.commands import CANCEL_TYPE
+from tests.support.broker.queues import holds
 from tests.support.postgres.commit_proxy import CommitProxy
 from tests.support.records.letters import dead_letters
-from tests.support.stops.worker_without_kill import WHILE
+from tests.support.stops.powerless import MODULE, environment, powerless
 from tools.support.processes import until_gone
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 OPEN = """
     INSERT INTO cancellations (command_id, run_id, via, requested_by, force, grace_seconds)
@@ -26,17 +27,15 @@ LETTERS_DUE = "SELECT count(*) FROM outbox WHERE type = 'dead_letter'"
 
 
 @pytest.fixture
-def powerless(system: System) -> Path:
-    """While this file is there, nothing that the worker kills dies."""
-    file = system.directory / "powerless"
-    file.touch()
-    return file
+def no_kills(system: System) -> Iterator[None]:
+    with powerless(system):
+        yield
 
 
-async def start(system: System, powerless: Path, *, keeps: bool = True, **env: str) -> Program:
+async def start(system: System, *, keeps: bool = True, **env: str) -> Program:
     return await system.worker(
-        module="tests.support.stops.worker_without_kill",
-        env={WHILE: str(powerless), **env},
+        module=MODULE,
+        env={**environment(system), **env},
         kill_wait=0.3,
         host_heartbeat=0.2,
         keep_dead_letters=str(keeps).lower(),
@@ -71,18 +70,14 @@ async def publish(system: System) -> tuple[str, bytes]:
 
 
 async def told_of_all(system: System) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while await system.database.fetchval(LETTERS_DUE):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: system.database.fetchval(LETTERS_DUE), not_)
 
 
 async def the_letter(system: System, command_id: str) -> dict[str, Any]:
     """The only one, once the queue is empty."""
     await system.dead_letter_kept(command_id)
     await told_of_all(system)
-    async with asyncio.timeout(DEADLINE):
-        while await system.depth(system.topology.dead):
-            await asyncio.sleep(0.02)
+    await holds(system, system.topology.dead, 0)
     [letter] = await system.database.fetch("SELECT * FROM dead_letters")
     return dict(letter)
 
@@ -97,10 +92,11 @@ def is_of(letter: dict[str, Any], body: bytes) -> bool:
     )
 
 
+@pytest.mark.usefixtures("no_kills")
 async def test_killed_before_it_is_published_it_is_published_by_the_next_one(
-    system: System, powerless: Path
+    system: System,
 ) -> None:
-    worker = await start(system, powerless)
+    worker = await start(system)
     await system.launch_bad_child(1, "ignores_term")
     async with nothing_published(system):
         command_id, body = await publish(system)
@@ -108,15 +104,16 @@ async def test_killed_before_it_is_published_it_is_published_by_the_next_one(
         await worker.kill()
     assert await system.depth(system.topology.dead) == 0
 
-    await start(system, powerless)
+    await start(system)
 
     assert is_of(await the_letter(system, command_id), body)
 
 
+@pytest.mark.usefixtures("no_kills")
 async def test_killed_after_it_is_published_it_is_kept_once(
-    system: System, powerless: Path, commits: CommitProxy
+    system: System, commits: CommitProxy
 ) -> None:
-    worker = await start(system, powerless, keeps=False, DATABASE_URL=commits.proxied)
+    worker = await start(system, keeps=False, DATABASE_URL=commits.proxied)
     await system.launch_bad_child(1, "ignores_term")
     async with nothing_published(system):
         command_id, body = await publish(system)
@@ -128,7 +125,7 @@ async def test_killed_after_it_is_published_it_is_kept_once(
     await commits.cut()
     assert await system.database.fetchval(LETTERS_DUE) == 1
 
-    again = await start(system, powerless, keeps=False)
+    again = await start(system, keeps=False)
     await again.event("command_dead_lettered")
     await told_of_all(system)
     await again.stop()
@@ -137,23 +134,21 @@ async def test_killed_after_it_is_published_it_is_kept_once(
     assert copies[0].headers == copies[1].headers, "who reads them cannot tell that they are one"
     for copy in copies:
         await copy.nack(requeue=True)
-    await start(system, powerless)
+    await start(system)
 
     assert is_of(await the_letter(system, command_id), body)
 
 
-async def test_one_of_a_record_without_a_message_can_be_replayed(
-    system: System, powerless: Path
-) -> None:
-    await start(system, powerless)
-    _, mark = await system.launch_bad_child(1, "ignores_term")
-    await system.database.execute(OPEN, command_id := str(uuid4()))
-    letter = await system.dead_letter_kept(command_id)
-    assert (letter["reason"], json.loads(letter["body"])["requested_by"]) == (
-        "stop_failed",
-        "alice",
-    )
-    powerless.unlink()
+async def test_one_of_a_record_without_a_message_can_be_replayed(system: System) -> None:
+    with powerless(system):
+        await start(system)
+        _, mark = await system.launch_bad_child(1, "ignores_term")
+        await system.database.execute(OPEN, command_id := str(uuid4()))
+        letter = await system.dead_letter_kept(command_id)
+        assert (letter["reason"], json.loads(letter["body"])["requested_by"]) == (
+            "stop_failed",
+            "alice",
+        )
 
     code, out, err = await dead_letters(system, "replay", str(letter["letter_id"]), "--wait", "30")
 
@@ -162,10 +157,9 @@ async def test_one_of_a_record_without_a_message_can_be_replayed(
     await until_gone(mark, deadline=0)
 
 
-async def test_a_queue_that_was_deleted_gets_it_once_it_is_declared_again(
-    system: System, powerless: Path
-) -> None:
-    worker = await start(system, powerless, keeps=False)
+@pytest.mark.usefixtures("no_kills")
+async def test_a_queue_that_was_deleted_gets_it_once_it_is_declared_again(system: System) -> None:
+    worker = await start(system, keeps=False)
     await system.launch_bad_child(1, "ignores_term")
     async with nothing_published(system):
         command_id, body = await publish(system)

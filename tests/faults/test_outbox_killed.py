@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from tests.support.broker.event_listener import Json, listening, until_told
 from tests.support.postgres.commit_proxy import CommitProxy
-from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.rows import PASS, insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 RUNS = 500
 KILLS = 6
@@ -46,9 +46,7 @@ async def cancel_all(system: System) -> None:
 async def until_canceled(system: System) -> None:
     """Return once all of them are. Before that, the outbox may be empty as well."""
     canceled = "SELECT count(*) FROM runs WHERE status = 'canceled'"
-    async with asyncio.timeout(DEADLINE):
-        while await system.database.fetchval(canceled) < RUNS:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: system.database.fetchval(canceled), lambda number: number == RUNS)
 
 
 async def test_a_worker_that_is_killed_again_and_again_tells_of_each_run_in_order(
@@ -132,7 +130,7 @@ async def test_of_several_workers_one_tells_at_a_time(system: System) -> None:
     assert all(numbers == sorted(numbers) for numbers in told.values())
 
 
-async def test_a_queue_that_is_full_keeps_nobody_else_from_hearing(system: System) -> None:
+async def test_a_queue_that_is_full_keeps_no_other_from_its_events(system: System) -> None:
     worker = await system.worker(host_heartbeat=0.2)
     full = await system.channel.declare_queue(
         exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
@@ -156,7 +154,7 @@ async def test_a_queue_that_is_full_keeps_nobody_else_from_hearing(system: Syste
     await until_told(system)
 
 
-async def test_what_nobody_takes_for_a_day_is_not_told_any_more(system: System) -> None:
+async def test_what_is_not_taken_for_a_day_is_not_told_any_more(system: System) -> None:
     await (await system.worker()).stop()
     await system.database.execute(
         "INSERT INTO outbox (type, run_id, at, data)"
@@ -171,7 +169,9 @@ async def test_what_nobody_takes_for_a_day_is_not_told_any_more(system: System) 
     assert (await worker.event("events_dropped"))["count"] == 2
 
 
-async def test_thousands_of_declined_events_keep_nobody_else_from_hearing(system: System) -> None:
+async def test_thousands_of_declined_events_keep_no_other_queue_from_its_events(
+    system: System,
+) -> None:
     await (await system.worker()).stop()
     full = await system.channel.declare_queue(
         exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
@@ -197,13 +197,12 @@ async def test_of_a_slow_batch_what_was_told_is_removed_before_its_end(
     await (await system.worker()).stop()
     await write(system, "run.finished", BATCH, of_one_run=True)
     async with listening(system) as listener:
-        await system.worker(env={"AMQP_URL": broker.proxied}, host_heartbeat=0.2)
         broker.slow(0.1)  # there and back: 40 s for the batch, and a session is idle for 30
-        left = BATCH
-        async with asyncio.timeout(DEADLINE):
-            while left == BATCH:
-                await asyncio.sleep(0.05)
-                left = await system.database.fetchval("SELECT count(*) FROM outbox")
+        await system.worker(env={"AMQP_URL": broker.proxied}, host_heartbeat=0.2)
+        left = await eventually(
+            lambda: system.database.fetchval("SELECT count(*) FROM outbox"),
+            lambda left: left < BATCH,
+        )
         broker.resume()
         await until_told(system)
         heard = await listener.rest()

@@ -1,16 +1,14 @@
 """Commands that kill each worker that takes them leave the queue, and go where they are seen."""
 
-import asyncio
 import json
-from time import monotonic
 from typing import Final
 from uuid import uuid4
 
 from shared.amqp.topology import REST_KEY
 from shared.commands import CANCEL_TYPE
-from tools.support.program import DEADLINE
 from tools.support.records import Json
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 LIMIT: Final = 20
 """Deliveries that are counted before a command is given up; the first one is not."""
@@ -91,29 +89,23 @@ async def _another(system: System, run_id: int) -> tuple[int, str]:
 
 
 async def _until_waiting(system: System, count: int) -> None:
-    end = monotonic() + DEADLINE
-    while await system.database.fetchval(f"SELECT count(*) {WAITING}") != count:
-        assert monotonic() < end, f"not {count} commands wait for their runs"
-        await asyncio.sleep(0.01)
+    query = f"SELECT count(*) {WAITING}"
+    await eventually(lambda: system.database.fetchval(query), lambda waiting: waiting == count)
 
 
 async def _poison_is_queued(system: System) -> bool:
     """Wait until the broker has given back, or given up, what the last worker held."""
-    end = monotonic() + DEADLINE
-    while True:
-        if await system.depth(system.topology.dead) == len(POISONED):
-            return False
-        if await system.depth(system.topology.rest) == 1:
-            return True
-        assert monotonic() < end, "neither queued nor dead"
-        await asyncio.sleep(0.01)
+
+    async def depths() -> tuple[int, int]:
+        return await system.depth(system.topology.dead), await system.depth(system.topology.rest)
+
+    dead, _ = await eventually(depths, lambda found: found[0] == len(POISONED) or found[1] == 1)
+    return dead != len(POISONED)
 
 
 async def _letters(system: System, count: int) -> list[Json]:
-    end = monotonic() + DEADLINE
-    while True:
-        rows = await system.database.fetch("SELECT * FROM dead_letters ORDER BY run_id")
-        if len(rows) >= count:
-            return [dict(row) for row in rows]
-        assert monotonic() < end, f"kept: {rows}"
-        await asyncio.sleep(0.01)
+    rows = await eventually(
+        lambda: system.database.fetch("SELECT * FROM dead_letters ORDER BY run_id"),
+        lambda rows: len(rows) >= count,
+    )
+    return [dict(row) for row in rows]

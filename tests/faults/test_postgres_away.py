@@ -1,13 +1,12 @@
 """Postgres away: commands wait, in the queue if it takes long, and all are carried out after it."""
 
-import asyncio
 from collections.abc import Callable
-from time import monotonic
 from typing import Final
 
 import pytest
 
-from tools.support.program import DEADLINE, Program
+from tests.support.broker.queues import holds
+from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
 
@@ -41,7 +40,7 @@ async def test_after_a_while_nothing_is_taken_until_it_answers(
     postgres.refuse()
     await postgres.cut()
     held = await _commands(system, 1)
-    await _until_queued(system, 0)
+    await holds(system, system.topology.cancel, 0)
 
     await worker.event("consuming_paused")
     waiting = await _commands(system, 100)
@@ -49,7 +48,7 @@ async def test_after_a_while_nothing_is_taken_until_it_answers(
     # As when the consumer timeout ends: what was held goes back, and is not taken again.
     await broker.cut()
     await worker.event("rabbitmq_connected", connection=f"cancel-worker {system.host}", count=2)
-    await _until_queued(system, 2 * COMMANDS)
+    await holds(system, system.topology.cancel, 2 * COMMANDS)
     later = len(_unanswered(worker))
     await worker.event("service_unavailable", count=later + 5)
     assert await system.depth(system.topology.cancel) == 2 * COMMANDS
@@ -58,7 +57,7 @@ async def test_after_a_while_nothing_is_taken_until_it_answers(
     await worker.event("consuming", count=2)
     for command_id in held + waiting:
         assert (await system.outcome_of(command_id))["outcome"] == "canceled"
-    await _until_queued(system, 0)
+    await holds(system, system.topology.cancel, 0)
     await _nothing_failed(system, worker)
 
 
@@ -73,13 +72,6 @@ async def _back(postgres: TcpProxy) -> None:
     await postgres.cut()
     postgres.accept()
     postgres.resume()
-
-
-async def _until_queued(system: System, count: int) -> None:
-    end = monotonic() + DEADLINE
-    while (depth := await system.depth(system.topology.cancel)) != count:
-        assert monotonic() < end, f"{depth} are queued, not {count}"
-        await asyncio.sleep(0.02)
 
 
 def _unanswered(worker: Program) -> list[str]:

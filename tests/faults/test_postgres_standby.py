@@ -14,9 +14,9 @@ from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
 from shared.settings import DatabaseSettings
 from tests.support.postgres.standby import Pair, replicated
-from tools.services import ServicesUnavailable
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
+from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,11 +28,8 @@ MANY: Final = 4
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    try:
-        with replicated() as pair:
-            yield pair
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
+    with replicated() as pair:
+        yield pair
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -40,10 +37,7 @@ async def admin(pair: Pair) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(pair.primary.url)
     await connection.execute("CREATE TABLE IF NOT EXISTS written (it integer)")
     follower = await asyncpg.connect(pair.standby.url)
-    end = monotonic() + DEADLINE
-    while not await follower.fetchval("SELECT to_regclass('written') IS NOT NULL"):
-        assert monotonic() < end
-        await asyncio.sleep(0.01)
+    await eventually(lambda: follower.fetchval("SELECT to_regclass('written') IS NOT NULL"))
     await follower.close()
     yield connection
     await connection.close()
@@ -227,10 +221,7 @@ async def _set_read_only(admin: "asyncpg.Connection[asyncpg.Record]", value: str
 
 
 async def _answers_become(database: Database, wanted: bool) -> None:
-    end = monotonic() + 10
-    while await database.answers() is not wanted:
-        assert monotonic() < end
-        await asyncio.sleep(0.05)
+    await eventually(database.answers, lambda answers: answers is wanted)
 
 
 async def test_a_role_that_is_not_let_in_any_more_is_an_outage(

@@ -3,9 +3,9 @@
 Connections made meanwhile stay where they are: reads succeed there, writes do not.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -17,12 +17,13 @@ from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tests.support.http.api import Api
 from tests.support.postgres.standby import Pair, replicated
-from tools.services import Services, ServicesUnavailable
+from tools.services import Services
 from tools.support.launched import Launched
-from tools.support.processes import alive
-from tools.support.program import DEADLINE, Program
+from tools.support.processes import until_gone
+from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 SOON = 15.0
 """Seconds that anything may take once a server that takes writes is reached."""
@@ -31,11 +32,8 @@ GRACE = 2.0
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    try:
-        with replicated() as pair:
-            yield pair
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
+    with replicated() as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -66,9 +64,11 @@ class Programs:
     async def readiness_becomes(self, system: System, status: int, within: float) -> None:
         end = monotonic() + within
         for url in self.ready.values():
-            while (answer := await _readiness(system, url))[0] != status:
-                assert monotonic() < end, (url, answer)
-                await asyncio.sleep(0.05)
+            await eventually(
+                partial(_readiness, system, url),
+                lambda answer: answer[0] == status,
+                deadline=end - monotonic(),
+            )
 
 
 async def _readiness(system: System, url: str) -> tuple[int, Any]:
@@ -108,7 +108,7 @@ async def test_all_goes_on_once_the_address_leads_to_the_new_primary(
     address.accept()
     missed = sum(event["event"] == "beat_missed" for event in programs.worker.events)
     await programs.worker.event("beat_missed", count=missed + 2)
-    await _until_dead(mark)
+    await until_gone(mark)
     await programs.readiness_becomes(system, 503, within=SOON)
 
     address.prefer(pair.standby.url)
@@ -122,10 +122,3 @@ async def test_all_goes_on_once_the_address_leads_to_the_new_primary(
     await system.status_becomes(2, "canceled", deadline=SOON)
     end = await programs.api.ask("GET", "/api/v1/runs/2?wait=10")
     assert (end.status, end.body["status"]) == (200, "canceled")
-
-
-async def _until_dead(mark: str) -> None:
-    end = monotonic() + DEADLINE
-    while pids := alive(mark):
-        assert monotonic() < end, pids
-        await asyncio.sleep(0.05)

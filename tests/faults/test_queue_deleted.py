@@ -1,4 +1,4 @@
-"""Somebody deletes a queue under its consumer, and it is declared anew."""
+"""A queue is deleted under its consumer, and it is declared anew."""
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY
 from tools.support.system import System

@@ -5,11 +5,10 @@ import random
 import sys
 from collections import Counter
 
-from tools.support.processes import alive
+from tools.support.processes import PROVED_BY, alive
 from tools.support.system import System
 
 AT_ONCE = 8
-PROOFS_OF_END = ("cgroup_empty", "scans_empty")
 
 
 async def test_claim_raced_with_cancel_never_runs_after_canceled(system: System) -> None:
@@ -40,7 +39,7 @@ async def test_claim_raced_with_cancel_never_runs_after_canceled(system: System)
                 assert not started.exists(), "the command ran although its run was canceled"
                 results["cancel first"] += 1
             else:
-                assert outcome["evidence"]["proof"] in PROOFS_OF_END
+                assert outcome["evidence"]["proof"] in PROVED_BY.values()
                 assert code in (123, 137, 143)
                 # 123: killed at the barrier.
                 assert code != 123 or not started.exists(), "it says that nothing was run"
@@ -92,7 +91,7 @@ async def test_exit_raced_with_cancel_ends_in_one_legal_state(system: System) ->
             else:
                 assert run["status"] == "canceled"
                 assert outcome["outcome"] == "canceled"
-                assert evidence["proof"] in PROOFS_OF_END
+                assert evidence["proof"] in PROVED_BY.values()
                 assert code == 143
                 assert run["exit_code"] in (None, 0, 143)
                 if evidence["ended"] == "already_gone":

@@ -1,4 +1,4 @@
-"""Whoever stops just as RabbitMQ refuses them says nothing of a task that failed."""
+"""A program that stops just as RabbitMQ refuses it says nothing of a task that failed."""
 
 import asyncio
 import gc

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from time import monotonic
+from operator import not_
 
 import pytest
 
@@ -13,6 +13,7 @@ from shared.commands import CANCEL_TYPE
 from tests.support.records.letters import kept, latest
 from tools.support.program import DEADLINE, Program
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 LETTERS = 3000
 
@@ -53,10 +54,8 @@ async def _states(system: System) -> Counter[str]:
 
 async def _all_canceled_once(system: System) -> None:
     await system.worker()
-    end = monotonic() + 60
-    while await system.database.fetchval("SELECT count(*) FROM runs WHERE status <> 'canceled'"):
-        assert monotonic() < end
-        await asyncio.sleep(0.1)
+    query = "SELECT count(*) FROM runs WHERE status <> 'canceled'"
+    await eventually(lambda: system.database.fetchval(query), not_, deadline=60)
     assert await system.database.fetchval("SELECT count(*) FROM cancellations") == LETTERS
     assert await system.database.fetchval("SELECT count(DISTINCT run_id) FROM cancellations") == (
         LETTERS
@@ -132,6 +131,4 @@ async def test_interrupted_while_it_waits_it_tells_what_became_of_letters_by_the
 
 async def _marked(system: System, letter_id: int) -> None:
     query = "SELECT true FROM dead_letters WHERE letter_id = $1 AND state = 'replayed'"
-    async with asyncio.timeout(DEADLINE):
-        while not await system.database.fetchval(query, letter_id):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: system.database.fetchval(query, letter_id))

@@ -89,7 +89,7 @@ async def test_a_long_stop_goes_on_in_the_next_worker_to_the_same_deadline(
 
 
 async def test_what_it_has_not_begun_is_taken_by_others(system: System) -> None:
-    """It holds commands that wait for the row of their run, which somebody has locked."""
+    """It holds commands that wait for the row of their run, which another has locked."""
     leaving = await system.worker("leaving", worker_shutdown_timeout=0.5)
     for run in range(1, 21):
         await system.add_run(run)

@@ -1,4 +1,4 @@
-"""Postgres ends a session while nobody asks it anything, and the next question comes too early."""
+"""Postgres ends a session that is idle, and the next question comes too early."""
 
 import asyncio
 from collections.abc import AsyncIterator

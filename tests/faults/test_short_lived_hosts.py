@@ -14,7 +14,7 @@ _LIVES: Final = 5
 
 @pytest.fixture
 def rabbit() -> Iterator[PrivateRabbit]:
-    """Of this test's own: only there nobody else makes queues."""
+    """Of this test's own: only there no other test makes queues."""
     with Sandbox() as sandbox:
         try:
             server = PrivateRabbit(sandbox)

@@ -1,16 +1,13 @@
 """Trees that outlive SIGKILL: said so, kept open, and finished by a later replay."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.postgres import sql
 from tests.support.stops.freezer import frozen, why_no_freezer
-from tests.support.stops.worker_without_kill import WHILE
+from tests.support.stops.powerless import MODULE, environment, powerless
 from tools.support.processes import alive, until_gone
 from tools.support.program import Program
 from tools.support.records import Json
@@ -22,24 +19,11 @@ CONTAINMENTS = ("cgroup", "session")
 async def _worker(system: System, containment: str, module: str = "worker") -> Program:
     return await system.worker(
         module=module,
-        env={WHILE: str(_file(system))},
+        env=environment(system),
         containment=containment,
         kill_wait=0.5,
         keep_dead_letters="true",
     )
-
-
-def _file(system: System) -> Path:
-    return system.directory / "powerless"
-
-
-@contextmanager
-def _powerless(system: System) -> Iterator[None]:
-    _file(system).touch()
-    try:
-        yield
-    finally:
-        _file(system).unlink()
 
 
 async def _host(system: System) -> Json:
@@ -97,9 +81,9 @@ async def _replay_finishes(system: System, command_id: str, mark: str) -> None:
 async def test_what_outlives_sigkill_is_never_canceled_until_it_is_gone(
     system: System, containment: str
 ) -> None:
-    await _worker(system, containment, module="tests.support.stops.worker_without_kill")
+    await _worker(system, containment, module=MODULE)
     _, mark = await system.launch_bad_child(1, "tree")
-    with _powerless(system):
+    with powerless(system):
         command_id = await _stop_fails(system, mark)
         await _letter(system, command_id)
         assert alive(mark)
@@ -124,9 +108,9 @@ async def test_a_tree_that_the_kernel_keeps_frozen(system: System, containment: 
 async def test_a_new_command_takes_up_the_stop_that_failed(
     system: System, containment: str
 ) -> None:
-    await _worker(system, containment, module="tests.support.stops.worker_without_kill")
+    await _worker(system, containment, module=MODULE)
     _, mark = await system.launch_bad_child(1, "ignores_term")
-    with _powerless(system):
+    with powerless(system):
         first = await _stop_fails(system, mark)
         second = await _stop_fails(system, mark)
         assert await _shown(system) == first
@@ -144,9 +128,9 @@ async def test_a_new_command_takes_up_the_stop_that_failed(
 async def test_what_a_lost_run_leaves_and_cannot_be_killed_is_left_to_a_cancel(
     system: System, containment: str
 ) -> None:
-    worker = await _worker(system, containment, module="tests.support.stops.worker_without_kill")
+    worker = await _worker(system, containment, module=MODULE)
     launched, mark = await system.launch_bad_child(1, "ignores_term")
-    with _powerless(system):
+    with powerless(system):
         launched.kill()
         await worker.event("leftovers_cleared", run_id=1, ended="survived")
         assert (await system.run(1))["status"] == "error"

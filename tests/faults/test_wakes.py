@@ -83,7 +83,7 @@ async def test_a_wake_for_nothing_does_nothing(system: System, here: Program) ->
     assert not [event for event in here.events if event["event"] == "command_taken_up"]
 
 
-async def test_a_force_that_crosses_hosts_hurries_the_stop_there(
+async def test_a_force_that_crosses_hosts_ends_the_grace_period_there(
     system: System, here: Program, other: str
 ) -> None:
     away = await system.worker(other, host_heartbeat=LONG)

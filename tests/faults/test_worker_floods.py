@@ -1,4 +1,4 @@
-"""Who opens connections to a worker without end keeps nobody from starting or stopping a run."""
+"""Who opens connections to a worker without end keeps no other from starting or stopping a run."""
 
 import asyncio
 import os

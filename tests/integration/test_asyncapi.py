@@ -244,7 +244,7 @@ def test_what_a_schema_cannot_refuse_is_told_to_people(field: str, value: object
     assert "not `4711.0`" in row or "no leap second" in row
 
 
-def test_a_looser_spelling_is_taken_though_nobody_promises_that() -> None:
+def test_a_looser_spelling_is_taken_though_it_is_not_promised() -> None:
     body = {"command_id": UUID(ID).hex, "run_id": 1}
 
     assert not _payload().is_valid(body)

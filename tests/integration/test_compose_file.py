@@ -93,7 +93,7 @@ def test_images_that_are_not_built_are_pinned(services: dict[str, Json]) -> None
     assert images == {"postgres:17", "rabbitmq:4-management"}
 
 
-def test_only_the_worker_may_touch_a_cgroup_and_nobody_sees_its_credentials(
+def test_only_the_worker_may_touch_a_cgroup_and_its_credentials_stay_hidden(
     services: dict[str, Json],
 ) -> None:
     may = {name for name, it in services.items() if "SYS_ADMIN" in it.get("cap_add", ())}

@@ -1,7 +1,7 @@
 """deploy/postgres/roles.sql: what each service may do in Postgres, and that it needs no more."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from types import ModuleType
 from typing import Final
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from shared.postgres import sql
 from tests.support.http.api import Api
-from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf, server_alone, with_roles
+from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf
 from tests.support.telemetry.exposition import scrape
 from tools.services import PrivatePostgres, Services
 from tools.support.system import System
@@ -29,17 +29,6 @@ MODULES: Final = (
     sql.outbox,
     sql.dead_letters,
 )
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PrivatePostgres]:
-    with server_alone() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url_of(postgres: PrivatePostgres) -> UrlOf:
-    return await with_roles(postgres)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -167,64 +156,6 @@ NOT_REFUSED: Final = {
     "platform": {"ADD_RUN", "FIND_RUN"},
 }
 
-# Statements of nobody's, with which a thief would begin.
-FORBIDDEN: Final = {
-    "gateway": (
-        "UPDATE runs SET status = status",
-        "INSERT INTO runs (run_id) VALUES (9)",
-        "DELETE FROM runs",
-        "UPDATE tokens SET role = 'admin'",
-        "INSERT INTO tokens (token_hash, subject, role, scopes) VALUES ('', 's', 'admin', '{}')",
-        "UPDATE cancellations SET outcome = outcome",
-        "UPDATE dead_letters SET state = state",
-        "SELECT body FROM dead_letters",
-        "SELECT data FROM outbox",
-        "SELECT FROM runs FOR UPDATE",
-        "SELECT FROM turns",
-        "DO $$ BEGIN LOCK TABLE runs IN ROW SHARE MODE; END $$",
-        "UPDATE rate_windows SET spender = 'somebody else'",
-    ),
-    "worker": (
-        "INSERT INTO runs (run_id) VALUES (9)",
-        "DELETE FROM runs",
-        "SELECT FROM tokens",
-        "INSERT INTO tokens (token_hash, subject, role, scopes) VALUES ('', 's', 'admin', '{}')",
-        "DELETE FROM cancellations",
-        "UPDATE dead_letters SET state = state",
-        "DELETE FROM host_actions",
-        "UPDATE schema_migrations SET number = number",
-        "UPDATE runs SET run_id = 9",
-        "UPDATE runs SET stop_signal = 'SIGHUP'",
-        "UPDATE runs SET created_at = now()",
-        "UPDATE cancellations SET run_id = 9",
-        "UPDATE cancellations SET requested_by = 'somebody else'",
-        "UPDATE cancellations SET received_at = now()",
-        "UPDATE hosts SET host = 'another'",
-        "INSERT INTO host_actions (host, action, done_by, run_ids, done_at) "
-        "VALUES ('h', 'returned', 'w', '{}', now())",
-    ),
-    "ops": (
-        "DELETE FROM runs",
-        "DELETE FROM host_actions",
-        "DELETE FROM dead_letter_actions",
-        "UPDATE runs SET run_id = 9",
-        "UPDATE runs SET proof = 'never_started'",
-        "UPDATE runs SET pid = 1",
-        "INSERT INTO runs (run_id, status, exit_code) VALUES (9, 'pass', 0)",
-        "UPDATE tokens SET role = 'admin'",
-        "UPDATE cancellations SET requested_by = 'somebody else'",
-        "UPDATE dead_letters SET body = ''",
-        "UPDATE hosts SET boot_id = gen_random_uuid()",
-    ),
-    "platform": (
-        "UPDATE runs SET status = status",
-        "INSERT INTO runs (run_id, status) VALUES (9, 'running')",
-        "DELETE FROM runs",
-        "SELECT FROM tokens",
-        "SELECT FROM cancellations",
-    ),
-}
-
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_a_role_may_run_its_own_queries_and_not_those_of_others(
@@ -243,50 +174,6 @@ async def test_a_role_may_run_its_own_queries_and_not_those_of_others(
     assert refused >= REFUSED[role]
     assert not refused & NOT_REFUSED.get(role, set())
     assert refused & own == REFUSED[role] & own
-
-
-@pytest.mark.parametrize("role", ROLES)
-async def test_a_thief_can_do_no_more_than_the_role_may(url_of: UrlOf, role: str) -> None:
-    connection = await asyncpg.connect(url_of(role))
-    for statement in FORBIDDEN[role]:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
-    await connection.close()
-
-
-async def test_nobody_who_writes_runs_can_make_one_canceled_without_a_proof(
-    postgres: PrivatePostgres, url_of: UrlOf
-) -> None:
-    owner = await asyncpg.connect(postgres.url)
-    await owner.execute("INSERT INTO runs (run_id) VALUES (71)")
-    for role in ("worker", "ops"):
-        connection = await asyncpg.connect(url_of(role))
-        with pytest.raises(asyncpg.CheckViolationError, match="canceled_exactly_with_proof"):
-            await connection.execute(
-                "UPDATE runs SET status = 'canceled', finished_at = now() WHERE run_id = 71"
-            )
-        await connection.close()
-    await owner.execute("DELETE FROM runs WHERE run_id = 71")
-    await owner.close()
-
-
-@pytest.mark.parametrize("role", ROLES)
-async def test_no_role_can_change_the_schema(url_of: UrlOf, role: str) -> None:
-    connection = await asyncpg.connect(url_of(role))
-    for statement in (
-        "CREATE TABLE mine (id int)",
-        "ALTER TABLE runs ADD COLUMN mine int",
-        "ALTER TABLE runs DROP CONSTRAINT error_is_explained",
-        "DROP TABLE runs",
-        "TRUNCATE runs",
-        "DELETE FROM cancellations",
-        "INSERT INTO schema_migrations VALUES (99, 'mine')",
-        "CREATE TEMPORARY TABLE mine (id int)",
-        "CREATE ROLE mine",
-    ):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
-    await connection.close()
 
 
 async def test_every_table_is_decided_upon(postgres: PrivatePostgres, url_of: UrlOf) -> None:

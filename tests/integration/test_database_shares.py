@@ -1,10 +1,7 @@
 """deploy/postgres/roles.sql: what no service may take from the others, and what the owner keeps."""
 
-from collections.abc import Iterator
-
 import asyncpg
 import pytest
-import pytest_asyncio
 from yarl import URL
 
 from shared.postgres.database import connected
@@ -16,23 +13,10 @@ from tests.support.postgres.roles import (
     ROLES,
     UrlOf,
     apply_roles,
-    server_alone,
-    with_roles,
 )
 from tools.services import PrivatePostgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PrivatePostgres]:
-    with server_alone() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url_of(postgres: PrivatePostgres) -> UrlOf:
-    return await with_roles(postgres)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -8,7 +8,7 @@ import aio_pika
 from tools.support.system import System
 
 
-async def test_a_letter_from_somebody_else_is_logged_with_its_command(system: System) -> None:
+async def test_a_letter_from_another_program_is_logged_with_its_command(system: System) -> None:
     worker = await system.worker(keep_dead_letters="true")
     command_id = str(uuid4())
     body = json.dumps({"command_id": command_id, "run_id": 7}).encode()

@@ -14,6 +14,7 @@ from tools.services import Services
 from tools.support.proxy import TcpProxy
 from tools.support.rows import PASS, RUNNING, insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,7 +142,7 @@ async def test_a_wait_that_is_no_such_number_is_refused(api: Api, query: str) ->
     assert list(answer.body["details"]["fields"]) == ["wait"]
 
 
-async def test_postgres_goes_away_and_comes_back_while_somebody_waits(system: System) -> None:
+async def test_postgres_goes_away_and_comes_back_while_a_client_waits(system: System) -> None:
     run_id = next(run_ids)
     await insert_run(system.database, run_id, RUNNING)
     postgres = TcpProxy(system.database_url)
@@ -157,8 +158,7 @@ async def test_postgres_goes_away_and_comes_back_while_somebody_waits(system: Sy
     admitted = postgres.bursts
     waiting = asyncio.create_task(_wait(api, run_id, 20))
     # The request itself is one; by a second one the gateway is looking for the run's end.
-    while postgres.bursts < admitted + 2:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: postgres.bursts >= admitted + 2)
 
     postgres.refuse()
     await postgres.cut()

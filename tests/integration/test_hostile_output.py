@@ -97,7 +97,7 @@ async def system(
 
 
 async def _write(system: System) -> None:
-    """A row of each kind, with such a text in each field that somebody outside can set."""
+    """A row of each kind, with such a text in each field that a client can set."""
     process = {"pid": 7, "name": HOSTILE, "state": "Z"}
     evidence = {"proof": "cgroup_empty", "survivors": [process], "escaped": [process]}
     placed = {"host": HOSTILE, "cgroup": HOSTILE}

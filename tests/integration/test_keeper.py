@@ -1,4 +1,4 @@
-"""Dead letters move into Postgres as they are, each once, whoever put them there."""
+"""Dead letters move into Postgres as they are, each once, whatever program put them there."""
 
 import json
 from collections.abc import AsyncIterator
@@ -111,7 +111,7 @@ async def test_a_command_for_an_unknown_run_is_kept_after_its_last_attempt(
     ],
     ids=["plain", "nul", "odd", "ours", "death", "many"],
 )
-async def test_whatever_somebody_else_puts_there_is_kept(
+async def test_whatever_another_program_puts_there_is_kept(
     system: System, properties: dict[str, Any]
 ) -> None:
     body = b"\x00\xff not JSON " + uuid4().bytes
@@ -124,7 +124,9 @@ async def test_whatever_somebody_else_puts_there_is_kept(
     assert (letter["command_id"], letter["run_id"]) == (None, None)
 
 
-async def test_of_what_somebody_else_puts_there_no_more_than_a_head_is_kept(system: System) -> None:
+async def test_of_what_another_program_puts_there_no_more_than_a_head_is_kept(
+    system: System,
+) -> None:
     body = b"\xff" + uuid4().bytes * (MAX_BODY // 4)
     exchange = await system.channel.get_exchange(system.topology.dead_exchange, ensure=False)
 

@@ -206,7 +206,7 @@ print(connection.makefile("rb").read().decode())
 """
 
 
-async def test_a_connection_whose_maker_is_dead_speaks_for_nobody(system: System) -> None:
+async def test_a_connection_whose_maker_is_dead_speaks_for_no_run(system: System) -> None:
     """Its pid stays in the kernel's credentials, and may by now be another launcher's."""
     await system.worker()
 

@@ -8,10 +8,11 @@ from typing import Any
 from gateway.auth.access import Role
 from shared.states import DeadReason, RunStatus
 from tests.support.http.api import Api
-from tests.support.telemetry.exposition import monitoring_url, scrape, until
+from tests.support.telemetry.exposition import monitoring_url, scrape
 from tests.support.telemetry.monitoring import alert_expressions, dashboard_expressions, selectors
 from tools.support.rows import CANCELING, IDENTITY, IN_EACH_STATE, insert, insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 # Of Prometheus and the process, not of ours.
 NOT_OURS = {"up", "ALERTS"}
@@ -166,7 +167,7 @@ async def test_many_scrapes_read_postgres_once(system: System) -> None:
     exposed = await scrape(system.http, url)
 
     assert exposed.value("cancel_runs", status="queued") == 0
-    await until(
+    await eventually(
         lambda: scrape(system.http, url), lambda found: found.value("cancel_runs", status="queued")
     )
 
@@ -177,25 +178,29 @@ async def test_queues_are_exported_while_they_are_there(system: System) -> None:
     worker = await system.worker(keep_dead_letters="true")
     read = partial(scrape, system.http, url)
     queue = {"queue": "runs.cancel"}
-    await until(read, lambda found: found.value("cancel_queue_consumers", **queue) == 1)
+    await eventually(read, lambda found: found.value("cancel_queue_consumers", **queue) == 1)
 
     await worker.stop()
     await system.publish(2)
-    exposed = await until(
+    exposed = await eventually(
         read, lambda found: (found.value("cancel_queue_messages_ready", **queue) or 0) >= 1
     )
     assert exposed.value("cancel_queue_consumers", **queue) == 0
 
     await system.channel.queue_delete(system.topology.cancel)
-    await until(read, lambda found: found.value("cancel_queue_messages_ready", **queue) is None)
+    await eventually(
+        read, lambda found: found.value("cancel_queue_messages_ready", **queue) is None
+    )
     await system.topology.declare_worker(system.channel)
-    await until(read, lambda found: found.value("cancel_queue_messages_ready", **queue) is not None)
+    await eventually(
+        read, lambda found: found.value("cancel_queue_messages_ready", **queue) is not None
+    )
 
 
 async def test_what_alerts_and_dashboard_ask_for_is_exported(system: System) -> None:
     gateway, worker = await system.gateway(), await monitoring_url(await system.worker())
     exposed = [
-        await until(
+        await eventually(
             lambda: scrape(system.http, gateway),
             lambda found: "cancel_queue_consumers" in found.names,
         ),

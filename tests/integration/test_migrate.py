@@ -1,10 +1,9 @@
-"""Migrations: once each, whoever runs them and however often."""
+"""Migrations: once each, by whatever role and however often they are run."""
 
 import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from time import monotonic
 
 import asyncpg
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from shared.postgres.migrate import _LOCK, known
 from tools.services import Services
 from tools.services.databases import new_database
+from tools.support.waiting import eventually
 
 NAMES = [migration.name for migration in known()]
 
@@ -59,10 +59,7 @@ async def test_eight_at_once_apply_each_migration_once(empty: str) -> None:
     gate = await asyncpg.connect(empty)
     await gate.execute("SELECT pg_advisory_lock($1)", _LOCK)
     migrating = asyncio.gather(*(cli(empty, "worker", "migrate") for _ in range(8)))
-    end = monotonic() + 30
-    while await gate.fetchval(_WAITING) < 8:
-        assert monotonic() < end, "they do not take turns"
-        await asyncio.sleep(0.02)
+    await eventually(lambda: gate.fetchval(_WAITING), lambda number: number == 8)
     await gate.close()
     ended = await migrating
 

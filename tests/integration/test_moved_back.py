@@ -1,4 +1,4 @@
-"""Dead letters that somebody moves back to work with tools of the broker, past the keeper."""
+"""Dead letters that are moved back to work with tools of the broker, past the keeper."""
 
 import json
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def system(
 
 
 async def _buried(system: System, run_id: int) -> tuple[str, AbstractIncomingMessage]:
-    """A letter after its last attempt, which somebody takes out of the queue of the dead."""
+    """A letter after its last attempt, which is taken out of the queue of the dead by hand."""
     command_id = str(uuid4())
     await system.publish_raw(
         json.dumps({"command_id": command_id, "run_id": run_id}).encode(),

@@ -111,7 +111,7 @@ async def test_a_thousand_runs_are_told_each_in_order(system: System, listener: 
     assert len({event["id"] for event in events}) == 2000
 
 
-async def test_where_nobody_listens_nothing_is_kept(system: System) -> None:
+async def test_without_a_listener_nothing_is_kept(system: System) -> None:
     await system.worker()
     await system.add_run(7)
     await system.outcome_of(await system.publish(7))

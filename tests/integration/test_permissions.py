@@ -1,192 +1,40 @@
-"""The documented broker permissions: enough for each user, and no more than that."""
+"""The documented broker permissions: each user can do nothing else, and could do with no less."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from itertools import count
-from typing import Any, Final
-from uuid import uuid4
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Final
 
 import aio_pika
 import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import DeliveryError
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
-from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
-from tests.support.broker.broker_users import WORK, Broker, broker_with_users, get, narrower, send
-from tests.support.http.api import Api
-from tests.support.repository.documents import broker_commands, permissions
-from tools.services import ServerFailed, Services, ServicesUnavailable
-from tools.services.databases import new_database
-from tools.support.program import Program
-from tools.support.rows import RUNNING, insert_run
-from tools.support.system import System, delete_names
+from tests.support.broker.broker_users import WORK, Broker, get, narrower, send
+from tests.support.broker.permitted import Programs, start_programs, system_on
+from tools.services import Services
+from tools.support.broker_names import delete_names
+from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAMES: Final = Topology()
-ELSEWHERE: Final = str(RUNNING["host"])
-
-run_ids = count(1)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with ExitStack() as stack:
-        try:
-            broker = stack.enter_context(broker_with_users())
-        except ServerFailed:
-            raise
-        except ServicesUnavailable as error:
-            pytest.skip(f"users need a broker of their own: {error}")
-        yield broker
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(
-    broker: Broker,
-    services: Services,
-    template: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    broker: Broker, services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
     directory = tmp_path_factory.mktemp("permissions")
-    async with (
-        new_database(services, template) as database_url,
-        System(database_url, broker.url, directory, prefix="").running() as running,
-    ):
-        await running.delete_names()
+    async with system_on(broker, services, template, directory) as running:
         yield running
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    api: Api
-    worker: Program
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def programs(system: System, broker: Broker) -> Programs:
-    """Gateway and worker, as their own users, on a broker where nothing is declared yet.
-
-    The gateway comes first, and declares nothing.
-    """
-    gateway = await system.program(
-        "gateway", "serve", "--port", "0", AMQP_URL=broker.url_of("gateway")
-    )
-    url = str((await gateway.event("gateway_ready"))["url"])
-    worker = await system.worker(
-        env={"AMQP_URL": broker.url_of("worker")}, gateway_user="gateway", keep_dead_letters=True
-    )
-    await worker.event("keeping_dead_letters")
-    await gateway.event("names_declared")
-    return Programs(Api(url, system.http, await system.token()), worker)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def publisher(broker: Broker, programs: Programs) -> AsyncIterator[AbstractChannel]:
-    async with await aio_pika.connect(broker.url_of("publisher")) as connection:
-        yield await connection.channel(on_return_raises=True)
-
-
-async def _publish(channel: AbstractChannel, run_id: int, **properties: Any) -> str:
-    command = {"command_id": str(uuid4()), "run_id": run_id, "requested_by": "merge-queue"}
-    exchange = await channel.get_exchange(NAMES.commands, ensure=False)
-    message = aio_pika.Message(
-        json.dumps(command).encode(),
-        message_id=str(command["command_id"]),
-        **{"type": CANCEL_TYPE, **properties},
-    )
-    await exchange.publish(message, CANCEL_KEY, mandatory=True)
-    return str(command["command_id"])
-
-
-async def test_gateway_and_worker_cancel_a_run(system: System, programs: Programs) -> None:
-    run_id = next(run_ids)
-    await system.add_run(run_id)
-
-    assert (await programs.api.cancel(run_id)).status == 202
-
-    await system.status_becomes(run_id, "canceled")
-    (row,) = await system.cancellations(run_id)
-    assert (row["via"], row["publisher"]) == ("rest", "gateway")
-
-
-async def test_the_worker_may_retry_wake_and_keep_dead_letters(
-    system: System, programs: Programs, publisher: AbstractChannel
-) -> None:
-    early, elsewhere = next(run_ids), next(run_ids)
-    await insert_run(system.database, elsewhere, RUNNING)
-
-    command_id = await _publish(publisher, early)
-    await programs.worker.event("command_retried", run_id=early)
-    await system.add_run(early)
-    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
-
-    command_id = await _publish(publisher, elsewhere)
-    await programs.worker.event("command_open", command_id=command_id, waits_for=ELSEWHERE)
-
-    await _publish(publisher, 1, type="something.else")
-    await programs.worker.event("dead_letters_kept")
-    assert await system.database.fetchval("SELECT reason FROM dead_letters") == "unknown_type"
-
-
-async def test_an_operator_replays_with_a_publishers_permissions(
-    system: System, programs: Programs, publisher: AbstractChannel, broker: Broker
-) -> None:
-    kept = sum(event["event"] == "dead_letters_kept" for event in programs.worker.events)
-    await _publish(publisher, 1, type="something.else")
-    await programs.worker.event("dead_letters_kept", count=kept + 1)
-
-    code, _, err = await system.cli(
-        *("worker", "dead-letters", "replay", "--all"),
-        env={"AMQP_URL": broker.url_of("publisher")},
-    )
-
-    assert code == 0, err
-    assert await system.database.fetchval("SELECT true FROM dead_letters WHERE state = 'replayed'")
-
-
-async def test_what_a_publisher_publishes_is_carried_out_and_recorded_as_its(
-    system: System, publisher: AbstractChannel
-) -> None:
-    run_id = next(run_ids)
-    await system.add_run(run_id)
-
-    row = await system.outcome_of(await _publish(publisher, run_id, user_id="publisher"))
-
-    assert row["outcome"] == "canceled"
-    recorded = (row["via"], row["publisher"], row["requested_by"])
-    assert recorded == ("direct", "publisher", "merge-queue")
-
-
-async def test_a_publisher_cannot_pass_for_the_gateway(
-    system: System, publisher: AbstractChannel
-) -> None:
-    run_id = next(run_ids)
-    await system.add_run(run_id)
-
-    row = await system.outcome_of(
-        await _publish(publisher, run_id, user_id="publisher", app_id=GATEWAY_APP_ID)
-    )
-
-    assert (row["via"], row["publisher"]) == ("direct", "publisher")
-
-
-async def test_a_publisher_cannot_claim_to_be_another_user(
-    system: System, publisher: AbstractChannel
-) -> None:
-    run_id = next(run_ids)
-    await system.add_run(run_id)
-
-    with pytest.raises(ChannelPreconditionFailed, match="user_id"):
-        await _publish(publisher, run_id, user_id="gateway")
-
-    assert (await system.run(run_id))["status"] == "queued"
+    return await start_programs(system, broker)
 
 
 async def _consume(channel: AbstractChannel, name: str) -> None:
@@ -263,46 +111,6 @@ async def test_a_worker_can_neither_redirect_commands_nor_declare_other_names(
         channel = await connection.channel(on_return_raises=True)
         with pytest.raises(ChannelAccessRefused):
             await attempt(channel)
-
-
-async def test_a_publisher_can_see_how_long_a_queue_is(publisher: AbstractChannel) -> None:
-    queue = await publisher.declare_queue(NAMES.dead, passive=True)
-
-    assert queue.declaration_result.message_count is not None
-
-
-async def test_what_operators_are_told_to_ask_the_broker_is_understood(
-    system: System, programs: Programs, broker: Broker
-) -> None:
-    # Not the user of the other tests: it is locked out.
-    broker.add_users({"somebody": permissions()["publisher"]})
-    for program, *words in broker_commands():
-        assert program == "rabbitmqctl"
-        arguments = ["somebody" if word == "publisher" else word for word in words]
-        if arguments[0] == "delete_queue":
-            await system.channel.declare_queue(arguments[1], durable=True)
-        broker.ctl(*arguments)
-
-
-async def test_a_bound_on_direct_commands_refuses_publishers_and_not_the_gateway(
-    system: System, broker: Broker
-) -> None:
-    names = Topology("bounded.")
-    await names.declare(system.channel)
-    bound = next(words for words in broker_commands() if "set_policy" in words)
-    pattern, length = bound.index(r"^runs\.cancel$"), bound.index('{"max-length": 100000}')
-    bound[pattern], bound[length] = r"^bounded\.runs\.cancel$", '{"max-length": 10}'
-    broker.ctl(*bound[1:])
-
-    with pytest.raises(DeliveryError):
-        for _ in range(1000):
-            await send(system.channel, names.commands, CANCEL_KEY)
-    for _ in range(20):
-        await send(system.channel, names.commands, REST_KEY)
-
-    assert await system.depth(names.rest) == 20
-    await delete_names(system.channel, names)
-    broker.ctl("clear_policy", "run-cancel-bound")
 
 
 NARROW: Final = Topology("narrow.")

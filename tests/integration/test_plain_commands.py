@@ -76,7 +76,7 @@ HISTORIES = (NEW, OPEN, USED, *Outcome)
 
 
 class _Original(Original):
-    """A message, of which nobody here looks at more than what is kept."""
+    """A message, of which no test here looks at more than what is kept."""
 
     def __init__(self) -> None:
         pass

@@ -204,7 +204,7 @@ async def test_the_budget_of_an_address_holds_in_all_gateways(
     assert (await elsewhere.cancel(1)).status == 429
 
 
-async def test_nobody_gets_another_budget_by_saying_to_speak_for_another(stranger: Api) -> None:
+async def test_a_client_gets_no_other_budget_by_saying_to_speak_for_another(stranger: Api) -> None:
     statuses = [
         (await stranger.cancel(1, headers={"X-Forwarded-For": f"192.0.2.{number}"})).status
         for number in range(21)

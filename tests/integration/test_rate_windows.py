@@ -45,7 +45,7 @@ async def test_a_window_lets_its_limit_through_and_then_the_next_one_does(system
     assert max(let_through.values()) == 5
 
 
-async def test_what_nobody_spends_from_is_removed(system: System) -> None:
+async def test_a_window_that_is_not_spent_from_is_removed(system: System) -> None:
     gateway = Api(await system.gateway(rate_window=1), system.http, await system.token())
     await gateway.cancel(1)
 

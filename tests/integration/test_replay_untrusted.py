@@ -1,30 +1,17 @@
 """A replay by a broker user whose notes no worker believes tells all the same what became of it."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.support.broker.broker_users import Broker, broker_with_users
+from tests.support.broker.broker_users import Broker
 from tests.support.records.letters import dead_letters, kept
-from tools.services import ServerFailed, Services, ServicesUnavailable
+from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with ExitStack() as stack:
-        try:
-            broker = stack.enter_context(broker_with_users())
-        except ServerFailed:
-            raise
-        except ServicesUnavailable as error:
-            pytest.skip(f"users need a broker of their own: {error}")
-        yield broker
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

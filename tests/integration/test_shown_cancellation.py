@@ -88,7 +88,7 @@ async def _shown(
         (("no_op",), None),  # the run was over
         (("no_op", "no_op"), None),
         ((None, "no_op"), 0),  # repeated during the stop
-        ((None, "forced", "no_op"), 0),  # hurried
+        ((None, "forced", "no_op"), 0),
         (("canceled", "forced", "no_op"), 0),
         (("no_op", "canceled"), 1),  # begun at the same moment, and decided the other way round
         ((None, None), 0),  # the second came between two workers

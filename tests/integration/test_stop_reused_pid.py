@@ -47,7 +47,7 @@ def formerly(pid: int) -> Identity:
 
 
 @pytest.mark.parametrize("grace", [5, -1], ids=["asked", "killed"])
-async def test_a_gone_run_is_not_found_in_whoever_has_its_pids_now(
+async def test_a_gone_run_is_not_found_in_the_processes_that_have_its_pids_now(
     bystander: Stoppable, grace: float
 ) -> None:
     gone = formerly(bystander.process.pid)
@@ -65,7 +65,7 @@ async def test_a_gone_run_is_not_found_in_whoever_has_its_pids_now(
 
 
 @pytest.mark.parametrize("grace", [5, -1], ids=["asked", "killed"])
-async def test_what_is_left_of_a_run_is_stopped_without_whoever_has_its_leaders_pid(
+async def test_what_is_left_of_a_run_is_stopped_without_the_process_that_has_its_leaders_pid(
     bystander: Stoppable, grace: float
 ) -> None:
     async with stoppable("obeys", "session") as run:

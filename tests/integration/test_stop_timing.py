@@ -7,16 +7,15 @@ from time import monotonic
 
 import pytest
 
-from shared.states import Containment, Proof
+from shared.states import Containment
 from tests.support.stops.stoppable import stop_plan, stoppable
-from tools.support.processes import KILLED_BY, alive, until_gone, until_stopped
+from tools.support.processes import KILLED_BY, PROVED_BY, alive, until_gone, until_stopped
 from worker.evidence import Ended, Evidence, StopFailed
 from worker.stop import ladder
 
 NOBODY = 65534
 # The best of them counts where milliseconds do: others may have the processor for longer than that.
 TRIES = 8
-PROOFS = {"cgroup": Proof.CGROUP_EMPTY, "session": Proof.SCANS_EMPTY}
 
 pytestmark = [
     pytest.mark.alone,
@@ -72,7 +71,7 @@ async def test_the_evidence_says_what_was_sent_to_how_many_when_and_what_proves_
     assert before <= datetime.fromisoformat(times[0]) <= datetime.fromisoformat(times[-1]) <= after
     assert all(datetime.fromisoformat(time).utcoffset() == timedelta(0) for time in times)
     assert evidence.containment is Containment(containment)
-    assert evidence.proof is PROOFS[containment]
+    assert evidence.proof is PROVED_BY[containment]
     assert (evidence.escaped, evidence.survivors) == ((), ())
 
 
@@ -148,7 +147,7 @@ async def test_a_tree_that_ended_before_the_stop_gets_no_signal(containment: str
         evidence = await ladder.stop(run.tree, stop_plan(grace=30), asyncio.Event())
 
     assert (evidence.ended, evidence.signals) == (Ended.ALREADY_GONE, ())
-    assert evidence.proof is PROOFS[containment]
+    assert evidence.proof is PROVED_BY[containment]
 
 
 async def test_another_stop_signal_than_sigterm_is_sent_as_it_is(containment: str) -> None:

@@ -1,4 +1,4 @@
-"""A publisher whom the broker did not check is unknown, whoever sends its command on."""
+"""A publisher whom the broker did not check is unknown, whatever program sends its command on."""
 
 import json
 from collections.abc import AsyncIterator

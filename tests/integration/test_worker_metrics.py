@@ -6,9 +6,10 @@ import aiohttp
 import pytest
 
 from tests.support.launcher.launching import locked_run
-from tests.support.telemetry.exposition import monitoring_url, scrape, until
+from tests.support.telemetry.exposition import monitoring_url, scrape
 from tools.support.rows import insert_run
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def test_commands_are_counted_by_outcome_and_stops_by_how_they_ended(system: System) -> None:
@@ -26,7 +27,7 @@ async def test_commands_are_counted_by_outcome_and_stops_by_how_they_ended(syste
     await system.publish(404)
     await system.publish_raw(b"{}", type="ci.run.cancel.v1")
 
-    exposed = await until(
+    exposed = await eventually(
         lambda: scrape(system.http, url),
         lambda found: (
             found.value("cancel_commands_total", outcome="dead_lettered")
@@ -48,7 +49,7 @@ async def test_commands_are_counted_by_outcome_and_stops_by_how_they_ended(syste
 
 
 async def _delivered_before(system: System, run_id: int) -> str:
-    """Publish a cancel that is delivered to somebody who does not acknowledge it."""
+    """Publish a cancel that is delivered to a consumer that does not acknowledge it."""
     command_id = await system.publish(run_id)
     queue = await system.channel.get_queue(system.topology.cancel, ensure=False)
     message = await queue.get(timeout=5)
@@ -62,19 +63,19 @@ async def test_what_is_in_flight_is_exported(system: System) -> None:
     await system.launch_bad_child(1, "ignores_term")
     command_id = await system.publish(1, grace_seconds=600)
 
-    exposed = await until(
+    exposed = await eventually(
         lambda: scrape(system.http, url), lambda found: found.value("cancel_stops_in_flight")
     )
 
     assert exposed.value("cancel_commands_in_flight") == 0
     async with locked_run(system, 1):
         await system.publish(1, force=True)
-        await until(
+        await eventually(
             lambda: scrape(system.http, url),
             lambda found: found.value("cancel_commands_in_flight") == 1,
         )
     await system.outcome_of(command_id)
-    await until(
+    await eventually(
         lambda: scrape(system.http, url),
         lambda found: found.value("cancel_stops_in_flight") == 0,
     )

@@ -11,6 +11,7 @@ import pytest
 
 from shared.amqp.topology import Topology
 from tools.services import Services
+from tools.support.broker_names import delete_names
 
 
 @pytest.fixture
@@ -37,13 +38,5 @@ async def environment(
         "CANCEL_GATEWAY_PORT": "0",
         "TMPDIR": str(directory),
     }
-    await _delete_names(services.amqp_url, Topology(prefix))
-
-
-async def _delete_names(amqp_url: str, topology: Topology) -> None:
-    async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        for name in topology.queues():
-            await channel.queue_delete(name)
-        for name in (topology.commands, topology.dead_exchange, topology.events, topology.wakes):
-            await channel.exchange_delete(name)
+    async with await aio_pika.connect(services.amqp_url) as connection:
+        await delete_names(await connection.channel(), Topology(prefix))

@@ -63,7 +63,7 @@ async def test_interrupted_in_the_grace_period_it_leaves_nothing(
 
 
 @pytest.mark.parametrize("server", ["cancel-worker", "cancel-gateway"])
-async def test_a_server_that_dies_is_named_and_nobody_waits_for_it(
+async def test_a_server_that_dies_is_named_and_not_waited_for(
     environment: dict[str, str], directory: Path, server: str
 ) -> None:
     if server == "cancel-gateway" and has_engine():

@@ -1,4 +1,4 @@
-"""A process that ended while somebody else holds its output leaves no traceback behind."""
+"""A process that ended while another holds its output leaves no traceback behind."""
 
 import subprocess
 import sys

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from tests.support.programs.demo_process import DEADLINE, assert_nothing_left, demo, ended, printed
+from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -119,9 +120,7 @@ async def running(database_url: str, runs: int) -> None:
     """Wait until exactly so many runs are running."""
     connection = await asyncpg.connect(database_url)
     count = "SELECT count(*) FROM runs WHERE status = 'running'"
-    async with asyncio.timeout(DEADLINE):
-        while await connection.fetchval(count) != runs:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: connection.fetchval(count), lambda found: found == runs)
     await connection.close()
 
 

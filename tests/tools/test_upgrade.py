@@ -9,10 +9,10 @@ from tools.services import Services
 from tools.upgrade.in_order import in_order
 from tools.upgrade.report import Check
 from tools.upgrade.side_by_side import side_by_side
-from tools.upgrade.stage import Stage, stage
-from tools.upgrade.version import Unavailable, Version, checked_out
+from tools.upgrade.system import UpgradedSystem, upgraded_system
+from tools.upgrade.version import Version, VersionUnavailable, checked_out
 
-Scenario = Callable[[Stage, Version], Awaitable[list[Check]]]
+Scenario = Callable[[UpgradedSystem, Version], Awaitable[list[Check]]]
 
 # The last one that was landed before the change of queues, and the last one before that change.
 LANDED = "0936fa6"
@@ -28,11 +28,11 @@ async def test_each_command_has_its_end(
 ) -> None:
     try:
         old = checked_out(revision, tmp_path)
-    except Unavailable as error:
+    except VersionUnavailable as error:
         pytest.skip(str(error))
 
-    async with stage(services) as at:
-        checks = await scenario(at, old)
-        rows = await at.ledger.rows()
+    async with upgraded_system(services) as system:
+        checks = await scenario(system, old)
+        rows = await system.ledger.rows()
 
     assert [check for check in checks if check.problems] == [], rows

@@ -80,7 +80,7 @@ async def test_one_that_fails_does_not_fail_the_others() -> None:
     assert isinstance(bad, ValueError)
 
 
-async def test_an_outage_is_everybodys_and_not_asked_about_one_by_one() -> None:
+async def test_an_outage_fails_all_and_is_not_asked_about_one_by_one() -> None:
     work = Work()
     work.go.set()
     async with batcher(work) as asking:
@@ -105,7 +105,7 @@ async def test_who_gave_up_is_not_asked_for() -> None:
     assert work.batches == [[1], [3]]
 
 
-async def test_no_work_is_done_for_nobody() -> None:
+async def test_canceled_work_is_not_done() -> None:
     work = Work()
     async with batcher(work) as asking:
         first = asyncio.create_task(asking.submit(1))

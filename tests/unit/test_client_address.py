@@ -26,7 +26,7 @@ def test_a_peer_is_its_address_and_of_ipv6_its_network(peer: str | None, address
     assert NOBODY.of(peer, ()) == address
 
 
-def test_without_trusted_proxies_nobody_may_speak_for_another() -> None:
+def test_without_trusted_proxies_no_client_may_speak_for_another() -> None:
     assert NOBODY.of("192.0.2.7", ["198.51.100.1"]) == "192.0.2.7"
 
 

@@ -1,4 +1,4 @@
-"""Who has to go when somebody else comes: never who asks, first who has said nothing for long."""
+"""Who has to go when another comes: never who asks, first who has said nothing for long."""
 
 import pytest
 

@@ -190,7 +190,7 @@ def test_a_lost_run_of_which_nothing_is_left_is_over() -> None:
     assert verdict_on(run(RunStatus.ERROR)) == NoOp(RunStatus.ERROR)
 
 
-def test_what_an_abandoned_host_has_left_is_nobodys_to_stop() -> None:
+def test_what_an_abandoned_host_has_left_is_not_to_be_stopped() -> None:
     lost = run(RunStatus.ERROR, leftovers=True, host="there")
 
     assert verdict_on(lost, abandoned=True) == NoOp(RunStatus.ERROR)

@@ -1,4 +1,4 @@
-"""A process is who its pid and start time say, not whoever has the pid."""
+"""A process is the one of its pid and start time, not any that has the pid."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stops.stoppable import identity_of
 from worker.processes.identity import Identity, ProcessHandle, boot_id, read_stat, read_uid
 
 
@@ -19,12 +20,6 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.kill()
     process.wait()
-
-
-def identity_of(pid: int) -> Identity:
-    stat = read_stat(pid)
-    assert stat is not None
-    return stat.identity
 
 
 def test_the_process_that_is_meant_is_signaled(sleeper: "subprocess.Popen[bytes]") -> None:
@@ -52,7 +47,7 @@ def test_another_process_with_the_same_pid_is_not_opened(
     assert open_descriptors() == descriptors
 
 
-def test_a_pid_that_is_now_the_number_of_a_thread_is_nobody() -> None:
+def test_a_pid_that_is_now_the_number_of_a_thread_is_no_process() -> None:
     end = threading.Event()
     thread = threading.Thread(target=end.wait)
     thread.start()
@@ -89,7 +84,7 @@ def test_a_process_that_ended_takes_no_signal_through_its_handle(
     handle.close()
 
 
-def test_a_pid_without_a_process_is_nobody(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_a_pid_without_a_process_cannot_be_opened(sleeper: "subprocess.Popen[bytes]") -> None:
     identity = identity_of(sleeper.pid)
     sleeper.kill()
     sleeper.wait()

@@ -16,7 +16,7 @@ async def test_canceled_by_the_library_it_is_a_lost_connection() -> None:
         await confirm
 
 
-async def test_canceled_by_whoever_runs_us_it_stays_that() -> None:
+async def test_canceled_from_outside_it_stays_that() -> None:
     waiting = asyncio.Event()
 
     async def work() -> None:

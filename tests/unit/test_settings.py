@@ -1,5 +1,7 @@
 """Settings: read from the environment, refused by name, never shown; documented as they are."""
 
+from pathlib import Path
+
 import pytest
 
 from shared.errors import InvalidSettings
@@ -11,8 +13,10 @@ from shared.settings import (
     WorkerSettings,
     load,
 )
-from tests.support.repository import settings_table
+from tools import settings_table
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+START, END = "<!-- settings -->", "<!-- /settings -->"
 SECRET = "open-sesame"
 DATABASE_URL = f"postgresql://ci:{SECRET}@db.example/ci"
 AMQP_URL = f"amqp://ci:{SECRET}@mq.example/"
@@ -24,10 +28,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMQP_URL", AMQP_URL)
 
 
+def published_table() -> str:
+    _, _, rest = DOCUMENT.read_text().partition(START)
+    found, end, _ = rest.partition(END)
+    assert end, f"{DOCUMENT.name} has no table between {START} and {END}"
+    return found.strip()
+
+
 def test_the_document_has_the_table_that_the_settings_make() -> None:
-    assert settings_table.published() == settings_table.table(), (
-        "paste the output of `python -m tests.support.repository.settings_table` "
-        "into docs/settings.md"
+    assert published_table() == settings_table.table(), (
+        "paste the output of `python -m tools.settings_table` into docs/settings.md"
     )
 
 
@@ -153,7 +163,7 @@ def test_usual_database_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, url: 
     assert load(DatabaseSettings).database_url.get_secret_value() == url
 
 
-def test_what_somebody_types_and_waits_for_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_a_user_waits_for_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = (CommandSettings, PublishingCommandSettings)
 
     assert [load(cls).startup_timeout for cls in commands] == [5, 5]

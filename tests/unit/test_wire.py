@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> str:
 
 
 def _fill(stack: ExitStack, path: str) -> int:
-    """Connect until the queue takes nobody else; how many it took."""
+    """Connect until the queue takes no more; how many it took."""
     taken = 0
     while True:
         connection = stack.enter_context(socket.socket(socket.AF_UNIX))

@@ -1,5 +1,5 @@
 """`make bench`: how fast this is, against the limit and against what people use instead.
 
-`stage` starts real programs on real services, `load` is the client, `raw` and `peers` hold what we
+`system` starts real programs on real services, `load` is the client, `raw` and `peers` hold what we
 are measured against, each module of `measures` yields some rows of the table.
 """

@@ -12,43 +12,47 @@ import uvloop
 from tools.bench import against, guard
 from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
-from tools.bench.measures.crowd import Crowd
 from tools.bench.measures.growth import TableGrowth
 from tools.bench.measures.hosts import Hosts
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
+from tools.bench.measures.many_stops import ManyStops
 from tools.bench.measures.stops import Stops
 from tools.bench.output import plots, report
 from tools.bench.output.results import Results
 from tools.bench.peers.environment import Environment, environment
-from tools.bench.programs import Failed
-from tools.bench.stage import Stage, stage
-from tools.services import Services, ServicesUnavailable, provide
+from tools.bench.system import BenchSystem, bench_system
+from tools.errors import ToolError
+from tools.services import Services, provide
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDED = DOCS / "bench.json"
 
-Measure = Callable[[Stage, Results, int], Awaitable[None]]
+Measure = Callable[[BenchSystem, Results, int], Awaitable[None]]
 
 
 def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
-    """What is measured, by name, in this order. Each has a stage of its own."""
+    """What is measured, by name, in this order. Each has a system of its own."""
     times = Times(throughput=2, latency=0) if quick else Times(throughput=4, latency=4)
     runs, each = (2_000, 10) if quick else (10_000, 20)
     some: dict[str, Measure] = {
-        "accepts": lambda at, results, rounds: Accepts(at, times).measure(results, rounds),
-        "stops": lambda at, results, rounds: Stops(at, peers, each).measure(results, rounds),
-        "backlog": lambda at, results, rounds: Backlog(at, runs, peers).measure(results, rounds),
-        "idle": lambda at, results, rounds: Idle(at).measure(results, rounds),
+        "accepts": lambda system, results, rounds: Accepts(system, times).measure(results, rounds),
+        "stops": lambda system, results, rounds: Stops(system, peers, each).measure(
+            results, rounds
+        ),
+        "backlog": lambda system, results, rounds: Backlog(system, runs, peers).measure(
+            results, rounds
+        ),
+        "idle": lambda system, results, rounds: Idle(system).measure(results, rounds),
     }
     if quick:
         return some
     return {
         **some,
-        "growth": lambda at, results, rounds: TableGrowth(at).measure(results, rounds),
-        "crowd": lambda at, results, rounds: Crowd(at).measure(results, rounds),
-        "hosts": lambda at, results, rounds: Hosts(at).measure(results, rounds),
-        "letters": lambda at, results, rounds: Letters(at).measure(results, rounds),
+        "growth": lambda system, results, rounds: TableGrowth(system).measure(results, rounds),
+        "many_stops": lambda system, results, rounds: ManyStops(system).measure(results, rounds),
+        "hosts": lambda system, results, rounds: Hosts(system).measure(results, rounds),
+        "letters": lambda system, results, rounds: Letters(system).measure(results, rounds),
     }
 
 
@@ -59,8 +63,8 @@ async def run(services: Services, options: argparse.Namespace) -> Results:
         if options.only and name not in options.only:
             continue
         began = monotonic()
-        async with stage(services) as at:
-            await measure(at, results, options.rounds)
+        async with bench_system(services) as system:
+            await measure(system, results, options.rounds)
         say(f"{name}: {monotonic() - began:.0f} s")
     return results
 
@@ -99,7 +103,7 @@ def main() -> int:
             return 0
         with provide() as services, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results = runner.run(run(services, options))
-    except (Failed, ServicesUnavailable) as error:
+    except ToolError as error:
         say(str(error))
         return 2
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from tools.bench.output.report import console, number
-from tools.bench.programs import Failed
+from tools.errors import ToolError
 from tools.services import Services
 
 _PROJECT: Final = Path(__file__).parents[2]
@@ -105,8 +105,8 @@ def _spread(values: Sequence[float]) -> str:
     return f"{number(median(values))} ({number(min(values))}-{number(max(values))})"
 
 
-class Version:
-    """A checkout and its environment."""
+class Checkout:
+    """The sources of a version, and an environment for them."""
 
     def __init__(self, name: str, tree: Path, python: str | Path) -> None:
         self.name = name
@@ -115,7 +115,7 @@ class Version:
         places = {name: tree.joinpath(*name.split("."), "__main__.py") for name in _PACKAGES}
         package = next((name for name, place in places.items() if place.exists()), None)
         if package is None:
-            raise Failed(f"{name} has no bench")
+            raise ToolError(f"{name} has no bench")
         knows = _NO_PEERS in places[package].read_text()
         self._program = ("-m", package, _NO_PEERS) if knows else ("-c", _PEERLESS.format(package))
 
@@ -143,8 +143,8 @@ class Version:
 
 
 @contextmanager
-def checked_out(revision: str) -> Iterator[Version]:
-    """`revision` in a worktree of its own, with an environment of its own. Raises Failed."""
+def worktree_of(revision: str) -> Iterator[Checkout]:
+    """`revision` in a worktree of its own, with an environment of its own. Raises ToolError."""
     with tempfile.TemporaryDirectory(prefix="run-cancel-bench-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # jobs of another user must get to the launcher
@@ -154,7 +154,7 @@ def checked_out(revision: str) -> Iterator[Version]:
         try:
             interpreter = Path(sys.executable).resolve()
             _run("make", "-C", str(tree), ".venv/.installed", f"PYTHON={interpreter}")
-            yield Version(revision, tree, tree / ".venv" / "bin" / "python")
+            yield Checkout(revision, tree, tree / ".venv" / "bin" / "python")
         finally:
             _run(*git, "remove", "--force", str(tree))
 
@@ -163,7 +163,7 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Failed(f"{command[0]} failed: {last}")
+        raise ToolError(f"{command[0]} failed: {last}")
 
 
 def measure(services: Services, revision: str, names: Sequence[str], rounds: int) -> None:
@@ -171,9 +171,9 @@ def measure(services: Services, revision: str, names: Sequence[str], rounds: int
 
     `names` are those of measures, each of which may fail without the others.
     """
-    this = Version("this version", _PROJECT, sys.executable)
+    this = Checkout("this version", _PROJECT, sys.executable)
     with (
-        checked_out(revision) as other,
+        worktree_of(revision) as other,
         tempfile.TemporaryDirectory(prefix="run-cancel-bench-") as directory,
     ):
         old: list[Rows] = []

@@ -1,4 +1,4 @@
-"""Learning of a commit the moment it happens, at the same price for everybody."""
+"""Learning of a commit the moment it happens, at the same price for all that are measured."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -8,8 +8,9 @@ from pathlib import Path
 from time import perf_counter
 
 from tools.bench.programs import DEADLINE
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 from tools.demo.account import PUBLIC_PATH, choose
+from tools.support.waiting import eventually
 
 OBEYS = ("sleep", "100000")
 # What is ignored stays so across exec.
@@ -21,10 +22,10 @@ _STARTING_AT_ONCE = 12
 class Jobs:
     """Starts runs by `cancel-exec`, and ends all that is left of them."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._account = choose(stage.directory)
-        self._launchers = stage.launchers
+    def __init__(self, system: BenchSystem) -> None:
+        self._system = system
+        self._account = choose(system.directory)
+        self._launchers = system.launchers
 
     @property
     def whose(self) -> str:
@@ -33,7 +34,7 @@ class Jobs:
     async def start(self, run_ids: Iterable[int], command: tuple[str, ...] = OBEYS) -> None:
         """Add these runs, start them, and return when the commands of all of them run."""
         wanted = list(run_ids)
-        await self._stage.database.executemany(
+        await self._system.database.executemany(
             "INSERT INTO runs (run_id) VALUES ($1)", [(run_id,) for run_id in wanted]
         )
         places = asyncio.Semaphore(_STARTING_AT_ONCE)
@@ -41,19 +42,17 @@ class Jobs:
             for run_id in wanted:
                 await places.acquire()
                 tasks.create_task(self._start(run_id, command, places))
-        await self._stage.until(
+        await self._system.until(
             "SELECT count(*) = $2 FROM runs WHERE run_id = ANY ($1::bigint[])"
             " AND status = 'running'",
             wanted,
             len(wanted),
         )
-        rows = await self._stage.database.fetch(
+        rows = await self._system.database.fetch(
             "SELECT pid FROM runs WHERE run_id = ANY ($1::bigint[])", wanted
         )
-        async with asyncio.timeout(DEADLINE):
-            # Nobody is told of an exec; this is not timed.
-            while not all(_is_command(row["pid"]) for row in rows):
-                await asyncio.sleep(0.02)
+        # Nothing tells of an exec; this is not timed.
+        await eventually(lambda: all(_is_command(row["pid"]) for row in rows), deadline=DEADLINE)
 
     async def _start(
         self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore
@@ -62,7 +61,7 @@ class Jobs:
         process = subprocess.Popen(  # noqa: ASYNC220 - uvloop starts none as another user
             [
                 *self._account.launcher,
-                *("--run-id", str(run_id), "--socket", str(self._stage.socket), "--"),
+                *("--run-id", str(run_id), "--socket", str(self._system.socket), "--"),
                 *command,
             ],
             env={"PATH": PUBLIC_PATH},
@@ -78,7 +77,7 @@ class Jobs:
         self._launchers.append(process)
         try:
             query = "SELECT status = 'running' FROM runs WHERE run_id = $1"
-            await self._stage.until(query, run_id, every=0.05)
+            await self._system.until(query, run_id, every=0.05)
         finally:
             places.release()
 

@@ -12,7 +12,8 @@ from itertools import cycle
 from time import perf_counter
 
 from tools.bench.pace import ticks
-from tools.bench.programs import DEADLINE, Failed
+from tools.bench.programs import DEADLINE
+from tools.errors import ToolError
 
 _BODY = b'{"reason":"superseded by a newer commit"}'
 _END_OF_HEAD = b"\r\n\r\n"
@@ -112,7 +113,7 @@ async def all_of(port: int, wanted: Sequence[bytes], connections: int) -> None:
         async with Caller(port).ready() as caller:
             for request in left:
                 if (status := await caller.send(request)[1]) != 202:
-                    raise Failed(f"the gateway answered {status}")
+                    raise ToolError(f"the gateway answered {status}")
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(connections):
@@ -145,7 +146,7 @@ class _ClosedLoop:
 
     def require_accepted(self) -> None:
         if self._others:
-            raise Failed(f"the gateway answered {sorted(self._others)}")
+            raise ToolError(f"the gateway answered {sorted(self._others)}")
 
 
 async def open_loop(
@@ -166,7 +167,7 @@ async def open_loop(
         async with asyncio.timeout(DEADLINE):
             await load.idle.wait()
     if load.others:
-        raise Failed(f"the gateway answered {sorted(load.others)}")
+        raise ToolError(f"the gateway answered {sorted(load.others)}")
     return load.latencies
 
 

@@ -11,8 +11,8 @@ from tools.bench import load
 from tools.bench.commits import Commits, watched
 from tools.bench.jobs import End
 from tools.bench.pace import REST
-from tools.bench.programs import Failed
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
+from tools.errors import ToolError
 
 
 @dataclass(slots=True)
@@ -28,8 +28,10 @@ class Taken:
 
 
 class OneByOne:
-    def __init__(self, stage: Stage, token: str, caller: load.Caller, commits: Commits) -> None:
-        self._stage = stage
+    def __init__(
+        self, system: BenchSystem, token: str, caller: load.Caller, commits: Commits
+    ) -> None:
+        self._system = system
         self._token = token
         self._caller = caller
         self._commits = commits
@@ -38,7 +40,7 @@ class OneByOne:
         taken = Taken()
         for run_id, request in zip(run_ids, load.requests(self._token, run_ids), strict=True):
             # None where it never started.
-            pid = await self._stage.database.fetchval(
+            pid = await self._system.database.fetchval(
                 "SELECT pid FROM runs WHERE run_id = $1", run_id
             )
             end = None if pid is None else End(pid)
@@ -49,14 +51,14 @@ class OneByOne:
                 taken.gone.append((await end.at - sent_at) * 1000)
             taken.recorded.append((await self._commits.of(run_id) - sent_at) * 1000)
             if await answer != 202:
-                raise Failed(f"the gateway answered {answer.result()}")
+                raise ToolError(f"the gateway answered {answer.result()}")
         return taken
 
 
 @asynccontextmanager
-async def one_by_one(stage: Stage, token: str) -> AsyncIterator[OneByOne]:
+async def one_by_one(system: BenchSystem, token: str) -> AsyncIterator[OneByOne]:
     async with (
-        watched(stage.database_url) as commits,
-        load.Caller(stage.port).ready() as caller,
+        watched(system.database_url) as commits,
+        load.Caller(system.port).ready() as caller,
     ):
-        yield OneByOne(stage, token, caller, commits)
+        yield OneByOne(system, token, caller, commits)

@@ -21,8 +21,9 @@ import uvloop
 from tools.bench import load
 from tools.bench.jobs import Jobs
 from tools.bench.peers.environment import environment
-from tools.bench.programs import DEADLINE, Failed, Served, cpu_seconds
-from tools.bench.stage import Stage, stage
+from tools.bench.programs import DEADLINE, Served, cpu_seconds
+from tools.bench.system import BenchSystem, bench_system
+from tools.errors import ToolError
 from tools.services import provide
 
 _RATE = 200  # samples per second; more would slow down what is looked at
@@ -117,7 +118,7 @@ async def _samples(spy: asyncio.subprocess.Process) -> None:
         while line := await spy.stdout.readline():
             if b"Sampling" in line:
                 return
-    raise Failed("py-spy ended before it took a sample")
+    raise ToolError("py-spy ended before it took a sample")
 
 
 def _part_of(frames: list[str]) -> str:
@@ -145,42 +146,42 @@ def _cpu_by_name() -> Counter[str]:
     return taken
 
 
-async def gateway(at: Stage, options: argparse.Namespace) -> None:
+async def gateway(system: BenchSystem, options: argparse.Namespace) -> None:
     """The highest load: 64 connections, each asking again at once."""
-    await at.add_runs(1, 10_000)
-    await at.analyze()
-    program = await at.start_gateway()
-    wanted = load.requests(await at.token(), range(1, 10_001))
-    profile = Profile("gateway", at.directory / "gateway.folded")
+    await system.add_runs(1, 10_000)
+    await system.analyze()
+    program = await system.start_gateway()
+    wanted = load.requests(await system.token(), range(1, 10_001))
+    profile = Profile("gateway", system.directory / "gateway.folded")
     async with profile.of(program):
-        rate = await load.closed_loop(at.port, wanted, 64, 1, options.seconds)
+        rate = await load.closed_loop(system.port, wanted, 64, 1, options.seconds)
     profile.show(options.top, int(rate * (options.seconds + 1)))
 
 
-async def backlog(at: Stage, options: argparse.Namespace) -> None:
+async def backlog(system: BenchSystem, options: argparse.Namespace) -> None:
     """A worker that was held up while its queue filled with cancels of queued runs."""
-    program = await at.start_worker()
-    run_ids = await at.add_runs(1, _BACKLOG)
-    await at.analyze()
+    program = await system.start_worker()
+    run_ids = await system.add_runs(1, _BACKLOG)
+    await system.analyze()
     program.process.send_signal(signal.SIGSTOP)
-    await at.publish(run_ids)
-    profile = Profile("worker, backlog of queued runs", at.directory / "worker.folded")
+    await system.publish(run_ids)
+    profile = Profile("worker, backlog of queued runs", system.directory / "worker.folded")
     async with profile.of(program):
         program.process.send_signal(signal.SIGCONT)
-        await at.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
+        await system.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
     profile.show(options.top, _BACKLOG)
 
 
-async def stops(at: Stage, options: argparse.Namespace) -> None:
+async def stops(system: BenchSystem, options: argparse.Namespace) -> None:
     """Live trees canceled at once."""
-    program = await at.start_worker()
-    jobs = Jobs(at)
+    program = await system.start_worker()
+    jobs = Jobs(system)
     try:
         await jobs.start(range(1, _TREES + 1))
-        profile = Profile("worker, live trees", at.directory / "worker.folded")
+        profile = Profile("worker, live trees", system.directory / "worker.folded")
         async with profile.of(program):
-            await at.publish(range(1, _TREES + 1))
-            await at.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status <> 'canceled')")
+            await system.publish(range(1, _TREES + 1))
+            await system.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status <> 'canceled')")
         profile.show(options.top, _TREES)
     finally:
         await jobs.kill_launchers()
@@ -191,8 +192,8 @@ async def main(options: argparse.Namespace) -> None:
     with provide() as services:
         for name, look in every.items():
             if not options.only or name in options.only:
-                async with stage(services) as at:
-                    await look(at, options)
+                async with bench_system(services) as system:
+                    await look(system, options)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from tools.errors import ToolError
+
 DEADLINE = 120.0
 """Seconds after which the bench gives up on anything."""
 _LOOK_AGAIN = 0.02
 _REST = 0.3
 
 
-class Failed(Exception):
-    """Something did not do what it was measured for; the message is one line."""
-
-
 class Served:
-    """Runs `python -m MODULE …` until it is stopped. Nobody reads its log while it is measured."""
+    """Runs `python -m MODULE …` until it is stopped. Its log is not read while it is measured."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self.process = process
@@ -60,7 +58,7 @@ class Served:
                         if {"event": name, **fields}.items() <= said.items():
                             return dict(said)
             if self.process.returncode is not None or monotonic() > end:
-                raise Failed(f"no event {name} in:\n{self.tail()}")
+                raise ToolError(f"no event {name} in:\n{self.tail()}")
             await asyncio.sleep(_LOOK_AGAIN)  # a file, so that its reader costs nothing meanwhile
 
     def tail(self) -> str:
@@ -109,7 +107,7 @@ def seconds_of(event: Mapping[str, Any]) -> float:
 
 
 async def result_of(*command: str, env: Mapping[str, str] | None = None) -> Any:
-    """Run a script to its end and return the JSON that it prints. Raises Failed."""
+    """Run a script to its end and return the JSON that it prints. Raises ToolError."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env={**os.environ, **(env or {})},
@@ -125,5 +123,5 @@ async def result_of(*command: str, env: Mapping[str, str] | None = None) -> Any:
             await process.wait()
     if process.returncode != 0:
         last = errors.decode(errors="replace").splitlines()[-8:]
-        raise Failed(f"{' '.join(command[:3])} failed:\n" + "\n".join(last))
+        raise ToolError(f"{' '.join(command[:3])} failed:\n" + "\n".join(last))
     return json.loads(out)

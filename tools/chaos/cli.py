@@ -17,7 +17,7 @@ from tools.chaos.faults import FAULTS
 from tools.chaos.options import Options
 from tools.chaos.report import report
 from tools.chaos.round import Findings, play
-from tools.services import ServerFailed, ServicesUnavailable
+from tools.errors import ToolError
 
 BROKEN = 1
 UNAVAILABLE = 2
@@ -25,7 +25,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str]) -> int:
-    """0 all promises held, 1 one was broken, 2 the stage failed, 130 interrupted."""
+    """0 all promises held, 1 one was broken, 2 a server or program failed, 130 interrupted."""
     given = _parse(arguments)
     for library in ("aio_pika", "aiormq", "asyncpg"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # outages are what we are here for
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     code = BROKEN
     try:
         code = _play(_options(given, directory), given.summary)
-    except* (ServicesUnavailable, ServerFailed) as errors:
+    except* ToolError as errors:
         code = UNAVAILABLE
         for error in _leaves(errors):
             print(f"chaos: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Final
 
 from tools.chaos.driver.direct import DirectPublisher
 from tools.chaos.driver.runs import Runs
-from tools.chaos.system.stage import Stage
+from tools.chaos.system.chaos_system import ChaosSystem
 
 FIRST_SECONDS: Final = 2.0
 BROKER_SECONDS: Final = 6.0
@@ -24,7 +24,7 @@ NOT_NOW: Final = "skipped: another fault is using this server"
 class Scene:
     """What a fault may break."""
 
-    stage: Stage
+    system: ChaosSystem
     runs: Runs
     direct: DirectPublisher
 

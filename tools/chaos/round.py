@@ -1,4 +1,4 @@
-"""One round: stage, load and faults, settling; then what was found."""
+"""One round: system, load and faults, settling; then what was found."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ from tools.chaos.observed import watch
 from tools.chaos.observed.facts import Facts, collect
 from tools.chaos.options import Options
 from tools.chaos.settle import settle
-from tools.chaos.system.stage import Stage, staged
+from tools.chaos.system.chaos_system import ChaosSystem, chaos_system
 
 Say = Callable[[str], None]
 
@@ -49,31 +49,31 @@ async def play(options: Options, say: Say = lambda _: None) -> Findings:
     try:
         say(f"seed {options.seed}: {len(schedule)} faults in {options.seconds:g} s; {directory}")
         async with (
-            staged(directory, journal, cluster=options.cluster) as stage,
-            _scene(stage) as scene,
+            chaos_system(directory, journal, cluster=options.cluster) as system,
+            _scene(system) as scene,
         ):
             await _break_and_load(options, schedule, scene, say)
             say("settling")
             journal.write("settled", left=await settle(scene, options.settle_seconds))
-            await stage.end_programs(signal.SIGTERM)
+            await system.end_programs(signal.SIGTERM)
             say("checking")
-            facts = await collect(directory, stage.servers)
-            # Before the stage is taken down, and the runs' cgroups with it.
+            facts = await collect(directory, system.servers)
+            # Before the system is taken down, and the runs' cgroups with it.
             return Findings(options, facts, [check(facts) for check in CHECKS])
     finally:
         journal.close()
 
 
 @asynccontextmanager
-async def _scene(stage: Stage) -> AsyncIterator[Scene]:
+async def _scene(system: ChaosSystem) -> AsyncIterator[Scene]:
     database = await asyncpg.create_pool(
-        stage.servers.postgres.url, min_size=1, max_size=10, timeout=5, command_timeout=10
+        system.servers.postgres.url, min_size=1, max_size=10, timeout=5, command_timeout=10
     )
-    sockets = {host: stage.socket(host) for host in stage.hosts}
-    runs = Runs(database, stage.directory, sockets, stage.environment, stage.journal)
-    direct = DirectPublisher(stage.network.publishers_url, stage.journal)
+    sockets = {host: system.socket(host) for host in system.hosts}
+    runs = Runs(database, system.directory, sockets, system.environment, system.journal)
+    direct = DirectPublisher(system.network.publishers_url, system.journal)
     try:
-        yield Scene(stage, runs, direct)
+        yield Scene(system, runs, direct)
     finally:
         await runs.end()
         await direct.close()
@@ -85,10 +85,10 @@ async def _scene(stage: Stage) -> AsyncIterator[Scene]:
 async def _break_and_load(
     options: Options, schedule: list[Planned], scene: Scene, say: Say
 ) -> None:
-    stage = scene.stage
+    system = scene.system
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-        rest = RestClient(http, stage.gateway_urls, stage.token, stage.journal)
-        load = Load(options, stage.hosts, scene.runs, rest, scene.direct)
+        rest = RestClient(http, system.gateway_urls, system.token, system.journal)
+        load = Load(options, system.hosts, scene.runs, rest, scene.direct)
         watching = tasks.create_task(watch.watch(scene))
         async with asyncio.TaskGroup() as both:
             both.create_task(load.run())
@@ -99,7 +99,7 @@ async def _break_and_load(
 
 async def _strike(planned: Planned, scene: Scene, say: Say) -> None:
     await asyncio.sleep(planned.at)
-    journal = scene.stage.journal
+    journal = scene.system.journal
     journal.write("fault_begins", name=planned.name, planned_at=planned.at)
     what = await FAULTS[planned.name].strike(scene, Random(planned.seed))
     journal.write("fault_ended", name=planned.name, planned_at=planned.at, what=what)

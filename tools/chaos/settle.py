@@ -33,7 +33,7 @@ _ANSWERED: Final = """
 
 async def settle(scene: Scene, seconds: float) -> list[str]:
     """Bring everything back and wait, for so long; what is under way even then."""
-    await scene.stage.restore()
+    await scene.system.restore()
     scene.runs.drain()
     end = asyncio.get_running_loop().time() + seconds
     while left := await _left(scene):
@@ -58,12 +58,12 @@ async def _left(scene: Scene) -> list[str]:
     if left:
         return left
     # Only now: asking the broker costs more than asking Postgres.
-    messages = await depths(scene.stage.servers)
+    messages = await depths(scene.system.servers)
     return [f"{count} messages in {queue}" for queue, count in messages.items() if count]
 
 
 def _accepted(scene: Scene) -> set[str]:
-    entries = journal.read(scene.stage.journal.path)
+    entries = journal.read(scene.system.journal.path)
     return {e["request_id"] for e in entries if e["kind"] == "request" and e["status"] == 202} | {
         e["command_id"] for e in entries if e["kind"] == "publish" and e["result"] == "confirmed"
     }

@@ -7,12 +7,10 @@ import aiohttp
 import asyncpg
 from aio_pika.exceptions import AMQPError
 
-from tools.demo.programs import StageFailed
 from tools.demo.screen import Screen
 from tools.demo.show import demo
 from tools.demo.up import up
-from tools.services import ServicesUnavailable
-from tools.support.compose import ComposeFailed
+from tools.errors import ToolError
 
 _SERVICE_TROUBLE = (
     OSError,
@@ -27,14 +25,14 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str]) -> int:
-    """0 fine, 1 a fact failed, 2 the stage could not be set, 130 interrupted."""
+    """0 fine, 1 a fact failed, 2 the system did not start, 130 interrupted."""
     show = {(): demo, ("up",): up}.get(tuple(arguments))
     if show is None:
         print(USAGE, file=sys.stderr)
         return UNAVAILABLE
     try:
         return show(Screen())
-    except (ServicesUnavailable, StageFailed, ComposeFailed, *_SERVICE_TROUBLE) as error:
+    except (ToolError, *_SERVICE_TROUBLE) as error:
         print(f"demo: {str(error) or type(error).__name__}", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.launcher_environment import SOCKET_VARIABLE
+from tools.errors import ToolError
 from tools.services import Sandbox, Services
 from tools.services.guard import MARKER
 from tools.support.program import DEADLINE, Event, Program
@@ -14,10 +15,6 @@ from tools.support.subprocesses import closed
 
 BIN = Path(sys.executable).parent
 _SHOWN_LOG_LINES = 40
-
-
-class StageFailed(Exception):
-    """The scenery could not be set up; the message is one line."""
 
 
 def environment_for(services: Services, sandbox: Sandbox, **settings: str) -> dict[str, str]:
@@ -48,7 +45,7 @@ class Programs:
         self._serving: dict[str, Program] = {}
 
     async def run(self, command: str, *arguments: str) -> str:
-        """Run a command to its end and return what it printed. Raises StageFailed."""
+        """Run a command to its end and return what it printed. Raises ToolError."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / command),
             *arguments,
@@ -64,11 +61,11 @@ class Programs:
                 process.kill()
             await closed(process)
         if process.returncode:
-            raise StageFailed(_last_line(errors.decode()) or f"{command} failed")
+            raise ToolError(_last_line(errors.decode()) or f"{command} failed")
         return output.decode().strip()
 
     async def serve(self, command: str, *arguments: str, ready: tuple[str, ...]) -> list[Event]:
-        """Start a server and return its `ready` events. Raises StageFailed."""
+        """Start a server and return its `ready` events. Raises ToolError."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / command),
             *arguments,
@@ -85,7 +82,7 @@ class Programs:
             return [await program.event(name) for name in ready]
         except AssertionError:
             why = program.output[-1] if program.output else f"not ready within {DEADLINE:.0f} s"
-            raise StageFailed(f"{command} did not start: {why}") from None
+            raise ToolError(f"{command} did not start: {why}") from None
 
     def __getitem__(self, command: str) -> Program:
         return self._serving[command]

@@ -1,4 +1,4 @@
-"""`make demo`: sets the stage, plays the scenes, counts the facts."""
+"""`make demo`: starts the system, plays the scenes, counts the facts."""
 
 import asyncio
 import time
@@ -10,11 +10,11 @@ from tools.demo.deployment import deployed
 from tools.demo.evidence.facts import Facts
 from tools.demo.scenes import build, container, short
 from tools.demo.screen import Screen
-from tools.demo.stage import Stage
+from tools.demo.system import DemoSystem
 from tools.services import Sandbox
 from tools.services.signals import terminated_as_exit
 
-Scene = Callable[[Stage, Screen, Facts], Coroutine[None, None, None]]
+Scene = Callable[[DemoSystem, Screen, Facts], Coroutine[None, None, None]]
 
 SCENES: tuple[Scene, ...] = (
     build.play,
@@ -27,41 +27,41 @@ SCENES: tuple[Scene, ...] = (
 
 
 def demo(screen: Screen) -> int:
-    """The exit code: 0, or 1 if a fact failed. Raises ServicesUnavailable and StageFailed."""
+    """The exit code: 0, or 1 if a fact failed. Raises ToolError."""
     screen.section("0  Services, gateway and worker")
     began = time.monotonic()
     with terminated_as_exit(), deployed(screen) as deployment, Sandbox() as sandbox:
         screen.good(deployment.what, _ms_since(began))
-        return asyncio.run(_play_all(Stage(deployment, sandbox), screen))
+        return asyncio.run(_play_all(DemoSystem(deployment, sandbox), screen))
 
 
-async def _play_all(stage: Stage, screen: Screen) -> int:
+async def _play_all(system: DemoSystem, screen: Screen) -> int:
     facts = Facts(screen)
     began = time.monotonic()
-    async with stage.open():
-        if stage.account.why_own is not None:
-            screen.note(stage.account.why_own)
-        await _install(stage, screen)
-        async with stage.connected():
-            await _start(stage, screen)
+    async with system.open():
+        if system.account.why_own is not None:
+            screen.note(system.account.why_own)
+        await _install(system, screen)
+        async with system.connected():
+            await _start(system, screen)
             for scene in SCENES:
-                if not await _play(scene, stage, screen, facts):
+                if not await _play(scene, system, screen, facts):
                     break
             seconds = time.monotonic() - began
         if facts.failed:
             screen.section("Logs")
-            screen.line(stage.programs.log())
+            screen.line(system.programs.log())
     return sum_up(screen, facts, seconds)
 
 
-async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> bool:
+async def _play(scene: Scene, system: DemoSystem, screen: Screen, facts: Facts) -> bool:
     """A scene that breaks off is a failed fact; the next ones are played all the same.
 
     Not so once a server is gone: then each of them would only wait for it.
     """
     try:
-        playing = asyncio.create_task(scene(stage, screen, facts))
-        if ended := await _server_ended_before(playing, stage):
+        playing = asyncio.create_task(scene(system, screen, facts))
+        if ended := await _server_ended_before(playing, system):
             facts.missed(f"{ended} ended unexpectedly, after {facts.last!r}")
             return False
         await playing
@@ -70,9 +70,9 @@ async def _play(scene: Scene, stage: Stage, screen: Screen, facts: Facts) -> boo
     return True
 
 
-async def _server_ended_before(playing: "asyncio.Task[None]", stage: Stage) -> str | None:
+async def _server_ended_before(playing: "asyncio.Task[None]", system: DemoSystem) -> str | None:
     """The server that ended while the scene was played, which is over then."""
-    ended = asyncio.create_task(stage.programs.any_ended())
+    ended = asyncio.create_task(system.programs.any_ended())
     try:
         await asyncio.wait((playing, ended), return_when=asyncio.FIRST_COMPLETED)
         return ended.result() if ended.done() else None
@@ -82,26 +82,26 @@ async def _server_ended_before(playing: "asyncio.Task[None]", stage: Stage) -> s
         await end(playing)
 
 
-async def _install(stage: Stage, screen: Screen) -> None:
-    """What a user does once. Raises StageFailed."""
-    programs = stage.programs
-    if stage.stack is None:  # else the service `migrate` has done it
+async def _install(system: DemoSystem, screen: Screen) -> None:
+    """What a user does once. Raises ToolError."""
+    programs = system.programs
+    if system.stack is None:  # else the service `migrate` has done it
         migrate = partial(programs.run, "cancel-worker", "migrate")
         await _step(screen, "cancel-worker migrate", migrate)
 
     async def create_token() -> None:
-        stage.token = await programs.run(
+        system.token = await programs.run(
             "cancel-gateway", "tokens", "create", "--subject", "demo", "--expires-in", "15m"
         )
 
     await _step(screen, "cancel-gateway tokens create --subject demo", create_token)
 
 
-async def _start(stage: Stage, screen: Screen) -> None:
+async def _start(system: DemoSystem, screen: Screen) -> None:
     # The worker declares what the gateway publishes to.
-    await _step(screen, "cancel-worker serve", stage.serve_worker)
-    if stage.stack is None:
-        await _step(screen, "cancel-gateway serve --port 0", stage.serve_gateway)
+    await _step(screen, "cancel-worker serve", system.serve_worker)
+    if system.stack is None:
+        await _step(screen, "cancel-gateway serve --port 0", system.serve_gateway)
 
 
 async def _step(screen: Screen, command: str, step: Callable[[], Awaitable[object]]) -> None:

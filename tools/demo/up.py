@@ -16,8 +16,9 @@ from shared.aio.tasks import end
 from shared.amqp.topology import Topology
 from tools.demo import compose_up
 from tools.demo.cancels import tell_of
-from tools.demo.programs import BIN, Programs, StageFailed, environment_for
+from tools.demo.programs import BIN, Programs, environment_for
 from tools.demo.screen import Screen
+from tools.errors import ToolError
 from tools.services import Sandbox, Services, provide
 from tools.support.program import Event, Program
 from worker.processes.cgroup import sweep
@@ -48,7 +49,7 @@ EOF"""
 
 
 def up(screen: Screen) -> int:
-    """Serve until Ctrl-C. Raises ServicesUnavailable, StageFailed and ComposeFailed."""
+    """Serve until Ctrl-C. Raises ToolError."""
     if compose_up.applies(screen):
         return compose_up.up(screen)
     with provide(screen.note) as services, Sandbox() as sandbox:
@@ -78,7 +79,7 @@ async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
         finally:
             await end(telling)
         screen.line(programs.log())
-        raise StageFailed(f"{ended} ended unexpectedly")
+        raise ToolError(f"{ended} ended unexpectedly")
     finally:
         await programs.stop()
         if cgroups is not None:
@@ -94,8 +95,8 @@ async def _tell_of_cancels(worker: Program, screen: Screen) -> None:
 
 
 async def _cancel_jobs(programs: Programs, host: str, url: str, token: str, screen: Screen) -> None:
-    """End the jobs of this worker, whose launchers could tell nobody of it once that is gone."""
-    with suppress(StageFailed, OSError, aiohttp.ClientError):
+    """End the jobs of this worker, to which their launchers could tell nothing once it is gone."""
+    with suppress(ToolError, OSError, aiohttp.ClientError):
         running, canceling = await asyncio.gather(
             *(_runs_of(programs, host, status) for status in ("running", "canceling"))
         )

@@ -6,18 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from tools.errors import ToolError
 from tools.model.check import (
     BREAKS,
     Check,
-    CheckFailed,
     Result,
-    ToolsMissing,
     check,
     guards,
     missing_tools,
     without,
 )
-from tools.services.model import ServicesUnavailable
 from tools.services.native import apt
 
 SOUND = (
@@ -35,7 +33,7 @@ def main() -> int:
         _provide_tools()
         with tempfile.TemporaryDirectory(prefix="run-cancel-model-") as directory:
             return 0 if _check_all(Path(directory)) else 1
-    except (ToolsMissing, CheckFailed, ServicesUnavailable) as error:
+    except ToolError as error:
         print(f"model: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -45,7 +43,7 @@ def main() -> int:
 def _provide_tools() -> None:
     if missing := missing_tools():
         if not apt.can_install():
-            raise ToolsMissing(
+            raise ToolError(
                 f"{' and '.join(missing)} missing; install "
                 "(Debian, Ubuntu: apt-get install spin gcc libc6-dev)"
             )

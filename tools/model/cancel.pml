@@ -172,7 +172,7 @@ inline begin(c) {                                 /* written in one step; starte
     fi;
     outcome[c] = OPEN
 }
-inline hurry(c) { if :: is_forced(c) && stop == GRACE -> stop = KILL :: else fi }
+inline end_grace(c) { if :: is_forced(c) && stop == GRACE -> stop = KILL :: else fi }
 
 /* What the row of the run and of the command say. Of a run that may be stopped they are read anew
  * under the lock (decision_store.lock_runs); of others the write finds out. */
@@ -232,7 +232,7 @@ inline decide(i) {                                /* worker/decisions/decision.p
                 record(i, NO_OP); committed(i)
             :: else -> record(i, OPEN); wake = wakes; committed(i)
             fi
-        :: the_run(i) != QUEUED && !over(i) && joins(i) -> hurry(cmd[i]); if
+        :: the_run(i) != QUEUED && !over(i) && joins(i) -> end_grace(cmd[i]); if
             :: own_stop(i) -> acknowledge(i)
             :: !own_stop(i) && by == cmd[i] -> record(i, OPEN); committed(i)
             :: else -> record(i, NO_OP); committed(i)
@@ -261,13 +261,13 @@ end: do
 
 /* What is to be done of what is open: of several commands the forced one. */
 #define is_open     (outcome[0] == OPEN || outcome[LAST] == OPEN)
-#define hurries     (KEEPS(FORCE_JOINS) && stop == GRACE && is_forced(LAST) && outcome[LAST] == OPEN)
-#define can_take_up ((stop == NO_STOP || hurries) && !late && may_be_stopped)
+#define forces      (KEEPS(FORCE_JOINS) && stop == GRACE && is_forced(LAST) && outcome[LAST] == OPEN)
+#define can_take_up ((stop == NO_STOP || forces) && !late && may_be_stopped)
 
 inline take_up(c) {                               /* worker/open_commands/open_commands.py */
     if
     :: answered(c)
-    :: stop != NO_STOP && !answered(c) -> hurry(c); outcome[c] = NO_OP
+    :: stop != NO_STOP && !answered(c) -> end_grace(c); outcome[c] = NO_OP
     :: stop == NO_STOP && !answered(c) && KEEPS(GIVE_UP) && taken_up[c] == MOST_TIMES ->
         close(0, STOP_FAILED); close(LAST, STOP_FAILED)
     :: stop == NO_STOP && !answered(c) && !(KEEPS(GIVE_UP) && taken_up[c] == MOST_TIMES) ->

@@ -9,6 +9,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from tools.errors import ToolError
+
 MODEL = Path(__file__).with_name("cancel.pml")
 MEGABYTES = 4000
 SECONDS = 600
@@ -55,14 +57,6 @@ BREAKS: Final = {
 """Each guard, and the promise that a model without it violates first."""
 
 
-class ToolsMissing(Exception):
-    """spin or a C compiler is not on this machine."""
-
-
-class CheckFailed(Exception):
-    """The checker could not say anything; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """What to check: `without` names the guard to take out, `endless` looks for cycles only."""
@@ -105,7 +99,7 @@ def without(guard: str) -> Check:
 
 
 def check(wanted: Check, directory: Path) -> Result:
-    """Search all states, below `directory`. Raises CheckFailed where that cannot be done."""
+    """Search all states, below `directory`. Raises ToolError where that cannot be done."""
     place = Path(tempfile.mkdtemp(dir=directory))
     began = monotonic()
     settings = [f"-DCOMMANDS={wanted.commands}", f"-DFAULTS={wanted.faults}"]
@@ -129,7 +123,7 @@ def check(wanted: Check, directory: Path) -> Result:
         depth = _number(r"\(at depth (\d+)\)", said)
         violated = ENDLESS if wanted.endless else _violated(settings, place)
     elif any(words in said for words in _NOT_COMPLETE):
-        raise CheckFailed(f"the search was not completed:\n{said}")
+        raise ToolError(f"the search was not completed:\n{said}")
     shutil.rmtree(place)
     return Result(_number(r"(\d+) states, stored", said), depth, seconds, violated)
 
@@ -140,7 +134,7 @@ def _violated(settings: list[str], place: Path) -> str:
     told = _run(["spin", *settings, "-k", str(trail), "-t", str(MODEL)], place, may_fail=True)
     found = re.search(r"violated: (\w+)", told)
     if found is None:
-        raise CheckFailed(f"an error that violates no known promise:\n{told.strip()[-1000:]}")
+        raise ToolError(f"an error that violates no known promise:\n{told.strip()[-1000:]}")
     return found.group(1)
 
 
@@ -157,16 +151,16 @@ def _run(command: list[str], place: Path, *, may_fail: bool = False) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise CheckFailed(f"{command[0]} took longer than {SECONDS} s") from None
+        raise ToolError(f"{command[0]} took longer than {SECONDS} s") from None
     except OSError as error:
-        raise CheckFailed(f"cannot run {command[0]}: {error.strerror}") from None
+        raise ToolError(f"cannot run {command[0]}: {error.strerror}") from None
     if done.returncode != 0 and not may_fail:
-        raise CheckFailed(f"{' '.join(command)} failed:\n{done.stdout.strip()[-1000:]}")
+        raise ToolError(f"{' '.join(command)} failed:\n{done.stdout.strip()[-1000:]}")
     return done.stdout
 
 
 def _number(pattern: str, said: str) -> int:
     found = re.search(pattern, said)
     if found is None:
-        raise CheckFailed(f"unexpected output of spin's checker:\n{said.strip()[-1000:]}")
+        raise ToolError(f"unexpected output of spin's checker:\n{said.strip()[-1000:]}")
     return int(found.group(1))

@@ -9,9 +9,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from tools.errors import ToolError
 from tools.services.in_memory import use_memory
 from tools.services.ladder import provide, say_on_stderr
-from tools.services.model import Services, ServicesUnavailable
+from tools.services.model import Services
 
 USAGE = "usage: python -m tools.services [--in-memory] -- CMD [ARG…]"
 OWN_FAILURE = 2
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with provide() as services:
             return _run(command, services)
-    except (ServicesUnavailable, OSError) as error:
+    except (ToolError, OSError) as error:
         say_on_stderr(str(error))
         return OWN_FAILURE
     except KeyboardInterrupt:

@@ -61,7 +61,7 @@ def end_marked(directory: Path) -> None:
 
 
 def _marked(directory: Path) -> list[int]:
-    """Return pidfds of the processes started in this sandbox, whoever their parent is."""
+    """Return pidfds of the processes started in this sandbox, whatever their parent is."""
     marker = f"{MARKER}={directory}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
+from tools.errors import ToolError
+
 
 class Rung(StrEnum):
     """A rung that the environment variable SERVICES can force."""
@@ -21,7 +23,7 @@ class Services:
     origin: str
 
 
-class ServicesUnavailable(Exception):
+class ServicesUnavailable(ToolError):
     """No services could be had; the message is one line that says what to do."""
 
 

@@ -6,7 +6,7 @@ import socket
 class PortReservation:
     """A TCP port on 127.0.0.1, held by a bound socket that never listens.
 
-    Linux lets a server with SO_REUSEADDR listen beside it, while nobody else is given the port:
+    Linux lets a server with SO_REUSEADDR listen beside it, while no other is given the port:
     not another set of servers, not an outgoing connection. So a server can be killed and started
     again on the same port, and clients are refused meanwhile.
     """

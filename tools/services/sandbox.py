@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tools.services import guard
+from tools.services.guard import MARKER, end_marked, remove
 from tools.services.ports import PortReservation
 
 CLOSE_SECONDS = 15.0
+_GUARD = Path(__file__).with_name("guard.py")
 DIRECTORY = "SERVICES_DIRECTORY"
 """Environment variable: where sandboxes are made. Without it, among all temporary files."""
 
@@ -44,7 +45,7 @@ class Sandbox:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ports: list[PortReservation] = []
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(self.path)],
+            [sys.executable, "-I", "-S", str(_GUARD), str(self.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -87,7 +88,7 @@ class Sandbox:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**env, guard.MARKER: str(self.path)},
+                env={**env, MARKER: str(self.path)},
                 cwd=self.path,
                 start_new_session=True,
                 user=account.uid if account else None,
@@ -118,8 +119,8 @@ class Sandbox:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        guard.end_marked(self.path)
-        guard.remove(self.path)
+        end_marked(self.path)
+        remove(self.path)
 
 
 def clean_environment(**settings: str) -> dict[str, str]:

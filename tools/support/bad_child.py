@@ -146,7 +146,7 @@ def storm() -> NoReturn:
 
 
 def forks_to_the_limit() -> None:
-    """Fork until nobody of this user can, and again as soon as somebody has ended."""
+    """Fork until no process of this user can, and again as soon as one has ended."""
     ignore_signals()
     most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     assert 0 < most < 1000, "would take all processes of the machine"

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from tools.errors import ToolError
+
 PROJECT: Final = Path(__file__).parents[2]
 PASSWORDS: Final = tuple(
     f"{name}_PASSWORD" for name in ("POSTGRES", "GATEWAY", "WORKER", "OPS", "PUBLISHER")
@@ -30,7 +32,7 @@ _PULL_SECONDS: Final = 300.0
 _ANSWER_SECONDS: Final = 20.0
 
 
-class ComposeFailed(Exception):
+class ComposeFailed(ToolError):
     """A command of the compose plugin failed; `output` is all that it said."""
 
     def __init__(self, command: str, output: str) -> None:

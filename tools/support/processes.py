@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+from shared.states import Proof
 from worker.processes import cgroup
 
 BAD_CHILD = Path(__file__).with_name("bad_child.py")
 
 KILLED_BY = {"cgroup": ["SIGKILL"], "session": ["SIGSTOP", "SIGKILL"]}
 """What a kill sends, by containment: without a cgroup, nothing else keeps a tree from forking."""
+PROVED_BY = {"cgroup": Proof.CGROUP_EMPTY, "session": Proof.SCANS_EMPTY}
+"""What the end of a started run is proved by, by containment."""
 
 
 def alive(mark: str) -> list[int]:

@@ -122,35 +122,41 @@ class TcpProxy:
                 return await _open(target)
         return await _open(last)
 
+    async def passes(self, request: bytes) -> bool:
+        """Whether what the program sends is passed on, once this returns; if not, nothing more."""
+        return True
+
     async def _pump_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        def count(_: bytes) -> None:
+        while data := await reader.read(65536):
             self.bursts += 1
-
-        await self._pump(reader, writer, self._flowing, count)
+            if not await self.passes(data):
+                return
+            await self._deliver(data, writer, self._flowing)
+        _end(writer)
 
     async def _pump_answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        await self._pump(reader, writer, self._answers_flow, lambda data: self.on_answer(data))
-
-    async def _pump(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        flow: asyncio.Event,
-        told: Callable[[bytes], None],
-    ) -> None:
         while data := await reader.read(65536):
-            told(data)
-            if self._delay:
-                await asyncio.sleep(self._delay)
-            await flow.wait()
-            writer.write(data)
-            await writer.drain()
-        with suppress(OSError):
-            writer.write_eof()
+            self.on_answer(data)
+            await self._deliver(data, writer, self._answers_flow)
+        _end(writer)
+
+    async def _deliver(
+        self, data: bytes, writer: asyncio.StreamWriter, flow: asyncio.Event
+    ) -> None:
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        await flow.wait()
+        writer.write(data)
+        await writer.drain()
+
+
+def _end(writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        writer.write_eof()
 
 
 async def _open(target: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -4,7 +4,7 @@ from asyncio.subprocess import Process
 
 
 async def closed(process: Process) -> int:
-    """Wait until it has ended and nobody holds its pipes any more; its exit code.
+    """Wait until it has ended and its pipes are no longer held open; its exit code.
 
     Python 3.11's `wait` returns before that where the end is known already, and what asyncio still
     listens to when its loop is closed becomes a traceback on stderr ("Event loop is closed").

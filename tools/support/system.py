@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -24,11 +23,13 @@ from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
+from tools.support.broker_names import delete_names
 from tools.support.forked import ForkedProcess, can_be_forked
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tools.support.program import DEADLINE, Program
 from tools.support.records import Records
+from tools.support.waiting import eventually
 from worker.processes.cgroup import Cgroup, path_of
 
 
@@ -255,9 +256,7 @@ class System(Records):
     async def purge(self, queue: str) -> None:
         """Drop what is ready in `queue`, as soon as there is something."""
         found = await self.channel.get_queue(queue, ensure=False)
-        end = monotonic() + DEADLINE
-        while not (await found.purge()).message_count:
-            assert monotonic() < end, f"{queue} stays empty"
+        await eventually(found.purge, lambda purged: purged.message_count)
 
     async def depth(self, queue: str) -> int:
         """Messages ready in `queue`."""
@@ -288,11 +287,3 @@ class System(Records):
 
     async def delete_names(self) -> None:
         await delete_names(self.channel, self.topology)
-
-
-async def delete_names(channel: AbstractChannel, topology: Topology) -> None:
-    """Delete every queue and exchange, as if nobody had declared them yet."""
-    for name in topology.queues():
-        await channel.queue_delete(name)
-    for name in (topology.commands, topology.dead_exchange, topology.events, topology.wakes):
-        await channel.exchange_delete(name)

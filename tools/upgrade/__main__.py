@@ -8,19 +8,20 @@ from pathlib import Path
 
 import uvloop
 
-from tools.services import Services, ServicesUnavailable, provide
+from tools.errors import ToolError
+from tools.services import Services, provide
 from tools.upgrade.in_order import in_order
 from tools.upgrade.report import show
 from tools.upgrade.side_by_side import side_by_side
-from tools.upgrade.stage import stage
-from tools.upgrade.version import Unavailable, Version, checked_out
+from tools.upgrade.system import upgraded_system
+from tools.upgrade.version import Version, checked_out
 
 
 async def run(services: Services, old: Version, *, beside: bool) -> bool:
-    async with stage(services) as at:
-        checks = await (side_by_side if beside else in_order)(at, old)
+    async with upgraded_system(services) as system:
+        checks = await (side_by_side if beside else in_order)(system, old)
         how = "side by side with" if beside else "from"
-        return show(f"Upgrade {how} {old.name}", await at.ledger.rows(), checks)
+        return show(f"Upgrade {how} {old.name}", await system.ledger.rows(), checks)
 
 
 def parse() -> argparse.Namespace:
@@ -44,7 +45,7 @@ def main() -> int:
         ):
             old = checked_out(options.revision, Path(directory))
             holds = runner.run(run(services, old, beside=options.side_by_side))
-    except (Unavailable, ServicesUnavailable) as error:
+    except ToolError as error:
         print(f"upgrade: {error}", file=sys.stderr)
         return 2
     except AssertionError as error:

@@ -8,56 +8,56 @@ from typing import Final
 from tools.support.program import DEADLINE, Program
 from tools.upgrade.jobs import Job
 from tools.upgrade.report import Check
-from tools.upgrade.stage import BEAT, Stage
+from tools.upgrade.system import BEAT, UpgradedSystem
 
 _REMOVED: Final = 10.0
 """Seconds."""
 
 
-async def well_ended(stage: Stage) -> list[Check]:
+async def well_ended(system: UpgradedSystem) -> list[Check]:
     return [
-        Check("each command has one outcome or one dead letter", await _ends(stage)),
-        Check("no run was canceled while its processes lived", await _false(stage)),
-        Check("no host queue is left", await _host_queues(stage)),
-        Check("no message is left in a queue of commands", await _messages(stage)),
-        Check("no run is in the middle of a stop", await _stopping(stage)),
+        Check("each command has one outcome or one dead letter", await _ends(system)),
+        Check("no run was canceled while its processes lived", await _false(system)),
+        Check("no host queue is left", await _host_queues(system)),
+        Check("no message is left in a queue of commands", await _messages(system)),
+        Check("no run is in the middle of a stop", await _stopping(system)),
     ]
 
 
-async def _ends(stage: Stage) -> list[str]:
-    return await stage.ledger.not_exactly_one_end()
+async def _ends(system: UpgradedSystem) -> list[str]:
+    return await system.ledger.not_exactly_one_end()
 
 
-async def _host_queues(stage: Stage) -> list[str]:
+async def _host_queues(system: UpgradedSystem) -> list[str]:
     """Those that are left, once each worker has had time to see that the others are new."""
     until = monotonic() + _REMOVED
-    while (left := await stage.host_queues()) and monotonic() < until:
+    while (left := await system.host_queues()) and monotonic() < until:
         await asyncio.sleep(BEAT)
     return [f"{name}: {depth}" for name, depth in left.items()]
 
 
-async def _false(stage: Stage) -> list[str]:
-    canceled = await stage.database.fetch("SELECT run_id FROM runs WHERE status = 'canceled'")
-    return [*stage.false, *stage.living(row["run_id"] for row in canceled)]
+async def _false(system: UpgradedSystem) -> list[str]:
+    canceled = await system.database.fetch("SELECT run_id FROM runs WHERE status = 'canceled'")
+    return [*system.false, *system.living(row["run_id"] for row in canceled)]
 
 
-async def _messages(stage: Stage) -> list[str]:
-    depths = {name: await stage.depth(name) for name in stage.topology.queues()}
+async def _messages(system: UpgradedSystem) -> list[str]:
+    depths = {name: await system.depth(name) for name in system.topology.queues()}
     return [f"{name}: {depth}" for name, depth in depths.items() if depth]
 
 
-async def _stopping(stage: Stage) -> list[str]:
-    rows = await stage.database.fetch("SELECT run_id FROM runs WHERE status = 'canceling'")
+async def _stopping(system: UpgradedSystem) -> list[str]:
+    rows = await system.database.fetch("SELECT run_id FROM runs WHERE status = 'canceling'")
     return [f"run {row['run_id']}" for row in rows]
 
 
-async def has_passed(stage: Stage, jobs: Iterable[Job]) -> list[str]:
+async def has_passed(system: UpgradedSystem, jobs: Iterable[Job]) -> list[str]:
     """Wait for these jobs, which were told to end; those that did not end well."""
     problems = []
     for job in jobs:
         async with asyncio.timeout(DEADLINE):
             code = await job.launcher.wait()
-        if (status := await stage.status(job.run_id)) != "pass" or code:
+        if (status := await system.status(job.run_id)) != "pass" or code:
             problems.append(f"run {job.run_id} is {status}, its launcher's exit code is {code}")
     return problems
 

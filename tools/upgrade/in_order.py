@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from tools.support.program import Program
+from tools.support.waiting import eventually
 from tools.upgrade.checks import exit_code_is, has_passed, logged_errors, well_ended
 from tools.upgrade.jobs import UNTIL_TOLD, Job
 from tools.upgrade.report import Check
-from tools.upgrade.stage import Stage
+from tools.upgrade.system import UpgradedSystem
 from tools.upgrade.version import NEW, Version
 
 _GRACE: Final = 6.0
@@ -29,100 +30,97 @@ class Left:
     late_run: int
 
 
-async def in_order(stage: Stage, old: Version) -> list[Check]:
-    left = await _leave(stage, old)
-    await stage.migrate(NEW)
-    refused = await stage.refused(old, stage.hosts[0])
-    await stage.database.execute("INSERT INTO runs (run_id) VALUES ($1)", left.late_run)
-    workers = [await stage.worker(NEW, host) for host in stage.hosts]
-    stuck = await stage.ledger.settled(stage.ledger.tags, _SETTLED)
+async def in_order(system: UpgradedSystem, old: Version) -> list[Check]:
+    left = await _leave(system, old)
+    await system.migrate(NEW)
+    refused = await system.refused(old, system.hosts[0])
+    await system.database.execute("INSERT INTO runs (run_id) VALUES ($1)", left.late_run)
+    workers = [await system.worker(NEW, host) for host in system.hosts]
+    stuck = await system.ledger.settled(system.ledger.tags, _SETTLED)
     await left.gateway.stop()
-    await stage.gateway(NEW)
-    tag = await stage.rest(left.canceled_later.run_id)
-    stage.ledger.add("new gateway, a job that the old version started", "(new)", [tag])
-    stuck += await stage.ledger.settled([tag], _SETTLED)
+    await system.gateway(NEW)
+    tag = await system.rest(left.canceled_later.run_id)
+    system.ledger.add("new gateway, a job that the old version started", "(new)", [tag])
+    stuck += await system.ledger.settled([tag], _SETTLED)
     left.goes_on.tell()
     return [
         Check(
             "an old worker that starts after the migration exits with 2", exit_code_is(2, refused)
         ),
         Check("no command is stuck", stuck),
-        *await well_ended(stage),
-        Check("the interrupted stop ended at its deadline", await _overdue(stage, left)),
+        *await well_ended(system),
+        Check("the interrupted stop ended at its deadline", await _overdue(system, left)),
         Check(
             "jobs without a cancel continued and passed",
-            await has_passed(stage, [left.goes_on, left.ends]),
+            await has_passed(system, [left.goes_on, left.ends]),
         ),
         Check("no new worker logged an error", logged_errors(*workers)),
     ]
 
 
-async def _leave(stage: Stage, old: Version) -> Left:
+async def _leave(system: UpgradedSystem, old: Version) -> Left:
     """Run the old version, and end its workers while there is something of each kind to do."""
-    alpha, beta = stage.hosts
-    await stage.migrate(old)
-    gateway = await stage.gateway(old)
-    workers = [await stage.worker(old, host) for host in stage.hosts]
-    leave = stage.ledger.add
+    alpha, beta = system.hosts
+    await system.migrate(old)
+    gateway = await system.gateway(old)
+    workers = [await system.worker(old, host) for host in system.hosts]
+    leave = system.ledger.add
 
-    over = await stage.job(old, beta)
-    tags = [await stage.rest(over.run_id)]
-    await stage.ledger.settled(tags, _SETTLED)
+    over = await system.job(old, beta)
+    tags = [await system.rest(over.run_id)]
+    await system.ledger.settled(tags, _SETTLED)
     leave("settled before", "nowhere", tags)
     # As it comes from the last retry queue.
-    tags = [await stage.direct(stage.unknown(), attempt=4)]
-    await stage.ledger.settled(tags, _SETTLED)
+    tags = [await system.direct(system.unknown(), attempt=4)]
+    await system.ledger.settled(tags, _SETTLED)
     leave("unknown run", "dead letters", tags)
 
-    by_rest = [await stage.job(old, beta) for _ in range(_SEVERAL)]
-    by_message = [await stage.job(old, beta) for _ in range(_SEVERAL)]
-    elsewhere = [await stage.job(old, alpha) for _ in range(_SEVERAL)]
-    goes_on = await stage.job(old, beta, UNTIL_TOLD)
-    ends = await stage.job(old, beta, UNTIL_TOLD)
-    canceled_later = await stage.job(old, alpha)
-    stopping = await stage.job(old, beta, "ignores_term", _GRACE)
-    tags = [await stage.rest(stopping.run_id)]
+    by_rest = [await system.job(old, beta) for _ in range(_SEVERAL)]
+    by_message = [await system.job(old, beta) for _ in range(_SEVERAL)]
+    elsewhere = [await system.job(old, alpha) for _ in range(_SEVERAL)]
+    goes_on = await system.job(old, beta, UNTIL_TOLD)
+    ends = await system.job(old, beta, UNTIL_TOLD)
+    canceled_later = await system.job(old, alpha)
+    stopping = await system.job(old, beta, "ignores_term", _GRACE)
+    tags = [await system.rest(stopping.run_id)]
 
-    async def is_stopping() -> bool:
-        return await stage.status(stopping.run_id) == "canceling"
-
-    await stage.until("the stop has begun", is_stopping)
+    await system.status_becomes(stopping.run_id, "canceling")
     await workers[1].stop()
     leave("stop in its grace period", "host queue", tags)
-    queue = stage.topology.old_host_queue(beta)
-    leave("REST, host down", "host queue", [await stage.rest(job.run_id) for job in by_rest])
-    tags = [await stage.direct(job.run_id) for job in by_message]
+    queue = system.topology.old_host_queue(beta)
+    leave("REST, host down", "host queue", [await system.rest(job.run_id) for job in by_rest])
+    tags = [await system.direct(job.run_id) for job in by_message]
     leave("published, host down", "host queue", tags)
-    tags = [await stage.direct(stopping.run_id), await stage.direct(over.run_id)]
+    tags = [await system.direct(stopping.run_id), await system.direct(over.run_id)]
     leave("repeated on a stop, on a run that is over", "host queue, nowhere", tags)
-    late_run = stage.unknown()
-    tags = [await stage.direct(late_run, attempt=2)]
+    late_run = system.unknown()
+    tags = [await system.direct(late_run, attempt=2)]
     leave("run not added yet", "retry.5s", tags)
     # The repeat is another one only where no open command is on record of its own.
     number = 2 * _SEVERAL + 1
 
-    async def are_forwarded() -> bool:
-        return (await stage.depth(queue) or 0) >= number
-
-    await stage.until(f"{number} commands wait in {queue}", are_forwarded)
-
-    async def is_retried() -> bool:
-        return await stage.depth(stage.topology.retry(5)) == 1
-
-    await stage.until("a command waits to be retried", is_retried)
+    await eventually(
+        lambda: system.depth(queue),
+        lambda depth: (depth or 0) >= number,
+        what=f"the depth of {queue}",
+    )
+    retry = system.topology.retry(5)
+    await eventually(
+        lambda: system.depth(retry), lambda depth: depth == 1, what=f"the depth of {retry}"
+    )
     await workers[0].stop()
     ends.tell()
-    tags = [await stage.rest(await stage.queued()) for _ in range(_SEVERAL)]
+    tags = [await system.rest(await system.queued()) for _ in range(_SEVERAL)]
     leave("REST, queued run", "runs.cancel", tags)
-    tags = [await stage.direct(await stage.queued()) for _ in range(_SEVERAL)]
+    tags = [await system.direct(await system.queued()) for _ in range(_SEVERAL)]
     leave("published, queued run", "runs.cancel", tags)
-    tags = [await stage.rest(job.run_id) for job in elsewhere]
+    tags = [await system.rest(job.run_id) for job in elsewhere]
     leave("REST, running", "runs.cancel", tags)
     return Left(stopping, ends, goes_on, canceled_later, gateway, late_run)
 
 
-async def _overdue(stage: Stage, left: Left) -> list[str]:
-    run = await stage.run(left.stopping.run_id)
+async def _overdue(system: UpgradedSystem, left: Left) -> list[str]:
+    run = await system.run(left.stopping.run_id)
     if run["status"] != "canceled":
         return [f"run {left.stopping.run_id} is {run['status']}"]
     late = (run["finished_at"] - run["stop_deadline"]).total_seconds()

@@ -13,7 +13,7 @@ from tools.support.program import Program
 from tools.upgrade.checks import exit_code_is, has_passed, logged_errors, well_ended
 from tools.upgrade.jobs import UNTIL_TOLD, Job
 from tools.upgrade.report import Check
-from tools.upgrade.stage import BEAT, Stage
+from tools.upgrade.system import BEAT, UpgradedSystem
 from tools.upgrade.version import NEW, Version
 
 _SETTLED: Final = 60.0
@@ -28,41 +28,41 @@ _TIMES: Final = 8
 """That commands are sent at most, until the old worker has got one for the other host."""
 
 
-async def side_by_side(stage: Stage, old: Version) -> list[Check]:
-    alpha, beta = stage.hosts
-    await stage.migrate(old)
-    gateway = await stage.gateway(old)
-    first, replaced = [await stage.worker(old, host) for host in stage.hosts]
-    goes_on = [await stage.job(old, host, UNTIL_TOLD) for host in stage.hosts]
+async def side_by_side(system: UpgradedSystem, old: Version) -> list[Check]:
+    alpha, beta = system.hosts
+    await system.migrate(old)
+    gateway = await system.gateway(old)
+    first, replaced = [await system.worker(old, host) for host in system.hosts]
+    goes_on = [await system.job(old, host, UNTIL_TOLD) for host in system.hosts]
     number = 2 * (_TIMES + 3)
-    jobs = {host: [await stage.job(old, host) for _ in range(number)] for host in stage.hosts}
+    jobs = {host: [await system.job(old, host) for _ in range(number)] for host in system.hosts}
 
-    await stage.migrate(NEW)
-    await _cancel(stage, "both workers old, new schema", jobs)
+    await system.migrate(NEW)
+    await _cancel(system, "both workers old, new schema", jobs)
     await replaced.stop()
-    await _cancel(stage, "the worker of beta down", jobs)
-    second = await stage.worker(NEW, beta)
-    refused = await stage.refused(old, beta)
-    queue = stage.topology.old_host_queue(beta)
+    await _cancel(system, "the worker of beta down", jobs)
+    second = await system.worker(NEW, beta)
+    refused = await system.refused(old, beta)
+    queue = system.topology.old_host_queue(beta)
     with suppress(TimeoutError):
         async with asyncio.timeout(_REMOVED):
-            while await stage.depth(queue) is not None:
+            while await system.depth(queue) is not None:
                 await asyncio.sleep(BEAT)
     before, forwarded = len(_forwarded(first)), 0
     waiting: list[str] = []
     for _ in range(_TIMES):
-        tags = await _cancel(stage, "alpha old, beta new", jobs)
-        waiting += await stage.ledger.settled(tags[beta], _BESIDE)
+        tags = await _cancel(system, "alpha old, beta new", jobs)
+        waiting += await system.ledger.settled(tags[beta], _BESIDE)
         forwarded = len(_forwarded(first)) - before
         if waiting or forwarded >= _ENOUGH:
             break
-    unseen = await stage.depth(queue)
+    unseen = await system.depth(queue)
     await first.stop()
-    third = await stage.worker(NEW, alpha)
+    third = await system.worker(NEW, alpha)
     await gateway.stop()
-    await stage.gateway(NEW)
-    await _cancel(stage, "both workers new", jobs)
-    stuck = await stage.ledger.settled(stage.ledger.tags, _SETTLED)
+    await system.gateway(NEW)
+    await _cancel(system, "both workers new", jobs)
+    stuck = await system.ledger.settled(system.ledger.tags, _SETTLED)
     for job in goes_on:
         job.tell()
     return [
@@ -73,24 +73,26 @@ async def side_by_side(stage: Stage, old: Version) -> list[Check]:
         Check("forwarded commands are carried out while the old worker runs", waiting),
         Check("no message is left in the host queue", [f"{queue}: {unseen}"] if unseen else []),
         Check("no command is stuck", stuck),
-        *await well_ended(stage),
-        Check("jobs without a cancel continued and passed", await has_passed(stage, goes_on)),
+        *await well_ended(system),
+        Check("jobs without a cancel continued and passed", await has_passed(system, goes_on)),
         Check("no new worker logged an error", logged_errors(second, third)),
     ]
 
 
-async def _cancel(stage: Stage, when: str, jobs: Mapping[str, list[Job]]) -> dict[str, list[str]]:
+async def _cancel(
+    system: UpgradedSystem, when: str, jobs: Mapping[str, list[Job]]
+) -> dict[str, list[str]]:
     """Cancel two jobs of each host and two queued runs; the tags of the commands, by host."""
     tags: dict[str, list[str]] = {}
     for host, running in jobs.items():
         name = host.partition("-")[0]
         tags[host] = [
-            await stage.rest(running.pop().run_id),
-            await stage.direct(running.pop().run_id),
+            await system.rest(running.pop().run_id),
+            await system.direct(running.pop().run_id),
         ]
-        stage.ledger.add(when, f"jobs of {name}", tags[host])
-    queued = [await stage.rest(await stage.queued()), await stage.direct(await stage.queued())]
-    stage.ledger.add(when, "queued runs", queued)
+        system.ledger.add(when, f"jobs of {name}", tags[host])
+    queued = [await system.rest(await system.queued()), await system.direct(await system.queued())]
+    system.ledger.add(when, "queued runs", queued)
     return tags
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from tools.errors import ToolError
 from tools.support.program import DEADLINE, Program
 
 ROOT = Path(__file__).parents[2]
 _LAUNCH = "import sys; from worker.launcher.cancel_exec import main; sys.exit(main())"
 
 
-class Unavailable(Exception):
+class VersionUnavailable(ToolError):
     """A version cannot be had here; the message says why."""
 
 
@@ -83,16 +84,16 @@ NEW = Version("new", ROOT)
 
 
 def checked_out(revision: str, directory: Path) -> Version:
-    """The version of `revision`, with its sources below `directory`. Raises Unavailable."""
+    """The version of `revision`, with its sources below `directory`. Raises VersionUnavailable."""
     sources = directory / "old"
     sources.mkdir()
     git = ["git", "-C", str(ROOT), "archive", revision]
     try:
         archive = subprocess.run(git, capture_output=True, check=False)
     except FileNotFoundError:
-        raise Unavailable("git is not installed") from None
+        raise VersionUnavailable("git is not installed") from None
     if archive.returncode:
-        raise Unavailable(f"no such revision: {revision}: {archive.stderr.decode().strip()}")
+        raise VersionUnavailable(f"no such revision: {revision}: {archive.stderr.decode().strip()}")
     unpack = ["tar", "-x", "-C", str(sources)]
     subprocess.run(unpack, input=archive.stdout, check=True)
     return Version(revision, sources, _installed(sources, directory / "libraries"))
@@ -114,7 +115,7 @@ def _installed(sources: Path, target: Path) -> Path | None:
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["pip printed no reason"])[-1]
-        raise Unavailable(f"cannot install {', '.join(missing)}: {last}")
+        raise VersionUnavailable(f"cannot install {', '.join(missing)}: {last}")
     return target
 
 

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import not_
 from typing import Any
 
 from aio_pika.abc import AbstractQueue
 
 from tools.support.program import DEADLINE
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -52,6 +54,4 @@ async def listening(system: System, key: str = "#") -> AsyncIterator[Listener]:
 
 async def until_told(system: System) -> None:
     """Return once nothing is left in the outbox."""
-    async with asyncio.timeout(DEADLINE):
-        while await system.database.fetchval("SELECT count(*) FROM outbox"):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: system.database.fetchval("SELECT count(*) FROM outbox"), not_)

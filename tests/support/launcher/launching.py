@@ -6,11 +6,9 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from time import monotonic
 
 from shared.launcher_environment import LAUNCH_VARIABLE
 from tools.support.launched import Launched
-from tools.support.program import DEADLINE
 from tools.support.system import System
 from tools.support.waiting import eventually
 
@@ -100,7 +98,7 @@ async def connected(pid: int) -> None:
 
 @asynccontextmanager
 async def locked_run(system: System, run_id: int) -> AsyncIterator[None]:
-    """Hold the run's row: whoever would change it waits in the database."""
+    """Hold the run's row: what would change it waits in the database."""
     async with system.database.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM runs WHERE run_id = $1 FOR UPDATE", run_id)
         yield
@@ -108,16 +106,11 @@ async def locked_run(system: System, run_id: int) -> AsyncIterator[None]:
 
 async def blocked_in_database(system: System, statements: int = 1) -> None:
     """Wait until so many statements wait for a lock in this test's database."""
-    end = monotonic() + DEADLINE
-    while (
-        await system.database.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        < statements
-    ):
-        assert monotonic() < end, "nothing waits for a lock"
-        await asyncio.sleep(0.005)
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    await eventually(lambda: system.database.fetchval(query), lambda found: found >= statements)
 
 
 class Launch:

@@ -1,7 +1,7 @@
 """A launcher that asks the worker what a test has it ask, in place of what `cancel-exec` would.
 
-A test itself can be one only of runs that nobody stops: without a cgroup, all that descends from a
-launcher is taken for the run's, and so would be the worker that the test has started.
+A test itself can be one only of runs that are not stopped: without a cgroup, all that descends
+from a launcher is taken for the run's, and so would be the worker that the test has started.
 """
 
 import asyncio

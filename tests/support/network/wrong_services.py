@@ -47,7 +47,7 @@ async def wrong_services(
 
 
 async def self_signed(directory: Path) -> ssl.SSLContext | None:
-    """A certificate for localhost that nobody trusts; None without openssl on this machine."""
+    """A certificate for localhost that no program trusts; None without openssl on this machine."""
     if shutil.which("openssl") is None:
         return None
     key, certificate = directory / "key.pem", directory / "certificate.pem"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import asyncpg
+import pytest
 from yarl import URL
 
 from tools.services import PrivatePostgres, Sandbox, ServerFailed, ServicesUnavailable
@@ -94,11 +95,16 @@ class Pair:
 
 @contextmanager
 def replicated() -> Iterator[Pair]:
-    """A primary with its standby. Raises ServicesUnavailable where no Postgres is installed."""
+    """A primary with its standby, for a test that is skipped where no Postgres is installed."""
     with ExitStack() as stack:
-        primary, standby = (
-            ReplicatedPostgres(stack.enter_context(Sandbox())) for _ in ("primary", "standby")
-        )
-        primary.start()
-        standby.copy(primary)
+        try:
+            primary, standby = (
+                ReplicatedPostgres(stack.enter_context(Sandbox())) for _ in ("primary", "standby")
+            )
+            primary.start()
+            standby.copy(primary)
+        except ServerFailed:
+            raise
+        except ServicesUnavailable as error:
+            pytest.skip(str(error))
         yield Pair(primary, standby)

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from time import monotonic
+from functools import partial
+from operator import ne
 from typing import Any
 from uuid import UUID, uuid4
 
-from tools.support.program import DEADLINE
 from tools.support.records import Json
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 BEAT = 0.2
 """Seconds, for tests that wait until a host is silent."""
@@ -24,10 +25,7 @@ async def described(system: System, host: str) -> Json:
 
 async def becomes(system: System, host: str, state: str) -> Json:
     """Wait until the host is in `state`."""
-    end = monotonic() + DEADLINE
-    while (found := await described(system, host))["state"] != state:
-        assert monotonic() < end, found
-    return found
+    return await eventually(lambda: described(system, host), lambda found: found["state"] == state)
 
 
 async def abandon(system: System, host: str, reason: str = "burnt down") -> tuple[int, Any, str]:
@@ -48,13 +46,12 @@ async def rebooted(system: System, host: str) -> UUID:
 
 async def beats(system: System, host: str) -> None:
     """Wait until the host's worker was heard of twice more."""
-    query = "SELECT seen_at FROM hosts WHERE host = $1"
+
+    async def seen_at() -> object:
+        return await system.database.fetchval("SELECT seen_at FROM hosts WHERE host = $1", host)
+
     for _ in range(2):
-        before = await system.database.fetchval(query, host)
-        end = monotonic() + DEADLINE
-        while await system.database.fetchval(query, host) == before:
-            assert monotonic() < end, f"{host} is silent"
-            await asyncio.sleep(BEAT / 4)
+        await eventually(seen_at, partial(ne, await seen_at()))
 
 
 async def keep_beating(system: System, host: str) -> None:

@@ -1,19 +1,17 @@
 """Dead letters that a test puts on record, and what is then done with them."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
-from time import monotonic
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from yarl import URL
 
 from shared.commands import CANCEL_TYPE
-from tools.support.program import DEADLINE
 from tools.support.records import Json
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 
 async def dead_letters(system: System, *arguments: str, **env: str) -> tuple[int, str, str]:
@@ -49,11 +47,11 @@ def editor_that(directory: Path, change: str) -> str:
 
 async def latest(system: System, column: str, value: object) -> Json:
     """Wait for the latest letter with this in its column."""
-    end = monotonic() + DEADLINE
     query = f"SELECT * FROM dead_letters WHERE {column}::text = $1 ORDER BY 1 DESC"  # noqa: S608
-    while (row := await system.database.fetchrow(query, str(value))) is None:
-        assert monotonic() < end, f"no letter has {value} as its {column}"
-        await asyncio.sleep(0.01)
+    row = await eventually(
+        lambda: system.database.fetchrow(query, str(value)), what=f"a letter with {column} {value}"
+    )
+    assert row is not None
     return dict(row)
 
 

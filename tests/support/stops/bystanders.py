@@ -10,15 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 from tools.support.launched import Launched
-from tools.support.processes import BAD_CHILD, until_gone
+from tools.support.processes import BAD_CHILD, PROVED_BY, until_gone
 from tools.support.records import Json
 from tools.support.system import System
 
-PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
-
 
 @dataclass(frozen=True)
-class Stage:
+class WorkerWithBystanders:
     """A worker with one kind of containment, and two bystanders that no cancel may touch."""
 
     system: System
@@ -41,24 +39,24 @@ class Stage:
 
 @dataclass(frozen=True)
 class Running:
-    stage: Stage
+    worker: WorkerWithBystanders
     run_id: int
     launched: Launched
     mark: str
 
     async def cancel(self, **fields: Any) -> Json:
         """Publish a cancel and return its evidence, once that was checked against the facts."""
-        return await self.canceled_by(await self.stage.system.publish(self.run_id, **fields))
+        return await self.canceled_by(await self.worker.system.publish(self.run_id, **fields))
 
     async def canceled_by(self, command_id: str) -> Json:
-        system = self.stage.system
+        system = self.worker.system
         row = await system.outcome_of(command_id)
         await until_gone(self.mark, deadline=0)
         run = await system.run(self.run_id)
         evidence: Json = row["evidence"]
         assert (row["outcome"], run["status"]) == ("canceled", "canceled")
-        assert evidence["containment"] == run["containment"] == self.stage.containment
-        assert evidence["proof"] == PROOFS[self.stage.containment]
+        assert evidence["containment"] == run["containment"] == self.worker.containment
+        assert evidence["proof"] == PROVED_BY[self.worker.containment]
         assert evidence["survivors"] == []
         times = [run["canceling_at"], *map(time_of, evidence["signals"])]
         times += [datetime.fromisoformat(evidence["proved_at"]), run["finished_at"]]

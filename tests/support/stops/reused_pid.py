@@ -1,6 +1,6 @@
 """Run in a pid namespace of its own: stop a run whose leader's pid another process has by now.
 
-Prints what came of it as JSON. Elsewhere nobody could say which pid comes next.
+Prints what came of it as JSON. Elsewhere it is unknown which pid comes next.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from pathlib import Path
 from time import monotonic
 from uuid import uuid4
 
-from worker.processes.identity import Identity, ProcessHandle, read_stat
+from tests.support.stops.stoppable import identity_of
+from worker.processes.identity import Identity, ProcessHandle
 from worker.processes.scan import Kinship
 from worker.stop import ladder
 from worker.stop.session_tree import SessionTree
@@ -21,12 +22,6 @@ Process = subprocess.Popen[bytes]
 
 def sleeper() -> Process:
     return subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
-
-
-def identity_of(process: Process) -> Identity:
-    stat = read_stat(process.pid)
-    assert stat is not None
-    return stat.identity
 
 
 def end(process: Process) -> None:
@@ -40,7 +35,7 @@ def with_pid_of(gone: Identity) -> Process:
     while monotonic() < deadline:
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(gone.pid - 1))
         process = sleeper()
-        if process.pid == gone.pid and identity_of(process) != gone:
+        if process.pid == gone.pid and identity_of(process.pid) != gone:
             return process
         end(process)
     raise TimeoutError(f"pid {gone.pid} did not come again")
@@ -48,7 +43,7 @@ def with_pid_of(gone: Identity) -> Process:
 
 def main() -> None:
     first = sleeper()
-    leader = identity_of(first)
+    leader = identity_of(first.pid)
     end(first)
     bystander = with_pid_of(leader)
     kin = Kinship(leader=leader, launcher=leader, launch_id=uuid4(), uid=0, adopts=False)

@@ -1,10 +1,7 @@
 """What a program exports at /metrics, as Prometheus reads it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic
-from typing import Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -47,15 +44,6 @@ async def scrape(http: aiohttp.ClientSession, url: str) -> Exposed:
             for sample in family.samples
         },
     )
-
-
-async def until(read: Callable[[], Awaitable[Exposed]], said: Callable[[Exposed], Any]) -> Exposed:
-    """Scrape until `said` is true of what is exported."""
-    end = monotonic() + 20
-    while not said(exposed := await read()):
-        assert monotonic() < end, exposed.samples
-        await asyncio.sleep(0.05)
-    return exposed
 
 
 async def monitoring_url(worker: Program) -> str:

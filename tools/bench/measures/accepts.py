@@ -9,7 +9,7 @@ from typing import Any
 from shared.amqp.topology import CANCEL_KEY
 from tools.bench import load, raw
 from tools.bench.output.results import Bar, Results, compared, percentile
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 
 PUBLISH = Path(raw.__file__).with_name("publish.py")
 
@@ -29,15 +29,15 @@ class Times:
 class Accepts:
     """One gateway, no worker: what is published stays in the queue until the round is over."""
 
-    def __init__(self, stage: Stage, times: Times) -> None:
-        self._stage = stage
+    def __init__(self, system: BenchSystem, times: Times) -> None:
+        self._system = system
         self._times = times
 
     async def measure(self, results: Results, rounds: int) -> None:
-        await self._stage.add_runs(1, _RUNS)
-        await self._stage.analyze()
-        await self._stage.start_gateway()
-        wanted = load.requests(await self._stage.token(), range(1, _RUNS + 1))
+        await self._system.add_runs(1, _RUNS)
+        await self._system.analyze()
+        await self._system.start_gateway()
+        wanted = load.requests(await self._system.token(), range(1, _RUNS + 1))
         accepted = await self._throughput(results, wanted, rounds)
         if self._times.latency:
             await self._latency(results, wanted, rounds, accepted / 2)
@@ -47,11 +47,11 @@ class Accepts:
         for _ in range(rounds):
             seconds = self._times.throughput
             ours.append(
-                await load.closed_loop(self._stage.port, wanted, _CONNECTIONS, _WARM, seconds)
+                await load.closed_loop(self._system.port, wanted, _CONNECTIONS, _WARM, seconds)
             )
-            await self._stage.purge()
+            await self._system.purge()
             floor.append((await self._raw("closed", seconds, _CONNECTIONS))["per_second"])
-            await self._stage.purge()
+            await self._system.purge()
         results.rows.append(
             compared(
                 "accepts",
@@ -72,10 +72,12 @@ class Accepts:
         floor: list[list[float]] = []
         for _ in range(rounds):
             seconds = self._times.latency
-            ours.append(await load.open_loop(self._stage.port, wanted, _CONNECTIONS, rate, seconds))
-            await self._stage.purge()
+            ours.append(
+                await load.open_loop(self._system.port, wanted, _CONNECTIONS, rate, seconds)
+            )
+            await self._system.purge()
             floor.append((await self._raw("open", seconds, rate))["latencies"])
-            await self._stage.purge()
+            await self._system.purge()
         results.latencies["accepted"] = [ms for taken in ours for ms in taken]
         results.latencies["raw confirmed publish"] = [ms for taken in floor for ms in taken]
         results.rows.append(
@@ -91,7 +93,7 @@ class Accepts:
         )
 
     async def _raw(self, mode: str, seconds: float, amount: float) -> Any:
-        exchange = self._stage.topology.commands
-        return await self._stage.script(
+        exchange = self._system.topology.commands
+        return await self._system.script(
             sys.executable, PUBLISH, exchange, CANCEL_KEY, mode, seconds, amount
         )

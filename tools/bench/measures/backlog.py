@@ -8,8 +8,9 @@ from time import monotonic, time
 from tools.bench import raw
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.peers.environment import FASTSTREAM, Environment
-from tools.bench.programs import Failed, seconds_of
-from tools.bench.stage import Stage
+from tools.bench.programs import seconds_of
+from tools.bench.system import BenchSystem
+from tools.errors import ToolError
 
 # Seconds that the broker may take to count what was acknowledged.
 _SETTLE = 5.0
@@ -20,8 +21,8 @@ CONSUME = Path(raw.__file__).with_name("consume.py")
 class Backlog:
     """Each starts on a full queue; time counts from when its connection is open."""
 
-    def __init__(self, stage: Stage, runs: int, peers: Environment | None) -> None:
-        self._stage = stage
+    def __init__(self, system: BenchSystem, runs: int, peers: Environment | None) -> None:
+        self._system = system
         self._runs = runs
         self._peers = peers
 
@@ -66,11 +67,11 @@ class Backlog:
     async def ours(self, runs: int) -> float:
         """Commands per second until the last row is committed."""
         last = await self._fill(runs)
-        worker = await self._stage.start_worker()
-        name = f"cancel-worker {self._stage.host}"
+        worker = await self._system.start_worker()
+        name = f"cancel-worker {self._system.host}"
         began = seconds_of(await worker.event("rabbitmq_connected", connection=name))
-        await self._stage.until("SELECT status = 'canceled' FROM runs WHERE run_id = $1", last)
-        await self._stage.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
+        await self._system.until("SELECT status = 'canceled' FROM runs WHERE run_id = $1", last)
+        await self._system.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
         seconds = time() - began
         await worker.stop()
         await self._require_done(runs, "the worker")
@@ -78,21 +79,21 @@ class Backlog:
 
     async def _script(self, python: str, path: Path, *mode: str) -> float:
         await self._fill(self._runs)
-        queue = self._stage.topology.cancel
-        result = await self._stage.script(python, path, queue, self._runs, *mode)
+        queue = self._system.topology.cancel
+        result = await self._system.script(python, path, queue, self._runs, *mode)
         if mode != ("ack",):
             await self._require_done(self._runs, path.name)
         return float(self._runs / result["seconds"])
 
     async def _fill(self, runs: int) -> int:
-        await self._stage.clear()
-        run_ids = await self._stage.add_runs(1, runs)
-        await self._stage.analyze()
-        await self._stage.publish(run_ids)
+        await self._system.clear()
+        run_ids = await self._system.add_runs(1, runs)
+        await self._system.analyze()
+        await self._system.publish(run_ids)
         return run_ids[-1]
 
     async def _require_done(self, runs: int, who: str) -> None:
-        done = await self._stage.database.fetchval(
+        done = await self._system.database.fetchval(
             "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
         )
         end = monotonic() + _SETTLE
@@ -100,11 +101,11 @@ class Backlog:
         while (left := await self._left()) and monotonic() < end:
             await asyncio.sleep(0.05)
         if done != runs or left:
-            raise Failed(f"{who} carried out {done} of {runs} commands, {left} are in the queue")
+            raise ToolError(f"{who} carried out {done} of {runs} commands, {left} are in the queue")
 
     async def _left(self) -> int:
         async with asyncio.timeout(10):
-            queue = await self._stage.channel.declare_queue(
-                self._stage.topology.cancel, passive=True
+            queue = await self._system.channel.declare_queue(
+                self._system.topology.cancel, passive=True
             )
         return queue.declaration_result.message_count or 0

@@ -5,7 +5,7 @@ from statistics import median
 from tools.bench.measures.backlog import Backlog
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Results, flatness
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 
 SIZES = (100, 1_000, 10_000)
 _EACH = 50
@@ -25,21 +25,21 @@ _FILL = """
 
 
 class TableGrowth:
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, system: BenchSystem) -> None:
+        self._system = system
 
     async def measure(self, results: Results, rounds: int) -> None:
         singly: dict[int, list[float]] = {size: [] for size in SIZES}
         together: dict[int, list[float]] = {size: [] for size in SIZES}
-        await self._stage.start_gateway()
-        token = await self._stage.token()
+        await self._system.start_gateway()
+        token = await self._system.token()
         for _ in range(rounds):
-            worker = await self._stage.start_worker()
+            worker = await self._system.start_worker()
             for size in SIZES:
                 singly[size].append(await self._one_by_one(token, size))
             await worker.stop()
             for size in SIZES:
-                per_second = await Backlog(self._stage, size, None).ours(size)
+                per_second = await Backlog(self._system, size, None).ours(size)
                 together[size].append(1000 / per_second)
         results.growth["one by one, by runs in the tables"] = medians(singly)
         results.growth["all at once, by queued runs"] = medians(together)
@@ -50,11 +50,11 @@ class TableGrowth:
         ]
 
     async def _one_by_one(self, token: str, size: int) -> float:
-        await self._stage.clear()
-        run_ids = await self._stage.add_runs(1, size)
-        await self._stage.database.execute(_FILL, size - _EACH)
-        await self._stage.analyze()
-        async with one_by_one(self._stage, token) as one:
+        await self._system.clear()
+        run_ids = await self._system.add_runs(1, size)
+        await self._system.database.execute(_FILL, size - _EACH)
+        await self._system.analyze()
+        async with one_by_one(self._system, token) as one:
             taken = await one.cancel(run_ids[-_EACH:])
         return median(taken.recorded)
 

@@ -10,8 +10,9 @@ from time import time
 from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Bar, Results, compared
-from tools.bench.programs import Failed, seconds_of
-from tools.bench.stage import Stage
+from tools.bench.programs import seconds_of
+from tools.bench.system import BenchSystem
+from tools.errors import ToolError
 from worker.processes.cgroup import mount_point
 from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
 
@@ -40,8 +41,8 @@ _CROSSED = "SELECT run_id FROM cancellations WHERE run_id = ANY ($1::bigint[]) A
 
 
 class Hosts:
-    def __init__(self, stage: Stage, each: int = _EACH, commands: int = _COMMANDS) -> None:
-        self._stage = stage
+    def __init__(self, system: BenchSystem, each: int = _EACH, commands: int = _COMMANDS) -> None:
+        self._system = system
         self._each = each
         self._commands = commands
         self._next_run = 1
@@ -52,10 +53,10 @@ class Hosts:
 
     async def _measure_crossing(self, results: Results, rounds: int) -> None:
         crossing, staying = [], []
-        await self._stage.start_gateway()
-        await self._stage.start_worker()
-        token = await self._stage.token()
-        async with self._stage.neighbor() as other:
+        await self._system.start_gateway()
+        await self._system.start_worker()
+        token = await self._system.token()
+        async with self._system.neighbor() as other:
             await other.start_worker()
             await self._cancel(other, token, 3)  # what the first ones cost is not the others'
             for _ in range(rounds):
@@ -63,8 +64,8 @@ class Hosts:
                 crossing.append(median(across))
                 staying.append(median(here))
             await other.worker.stop()
-        await self._stage.worker.stop()
-        await self._stage.gateway.stop()
+        await self._system.worker.stop()
+        await self._system.gateway.stop()
         more = median(a - b for a, b in zip(crossing, staying, strict=True))
         results.rows.append(
             compared(
@@ -80,23 +81,23 @@ class Hosts:
         )
 
     async def _cancel(
-        self, other: Stage, token: str, number: int
+        self, other: BenchSystem, token: str, number: int
     ) -> tuple[list[float], list[float]]:
         """Milliseconds of cancels that cross hosts, and of as many that do not, in turns."""
         first = self._next_run
         self._next_run += 2 * number
         across, here = range(first, first + number), range(first + number, self._next_run)
-        there, own = Jobs(other), Jobs(self._stage)
+        there, own = Jobs(other), Jobs(self._system)
         await there.start(across)
         await own.start(here)
         turns = [run_id for pair in zip(across, here, strict=True) for run_id in pair]
-        async with one_by_one(self._stage, token) as one:
+        async with one_by_one(self._system, token) as one:
             taken = (await one.cancel(turns)).recorded
         await there.ended()
         await own.ended()
-        rows = await self._stage.database.fetch(_CROSSED, turns)
+        rows = await self._system.database.fetch(_CROSSED, turns)
         if {row["run_id"] for row in rows} != set(across):
-            raise Failed(f"of {number} cancels that were to cross hosts, {len(rows)} did")
+            raise ToolError(f"of {number} cancels that were to cross hosts, {len(rows)} did")
         return taken[::2], taken[1::2]
 
     async def _measure_return(self, results: Results, rounds: int) -> None:
@@ -105,10 +106,10 @@ class Hosts:
             async with self._commands_that_wait():
                 began = await self._return()
                 rates.append(self._commands / (time() - began))
-                await self._stage.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)
+                await self._system.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)
                 told.append(time() - began)
-                peaks.append(self._stage.worker.peak_mb())
-                await self._stage.worker.stop()
+                peaks.append(self._system.worker.peak_mb())
+                await self._system.worker.stop()
         results.rows.append(
             compared(
                 "hosts_return",
@@ -124,25 +125,25 @@ class Hosts:
 
     @asynccontextmanager
     async def _commands_that_wait(self) -> AsyncIterator[None]:
-        """Open commands on runs of the stage's host, whose worker is away."""
-        await self._stage.clear()
+        """Open commands on runs of our host, whose worker is away."""
+        await self._system.clear()
         launcher = subprocess.Popen(  # noqa: ASYNC220 - uvloop starts none as another user
             ["/bin/sleep", "100000"], start_new_session=True
         )
         try:
             await self._add_runs(_identity(launcher.pid))
-            await self._stage.database.execute(_OPEN)
-            await self._stage.analyze()
+            await self._system.database.execute(_OPEN)
+            await self._system.analyze()
             yield
         finally:
             launcher.kill()
             await asyncio.to_thread(launcher.wait)
 
     async def _add_runs(self, launcher: Identity) -> None:
-        await self._stage.database.execute(
+        await self._system.database.execute(
             _RUNNING,
             self._commands,
-            self._stage.host,
+            self._system.host,
             boot_id(),
             pid_namespace(),
             _NO_PID,
@@ -154,17 +155,17 @@ class Hosts:
 
     async def _return(self) -> float:
         """Start the worker and wait for the last outcome; when its work began, by time.time()."""
-        worker = await self._stage.start_worker()
+        worker = await self._system.start_worker()
         # Postgres is connected, and nothing of the host was looked at yet.
         began = seconds_of(await worker.event("worker_privileges"))
-        await self._stage.until(
+        await self._system.until(
             "SELECT NOT EXISTS (SELECT FROM cancellations WHERE outcome IS NULL)", every=0.02
         )
-        done = await self._stage.database.fetchval(
+        done = await self._system.database.fetchval(
             "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
         )
         if done != self._commands:
-            raise Failed(f"{done} of {self._commands} commands that waited ended as canceled")
+            raise ToolError(f"{done} of {self._commands} commands that waited ended as canceled")
         return began
 
 

@@ -12,7 +12,7 @@ from tools.bench import raw
 from tools.bench.measures.accepts import PUBLISH
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.programs import result_of
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.store import Filter
 
@@ -46,15 +46,17 @@ _TAKEN = """
 
 
 class Letters:
-    def __init__(self, stage: Stage, letters: int = _LETTERS, replayed: int = _REPLAYED) -> None:
-        self._stage = stage
+    def __init__(
+        self, system: BenchSystem, letters: int = _LETTERS, replayed: int = _REPLAYED
+    ) -> None:
+        self._system = system
         self._letters = letters
         self._replayed = replayed
 
     async def measure(self, results: Results, rounds: int) -> None:
         reasons = list(DeadReason)[: self._letters // self._replayed]
-        await self._stage.database.execute(_FILL, self._letters, reasons)
-        await self._stage.database.execute("VACUUM ANALYZE dead_letters")
+        await self._system.database.execute(_FILL, self._letters, reasons)
+        await self._system.database.execute("VACUUM ANALYZE dead_letters")
         commands, queries, whole, replays, floor = [], [], [], [], []
         for reason in reasons[:rounds]:
             began = perf_counter()
@@ -62,9 +64,9 @@ class Letters:
             whole.append((perf_counter() - began) * 1000)
             queries.append(await self._query())
             replays.append(await self._replay(reason))
-            await self._stage.purge()
+            await self._system.purge()
             floor.append(await self._raw())
-            await self._stage.purge()
+            await self._system.purge()
         self._report(results, commands, queries, whole, replays, floor)
 
     def _report(
@@ -101,11 +103,11 @@ class Letters:
         ]
 
     async def _command(self) -> dict[str, float]:
-        result: dict[str, float] = await self._stage.script(sys.executable, COMMAND, _PAGE)
+        result: dict[str, float] = await self._system.script(sys.executable, COMMAND, _PAGE)
         return result
 
     async def _query(self) -> float:
-        settings = DatabaseSettings.model_validate({"DATABASE_URL": self._stage.database_url})
+        settings = DatabaseSettings.model_validate({"DATABASE_URL": self._system.database_url})
         async with connected(settings) as database:
             await letter_store.find(database, Filter(), 1)  # prepares the statement's like
             began = perf_counter()
@@ -114,16 +116,16 @@ class Letters:
 
     async def _replay(self, reason: str) -> float:
         words = ("worker", "dead-letters", "replay", "--all", "--reason", reason, "--json")
-        done = await result_of(sys.executable, "-m", *words, env=self._stage.environment)
+        done = await result_of(sys.executable, "-m", *words, env=self._system.environment)
         assert done["replayed"] == self._replayed, done
-        seconds = await self._stage.database.fetchval(_TAKEN, reason)
+        seconds = await self._system.database.fetchval(_TAKEN, reason)
         return float(self._replayed / seconds)
 
     async def _raw(self) -> float:
-        result = await self._stage.script(
+        result = await self._system.script(
             sys.executable,
             PUBLISH,
-            self._stage.topology.commands,
+            self._system.topology.commands,
             CANCEL_KEY,
             *("closed", _SECONDS, _IN_FLIGHT),
         )

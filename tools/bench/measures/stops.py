@@ -7,24 +7,24 @@ from tools.bench.one_by_one import Taken, one_by_one
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.peers.environment import CELERY, Environment
 from tools.bench.raw.steps import steps
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 
 
 class Stops:
     """`each` is how many cancels a round has."""
 
-    def __init__(self, stage: Stage, peers: Environment | None, each: int) -> None:
+    def __init__(self, system: BenchSystem, peers: Environment | None, each: int) -> None:
         self._each = each
-        self._stage = stage
+        self._system = system
         self._peers = peers
-        self._jobs = Jobs(stage)
+        self._jobs = Jobs(system)
         self._token = ""
         self._next_run = 1
 
     async def measure(self, results: Results, rounds: int) -> None:
-        await self._stage.start_gateway()
-        await self._stage.start_worker()
-        self._token = await self._stage.token()
+        await self._system.start_gateway()
+        await self._system.start_worker()
+        self._token = await self._system.token()
         await self.ours(3)  # what is imported or prepared by the first is not the others' cost
         ours, floor, celery = [], [], []
         for _ in range(rounds):
@@ -79,13 +79,13 @@ class Stops:
         run_ids = range(self._next_run, self._next_run + number)
         self._next_run += number
         await self._jobs.start(run_ids)
-        async with one_by_one(self._stage, self._token) as one:
+        async with one_by_one(self._system, self._token) as one:
             taken = await one.cancel(run_ids)
         await self._jobs.ended()
         return taken
 
     async def _steps(self, number: int) -> dict[str, float]:
-        async with steps(self._stage) as (quiet, consumed):
+        async with steps(self._system) as (quiet, consumed):
             await quiet.confirm()
             await consumed.deliver()
             return {
@@ -96,5 +96,5 @@ class Stops:
             }
 
     async def _celery(self, peers: Environment, number: int) -> list[float]:
-        taken = await self._stage.script(peers.python, CELERY, number)
+        taken = await self._system.script(peers.python, CELERY, number)
         return [float(ms) for ms in taken]

@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 
 from tools.bench.commits import watched
 from tools.bench.pace import REST
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 from tools.support.rows import RUNNING, insert_run
 from worker.processes.cgroup import Cgroup, path_of
 
@@ -35,8 +35,10 @@ _END = """
 class Steps:
     """Each method takes one sample, in ms."""
 
-    def __init__(self, stage: Stage, exchange: AbstractExchange, queue: str, root: Path) -> None:
-        self._stage = stage
+    def __init__(
+        self, system: BenchSystem, exchange: AbstractExchange, queue: str, root: Path
+    ) -> None:
+        self._system = system
         self._exchange = exchange
         self.queue = queue
         self._root = root
@@ -50,7 +52,7 @@ class Steps:
         return (perf_counter() - began) * 1000
 
     async def deliver(self) -> float:
-        """From the publish, whose confirm nobody waits for here, to the consumer."""
+        """From the publish, whose confirm is not waited for here, to the consumer."""
         self._delivered = asyncio.get_running_loop().create_future()
         await asyncio.sleep(REST)
         began = perf_counter()
@@ -91,10 +93,10 @@ class Steps:
     async def commits(self) -> float:
         """Two guarded updates, each committed, until the listener knows of the second."""
         run_id = next(self._run_ids)
-        await insert_run(self._stage.database, run_id, RUNNING)
+        await insert_run(self._system.database, run_id, RUNNING)
         async with (
-            watched(self._stage.database_url) as seen,
-            self._stage.database.acquire() as connection,
+            watched(self._system.database_url) as seen,
+            self._system.database.acquire() as connection,
         ):
             for query in (_BEGIN, _END):  # prepared and cached, as anybody's are after a while
                 await connection.execute(query, 0)
@@ -103,7 +105,7 @@ class Steps:
             await connection.execute(_BEGIN, run_id)
             await connection.execute(_END, run_id)
             taken = (await seen.of(run_id) - began) * 1000
-        await self._stage.database.execute("DELETE FROM runs WHERE run_id = $1", run_id)
+        await self._system.database.execute("DELETE FROM runs WHERE run_id = $1", run_id)
         return taken
 
     async def _publish(self) -> None:
@@ -112,12 +114,12 @@ class Steps:
 
 
 @asynccontextmanager
-async def steps(stage: Stage) -> AsyncIterator[tuple[Steps, Steps]]:
-    """Steps with a queue that nobody reads, and with one that is consumed."""
+async def steps(system: BenchSystem) -> AsyncIterator[tuple[Steps, Steps]]:
+    """Steps with a queue that is not read, and with one that is consumed."""
     own = path_of("self")
     assert own is not None
     root = own / f"bench-{uuid4().hex}"
-    connection = await aio_pika.connect(stage.amqp_url)
+    connection = await aio_pika.connect(system.amqp_url)
     async with connection:
         publishing = await connection.channel(on_return_raises=True)
         consuming = await connection.channel()
@@ -126,7 +128,7 @@ async def steps(stage: Stage) -> AsyncIterator[tuple[Steps, Steps]]:
             queue = await publishing.declare_queue(
                 f"bench-{uuid4().hex}", durable=True, arguments={"x-queue-type": "quorum"}
             )
-            made.append(Steps(stage, publishing.default_exchange, queue.name, root))
+            made.append(Steps(system, publishing.default_exchange, queue.name, root))
         quiet, consumed = made
         reading = await consuming.get_queue(consumed.queue, ensure=False)
         tag = await reading.consume(consumed.take)

@@ -1,4 +1,4 @@
-"""P6: the grace period is one deadline: it never moves later, and nobody is killed before it."""
+"""P6: a grace period is one deadline: it never moves later, and no process is killed before it."""
 
 from datetime import datetime
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The system comes to rest: queues empty, nothing `running` or `canceling` that nobody works on."""
+"""The system comes to rest: empty queues, no run `running`, none `canceling` but failed stops."""
 
 from tools.chaos.checks.model import Checked
 from tools.chaos.observed.facts import Facts

@@ -41,7 +41,7 @@ class DirectPublisher:
         # Two publishes with one message id in flight would get each other's confirm (aiormq 7.2).
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.published: list[Command] = []
-        """What was confirmed, for whoever wants to publish it once more."""
+        """What was confirmed, to be published once more."""
 
     async def cancel(self, run_id: int, random: Random, **fields: Any) -> Command:
         """Publish a new command until it is confirmed, always with the same id."""

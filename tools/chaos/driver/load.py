@@ -131,7 +131,7 @@ class Load:
             await self._cancel(random.choice(self._over), random)
 
     async def _escalated(self, random: Random) -> None:
-        """A grace period of which nobody waits for the end: a second command forces it."""
+        """A grace period whose end is not waited for: a second command forces it."""
         run = await self._launched(random, Job("stubborn"))
         await self._runs.started(run, START_SECONDS)
         await self._direct.cancel(run.run_id, random, grace_seconds=20)

@@ -23,7 +23,7 @@ async def network_cut(scene: Scene, random: Random) -> str:
 
 @fault(often=2)
 async def network_stalled(scene: Scene, random: Random) -> str:
-    """Nothing is delivered, nobody is told; then all of it is, or the connections are gone."""
+    """Nothing is delivered, without an error; then all of it is, or the connections are gone."""
     name, proxy = _choice(scene, random)
     seconds, is_cut = random.uniform(0.5, 9), random.random() < 0.3
     only_answers = random.random() < 0.3
@@ -51,6 +51,6 @@ async def network_slowed(scene: Scene, random: Random) -> str:
 
 
 def _choice(scene: Scene, random: Random) -> tuple[str, TcpProxy]:
-    proxies = scene.stage.network.proxies
+    proxies = scene.system.network.proxies
     group, service = random.choice(sorted(proxies))
     return f"{group} to {service}", proxies[group, service]

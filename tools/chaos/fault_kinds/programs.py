@@ -10,27 +10,27 @@ from tools.chaos.system.slots import Slot
 
 @fault(often=3)
 async def worker_killed(scene: Scene, random: Random) -> str:
-    return await _replaced(random.choice(scene.stage.workers), signal.SIGKILL, random)
+    return await _replaced(random.choice(scene.system.workers), signal.SIGKILL, random)
 
 
 @fault(often=2)
 async def gateway_killed(scene: Scene, random: Random) -> str:
-    return await _replaced(random.choice(scene.stage.gateways), signal.SIGKILL, random)
+    return await _replaced(random.choice(scene.system.gateways), signal.SIGKILL, random)
 
 
 @fault()
 async def worker_restarted(scene: Scene, random: Random) -> str:
-    return await _replaced(random.choice(scene.stage.workers), signal.SIGTERM, random)
+    return await _replaced(random.choice(scene.system.workers), signal.SIGTERM, random)
 
 
 @fault()
 async def gateway_restarted(scene: Scene, random: Random) -> str:
-    return await _replaced(random.choice(scene.stage.gateways), signal.SIGTERM, random)
+    return await _replaced(random.choice(scene.system.gateways), signal.SIGTERM, random)
 
 
 @fault()
 async def worker_paused(scene: Scene, random: Random) -> str:
-    slot, seconds = random.choice(scene.stage.workers), random.uniform(1, 6)
+    slot, seconds = random.choice(scene.system.workers), random.uniform(1, 6)
     async with slot.lock:
         slot.send(signal.SIGSTOP)
         try:

@@ -14,7 +14,7 @@ from tools.chaos.system.servers import ThreeNodes
 async def broker_killed(scene: Scene, random: Random) -> str:
     """All of it, however many nodes it has."""
     pause = random.uniform(0, 2)
-    servers = scene.stage.servers
+    servers = scene.system.servers
     if servers.rabbit_lock.locked():
         return NOT_NOW
     async with servers.rabbit_lock:
@@ -28,7 +28,7 @@ async def broker_killed(scene: Scene, random: Random) -> str:
 @fault(often=2, is_late=True, of_cluster=True)
 async def leader_killed(scene: Scene, random: Random) -> str:
     """The node that leads a queue; the others elect a new one and go on."""
-    servers, topology = scene.stage.servers, Topology()
+    servers, topology = scene.system.servers, Topology()
     queue = random.choice([topology.cancel, topology.rest, topology.dead])
     pause = random.uniform(0, 6)
     if servers.rabbit_lock.locked() or not isinstance(servers.rabbit, ThreeNodes):
@@ -46,7 +46,7 @@ async def leader_killed(scene: Scene, random: Random) -> str:
 async def postgres_stopped(scene: Scene, random: Random) -> str:
     """As a crash would: sessions are cut off, transactions are lost or recovered from the log."""
     pause = random.uniform(0, 4)
-    servers = scene.stage.servers
+    servers = scene.system.servers
     if servers.postgres_lock.locked():
         return NOT_NOW
     async with servers.postgres_lock:
@@ -60,7 +60,7 @@ async def postgres_stopped(scene: Scene, random: Random) -> str:
 async def memory_alarm(scene: Scene, random: Random) -> str:
     """Connections that publish are blocked; what they publish meanwhile may go through later."""
     seconds = random.uniform(1, 8)
-    servers = scene.stage.servers
+    servers = scene.system.servers
     if servers.rabbit_lock.locked():
         return NOT_NOW
     async with servers.rabbit_lock:
@@ -79,11 +79,11 @@ async def binding_removed(scene: Scene, random: Random) -> str:
     seconds = random.uniform(1, 3)
     topology = Topology()
     name, key = random.choice([(topology.cancel, CANCEL_KEY), (topology.rest, REST_KEY)])
-    servers = scene.stage.servers
+    servers = scene.system.servers
     if servers.rabbit_lock.locked():
         return NOT_NOW
     async with servers.rabbit_lock:
-        connection = await aio_pika.connect(scene.stage.network.publishers_url, timeout=10)
+        connection = await aio_pika.connect(scene.system.network.publishers_url, timeout=10)
         async with connection:
             channel = await connection.channel()
             queue = await channel.get_queue(name, ensure=False)

@@ -10,7 +10,7 @@ import asyncpg
 
 from tools.chaos.driver import journal
 from tools.chaos.driver.journal import Entry
-from tools.chaos.observed import audit, told
+from tools.chaos.observed import audit, event_queue
 from tools.chaos.observed.processes import Process, all_processes
 from tools.chaos.observed.queues import depths
 from tools.chaos.system.servers import Servers
@@ -72,7 +72,7 @@ async def collect(directory: Path, servers: Servers) -> Facts:
         letters=letters,
         run_transitions=run_transitions,
         command_changes=command_changes,
-        events=await told.heard(servers.rabbit.urls[0]),
+        events=await event_queue.heard(servers.rabbit.urls[0]),
         queues=await depths(servers),
         processes=await asyncio.to_thread(all_processes),
         logs=[_log(e["name"], Path(e["path"])) for e in entries if e["kind"] == "program_log"],

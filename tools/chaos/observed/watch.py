@@ -23,7 +23,7 @@ _NEWLY_CANCELED: Final = """
 async def watch(scene: Scene) -> None:
     """Note each process that lives while its run's row says `canceled`. Runs until canceled."""
     last = 0
-    journal = scene.stage.journal
+    journal = scene.system.journal
     while True:
         await asyncio.sleep(_PAUSE)
         with suppress(*AWAY):

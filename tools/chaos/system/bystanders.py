@@ -1,4 +1,4 @@
-"""Processes that look as much like a run's as can be, and that nobody may touch."""
+"""Processes that look as much like a run's as can be, and that must not be touched."""
 
 import asyncio
 import os

@@ -15,7 +15,7 @@ ORDERLY_SECONDS = 60.0
 
 
 class Slot:
-    """Starts a program again and again; notes each end, and above all one that nobody asked for."""
+    """Starts a program again and again; notes each end, and above all one not asked for."""
 
     def __init__(
         self,

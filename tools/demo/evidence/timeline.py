@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 import asyncpg
 
-Json = dict[str, Any]
+from tools.support.records import Json
 
 _CLOCK_SAMPLES = 5
 

@@ -10,11 +10,12 @@ from tools.demo.account import BUILD
 from tools.demo.evidence import proc, timeline
 from tools.demo.evidence.facts import Facts
 from tools.demo.evidence.http import Answer
-from tools.demo.evidence.timeline import Json, Moment
+from tools.demo.evidence.timeline import Moment
 from tools.demo.screen import Screen
-from tools.demo.stage import DEADLINE, PROOFS, Stage
+from tools.demo.system import DEADLINE, DemoSystem
 from tools.support.launched import Launched
-from tools.support.processes import KILLED_BY, alive
+from tools.support.processes import KILLED_BY, PROVED_BY, alive
+from tools.support.records import Json
 
 GRACE = 2.0
 STUBBORN = 2
@@ -31,30 +32,30 @@ class _Build:
     bystander: asyncio.subprocess.Process
 
 
-async def play(stage: Stage, screen: Screen, facts: Facts) -> None:
+async def play(system: DemoSystem, screen: Screen, facts: Facts) -> None:
     screen.section("1  A running build that resists is canceled")
-    build = await _start(stage, screen)
-    await _check_containment(stage, screen, facts, build)
-    answer = await _cancel(stage, screen, facts, build)
-    left_alive = proc.still_there(build.processes) or alive(stage.mark)
+    build = await _start(system, screen)
+    await _check_containment(system, screen, facts, build)
+    answer = await _cancel(system, screen, facts, build)
+    left_alive = proc.still_there(build.processes) or alive(system.mark)
     exit_code = await build.launched.exit_code(DEADLINE)
-    run = await stage.run(build.run_id)
-    [cancellation] = await stage.answered(build.run_id, commands=1)
-    await _show_timeline(stage, screen, run, cancellation["evidence"], answer)
+    run = await system.run(build.run_id)
+    [cancellation] = await system.answered(build.run_id, commands=1)
+    await _show_timeline(system, screen, run, cancellation["evidence"], answer)
     facts.check(f"all {len(build.processes)} processes are gone", not left_alive, left_alive)
     bystander_lives = proc.start_time(build.bystander.pid) is not None
     facts.check("a bystander of the same user was not touched", bystander_lives)
     _check_record(facts, run, cancellation, exit_code)
 
 
-async def _start(stage: Stage, screen: Screen) -> _Build:
-    run_id = stage.first_run
+async def _start(system: DemoSystem, screen: Screen) -> _Build:
+    run_id = system.first_run
     screen.command(f"cancel-worker runs add {run_id} --grace {GRACE:g}")
     screen.note(f"grace period of {GRACE:g} s, to keep the demo short; the default is 10 s")
-    await stage.add_runs(run_id, grace=GRACE)
+    await system.add_runs(run_id, grace=GRACE)
     screen.command(f"cancel-exec --run-id {run_id} -- python build.py")
-    bystander = await stage.bystander()
-    launched = await stage.launch(run_id, stage.account.python, "-S", str(BUILD), stage.mark)
+    bystander = await system.bystander()
+    launched = await system.launch(run_id, system.account.python, "-S", str(BUILD), system.mark)
     pids = []
     while line := await launched.line(DEADLINE):
         screen.quote(line)
@@ -64,16 +65,18 @@ async def _start(stage: Stage, screen: Screen) -> _Build:
     raise AssertionError(f"the build did not start: {await launched.errors()}")
 
 
-async def _check_containment(stage: Stage, screen: Screen, facts: Facts, build: _Build) -> None:
-    run = await stage.run(build.run_id)
+async def _check_containment(
+    system: DemoSystem, screen: Screen, facts: Facts, build: _Build
+) -> None:
+    run = await system.run(build.run_id)
     pids = set(build.processes)
     if run["containment"] == "cgroup":
         in_cgroup = proc.members(run["cgroup"])
         facts.check(f"its {len(pids)} processes are in a cgroup of the run", in_cgroup == pids)
     else:
         screen.note("no cgroup v2: contained as a session, proved by repeated scans of /proc")
-        facts.check(f"its {len(pids)} processes are running", set(alive(stage.mark)) == pids)
-    services = stage.services
+        facts.check(f"its {len(pids)} processes are running", set(alive(system.mark)) == pids)
+    services = system.services
     urls = (services.database_url, services.amqp_url)
     launcher = build.launched.process.pid
     leaks = {pid: names for pid in pids if (names := proc.secrets_in_environment(pid, urls))}
@@ -81,24 +84,24 @@ async def _check_containment(stage: Stage, screen: Screen, facts: Facts, build: 
     user = proc.user_of(launcher)
     readable = await asyncio.to_thread(proc.can_read_environment, user, launcher)
     facts.check("the job cannot read its launcher's environment", not readable)
-    uid = stage.account.uid
+    uid = system.account.uid
     if uid is None:
-        screen.note(f"launcher and job run as {stage.account.description}")
+        screen.note(f"launcher and job run as {system.account.description}")
         return
     users = {proc.user_of(pid) for pid in (launcher, *pids)}
-    facts.check(f"launcher and job run as {stage.account.description}", users == {uid}, users)
-    worker = stage.programs["cancel-worker"].process.pid
+    facts.check(f"launcher and job run as {system.account.description}", users == {uid}, users)
+    worker = system.programs["cancel-worker"].process.pid
     readable = await asyncio.to_thread(proc.can_read_environment, uid, worker)
     facts.check("that user cannot read the worker's environment", not readable)
 
 
-async def _cancel(stage: Stage, screen: Screen, facts: Facts, build: _Build) -> Answer:
+async def _cancel(system: DemoSystem, screen: Screen, facts: Facts, build: _Build) -> Answer:
     run_id = build.run_id
     path = f"/api/v1/runs/{run_id}/cancel"
-    screen.command(f'curl -X POST -H "Authorization: Bearer $TOKEN" {stage.url}{path}')
-    answer = await stage.cancel(run_id, REASON)
+    screen.command(f'curl -X POST -H "Authorization: Bearer $TOKEN" {system.url}{path}')
+    answer = await system.cancel(run_id, REASON)
     # Nothing is printed between the answer and the proof: that would only cost time.
-    await stage.canceled(run_id)
+    await system.canceled(run_id)
     facts.check(
         "202 Accepted",
         answer.status == 202,
@@ -114,9 +117,9 @@ async def _cancel(stage: Stage, screen: Screen, facts: Facts, build: _Build) -> 
 
 
 async def _show_timeline(
-    stage: Stage, screen: Screen, run: Json, evidence: Json, answer: Answer
+    system: DemoSystem, screen: Screen, run: Json, evidence: Json, answer: Answer
 ) -> None:
-    clock_ahead = await timeline.database_clock_ahead(stage.database)
+    clock_ahead = await timeline.database_clock_ahead(system.database)
     moments = [
         Moment(answer.sent_at, f"POST …/runs/{run['run_id']}/cancel", "demo"),
         Moment(answer.answered_at, "202 Accepted", "demo"),
@@ -132,7 +135,7 @@ async def _show_timeline(
 def _check_record(facts: Facts, run: Json, cancellation: Json, exit_code: int) -> None:
     evidence: dict[str, Any] = cancellation["evidence"]
     facts.equal("row in Postgres: canceled", run["status"], "canceled")
-    proof = PROOFS[run["containment"]]
+    proof = PROVED_BY[run["containment"]]
     facts.equal(f"with proof: {proof}", (evidence["ended"], evidence["proof"]), ("killed", proof))
     if run["cgroup"]:
         facts.check("the cgroup was removed", not Path(run["cgroup"]).exists())

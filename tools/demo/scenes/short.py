@@ -13,37 +13,37 @@ from shared.commands import CANCEL_TYPE
 from shared.states import Containment
 from tools.demo.evidence.facts import Facts
 from tools.demo.screen import Screen
-from tools.demo.stage import DEADLINE, Stage
+from tools.demo.system import DEADLINE, DemoSystem
 from worker.launcher.wire import EXIT_CANCELED
 
 OBEDIENT_RUNS = 3
 OBEDIENT_MS = 100.0
 
 
-async def obedient(stage: Stage, screen: Screen, facts: Facts) -> None:
+async def obedient(system: DemoSystem, screen: Screen, facts: Facts) -> None:
     screen.section("2  An obedient run is canceled in milliseconds")
-    run_ids = [stage.first_run + 1 + n for n in range(OBEDIENT_RUNS)]
-    await stage.add_runs(*run_ids)
+    run_ids = [system.first_run + 1 + n for n in range(OBEDIENT_RUNS)]
+    await system.add_runs(*run_ids)
     screen.command(f"cancel-exec --run-id {run_ids[0]} -- sleep 1000")
     screen.note(
         f"{OBEDIENT_RUNS} of these, one after another, with the default grace period of 10 s"
     )
-    measured = [await _cancel_obedient(stage, facts, run_id) for run_id in run_ids]
+    measured = [await _cancel_obedient(system, facts, run_id) for run_id in run_ids]
     screen.note("from the 202 to `canceled` read back from Postgres, both on the demo's clock:")
     shown = ", ".join(f"{ms:.1f}" for ms in measured)
     text = f"recorded canceled {shown} ms after the 202"
-    by_cgroup = (await stage.run(run_ids[0]))["containment"] == Containment.CGROUP
+    by_cgroup = (await system.run(run_ids[0]))["containment"] == Containment.CGROUP
     if median(measured) <= OBEDIENT_MS or (by_cgroup and not _is_busy()):
         facts.check(f"{text} (promise: {OBEDIENT_MS:.0f})", median(measured) <= OBEDIENT_MS)
     else:
         screen.note(f"{text}; {OBEDIENT_MS:.0f} ms is for an idle machine with cgroups")
 
 
-async def _cancel_obedient(stage: Stage, facts: Facts, run_id: int) -> float:
-    launched = await stage.launch_obedient(run_id)
-    answer = await stage.cancel(run_id, "no longer needed")
-    canceled = await stage.canceled(run_id)
-    [cancellation] = await stage.answered(run_id, commands=1)
+async def _cancel_obedient(system: DemoSystem, facts: Facts, run_id: int) -> float:
+    launched = await system.launch_obedient(run_id)
+    answer = await system.cancel(run_id, "no longer needed")
+    canceled = await system.canceled(run_id)
+    [cancellation] = await system.answered(run_id, commands=1)
     facts.equal(f"run {run_id} obeyed SIGTERM", cancellation["evidence"]["ended"], "obeyed")
     await launched.exit_code(DEADLINE)
     return (canceled - answer.answered) * 1000
@@ -53,19 +53,19 @@ def _is_busy() -> bool:
     return os.getloadavg()[0] > (os.cpu_count() or 1) / 2
 
 
-async def queued(stage: Stage, screen: Screen, facts: Facts) -> None:
+async def queued(system: DemoSystem, screen: Screen, facts: Facts) -> None:
     screen.section("3  A queued run is canceled before it starts")
-    run_id = stage.first_run + OBEDIENT_RUNS + 1
-    witness = stage.job_directory / "it-ran"
-    await stage.add_runs(run_id)
-    answer = await stage.cancel(run_id, "not wanted after all")
+    run_id = system.first_run + OBEDIENT_RUNS + 1
+    witness = system.job_directory / "it-ran"
+    await system.add_runs(run_id)
+    answer = await system.cancel(run_id, "not wanted after all")
     facts.equal("202 Accepted", answer.status, 202)
-    await stage.canceled(run_id)
-    [cancellation] = await stage.answered(run_id, commands=1)
+    await system.canceled(run_id)
+    [cancellation] = await system.answered(run_id, commands=1)
     proof = cancellation["evidence"]["proof"]
     facts.equal("row in Postgres: canceled, with proof: never_started", proof, "never_started")
     screen.command(f"cancel-exec --run-id {run_id} -- touch it-ran")
-    launched = await stage.launch(run_id, "touch", str(witness))
+    launched = await system.launch(run_id, "touch", str(witness))
     exit_code = await launched.exit_code(DEADLINE)
     for line in (await launched.errors()).splitlines():
         screen.quote(line)
@@ -73,39 +73,39 @@ async def queued(stage: Stage, screen: Screen, facts: Facts) -> None:
     facts.check("the command did not run: there is no file it-ran", not witness.exists())
 
 
-async def repeat(stage: Stage, screen: Screen, facts: Facts) -> None:
+async def repeat(system: DemoSystem, screen: Screen, facts: Facts) -> None:
     screen.section("4  A repeat changes nothing")
-    run_id = stage.first_run
-    before = await stage.run(run_id)
-    screen.command(f"curl -X POST … {stage.url}/api/v1/runs/{run_id}/cancel")
-    answer = await stage.cancel(run_id, "once more")
+    run_id = system.first_run
+    before = await system.run(run_id)
+    screen.command(f"curl -X POST … {system.url}/api/v1/runs/{run_id}/cancel")
+    answer = await system.cancel(run_id, "once more")
     facts.equal("202 Accepted", answer.status, 202)
     screen.quote(json.dumps(answer.body))
     facts.equal('body: status "no_op"', answer.body.get("status"), "no_op")
-    first, second = await stage.answered(run_id, commands=2)
+    first, second = await system.answered(run_id, commands=2)
     facts.equal("recorded as no_op", (first["outcome"], second["outcome"]), ("canceled", "no_op"))
-    facts.check("the run's row is unchanged", await stage.run(run_id) == before)
+    facts.check("the run's row is unchanged", await system.run(run_id) == before)
 
 
-async def direct(stage: Stage, screen: Screen, facts: Facts) -> None:
+async def direct(system: DemoSystem, screen: Screen, facts: Facts) -> None:
     screen.section("5  Another service publishes the command straight to the broker")
-    run_id = stage.first_run + OBEDIENT_RUNS + 2
-    await stage.add_runs(run_id)
-    launched = await stage.launch_obedient(run_id)
-    command_id = await _publish(stage, screen, facts, run_id)
-    await stage.canceled(run_id)
+    run_id = system.first_run + OBEDIENT_RUNS + 2
+    await system.add_runs(run_id)
+    launched = await system.launch_obedient(run_id)
+    command_id = await _publish(system, screen, facts, run_id)
+    await system.canceled(run_id)
     exit_code = await launched.exit_code(DEADLINE)
     facts.equal("canceled; launcher's exit code 143", exit_code, 143)
-    [cancellation] = await stage.answered(run_id, commands=1)
+    [cancellation] = await system.answered(run_id, commands=1)
     recorded = (str(cancellation["command_id"]), cancellation["via"], cancellation["requested_by"])
     expected = (command_id, "direct", "merge-queue")
     facts.equal("recorded: merge-queue, via direct", recorded, expected)
 
 
-async def _publish(stage: Stage, screen: Screen, facts: Facts, run_id: int) -> str:
+async def _publish(system: DemoSystem, screen: Screen, facts: Facts, run_id: int) -> str:
     command_id = str(uuid4())
     command = {"command_id": command_id, "run_id": run_id, "requested_by": "merge-queue"}
-    screen.note(f"exchange {stage.topology.commands}, key {CANCEL_KEY}, type {CANCEL_TYPE}:")
+    screen.note(f"exchange {system.topology.commands}, key {CANCEL_KEY}, type {CANCEL_TYPE}:")
     screen.quote(json.dumps(command))
     message = aio_pika.Message(
         json.dumps(command).encode(),
@@ -116,10 +116,10 @@ async def _publish(stage: Stage, screen: Screen, facts: Facts, run_id: int) -> s
     )
     async with (
         asyncio.timeout(DEADLINE),
-        await aio_pika.connect(stage.services.amqp_url) as connection,
+        await aio_pika.connect(system.services.amqp_url) as connection,
     ):
         channel = await connection.channel(on_return_raises=True)
-        exchange = await channel.get_exchange(stage.topology.commands, ensure=False)
+        exchange = await channel.get_exchange(system.topology.commands, ensure=False)
         answer = await exchange.publish(message, CANCEL_KEY, mandatory=True)
     facts.equal("RabbitMQ confirmed it", type(answer).__name__, "Ack")
     return command_id

@@ -36,7 +36,7 @@ def _nothing_started() -> AbstractContextManager[None]:
 
 
 def _no_main_cluster() -> AbstractContextManager[None]:
-    """Keep PostgreSQL's package from making a cluster that nobody asked for."""
+    """Keep PostgreSQL's package from making a cluster that was not asked for."""
     return _temporary(CLUSTER_SETTINGS, "create_main_cluster = false\n", mode=0o644)
 
 

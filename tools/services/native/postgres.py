@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tools.services import guard
+from tools.services.guard import end_all
 from tools.services.model import ServerFailed, ServicesUnavailable
 from tools.services.native.binaries import PostgresPrograms, find_postgres
 from tools.services.sandbox import Account, Sandbox, clean_environment, log_tail
@@ -102,7 +102,7 @@ class PrivatePostgres:
         process.kill()
         process.wait()
         # A backend that survives would keep a new server from starting on the same data.
-        guard.end_all(dict.fromkeys(backends, signal.SIGKILL))
+        end_all(dict.fromkeys(backends, signal.SIGKILL))
         for pidfd in backends:
             os.close(pidfd)
 

@@ -1,7 +1,6 @@
 """All that the demo's scenes play with: programs, runs, launchers, the database, the broker."""
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -16,24 +15,24 @@ import asyncpg
 
 from shared.amqp.topology import Topology
 from shared.launcher_environment import SOCKET_VARIABLE
-from shared.postgres import sql
 from tools.demo.account import PUBLIC_PATH, Account, choose
 from tools.demo.deployment import Deployment
 from tools.demo.evidence import http
-from tools.demo.evidence.timeline import Json
 from tools.demo.programs import Programs, environment_for
-from tools.services import Sandbox, guard
+from tools.services import Sandbox
+from tools.services.guard import MARKER, end_marked
+from tools.support.broker_names import delete_names
 from tools.support.launched import Launched
 from tools.support.processes import alive
+from tools.support.records import Json, Records
 from tools.support.subprocesses import closed
 from worker.processes.cgroup import Cgroup
 
 DEADLINE = 20.0
-PROOFS = {"cgroup": "cgroup_empty", "session": "scans_empty"}
 _LOOK_AGAIN = 0.001
 
 
-class Stage:
+class DemoSystem(Records):
     def __init__(self, deployment: Deployment, sandbox: Sandbox) -> None:
         self.services = services = deployment.services
         self.stack = deployment.stack
@@ -51,7 +50,6 @@ class Stage:
         self.programs = Programs(environment_for(services, sandbox, **settings))
         self.account: Account
         self.http: aiohttp.ClientSession
-        self.database: asyncpg.Pool[asyncpg.Record]
         self.url = deployment.url
         self.token = ""
         self.cgroups: Path | None = None
@@ -144,18 +142,10 @@ class Stage:
     async def cancel(self, run_id: int, reason: str) -> http.Answer:
         return await http.cancel(self.http, self.url, self.token, run_id, reason)
 
-    async def run(self, run_id: int) -> Json:
-        row = await self.database.fetchrow(sql.runs.FIND_RUN, run_id)
-        return dict(row or {})
-
-    async def cancellations(self, run_id: int) -> list[Json]:
-        rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
-        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
-
     async def canceled(self, run_id: int) -> float:
         """Wait until Postgres answers that the run is canceled; when that was (monotonic).
 
-        Asked about once a millisecond: this is the moment at which anybody can know.
+        Asked about once a millisecond: this is the first moment at which a client can know.
         """
 
         async def is_canceled() -> bool:
@@ -182,7 +172,7 @@ class Stage:
             "LANG": "C.UTF-8",
             SOCKET_VARIABLE: self.programs.environment[SOCKET_VARIABLE],
             # By this, the sandbox finds what is left in the end.
-            guard.MARKER: str(self.directory),
+            MARKER: str(self.directory),
         }
 
     async def _clear(self) -> None:
@@ -190,7 +180,7 @@ class Stage:
         for pid in alive(self.mark):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await asyncio.to_thread(guard.end_marked, self.directory)
+        await asyncio.to_thread(end_marked, self.directory)
         # A launcher would go on trying to reach the worker, which is gone.
         for process in self._processes:
             if process.returncode is None:
@@ -200,7 +190,8 @@ class Stage:
             await closed(process)
         self._remove_cgroups()
         if self.is_shared:
-            await self._delete_names()
+            async with await aio_pika.connect(self.services.amqp_url) as connection:
+                await delete_names(await connection.channel(), self.topology)
 
     def _remove_cgroups(self) -> None:
         """A worker keeps its directory for its next start, but this host is gone for good."""
@@ -212,19 +203,6 @@ class Stage:
                 Cgroup(run).remove()
             for directory in (self.cgroups, self.cgroups.parent):
                 directory.rmdir()
-
-    async def _delete_names(self) -> None:
-        async with await aio_pika.connect(self.services.amqp_url) as connection:
-            channel = await connection.channel()
-            for name in self.topology.queues():
-                await channel.queue_delete(name)
-            for name in (
-                self.topology.commands,
-                self.topology.dead_exchange,
-                self.topology.events,
-                self.topology.wakes,
-            ):
-                await channel.exchange_delete(name)
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:

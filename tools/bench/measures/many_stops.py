@@ -11,7 +11,7 @@ from tools.bench.jobs import OBEYS, RESISTS, Jobs
 from tools.bench.measures.growth import medians
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Bar, Results, compared, flatness
-from tools.bench.stage import Stage
+from tools.bench.system import BenchSystem
 from worker.processes.cgroup import Cgroup
 
 SIZES = (10, 100, 1_000)
@@ -26,11 +26,11 @@ _COMMIT = """
 _IS_OVER = "SELECT NOT EXISTS (SELECT FROM runs WHERE status IN ('running', 'canceling'))"
 
 
-class Crowd:
-    def __init__(self, stage: Stage, sizes: tuple[int, ...] = SIZES) -> None:
-        self._stage = stage
+class ManyStops:
+    def __init__(self, system: BenchSystem, sizes: tuple[int, ...] = SIZES) -> None:
+        self._system = system
         self._sizes = sizes
-        self._jobs = Jobs(stage)
+        self._jobs = Jobs(system)
         self._token = ""
         self._next_run = 1
         self._memory: dict[str, list[float]] = {"gateway": [], "worker": []}
@@ -40,11 +40,11 @@ class Crowd:
         together: dict[int, list[float]] = {size: [] for size in self._sizes}
         floor = []
         try:
-            self._token = await self._stage.token()
+            self._token = await self._system.token()
             for _ in range(rounds):
-                await self._stage.clear()
-                await self._stage.start_gateway()
-                await self._stage.start_worker()
+                await self._system.clear()
+                await self._system.start_gateway()
+                await self._system.start_worker()
                 for size in self._sizes:
                     singly[size].append(await self._one_by_one(size))
                     together[size].append(await self._all_at_once(size))
@@ -67,7 +67,7 @@ class Crowd:
         at_once = median(both[1] for both in floor)
         results.rows.append(
             compared(
-                "crowd",
+                "many_stops",
                 f"{most:,} live trees canceled at once: first publish → last row",
                 "s",
                 Bar(at_most=3, aim=1.5),
@@ -81,7 +81,7 @@ class Crowd:
         sizes = "/".join(f"{size:,}" for size in self._sizes)
         results.rows += [
             flatness("flat_trees", f"a cancel among {sizes} live trees", singly),
-            flatness("flat_crowd", f"a cancel of {sizes} live trees at once", together),
+            flatness("flat_many_stops", f"a cancel of {sizes} live trees at once", together),
         ]
         for name, taken in self._memory.items():
             measure = f"memory of the {name} with {most:,} stops in progress (PSS)"
@@ -96,8 +96,8 @@ class Crowd:
     async def _one_by_one(self, size: int) -> float:
         """Leaves `size` trees alive."""
         run_ids = await self._start(size)
-        await self._stage.analyze()
-        async with one_by_one(self._stage, self._token) as one:
+        await self._system.analyze()
+        async with one_by_one(self._system, self._token) as one:
             taken = await one.cancel(run_ids[:_SINGLY])
         await self._start(_SINGLY)
         return median(taken.recorded)
@@ -105,11 +105,11 @@ class Crowd:
     async def _all_at_once(self, size: int) -> float:
         """Milliseconds per cancel, from the first publish to the last row."""
         query = "SELECT array_agg(run_id) FROM runs WHERE status = 'running'"
-        run_ids = await self._stage.database.fetchval(query)
+        run_ids = await self._system.database.fetchval(query)
         assert len(run_ids) == size
         began = perf_counter()
-        await self._stage.publish(run_ids)
-        await self._stage.until(_IS_OVER)
+        await self._system.publish(run_ids)
+        await self._system.until(_IS_OVER)
         taken = (perf_counter() - began) * 1000 / size
         await self._jobs.ended()
         return taken
@@ -120,10 +120,10 @@ class Crowd:
         With one commit after the other, and with some at a time.
         """
         run_ids = await self._start(size, RESISTS)
-        await self._stage.database.execute("UPDATE runs SET grace_seconds = 600")
+        await self._system.database.execute("UPDATE runs SET grace_seconds = 600")
         await self._under_way(run_ids)
-        await self._stage.worker.stop(signal.SIGKILL)
-        rows = await self._stage.database.fetch(
+        await self._system.worker.stop(signal.SIGKILL)
+        rows = await self._system.database.fetch(
             "SELECT run_id, cgroup FROM runs WHERE status = 'canceling'"
         )
         assert len(rows) == size
@@ -135,25 +135,25 @@ class Crowd:
         one_by_one = await self._commit([row["run_id"] for row in rows[:half]], 1)
         at_once = await self._commit([row["run_id"] for row in rows[half:]], _AT_ONCE)
         await self._jobs.kill_launchers()
-        await self._stage.gateway.stop()
+        await self._system.gateway.stop()
         return killed + one_by_one * size / half, killed + at_once * size / (size - half)
 
     async def _under_way(self, run_ids: range) -> None:
         """Cancel all by POST, and weigh gateway and worker once every stop has begun."""
         wanted = load.requests(self._token, run_ids)
-        await load.all_of(self._stage.port, wanted, _CONNECTIONS)
+        await load.all_of(self._system.port, wanted, _CONNECTIONS)
         query = "SELECT count(*) = $1 FROM runs WHERE status = 'canceling'"
-        await self._stage.until(query, len(run_ids))
-        await self._stage.gateway.at_rest()
-        await self._stage.worker.at_rest()
-        self._memory["gateway"].append(self._stage.gateway.pss_mb())
-        self._memory["worker"].append(self._stage.worker.pss_mb())
+        await self._system.until(query, len(run_ids))
+        await self._system.gateway.at_rest()
+        await self._system.worker.at_rest()
+        self._memory["gateway"].append(self._system.gateway.pss_mb())
+        self._memory["worker"].append(self._system.worker.pss_mb())
 
     async def _commit(self, run_ids: list[int], connections: int) -> float:
         left = iter(run_ids)
 
         async def work() -> None:
-            async with self._stage.database.acquire() as connection:
+            async with self._system.database.acquire() as connection:
                 await connection.execute(_COMMIT, 0)
                 for run_id in left:
                     await connection.execute(_COMMIT, run_id)

@@ -16,12 +16,13 @@ from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
 from tools.chaos.driver.journal import Journal
-from tools.chaos.observed import audit, told
+from tools.chaos.observed import audit, event_queue
 from tools.chaos.system.bystanders import Bystanders
 from tools.chaos.system.network import Network
 from tools.chaos.system.servers import Servers
 from tools.chaos.system.slots import Slot
-from tools.services import Sandbox, ServerFailed
+from tools.errors import ToolError
+from tools.services import Sandbox
 from tools.services.guard import MARKER
 from worker.processes.cgroup import Cgroup, path_of
 
@@ -31,7 +32,7 @@ WORKERS: Final = 3
 GATEWAYS: Final = 2
 
 
-class Stage:
+class ChaosSystem:
     def __init__(
         self, sandbox: Sandbox, servers: Servers, directory: Path, journal: Journal
     ) -> None:
@@ -118,24 +119,26 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(directory: Path, journal: Journal, *, cluster: bool) -> AsyncIterator[Stage]:
+async def chaos_system(
+    directory: Path, journal: Journal, *, cluster: bool
+) -> AsyncIterator[ChaosSystem]:
     """Start everything; end and remove all of it afterwards, however the block ends."""
     async with AsyncExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())
         servers = Servers(sandbox, cluster=cluster)
         await servers.start()
-        stage = Stage(sandbox, servers, directory, journal)
-        stack.callback(stage.remove_cgroups)
-        await stage.prepare()
-        await stage.network.start()
-        stack.push_async_callback(stage.network.close)
-        bystanders = Bystanders(directory, journal, stage.hosts)
+        system = ChaosSystem(sandbox, servers, directory, journal)
+        stack.callback(system.remove_cgroups)
+        await system.prepare()
+        await system.network.start()
+        stack.push_async_callback(system.network.close)
+        bystanders = Bystanders(directory, journal, system.hosts)
         stack.push_async_callback(bystanders.end)
         await bystanders.start()
-        stack.push_async_callback(stage.end_programs, signal.SIGKILL)
-        for slot in stage.slots:
+        stack.push_async_callback(system.end_programs, signal.SIGKILL)
+        for slot in system.slots:
             await slot.start()
-        if not await stage.all_ready():
-            raise ServerFailed(f"a program did not start; its log is in {directory / 'logs'}")
-        await told.listen(stage.network.publishers_url)
-        yield stage
+        if not await system.all_ready():
+            raise ToolError(f"a program did not start; its log is in {directory / 'logs'}")
+        await event_queue.listen(system.network.publishers_url)
+        yield system

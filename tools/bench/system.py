@@ -25,10 +25,11 @@ from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
-from tools.bench.programs import DEADLINE, Failed, Served, result_of
+from tools.bench.programs import DEADLINE, Served, result_of
+from tools.errors import ToolError
 from tools.services import Services
 from tools.services.databases import new_database
-from tools.support.system import delete_names
+from tools.support.broker_names import delete_names
 from worker.processes.cgroup import Cgroup, path_of
 
 LIMIT = 1_000_000_000
@@ -36,7 +37,7 @@ LIMIT = 1_000_000_000
 _PUBLISHED_AT_ONCE = 500
 
 
-class Stage:
+class BenchSystem:
     """Starts gateway and worker for real, and sets up what they are to do."""
 
     def __init__(self, amqp_url: str, database_url: str, directory: Path) -> None:
@@ -69,7 +70,7 @@ class Stage:
         }
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["Stage"]:
+    async def open(self) -> AsyncIterator["BenchSystem"]:
         self._connection = await aio_pika.connect(self.amqp_url)
         self.channel = await self._connection.channel(on_return_raises=True)
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=10)
@@ -84,15 +85,15 @@ class Stage:
             await self._connection.close()
 
     @asynccontextmanager
-    async def neighbor(self) -> AsyncIterator["Stage"]:
+    async def neighbor(self) -> AsyncIterator["BenchSystem"]:
         """Another host of the same installation, whose worker takes no commands, only wakes.
 
-        Its queues of commands are its own, and nobody publishes to them: what asks for a cancel of
+        Its queues of commands are its own, and nothing publishes to them: what asks for a cancel of
         a run there is decided on here, always. Wakes reach it through a binding of two exchanges.
         """
         directory = self.directory / "neighbor"
         directory.mkdir()
-        async with Stage(self.amqp_url, self.database_url, directory).open() as other:
+        async with BenchSystem(self.amqp_url, self.database_url, directory).open() as other:
             wakes = await other.channel.get_exchange(other.topology.wakes, ensure=False)
             await wakes.bind(self.topology.wakes, other.host)
             yield other
@@ -187,13 +188,13 @@ class Stage:
         async with self.database.acquire() as connection:
             while not await connection.fetchval(query, *arguments):
                 if monotonic() > end:
-                    raise Failed(f"timed out waiting for: {query}")
+                    raise ToolError(f"timed out waiting for: {query}")
                 await asyncio.sleep(every)
 
 
 @asynccontextmanager
-async def stage(services: Services) -> AsyncIterator[Stage]:
-    """A stage with an empty, migrated database; nothing of it is left afterwards."""
+async def bench_system(services: Services) -> AsyncIterator[BenchSystem]:
+    """A system with an empty, migrated database; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory(prefix="run-cancel-bench-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # jobs of another user must get to the socket
@@ -201,7 +202,7 @@ async def stage(services: Services) -> AsyncIterator[Stage]:
             settings = DatabaseSettings.model_validate({"DATABASE_URL": url})
             async with connected(settings) as database:
                 await migrate(database)
-            async with Stage(services.amqp_url, url, directory).open() as opened:
+            async with BenchSystem(services.amqp_url, url, directory).open() as opened:
                 yield opened
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from time import monotonic
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import aio_pika
@@ -22,9 +21,10 @@ from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from tools.services import Services
 from tools.services.databases import new_database
+from tools.support.broker_names import delete_names
 from tools.support.processes import alive
-from tools.support.program import DEADLINE, Program
-from tools.support.system import delete_names
+from tools.support.program import Program
+from tools.support.records import Records
 from tools.upgrade.jobs import Job, end_all
 from tools.upgrade.ledger import Ledger, published
 from tools.upgrade.version import Version
@@ -34,7 +34,7 @@ BEAT: Final = 0.5
 """Seconds between two heartbeats of a host."""
 
 
-class Stage:
+class UpgradedSystem(Records):
     def __init__(self, services: Services, database_url: str, directory: Path) -> None:
         self.amqp_url = services.amqp_url
         self.database_url = database_url
@@ -45,7 +45,6 @@ class Stage:
         self.false: list[str] = []
         """Runs that were recorded as canceled while a process of theirs lived."""
         self.ledger: Ledger
-        self.database: asyncpg.Pool[asyncpg.Record]
         self._http: aiohttp.ClientSession
         self._connection: AbstractConnection
         self._url = ""
@@ -54,7 +53,7 @@ class Stage:
         self._numbers = count(1)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["Stage"]:
+    async def open(self) -> AsyncIterator["UpgradedSystem"]:
         self._connection = await aio_pika.connect(self.amqp_url)
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=5)
         self.ledger = Ledger(self.database)
@@ -138,7 +137,7 @@ class Stage:
         return run_id
 
     def unknown(self) -> int:
-        """The number of a run that nobody has added."""
+        """The number of a run that was never added."""
         return next(self._numbers)
 
     async def job(
@@ -194,17 +193,6 @@ class Stage:
     async def status(self, run_id: int) -> str:
         return str((await self.run(run_id))["status"])
 
-    async def run(self, run_id: int) -> dict[str, Any]:
-        row = await self.database.fetchrow("SELECT * FROM runs WHERE run_id = $1", run_id)
-        assert row is not None
-        return dict(row)
-
-    async def until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
-        end = monotonic() + DEADLINE
-        while not await holds():
-            assert monotonic() < end, f"timed out waiting for: {what}"
-            await asyncio.sleep(0.05)
-
     async def _watch(self) -> None:
         """Look at the processes of each run as soon as it is on record as canceled."""
         looked_at: set[int] = set()
@@ -227,10 +215,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(services: Services) -> AsyncIterator[Stage]:
-    """A stage with an empty database; nothing of it is left afterwards."""
+async def upgraded_system(services: Services) -> AsyncIterator[UpgradedSystem]:
+    """A system with an empty database; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory(prefix="upgrade-") as name:
-        async with new_database(services) as url, Stage(services, url, Path(name)).open() as opened:
+        async with (
+            new_database(services) as url,
+            UpgradedSystem(services, url, Path(name)).open() as opened,
+        ):
             yield opened
 
 

@@ -1,10 +1,9 @@
 """The table in docs/settings.md, made from the classes that read the settings.
 
-`python -m tests.support.repository.settings_table` prints it, ready to be pasted.
+`python -m tools.settings_table` prints it, ready to be pasted.
 """
 
 from enum import Enum
-from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
@@ -15,9 +14,6 @@ from shared.settings import (
     WorkerSettings,
     environment_name,
 )
-
-DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
-START, END = "<!-- settings -->", "<!-- /settings -->"
 
 # What these are differs from host to host and from user to user.
 _IN_WORDS = {
@@ -43,14 +39,6 @@ def table() -> str:
 def row(cls: type[DatabaseSettings], name: str) -> str:
     field = cls.model_fields[name]
     return f"| `{environment_name(cls, name)}` | {_default(name, field)} | {field.description} |"
-
-
-def published() -> str:
-    """What the document has between the marks."""
-    _, _, rest = DOCUMENT.read_text().partition(START)
-    found, end, _ = rest.partition(END)
-    assert end, f"{DOCUMENT.name} has no table between {START} and {END}"
-    return found.strip()
 
 
 def _default(name: str, field: FieldInfo) -> str:
