@@ -9,8 +9,8 @@ from aiohttp import web
 from yarl import URL
 
 from shared.errors import UserError
-from shared.http.connection import TimeLimits
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
+from shared.http.limits import TimeLimits
 from shared.http.server import HttpServer, serve
 from worker.connection import WorkerConnection
 

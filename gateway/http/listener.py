@@ -12,8 +12,8 @@ from yarl import URL
 from gateway.http.client_address import ClientAddresses
 from gateway.http.connection import GatewayConnection
 from shared.errors import UserError
-from shared.http.connection import TimeLimits
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
+from shared.http.limits import TimeLimits
 from shared.http.server import Listen, serve
 from shared.lifecycle import most_files
 from shared.settings import GatewaySettings

@@ -3,7 +3,6 @@
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, cast
@@ -12,21 +11,13 @@ import structlog
 from aiohttp import web
 
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots, Wait
-from shared.http.faults import CUT_OFF, MAX_HEAD, MAX_LINE, NOT_HTTP, TOO_LONG, RequestFault
+from shared.http.faults import CUT_OFF, MAX_LINE, NOT_HTTP, TOO_LONG, RequestFault
+from shared.http.limits import HeadLimit, ResponseLimit, TimeLimits
 
 log = structlog.get_logger(__name__)
 
 _LAST_WORDS: Final = 0.5  # seconds
 _LINGERING: Final = 2.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """Timeouts in seconds: to receive a request head, to send a response, between requests."""
-
-    head: float
-    response: float
-    idle: float
 
 
 class Connection(web.RequestHandler, ABC):
@@ -40,13 +31,11 @@ class Connection(web.RequestHandler, ABC):
         "_answering",
         "_begun_at",
         "_has_answered",
-        "_head_bytes",
-        "_head_timer",
+        "_head_limit",
         "_last_answered",
         "_limiter",
-        "_limits",
-        "_response_begun_at",
-        "_response_timer",
+        "_lingering",
+        "_response_limit",
         "_slots",
     )
 
@@ -64,16 +53,14 @@ class Connection(web.RequestHandler, ABC):
             lingering_time=_LINGERING,
             access_log=None,  # type: ignore[arg-type]  # what AppRunner passes as well
         )
-        self._limits = limits
+        self._head_limit = HeadLimit(limits.head)
+        self._response_limit = ResponseLimit(limits.response)
         self._limiter = limiter
         self._slots: ConnectionSlots | None = None
         self._begun_at: float | None = None
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
         self._answering: web.BaseRequest | None = None
-        self._response_begun_at = 0.0
-        self._response_timer: asyncio.TimerHandle | None = None
         self._has_answered = False
+        self._lingering: asyncio.TimerHandle | None = None
         self._last_answered: asyncio.Event | None = None  # there is one when the server is stopping
 
     @abstractmethod
@@ -119,18 +106,18 @@ class Connection(web.RequestHandler, ABC):
 
         The socket has no unread request either: the loop reads before it accepts.
         """
-        if self._has_unread:
+        if self._response_limit.is_unread:
             return True  # it does not read its response, so its next request does not matter
         if self._messages:
             # Otherwise, many pipelined requests would keep a slot for long.
             return len(self._messages) > 1
-        if self._head_bytes or (self._has_answered and not self._awaits_request):
+        if self._head_limit.has_begun or (self._has_answered and not self._awaits_request):
             return True  # it is slow to send a head, or a body that is not needed
         return self._awaits_request
 
     def displace(self) -> None:
         """Close the connection, so that another one gets its slot."""
-        if self._has_unread:
+        if self._response_limit.is_unread:
             self._abort()
         else:
             self.force_close()
@@ -146,11 +133,13 @@ class Connection(web.RequestHandler, ABC):
         # For `limits.response`, a response counts as sent once all of it is in the kernel. By
         # default, up to 64 KiB could be left, and a close would wait for the client forever.
         client.set_write_buffer_limits(high=0)
-        self._await_head()
+        self._head_limit.begin(self._head_late)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._head_arrived()
-        self._response_taken()
+        self._head_limit.end()
+        self._response_limit.read()
+        if self._lingering is not None:
+            self._lingering.cancel()
         super().connection_lost(exc)
         if self._slots is not None:
             self._slots.release(self)
@@ -158,15 +147,12 @@ class Connection(web.RequestHandler, ABC):
     def pause_writing(self) -> None:
         """The client has not yet read everything that was written. Most clients read at once."""
         super().pause_writing()
-        loop = asyncio.get_running_loop()
-        begun_at = loop.time() if self._answering is None else self._response_begun_at
-        late = begun_at + self._limits.response
-        self._response_timer = loop.call_at(late, self._response_late)
+        self._response_limit.unread(self._response_late)
         if self._begun_at is not None:
             self._waits(Wait.READER)
 
     def resume_writing(self) -> None:
-        self._response_taken()
+        self._response_limit.read()
         if self._begun_at is not None:
             self._works()
         super().resume_writing()
@@ -175,33 +161,32 @@ class Connection(web.RequestHandler, ABC):
         super().data_received(data)
         if not self._awaits_request:
             return  # a complete head has arrived, or this is part of a body
-        if self._head_timer is None:
-            self._await_head()
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD and self.transport is not None:
+        too_large = self._head_limit.exceeded_by(len(data), self._head_late)
+        if too_large and self.transport is not None:
             self._end_with(self.transport, self.unsolicited_response(TOO_LONG))
 
     def request_begins(self) -> None:
         """The handling of a request begins."""
-        self._head_arrived()
+        self._head_limit.end()
         self._begun_at = monotonic()
         self._works()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        self._head_arrived()
+        self._head_limit.end()
         self._has_answered = True
         if self._last_answered is not None:
             resp.force_close()
         self._answering = request
-        self._response_begun_at = asyncio.get_running_loop().time()
-        if self._has_unread:  # the client has not read the previous response
+        self._response_limit.begin()
+        if self._response_limit.is_unread:  # the client has not read the previous response
             self._waits(Wait.READER)
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
             self._answering = None
+            self._response_limit.end()
             self._begun_at = None
             self._waits(Wait.NEXT_REQUEST)
             if self._last_answered is not None:
@@ -249,11 +234,6 @@ class Connection(web.RequestHandler, ABC):
             log.error("connection_failed", exc_info=error)
 
     @property
-    def _has_unread(self) -> bool:
-        """Whether the client has not read all that was written."""
-        return self._response_timer is not None
-
-    @property
     def _awaits_request(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
@@ -272,29 +252,13 @@ class Connection(web.RequestHandler, ABC):
         transport.write(answer)
         transport.write_eof()
         # With unread input, an immediate close would reset the connection before the client reads.
-        self._head_arrived()
+        self._head_limit.end()
         loop = asyncio.get_running_loop()
-        self._head_timer = loop.call_later(_LINGERING, self._abort)
-
-    def _await_head(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._head_timer = loop.call_later(self._limits.head, self._head_late)
-
-    def _head_arrived(self) -> None:
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._lingering = loop.call_later(_LINGERING, self._abort)
 
     def _head_late(self) -> None:
-        self._head_timer = None
         log.info("request_head_late")
         self._abort()
-
-    def _response_taken(self) -> None:
-        if self._response_timer is not None:
-            self._response_timer.cancel()
-            self._response_timer = None
 
     def _response_late(self) -> None:
         request = self._answering

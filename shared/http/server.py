@@ -7,9 +7,10 @@ from typing import Any, Protocol
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
-from shared.http.connection import Connection, TimeLimits
+from shared.http.connection import Connection
 from shared.http.connection_slots import ConnectionLimiter
 from shared.http.faults import fault_in, refuse_faulty
+from shared.http.limits import TimeLimits
 
 Listen = Callable[[Callable[[], asyncio.Protocol]], Awaitable[asyncio.Server]]
 

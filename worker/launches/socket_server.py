@@ -10,8 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
-from shared.http.connection import TimeLimits
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
+from shared.http.limits import TimeLimits
 from shared.http.server import HttpServer, serve
 from shared.lifecycle import most_files
 from worker.connection import WorkerConnection
