@@ -1,12 +1,16 @@
 """What publishers send by the thousand does not stand before what callers ask over REST."""
 
-import asyncio
+import json
 from time import monotonic
 from typing import Final
+from uuid import uuid4
 
+import aiormq
 import pytest
+from aiormq import spec
 
 from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS
+from shared.commands import CANCEL_TYPE
 from tests.support.broker.queues import holds
 from tests.support.http.api import Api
 from tools.support.system import System
@@ -19,15 +23,20 @@ SOON: Final = 3.0
 
 
 async def _flood(system: System) -> None:
-    places = asyncio.Semaphore(500)
-
-    async def one(run_id: int) -> None:
-        async with places:
-            await system.publish(run_id)
-
-    async with asyncio.TaskGroup() as tasks:
-        for run_id in range(1, FLOOD + 1):
-            tasks.create_task(one(run_id))
+    """Without publisher confirms, which would take most of the time."""
+    connection = await aiormq.connect(system.amqp_url)
+    channel = await connection.channel(publisher_confirms=False)
+    for run_id in range(1, FLOOD + 1):
+        command_id = str(uuid4())
+        properties = spec.Basic.Properties(
+            message_id=command_id, message_type=CANCEL_TYPE, delivery_mode=2
+        )
+        body = json.dumps({"command_id": command_id, "run_id": run_id}).encode()
+        await channel.basic_publish(
+            body, exchange=system.topology.commands, routing_key=CANCEL_KEY, properties=properties
+        )
+    await holds(system, system.topology.cancel, FLOOD)
+    await connection.close()
 
 
 async def _finish_all(system: System) -> None:

@@ -17,10 +17,7 @@ NOBODY = 65534
 # The best of them counts where milliseconds do: others may have the processor for longer than that.
 TRIES = 8
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.parametrize("containment", ["cgroup", "session"]),
-]
+pytestmark = pytest.mark.parametrize("containment", ["cgroup", "session"])
 
 
 def names(evidence: Evidence) -> list[str]:
@@ -40,6 +37,7 @@ async def obedient_stop(containment: str) -> tuple[Evidence, float]:
     return evidence, took
 
 
+@pytest.mark.alone
 async def test_an_obedient_tree_is_stopped_within_200_ms(containment: str) -> None:
     took = [(await obedient_stop(containment))[1]]
     while len(took) < TRIES and min(took) >= 200:
@@ -58,6 +56,7 @@ async def test_the_end_of_a_tree_that_cleans_up_first_is_noticed_at_once(contain
     assert evidence.duration_ms >= 280
 
 
+@pytest.mark.alone
 async def test_the_evidence_says_what_was_sent_to_how_many_when_and_what_proves_the_end(
     containment: str,
 ) -> None:
@@ -75,6 +74,7 @@ async def test_the_evidence_says_what_was_sent_to_how_many_when_and_what_proves_
     assert (evidence.escaped, evidence.survivors) == ((), ())
 
 
+@pytest.mark.alone
 async def test_a_stubborn_tree_is_killed_at_its_deadline(containment: str) -> None:
     late = [await lateness_of_kill(containment)]
     while len(late) < TRIES and min(late) >= 0.15:
