@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -21,6 +22,7 @@ _ENTER: Final = 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
 _DELEGATED: Final = ("", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 
 
+@cache
 def why_no_users() -> str | None:
     """Why we cannot start our programs as other users, or None."""
     if os.geteuid() != 0:
