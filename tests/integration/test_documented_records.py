@@ -40,10 +40,10 @@ VERDICTS: Final[list[decision.Verdict]] = [
     decision.Pending(),
     decision.Wait("host"),
     decision.BeginStop(PROCESS, 1.0),
-    decision.ResumeStop(PROCESS, 1.0, forced=True),
+    decision.ResumeStop(PROCESS, 1.0, ends_grace=True),
     decision.StopLeftovers(PROCESS),
-    decision.Join(forced=False),
-    decision.Join(forced=True),
+    decision.Join(ends_grace=False),
+    decision.Join(ends_grace=True),
     decision.UnderWay(),
     decision.OpenAgain(),
 ]

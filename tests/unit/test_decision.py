@@ -144,19 +144,19 @@ def test_force_leaves_no_grace_whatever_else_was_asked() -> None:
 def test_a_stop_that_was_begun_goes_on_with_what_is_left_of_its_grace() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING, grace=3), command(grace=60), grace_left=1.5)
 
-    assert verdict == ResumeStop(process(), 1.5, forced=False)
+    assert verdict == ResumeStop(process(), 1.5, ends_grace=False)
 
 
 def test_a_stop_whose_deadline_passed_meanwhile_has_no_grace_left() -> None:
     assert verdict_on(run(RunStatus.CANCELING), grace_left=-7) == ResumeStop(
-        process(), 0, forced=False
+        process(), 0, ends_grace=False
     )
 
 
 def test_force_ends_the_grace_of_a_stop_that_was_begun() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), command(force=True), grace_left=5)
 
-    assert verdict == ResumeStop(process(), 0, forced=True)
+    assert verdict == ResumeStop(process(), 0, ends_grace=True)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_command_that_has_its_outcome_does_nothing_again(
 def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), grace_left=-60, outcome=Outcome.STOP_FAILED)
 
-    assert verdict == ResumeStop(process(), 0, forced=False)
+    assert verdict == ResumeStop(process(), 0, ends_grace=False)
 
 
 def test_a_command_id_that_named_another_run_is_refused() -> None:
@@ -208,16 +208,16 @@ def test_a_live_run_of_an_abandoned_host_is_not_sent_there() -> None:
 def test_a_stop_that_is_under_way_here_is_joined(subject: Run, grace_left: float | None) -> None:
     verdict = verdict_on(subject, grace_left=grace_left, under_way=uuid4())
 
-    assert verdict == Join(forced=False)
+    assert verdict == Join(ends_grace=False)
 
 
-@pytest.mark.parametrize(("grace_left", "forced"), [(5.0, True), (0.0, False), (-1.0, False)])
-def test_a_force_ends_the_grace_period_if_any_is_left(grace_left: float, forced: bool) -> None:
+@pytest.mark.parametrize(("grace_left", "ends_grace"), [(5.0, True), (0.0, False), (-1.0, False)])
+def test_a_force_ends_the_grace_period_if_any_is_left(grace_left: float, ends_grace: bool) -> None:
     verdict = verdict_on(
         run(RunStatus.CANCELING), command(force=True), grace_left=grace_left, under_way=uuid4()
     )
 
-    assert verdict == Join(forced)
+    assert verdict == Join(ends_grace)
 
 
 def test_the_command_whose_stop_it_is_waits_for_it() -> None:

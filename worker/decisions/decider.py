@@ -240,9 +240,9 @@ class Decider:
             case UnderWay() | OpenAgain():
                 self._force(run, when=command.force)
                 return UnderWay()
-            case Join(forced):
+            case Join(ends_grace):
                 self._force(run, when=command.force)
-                return Outcome.FORCED if forced else Outcome.NO_OP
+                return Outcome.FORCED if ends_grace else Outcome.NO_OP
             case CancelQueued():
                 return Outcome.CANCELED
             case NoOp() | Pending():

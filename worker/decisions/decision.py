@@ -66,12 +66,12 @@ class BeginStop:
 class ResumeStop:
     """A stop had begun and is resumed with the rest of its grace period, in seconds.
 
-    `forced`: this command ends the grace period.
+    `ends_grace`: this command ends the grace period.
     """
 
     process: RunProcess
     grace_left: float
-    forced: bool
+    ends_grace: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class StopLeftovers:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A stop is in progress here. `forced`: this command ends its grace period."""
+    """A stop is in progress here. `ends_grace`: this command ends its grace period."""
 
-    forced: bool
+    ends_grace: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +157,14 @@ def judge(
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     grace_left = max(0.0, situation.grace_left or 0.0)
-    forced = command.force and grace_left > 0
+    ends_grace = command.force and grace_left > 0
     if under_way == command.command_id:
         return UnderWay() if situation.command_outcome is None else OpenAgain()
     if under_way is not None:
-        return Join(forced)
+        return Join(ends_grace)
     if run.status.is_terminal:
         return StopLeftovers(run.process)
-    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)
+    return ResumeStop(run.process, 0.0 if command.force else grace_left, ends_grace)
 
 
 def by_status(status: RunStatus) -> CancelQueued | NoOp | None:
