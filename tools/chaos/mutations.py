@@ -119,7 +119,7 @@ MUTATIONS: Final = (
                 "OR new_grace IS NOT NULL AND r.status IN ('running', 'canceling'))",
             ),
             Edit(
-                "worker/decisions/decision.py",
+                "worker/decisions/verdict.py",
                 "    return ResumeStop(run.process, 0.0 if command.force else grace_left, "
                 "ends_grace)",
                 "    return BeginStop(run.process, _grace(run, command, default_grace))",

@@ -6,13 +6,15 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from shared.aio.retry import until_available
-from shared.errors import RunCancelError
 from shared.postgres.database import Database
 from shared.runs import Run
 from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
 from worker.decisions import store as decision_store
-from worker.decisions.decision import (
+from worker.decisions.request import Request
+from worker.decisions.rows import rows_of, rules
+from worker.decisions.store import RecordedStop
+from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
     CommandReused,
@@ -26,26 +28,16 @@ from worker.decisions.decision import (
     Situation,
     StopLeftovers,
     UnderWay,
+    UnknownRun,
     Verdict,
     Wait,
     judge,
 )
-from worker.decisions.request import Request
-from worker.decisions.rows import rows_of, rules
-from worker.decisions.store import RecordedStop
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.under_way import Stop, Stops
 
 Decision = Outcome | Stop | Wait | UnderWay
 """The decision on a command: its outcome, or who carries it out. A `Stop` must be started."""
-
-
-class UnknownRun(RunCancelError):
-    """The run does not exist yet: its row may be committed a moment from now."""
-
-    def __init__(self, run_id: int) -> None:
-        super().__init__(f"run {run_id} is unknown")
-        self.run_id = run_id
 
 
 Undecidable = UnknownRun | CommandReused | HostAbandoned

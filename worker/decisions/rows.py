@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.states import Outcome, RunStatus
-from worker.decisions.decision import (
+from worker.decisions.request import Request
+from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
     Join,
@@ -21,7 +22,6 @@ from worker.decisions.decision import (
     Wait,
     by_status,
 )
-from worker.decisions.request import Request
 from worker.evidence import never_started
 
 

@@ -23,9 +23,9 @@ from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.decisions.decider import Decider, Decision, Undecidable, UnknownRun
-from worker.decisions.decision import CommandReused, HostAbandoned, UnderWay, Wait
+from worker.decisions.decider import Decider, Decision, Undecidable
 from worker.decisions.request import Origin, Original, Request
+from worker.decisions.verdict import CommandReused, HostAbandoned, UnderWay, UnknownRun, Wait
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery

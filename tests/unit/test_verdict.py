@@ -8,7 +8,7 @@ import pytest
 from shared.commands import CancelCommand
 from shared.runs import Run, RunProcess
 from shared.states import Containment, Outcome, RunStatus
-from worker.decisions.decision import (
+from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
     CommandReused,

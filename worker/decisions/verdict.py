@@ -116,6 +116,14 @@ Verdict = (
 )
 
 
+class UnknownRun(RunCancelError):
+    """The run does not exist yet: its row may be committed a moment from now."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"run {run_id} is unknown")
+        self.run_id = run_id
+
+
 class HostAbandoned(RunCancelError):
     """The run was claimed while its host was being abandoned."""
 
