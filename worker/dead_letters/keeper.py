@@ -50,7 +50,7 @@ class Keeper:
     async def session(self, connection: AbstractConnection) -> None:
         """Store dead letters until `connection` closes."""
         # Consuming letters while Postgres is unavailable would only use up their delivery limit.
-        await first_of(self._postgres.answers(), connection.closed())
+        await first_of(self._postgres.until_available(), connection.closed())
         if connection.is_closed:
             return
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
