@@ -185,7 +185,7 @@ class Decider:
                 for each in requests
                 if each.command.command_id not in situations and not taking_up
             ]
-            refused: dict[UUID, Decision | Undecidable] = {
+            undecidable: dict[UUID, Decision | Undecidable] = {
                 each.command.command_id: UnknownRun(each.command.run_id)
                 for each in await decision_store.of_unknown_runs(connection, missing)
             }
@@ -199,14 +199,14 @@ class Decider:
                 try:
                     judged.append((each, situation.run, self._judge(each, situation)))
                 except (CommandReused, HostAbandoned) as error:
-                    refused[command_id] = error
+                    undecidable[command_id] = error
             rows = rows_of((each, verdict) for each, _, verdict in judged)
             recorded = (
                 await decision_store.record(connection, rows, taking_up=counts) if rows else set()
             )
         # Effects start after the commit: a command id that was just used for another run, or a
         # lost commit, has none.
-        return refused | {
+        return undecidable | {
             each.command.command_id: self._follow(each, run, verdict)
             for each, run, verdict in judged
             if each.command.command_id in recorded or isinstance(verdict, Repeat | UnderWay)
