@@ -18,7 +18,7 @@ def run_not_found(run_id: int) -> ApiError:
     )
 
 
-def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
+def cancel_answer(run_id: int, status: RunStatus) -> PlainCancelAnswer:
     """The body of a 202 for a run with this status."""
     answer, message = _in_words(run_id, status)
     return {
