@@ -16,7 +16,7 @@ from shared.http.limits import HeadLimit, ResponseLimit, TimeLimits
 
 log = structlog.get_logger(__name__)
 
-_LAST_WORDS: Final = 0.5  # seconds
+_SHUTDOWN_TIMEOUT: Final = 0.5  # seconds
 _LINGERING: Final = 2.0  # seconds
 
 
@@ -206,7 +206,7 @@ class Connection(web.RequestHandler, ABC):
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._last_answered.wait()
-        await super().shutdown(_LAST_WORDS)
+        await super().shutdown(_SHUTDOWN_TIMEOUT)
 
     def handle_error(
         self,

@@ -128,15 +128,15 @@ class ConnectionLimiter:
         self._peer_of = peer_of
         self._on_refused = on_refused
         self._refused = 0
-        self._told_at = -_BETWEEN_LINES
-        self._told_of = 0
+        self._logged_at = -_BETWEEN_LINES
+        self._logged = 0
 
     def admit(self, client: Client, transport: asyncio.BaseTransport) -> ConnectionSlots | None:
         """The slots of which `client` now has one; None if all are taken."""
         peer = self._peer_of(transport)
         for slots in self._slots:
             if slots.take(client, peer):
-                self._tell()
+                self._log_counts()
                 return slots
         self.refused()
         return None
@@ -145,14 +145,14 @@ class ConnectionLimiter:
         """Count a refused connection."""
         self._on_refused()
         self._refused += 1
-        self._tell()
+        self._log_counts()
 
-    def _tell(self) -> None:
+    def _log_counts(self) -> None:
         """Log the counts, at most once per interval."""
         displaced = sum(slots.displaced for slots in self._slots)
         now = monotonic()
-        if displaced + self._refused > self._told_of and now - self._told_at >= _BETWEEN_LINES:
-            self._told_at, self._told_of = now, displaced + self._refused
+        if displaced + self._refused > self._logged and now - self._logged_at >= _BETWEEN_LINES:
+            self._logged_at, self._logged = now, displaced + self._refused
             log.warning(
                 "connections_crowded",
                 at=self._name,

@@ -85,7 +85,7 @@ class Keeper:
                 return
             log.info("dead_letters_kept", count=len(batch))
             for letter in letters:
-                _say_if_found(letter)
+                _log_found(letter)
 
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
@@ -95,7 +95,7 @@ class Keeper:
             )
 
 
-def _say_if_found(letter: Letter) -> None:
+def _log_found(letter: Letter) -> None:
     """Log a letter that no worker has logged."""
     if letter.reason in (DeadReason.DELIVERY_LIMIT, DeadReason.FOREIGN):
         log.warning(
