@@ -48,7 +48,7 @@ from worker.processes import cgroup
 from worker.processes.identity import ForeignProc, pid_namespace
 from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
-from worker.stop.under_way import Stops
+from worker.stop.stops import Stops
 from worker.threads import start_threads
 
 log = structlog.get_logger(__name__)

@@ -44,7 +44,7 @@ VERDICTS: Final[list[verdict.Verdict]] = [
     verdict.StopLeftovers(PROCESS),
     verdict.Join(ends_grace=False),
     verdict.Join(ends_grace=True),
-    verdict.UnderWay(),
+    verdict.InProgress(),
     verdict.OpenAgain(),
 ]
 

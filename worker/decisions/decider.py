@@ -19,6 +19,7 @@ from worker.decisions.verdict import (
     CancelQueued,
     CommandReused,
     HostAbandoned,
+    InProgress,
     Join,
     NoOp,
     OpenAgain,
@@ -27,16 +28,15 @@ from worker.decisions.verdict import (
     ResumeStop,
     Situation,
     StopLeftovers,
-    UnderWay,
     UnknownRun,
     Verdict,
     Wait,
     judge,
 )
 from worker.processes.known_launchers import KnownLaunchers
-from worker.stop.under_way import Stop, Stops
+from worker.stop.stops import Stop, Stops
 
-Decision = Outcome | Stop | Wait | UnderWay
+Decision = Outcome | Stop | Wait | InProgress
 """The decision on a command: its outcome, or who carries it out. A `Stop` must be started."""
 
 
@@ -209,7 +209,7 @@ class Decider:
         return undecidable | {
             each.command.command_id: self._follow(each, run, verdict)
             for each, run, verdict in judged
-            if each.command.command_id in recorded or isinstance(verdict, Repeat | UnderWay)
+            if each.command.command_id in recorded or isinstance(verdict, Repeat | InProgress)
         }
 
     def _judge(self, request: Request, situation: Situation) -> Verdict:
@@ -219,7 +219,7 @@ class Decider:
             request.command,
             host=self._host,
             default_grace=self._default_grace,
-            under_way=stop.command_id if stop else None,
+            in_progress=stop.command_id if stop else None,
         )
 
     def _follow(self, request: Request, run: Run, verdict: Verdict) -> Decision:
@@ -229,9 +229,9 @@ class Decider:
                 # The response to its commit may have been lost.
                 self._force(run, when=outcome is Outcome.FORCED)
                 return outcome
-            case UnderWay() | OpenAgain():
+            case InProgress() | OpenAgain():
                 self._force(run, when=command.force)
-                return UnderWay()
+                return InProgress()
             case Join(ends_grace):
                 self._force(run, when=command.force)
                 return Outcome.FORCED if ends_grace else Outcome.NO_OP

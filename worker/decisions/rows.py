@@ -10,6 +10,7 @@ from worker.decisions.request import Request
 from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
+    InProgress,
     Join,
     NoOp,
     OpenAgain,
@@ -17,7 +18,6 @@ from worker.decisions.verdict import (
     Repeat,
     ResumeStop,
     StopLeftovers,
-    UnderWay,
     Verdict,
     Wait,
     by_status,
@@ -74,7 +74,7 @@ def rows_of(judged: Iterable[tuple[Request, Verdict]]) -> list[Row]:
 def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
     row = partial(Row, request)
     match verdict:
-        case Repeat() | UnderWay():
+        case Repeat() | InProgress():
             return None
         case CancelQueued():
             return row(Outcome.CANCELED, never)

@@ -89,7 +89,7 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class InProgress:
     """The stop in progress here is for this command, which gets its outcome from it."""
 
 
@@ -111,7 +111,7 @@ Verdict = (
     | ResumeStop
     | StopLeftovers
     | Join
-    | UnderWay
+    | InProgress
     | OpenAgain
 )
 
@@ -144,11 +144,11 @@ def judge(
     *,
     host: str,
     default_grace: float,
-    under_way: UUID | None = None,
+    in_progress: UUID | None = None,
 ) -> Verdict:
     """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned.
 
-    `under_way` is the id of the command whose stop of the run is in progress here.
+    `in_progress` is the id of the command whose stop of the run is in progress here.
     """
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
@@ -166,9 +166,9 @@ def judge(
         return BeginStop(run.process, _grace(run, command, default_grace))
     grace_left = max(0.0, situation.grace_left or 0.0)
     ends_grace = command.force and grace_left > 0
-    if under_way == command.command_id:
-        return UnderWay() if situation.command_outcome is None else OpenAgain()
-    if under_way is not None:
+    if in_progress == command.command_id:
+        return InProgress() if situation.command_outcome is None else OpenAgain()
+    if in_progress is not None:
         return Join(ends_grace)
     if run.status.is_terminal:
         return StopLeftovers(run.process)

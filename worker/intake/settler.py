@@ -25,7 +25,7 @@ from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
 from worker.decisions.request import Origin, Original, Request
-from worker.decisions.verdict import CommandReused, HostAbandoned, UnderWay, UnknownRun, Wait
+from worker.decisions.verdict import CommandReused, HostAbandoned, InProgress, UnknownRun, Wait
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
@@ -33,7 +33,7 @@ from worker.messages.headers import History, HistoryReader, moved_back
 from worker.metrics import WorkerMetrics
 from worker.open_commands.wakes import Wakes
 from worker.outbox.relay import Relay
-from worker.stop.under_way import Stop, Stops
+from worker.stop.stops import Stop, Stops
 from worker.traces import delivery_span
 
 log = structlog.get_logger(__name__)
@@ -211,7 +211,7 @@ class Settler:
                 self._stops.start(decision)
                 result = CommandState.STOPPING.value
                 log.info("command_open")
-            case UnderWay():
+            case InProgress():
                 result = CommandState.STOPPING.value
                 log.info("command_open")
             case Wait(host):

@@ -27,7 +27,7 @@ from worker.open_commands import store as open_store
 from worker.open_commands.store import OpenCommand
 from worker.outbox.relay import Relay
 from worker.stop import record
-from worker.stop.under_way import Stop, Stops
+from worker.stop.stops import Stop, Stops
 
 _BATCH: Final = 500
 """Maximum number of commands taken up in one transaction."""
