@@ -18,9 +18,9 @@ def run_not_found(run_id: int) -> ApiError:
     )
 
 
-def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
+def cancel_answer(run_id: int, status: RunStatus) -> PlainCancelAnswer:
     """The body of a 202 for a run with this status."""
-    answer, message = _in_words(run_id, status)
+    answer, message = _status_and_message(run_id, status)
     return {
         "run_id": run_id,
         "new_run_id": None,
@@ -30,7 +30,7 @@ def answer_of(run_id: int, status: RunStatus) -> PlainCancelAnswer:
     }
 
 
-def _in_words(run_id: int, status: RunStatus) -> tuple[CancelStatus, str]:
+def _status_and_message(run_id: int, status: RunStatus) -> tuple[CancelStatus, str]:
     if status is RunStatus.CANCELED:
         return CancelStatus.NO_OP, f"Run {run_id} is already canceled."
     if status.is_terminal:

@@ -89,7 +89,7 @@ def build(
     read = RunHandler(gate, database, watch)
     cancel = CancelHandler(gate, commands, settings.body_timeout, metrics.accepts.count)
     # The router tries them in this order.
-    app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_refusals(cancel.handle))
+    app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_failures(cancel.handle))
     app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
     add_docs(app)
 

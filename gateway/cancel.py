@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from gateway.answers import answer_of
+from gateway.answers import cancel_answer
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
 from gateway.http.body import read_body
@@ -54,6 +54,6 @@ class CancelHandler:
         # Also published for a run that is over: the worker records the command and decides by the
         # status at that time, not by the one read here.
         await self._publisher.publish(command, correlation_id=request_id(request))
-        answer = answer_of(run_id, status)
+        answer = cancel_answer(run_id, status)
         self._accepted(answer["status"])
         return json_response(answer, status=202, headers={"Location": f"{API}/runs/{run_id}"})

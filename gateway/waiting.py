@@ -21,7 +21,7 @@ class TerminalWatch:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[int, set[asyncio.Event]] = {}
-        self._is_needed = asyncio.Event()
+        self._has_waiters = asyncio.Event()
         self._released = asyncio.Event()
 
     async def until_terminal(self, run_id: int, seconds: float) -> None:
@@ -30,7 +30,7 @@ class TerminalWatch:
             return
         ended = asyncio.Event()
         self._waiting.setdefault(run_id, set()).add(ended)
-        self._is_needed.set()
+        self._has_waiters.set()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -46,7 +46,7 @@ class TerminalWatch:
     async def run(self) -> NoReturn:
         """Look for runs that have ended, while any request waits for one."""
         while True:
-            await self._is_needed.wait()
+            await self._has_waiters.wait()
             try:
                 async with self._database.connection() as connection:
                     over = await connection.fetch(sql.requests.LIST_TERMINAL, list(self._waiting))
@@ -70,4 +70,4 @@ class TerminalWatch:
         if not others:
             del self._waiting[run_id]
         if not self._waiting:
-            self._is_needed.clear()
+            self._has_waiters.clear()

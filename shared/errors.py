@@ -11,9 +11,9 @@ RunCancelError
 │   └── SchemaError               the database schema is of another version
 ├── ApiError                      a request is answered with an error (gateway.http.errors)
 ├── Undeliverable                 a message is no cancel command (worker.messages.conversion)
-├── UnknownRun                    no such run yet (worker.decisions.decider)
-├── CommandReused                 one command id for two runs (worker.decisions.decision)
-├── HostAbandoned                 the run's host is abandoned (worker.decisions.decision)
+├── UnknownRun                    no such run yet (worker.decisions.verdict)
+├── CommandReused                 one command id for two runs (worker.decisions.verdict)
+├── HostAbandoned                 the run's host is abandoned (worker.decisions.verdict)
 ├── StopFailed                    a process outlived SIGKILL, or may have (worker.evidence)
 ├── OutOfSight                    the run is in another pid namespace (worker.stop.run_tree)
 ├── CgroupUnavailable             no cgroup v2 for the runs (worker.processes.cgroup)

@@ -14,7 +14,7 @@ from shared.errors import InvalidSettings
 from shared.launcher_environment import default_socket
 from shared.setting_values import Network, Seconds, network, parts, postgres_url, url_with_host
 from shared.telemetry.settings import TracingSettings
-from shared.validation import in_words
+from shared.validation import strip_prefix
 
 
 class LogFormat(StrEnum):
@@ -273,7 +273,7 @@ def load(cls: type[S], **given: Any) -> S:
         return cls(**overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"{environment_name(cls, str(problem['loc'][0]))}: {_told(problem['msg'])}"
+            f"{environment_name(cls, str(problem['loc'][0]))}: {_message(problem['msg'])}"
             for problem in error.errors(include_input=False)
         )
         raise InvalidSettings(problems) from None
@@ -289,5 +289,5 @@ def environment_name(cls: type[DatabaseSettings], field: str) -> str:
     return f"CANCEL_{field.upper()}"
 
 
-def _told(message: str) -> str:
-    return "is not set" if message == "Field required" else in_words(message)
+def _message(message: str) -> str:
+    return "is not set" if message == "Field required" else strip_prefix(message)

@@ -48,7 +48,7 @@ from worker.processes import cgroup
 from worker.processes.identity import ForeignProc, pid_namespace
 from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
-from worker.stop.under_way import Stops
+from worker.stop.stops import Stops
 from worker.threads import start_threads
 
 log = structlog.get_logger(__name__)
@@ -95,8 +95,8 @@ async def _serve(
     # Publishing has its own connection: a broker alarm blocks connections that publish.
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     # Events have one too: a declined event costs the channel.
-    telling = publisher_for(settings, f"cancel-worker {host} events", tracer)
-    relay = Relay(database, telling, topology, settings.broker_user, metrics)
+    event_publisher = publisher_for(settings, f"cancel-worker {host} events", tracer)
+    relay = Relay(database, event_publisher, topology, settings.broker_user, metrics)
     registration = HostRegistration(
         database,
         host,
@@ -181,7 +181,7 @@ async def _serve(
     keep_running(registration.keep_up(on_heartbeat, on_return=lost_run_watch.resume))
     tasks.create_task(lost_run_watch.keep_watch(every=settings.host_heartbeat))
     keep_running(publisher.run(topology.declare_worker))
-    keep_running(telling.run(topology.declare_relay))
+    keep_running(event_publisher.run(topology.declare_relay))
     tasks.create_task(relay.run())
     keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:

@@ -19,7 +19,7 @@ class WorkerConnection(Connection):
     def internal_error(self) -> web.StreamResponse:
         return error_response(500, "internal error; see the worker's log")
 
-    def unsolicited_response(self, fault: RequestFault) -> bytes:
+    def raw_response(self, fault: RequestFault) -> bytes:
         return json_response_bytes({"error": f"the request {fault.problem}"}, fault.status)
 
 

@@ -24,12 +24,12 @@ class PostgresWatch:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def answers(self) -> None:
+    async def until_available(self) -> None:
         """Return once Postgres is available."""
         while not await self._database.answers():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_PAUSE)
 
-    async def is_away(self) -> None:
+    async def until_unavailable(self) -> None:
         """Return once Postgres has been unavailable for a while."""
         loop = asyncio.get_running_loop()
         answered = loop.time()

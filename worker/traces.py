@@ -70,9 +70,9 @@ async def stop_within_span(
         try:
             evidence = await work()
         except StopFailed as failure:
-            _tell(span, failure.evidence)
+            _add_evidence(span, failure.evidence)
             raise
-        _tell(span, evidence)
+        _add_evidence(span, evidence)
         return evidence
 
 
@@ -83,7 +83,7 @@ def _destination(message: Delivery, topology: Topology) -> str:
     return ":".join(filter(None, (exchange, key, queue if exchange else None)))
 
 
-def _tell(span: Span, evidence: Evidence) -> None:
+def _add_evidence(span: Span, evidence: Evidence) -> None:
     for at, sent in groupby(evidence.signals, key=lambda signal: signal.at):
         signals = list(sent)
         names = " ".join(signal.signal for signal in signals)

@@ -97,7 +97,7 @@ class Gate:
         self._database = database
         self._limits = limits
         self._addresses = addresses
-        self._waiting = {
+        self._batchers = {
             wanted: Batcher(partial(self._ask, query), tasks, timeout=database.timeout)
             for wanted, query in (
                 (RunLookup.STATUS, sql.requests.ADMIT_WITH_STATUS),
@@ -151,7 +151,7 @@ class Gate:
         # The lookup is by hash, so its duration reveals nothing about any token.
         hashed = None if token is None else token_hash(token)
         try:
-            row = await self._waiting[wanted].submit(
+            row = await self._batchers[wanted].submit(
                 _AdmissionQuery(hashed, budget, address, run_id)
             )
         except TimeoutError as error:

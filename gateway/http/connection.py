@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.http.errors import ApiError, from_aiohttp, internal, invalid, unavailable
 from gateway.http.request_id import request_id
-from gateway.http.responses import QUIET, complete, log_response, unsolicited_response
+from gateway.http.responses import QUIET, complete, log_response, raw_response
 from shared.http.connection import Connection
 from shared.http.faults import RequestFault
 
@@ -23,8 +23,8 @@ class GatewayConnection(Connection):
     def internal_error(self) -> web.StreamResponse:
         return internal().response()
 
-    def unsolicited_response(self, fault: RequestFault) -> bytes:
-        return unsolicited_response(_refused(fault))
+    def raw_response(self, fault: RequestFault) -> bytes:
+        return raw_response(_refused(fault))
 
     def id_of(self, request: web.BaseRequest) -> str | None:
         return request_id(request)

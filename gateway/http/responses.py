@@ -59,7 +59,7 @@ def log_response(
         log.info("request", **fields)
 
 
-def unsolicited_response(error: ApiError) -> bytes:
+def raw_response(error: ApiError) -> bytes:
     """A complete response as bytes, for a connection without a parsed request."""
     headers = {
         **_HEADERS,

@@ -49,7 +49,7 @@ class Requests:
     def count(self, outcome: str) -> None:
         self._by_outcome[outcome].inc()
 
-    def counting_refusals(self, handler: Handler) -> Handler:
+    def counting_failures(self, handler: Handler) -> Handler:
         """`handler`, but counting its errors."""
 
         async def counted(request: web.Request) -> web.StreamResponse:
@@ -95,7 +95,7 @@ class GatewayMetrics:
 
     def counting_reads(self, handler: Handler) -> Handler:
         """`handler`, but counting its results."""
-        counted = self.reads.counting_refusals(handler)
+        counted = self.reads.counting_failures(handler)
 
         async def read(request: web.Request) -> web.StreamResponse:
             response = await counted(request)

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from gateway import schemas
-from gateway.answers import MAX_WAIT, answer_of, run_not_found
+from gateway.answers import MAX_WAIT, cancel_answer, run_not_found
 from gateway.auth.access import MAY_CANCEL, Role, Scope
 from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.http.errors import ApiError, internal, invalid, unavailable
@@ -173,8 +173,8 @@ CANCEL_RUN: Final = Operation(
         202: Response(
             "The command is in the queue. With `no_op`, the run was already over.",
             {
-                "accepted": schemas.CancelAnswer(**answer_of(4711, RunStatus.RUNNING)),
-                "no_op": schemas.CancelAnswer(**answer_of(4711, RunStatus.CANCELED)),
+                "accepted": schemas.CancelAnswer(**cancel_answer(4711, RunStatus.RUNNING)),
+                "no_op": schemas.CancelAnswer(**cancel_answer(4711, RunStatus.CANCELED)),
             },
             ("Location", *_RATE_LIMIT_HEADERS),
             links={

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # Seconds.
 _PAUSE: Final = wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1)
-_LEAST: Final = 1.0
+_MIN_TIMEOUT: Final = 1.0
 """Timeout of the last attempt, which begins when the time is over."""
 
 
@@ -65,7 +65,7 @@ async def until_connected(
         return end - loop.time()
 
     async def connect_in_time() -> T:
-        return await connect(min(attempt, max(left(), _LEAST)))
+        return await connect(min(attempt, max(left(), _MIN_TIMEOUT)))
 
     return await AsyncRetrying(
         retry=retry_if_exception(is_outage),

@@ -66,7 +66,7 @@ async def open_channel(connection: AbstractConnection) -> AbstractChannel:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         limit_bodies(await underlay(channel), MAX_BODY)
         await _close_with_consumers(channel)
-        channel.close_callbacks.add(_say_why)
+        channel.close_callbacks.add(_log_close)
     except RuntimeError as error:
         # What aiormq 7.2 raises on a connection that is closed but not yet reported so.
         raise ConnectionError(str(error)) from error
@@ -100,7 +100,7 @@ async def is_there(
     return True
 
 
-def _say_why(_channel: object, error: BaseException | None) -> None:
+def _log_close(_channel: object, error: BaseException | None) -> None:
     # Usually a bug of ours. The connection is opened again, and works or fails again.
     if isinstance(error, ChannelClosed) and error.args[0] is not None:
         log.warning("channel_closed_by_broker", error=str(error))

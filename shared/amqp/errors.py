@@ -13,8 +13,8 @@ from shared.services.reasons import network_reason
 
 def reason(error: BaseException | None, connecting_to: URL | None = None) -> str:
     """The reason, in one line. With `connecting_to`, the attempt to connect to that URL failed."""
-    if isinstance(error, InvalidFrameError) and (words := _last_words(error)):
-        return words
+    if isinstance(error, InvalidFrameError) and (close_reason := _close_reason(error)):
+        return close_reason
     if isinstance(error, AuthenticationError):
         return error.reason % error.args
     if connecting_to is not None and isinstance(error, (OSError, AMQPError)):
@@ -24,7 +24,7 @@ def reason(error: BaseException | None, connecting_to: URL | None = None) -> str
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _last_words(error: InvalidFrameError) -> str | None:
+def _close_reason(error: InvalidFrameError) -> str | None:
     """Why the broker closed the connection when a virtual host was opened.
 
     aiormq 7.2 does not expect a close here, and its error names only the address of the frame. The

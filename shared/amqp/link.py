@@ -1,4 +1,4 @@
-"""A session for `keep_connected` that can be asked whether it is under way."""
+"""A session for `keep_connected` that can be asked whether it is up."""
 
 from aio_pika.abc import AbstractConnection
 

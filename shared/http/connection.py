@@ -16,7 +16,7 @@ from shared.http.limits import HeadLimit, ResponseLimit, TimeLimits
 
 log = structlog.get_logger(__name__)
 
-_LAST_WORDS: Final = 0.5  # seconds
+_SHUTDOWN_TIMEOUT: Final = 0.5  # seconds
 _LINGERING: Final = 2.0  # seconds
 
 
@@ -76,7 +76,7 @@ class Connection(web.RequestHandler, ABC):
         """The response after an internal error."""
 
     @abstractmethod
-    def unsolicited_response(self, fault: RequestFault) -> bytes:
+    def raw_response(self, fault: RequestFault) -> bytes:
         """A complete response as bytes, for a connection without a parsed request."""
 
     def id_of(self, request: web.BaseRequest) -> str | None:
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler, ABC):
         return self._begun_at
 
     @property
-    def is_beyond(self) -> bool:
+    def is_over_limit(self) -> bool:
         """All slots are taken: accept this connection only for a refusal or an urgent request."""
         return self._slots is not self._limiter.main
 
@@ -149,12 +149,12 @@ class Connection(web.RequestHandler, ABC):
         super().pause_writing()
         self._response_limit.unread(self._response_late)
         if self._begun_at is not None:
-            self._waits(Wait.READER)
+            self._allow_displacing(Wait.READER)
 
     def resume_writing(self) -> None:
         self._response_limit.read()
         if self._begun_at is not None:
-            self._works()
+            self._protect()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -163,13 +163,13 @@ class Connection(web.RequestHandler, ABC):
             return  # a complete head has arrived, or this is part of a body
         too_large = self._head_limit.exceeded_by(len(data), self._head_late)
         if too_large and self.transport is not None:
-            self._end_with(self.transport, self.unsolicited_response(TOO_LONG))
+            self._end_with(self.transport, self.raw_response(TOO_LONG))
 
     def request_begins(self) -> None:
         """The handling of a request begins."""
         self._head_limit.end()
         self._begun_at = monotonic()
-        self._works()
+        self._protect()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -181,14 +181,14 @@ class Connection(web.RequestHandler, ABC):
         self._answering = request
         self._response_limit.begin()
         if self._response_limit.is_unread:  # the client has not read the previous response
-            self._waits(Wait.READER)
+            self._allow_displacing(Wait.READER)
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
             self._answering = None
             self._response_limit.end()
             self._begun_at = None
-            self._waits(Wait.NEXT_REQUEST)
+            self._allow_displacing(Wait.NEXT_REQUEST)
             if self._last_answered is not None:
                 self._last_answered.set()
 
@@ -206,7 +206,7 @@ class Connection(web.RequestHandler, ABC):
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._last_answered.wait()
-        await super().shutdown(_LAST_WORDS)
+        await super().shutdown(_SHUTDOWN_TIMEOUT)
 
     def handle_error(
         self,
@@ -237,13 +237,13 @@ class Connection(web.RequestHandler, ABC):
     def _awaits_request(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
-    def _waits(self, wait: Wait) -> None:
+    def _allow_displacing(self, wait: Wait) -> None:
         if self._slots is not None:
-            self._slots.waits(self, wait)
+            self._slots.allow_displacing(self, wait)
 
-    def _works(self) -> None:
+    def _protect(self) -> None:
         if self._slots is not None:
-            self._slots.works(self)
+            self._slots.protect(self)
 
     def _end_with(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Send a response outside of a request, and close the connection."""

@@ -1,4 +1,4 @@
-"""Limits on connections, in total and per peer, and which idle one to replace."""
+"""Limits on connections, in total and per peer, and which idle one to displace."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ _BETWEEN_LINES: Final = 10.0  # seconds, of the log
 
 
 class Wait(IntEnum):
-    """What a connection waits for. The first of these are replaced first."""
+    """What a connection waits for. The first of these are displaced first."""
 
     FIRST_REQUEST = 0
     NEXT_REQUEST = 1
@@ -48,7 +48,7 @@ class ConnectionSlots:
         self.displaced = 0
 
     def take(self, client: Client, peer: Hashable) -> bool:
-        """Take a slot, replacing an idle connection if necessary. `peer` None has no own limit."""
+        """Take a slot, displacing an idle connection if necessary. `peer` None has no own limit."""
         if peer is not None and self._held[peer] >= self._most_of_one:
             found = self._displace(peer)
         else:
@@ -56,26 +56,26 @@ class ConnectionSlots:
         if found:
             self._peers[client] = peer
             self._held[peer] += 1
-            self.waits(client, Wait.FIRST_REQUEST)
+            self.allow_displacing(client, Wait.FIRST_REQUEST)
         return found
 
     def release(self, client: Client) -> None:
         """Give the slot back. Safe to call again."""
         if client in self._peers:
-            self.works(client)
+            self.protect(client)
             peer = self._peers.pop(client)
             self._held[peer] -= 1
             if not self._held[peer]:
                 del self._held[peer]
 
-    def waits(self, client: Client, wait: Wait) -> None:
-        """Allow this connection to be replaced."""
+    def allow_displacing(self, client: Client, wait: Wait) -> None:
+        """Allow this connection to be displaced."""
         if client in self._peers:
-            self.works(client)
+            self.protect(client)
             self._waiting[wait][client] = monotonic()
 
-    def works(self, client: Client) -> None:
-        """Protect this connection from being replaced."""
+    def protect(self, client: Client) -> None:
+        """Protect this connection from being displaced."""
         for waiting in self._waiting.values():
             waiting.pop(client, None)
 
@@ -84,7 +84,7 @@ class ConnectionSlots:
         return max(self._held, key=self._held.__getitem__, default=None)
 
     def _displace(self, peer: Hashable) -> bool:
-        """Replace the most expendable connection, of `peer` if given."""
+        """Displace the most expendable connection, of `peer` if given."""
         for client in self._in_order():
             if peer in (None, self._peers[client]) and client.may_be_displaced():
                 self.release(client)
@@ -128,15 +128,15 @@ class ConnectionLimiter:
         self._peer_of = peer_of
         self._on_refused = on_refused
         self._refused = 0
-        self._told_at = -_BETWEEN_LINES
-        self._told_of = 0
+        self._logged_at = -_BETWEEN_LINES
+        self._logged = 0
 
     def admit(self, client: Client, transport: asyncio.BaseTransport) -> ConnectionSlots | None:
         """The slots of which `client` now has one; None if all are taken."""
         peer = self._peer_of(transport)
         for slots in self._slots:
             if slots.take(client, peer):
-                self._tell()
+                self._log_counts()
                 return slots
         self.refused()
         return None
@@ -145,14 +145,14 @@ class ConnectionLimiter:
         """Count a refused connection."""
         self._on_refused()
         self._refused += 1
-        self._tell()
+        self._log_counts()
 
-    def _tell(self) -> None:
+    def _log_counts(self) -> None:
         """Log the counts, at most once per interval."""
         displaced = sum(slots.displaced for slots in self._slots)
         now = monotonic()
-        if displaced + self._refused > self._told_of and now - self._told_at >= _BETWEEN_LINES:
-            self._told_at, self._told_of = now, displaced + self._refused
+        if displaced + self._refused > self._logged and now - self._logged_at >= _BETWEEN_LINES:
+            self._logged_at, self._logged = now, displaced + self._refused
             log.warning(
                 "connections_crowded",
                 at=self._name,

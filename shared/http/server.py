@@ -89,7 +89,7 @@ def _refuse(server: web.Server) -> None:
         assert isinstance(connection, Connection)  # noqa: S101 - there are no others
         if (fault := fault_in(request)) is not None:
             return connection.refusal(fault)
-        if connection.is_beyond and (answer := connection.turn_away(request)) is not None:
+        if connection.is_over_limit and (answer := connection.turn_away(request)) is not None:
             return answer
         return await handle(request)
 

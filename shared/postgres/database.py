@@ -41,7 +41,7 @@ class Database:
         self._timeout = timeout
         self._may_keep = pool.get_max_size() > 1
         self._kept: Connection | None = None
-        self._departures = 0
+        self._drops = 0
         """The number of times that all connections were dropped: older ones are not used again."""
 
     @property
@@ -57,12 +57,12 @@ class Database:
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """One statement, with `timeout` seconds for each of a connection and an answer."""
         with self._outages():
-            since = self._departures
+            since = self._drops
             connection = await self._take()
             try:
                 return await connection.fetch(query, *arguments, timeout=self._timeout)
             except asyncpg.ReadOnlySQLTransactionError:
-                await self._depart(since)
+                await self._drop_all(since)
                 raise
             except asyncpg.PostgresError:
                 raise
@@ -75,13 +75,13 @@ class Database:
 
     async def answers(self) -> bool:
         """Whether Postgres answers now, and takes writes."""
-        since = self._departures
+        since = self._drops
         try:
             row = await self.fetchrow(sql.runs.IS_READ_ONLY)
         except ServiceUnavailable:
             return False
         if row is not None and row["read_only"]:
-            await self._depart(since)
+            await self._drop_all(since)
             return False
         return True
 
@@ -101,7 +101,7 @@ class Database:
             raise ServiceUnavailable(f"Postgres: {reason(error)}") from error
 
     async def _give_back(self, connection: Connection, since: int) -> None:
-        if since != self._departures:
+        if since != self._drops:
             _terminate(connection)
         # One connection is kept out of the pool, because acquire and release take two tasks: as
         # much as the rest of a short statement.
@@ -110,15 +110,15 @@ class Database:
         else:
             await self._pool.release(connection, timeout=self._timeout)
 
-    async def _depart(self, since: int) -> None:
+    async def _drop_all(self, since: int) -> None:
         """Drop all connections, unless that was just done: one of them accepts no writes.
 
         After a switchover, the address may lead to the new standby for a while. Connections made
         in that time stay there: nothing closes them, and reads succeed.
         """
-        if since != self._departures:
+        if since != self._drops:
             return
-        self._departures += 1
+        self._drops += 1
         connection, self._kept = self._kept, None
         if connection is not None:
             _terminate(connection)
@@ -139,14 +139,14 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         with self._outages():
-            since = self._departures
+            since = self._drops
             connection = await self._take()
             try:
                 yield connection
             except BaseException as error:
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                    await self._depart(since)
-                if since != self._departures:
+                    await self._drop_all(since)
+                if since != self._drops:
                     _terminate(connection)
                 # Only the pool knows how to clean up after a canceled statement.
                 await self._pool.release(connection, timeout=self._timeout)

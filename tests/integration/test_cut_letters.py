@@ -72,7 +72,7 @@ async def test_a_cut_letter_is_not_replayed_as_it_is(system: System) -> None:
 
     code, out, err = await dead_letters(system, "replay", str(letter))
     forced = await dead_letters(system, "replay", str(letter), "--force", "--json")
-    _, would_go, _ = await dead_letters(
+    _, to_replay, _ = await dead_letters(
         system, "replay", "--reason", "malformed", "--dry-run", "--json"
     )
 
@@ -84,7 +84,7 @@ async def test_a_cut_letter_is_not_replayed_as_it_is(system: System) -> None:
     assert forced[0] == 1
     summary = json.loads(forced[1])
     assert (summary["replayed"], summary["cut"]) == (0, [letter])
-    assert letter not in {row["letter_id"] for row in json.loads(would_go)}
+    assert letter not in {row["letter_id"] for row in json.loads(to_replay)}
     assert (await latest(system, "letter_id", letter))["state"] == "waiting"
 
 

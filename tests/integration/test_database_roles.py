@@ -145,7 +145,7 @@ NOT_REFUSED: Final = {
         "ADD_ACTION",
         "ADD_RUN",
         "ADD_TOKEN",
-        "ANSWER_COMMANDS_OF_ABANDONED",
+        "CLOSE_COMMANDS_OF_ABANDONED",
         "DISCARD",
         "LOCK_HOST",
         "LOSE_RUNS_OF_ABANDONED",

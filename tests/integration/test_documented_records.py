@@ -16,7 +16,7 @@ from shared.states import Outcome, RunStatus
 from tests.support.repository.documents import DEAD_LETTERS, DOCS
 from tools.support.program import DEADLINE
 from tools.support.system import System
-from worker.decisions import decision
+from worker.decisions import verdict
 from worker.decisions.rows import rows_of
 from worker.evidence import Evidence, out_of_sight
 from worker.messages.headers import BROKER_HEADERS, Header
@@ -33,19 +33,19 @@ TABLES: Final = {
 OTHER_OUTCOMES: Final = "Other outcomes have other keys:"
 OF_RABBITMQ: Final = "RabbitMQ adds others:"
 PROCESS: Final = Mock()
-VERDICTS: Final[list[decision.Verdict]] = [
-    decision.Repeat(Outcome.CANCELED),
-    decision.CancelQueued(),
-    decision.NoOp(RunStatus.PASS),
-    decision.Pending(),
-    decision.Wait("host"),
-    decision.BeginStop(PROCESS, 1.0),
-    decision.ResumeStop(PROCESS, 1.0, forced=True),
-    decision.StopLeftovers(PROCESS),
-    decision.Join(forced=False),
-    decision.Join(forced=True),
-    decision.UnderWay(),
-    decision.OpenAgain(),
+VERDICTS: Final[list[verdict.Verdict]] = [
+    verdict.Repeat(Outcome.CANCELED),
+    verdict.CancelQueued(),
+    verdict.NoOp(RunStatus.PASS),
+    verdict.Pending(),
+    verdict.Wait("host"),
+    verdict.BeginStop(PROCESS, 1.0),
+    verdict.ResumeStop(PROCESS, 1.0, ends_grace=True),
+    verdict.StopLeftovers(PROCESS),
+    verdict.Join(ends_grace=False),
+    verdict.Join(ends_grace=True),
+    verdict.InProgress(),
+    verdict.OpenAgain(),
 ]
 
 
@@ -84,7 +84,7 @@ def keys_of_loss() -> set[str]:
 
 def keys_of_decisions() -> set[tuple[str, str]]:
     """Each key of the evidence of a decision, with its outcome."""
-    rows = rows_of((Mock(), verdict) for verdict in VERDICTS)
+    rows = rows_of((Mock(), each) for each in VERDICTS)
     return {
         (key, row.outcome)
         for row in rows
@@ -136,7 +136,7 @@ async def test_every_key_of_other_outcomes_is_documented_with_these_outcomes(
     rows = table(OTHER_OUTCOMES)
     *of_some, of_any = [(quoted(keys), of) for keys, of, _ in rows]
 
-    assert {type(verdict) for verdict in VERDICTS} == {*get_args(decision.Verdict)}
+    assert {type(each) for each in VERDICTS} == {*get_args(verdict.Verdict)}
     assert {(key, each) for keys, of in of_some for key in keys for each in quoted(of)} == {
         (key, outcome) for key, outcome in found if key not in of_stops
     }

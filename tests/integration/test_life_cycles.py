@@ -39,8 +39,8 @@ def _decided(
     command: UUID | None = None,
     *,
     outcome: str | None = None,
-    begins_with: float | None = None,
-    forced: bool = False,
+    new_grace: float | None = None,
+    force: bool = False,
     reason: str | None = None,
 ) -> tuple[Any, ...]:
     """Arguments of what was decided on one command on run 1."""
@@ -53,19 +53,19 @@ def _decided(
         [None],
         [None],
         [reason],
-        [forced],
+        [force],
         [None],
         [None],
     )
-    return *asked, ["{}"], [None], [None], [outcome], [evidence], [begins_with], [forced], 0
+    return *asked, ["{}"], [None], [None], [outcome], [evidence], [new_grace], [force], 0
 
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.
 TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "claim": (sql.runs.CLAIM_RUN, _CLAIM),
     "cancel queued": (sql.decisions.RECORD, _decided(outcome="canceled")),
-    "begin stop": (sql.decisions.RECORD, _decided(begins_with=10.0)),
-    "force": (sql.decisions.RECORD, _decided(forced=True)),
+    "begin stop": (sql.decisions.RECORD, _decided(new_grace=10.0)),
+    "force": (sql.decisions.RECORD, _decided(force=True)),
     "leave it": (sql.decisions.RECORD, _decided()),
     "record canceled": (sql.endings.RECORD_CANCELED_WAITING, ([1], [_GONE])),
     "record canceled with others": (sql.endings.RECORD_CANCELED, ([1], [_GONE])),
@@ -190,7 +190,7 @@ async def test_a_stop_that_begins_again_keeps_its_deadline(database: Connection)
     await _do(database, "begin stop")
     first = (await _run(database))["stop_deadline"]
 
-    await database.fetchval(sql.decisions.RECORD, *_decided(begins_with=60.0))
+    await database.fetchval(sql.decisions.RECORD, *_decided(new_grace=60.0))
 
     assert (await _run(database))["stop_deadline"] == first
 

@@ -30,9 +30,9 @@ from tools.support.rows import (
     insert,
 )
 from worker.decisions import store as decision_store
-from worker.decisions.decision import BeginStop, CommandReused, judge
 from worker.decisions.request import Origin, Original, Request
 from worker.decisions.rows import rows_of, rules
+from worker.decisions.verdict import BeginStop, CommandReused, judge
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -142,7 +142,7 @@ def test_a_worker_that_never_answers_is_given_up_in_time(tmp_path: Path) -> None
     assert not mark.exists()
 
 
-def test_it_asks_again_while_a_stop_is_under_way(tmp_path: Path) -> None:
+def test_it_asks_again_while_a_stop_is_in_progress(tmp_path: Path) -> None:
     path = tmp_path / "fake.sock"
     stopping = http("200 OK", '{"status": "canceling", "stopping": true}')
     stopped = http("200 OK", '{"status": "canceled", "stopping": false}')

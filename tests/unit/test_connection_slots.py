@@ -40,7 +40,7 @@ def test_there_is_no_place_where_all_ask() -> None:
     slots = ConnectionSlots(3)
     clients = entered(slots, 3)
     for client in clients:
-        slots.works(client)
+        slots.protect(client)
 
     assert not slots.take(Client(), "a")
 
@@ -55,14 +55,14 @@ def test_who_never_asked_goes_first_then_who_waits_for_the_next_request_the_olde
 ) -> None:
     slots = ConnectionSlots(4)
     clients = entered(slots, 4)
-    slots.waits(clients[0], Wait.READER)
-    slots.waits(clients[1], Wait.NEXT_REQUEST)
+    slots.allow_displacing(clients[0], Wait.READER)
+    slots.allow_displacing(clients[1], Wait.NEXT_REQUEST)
     clock[0] += 2
 
     order = []
     for _ in range(4):
         (newcomer,) = entered(slots, 1, "b")
-        slots.works(newcomer)
+        slots.protect(newcomer)
         order += [number for number in gone(clients) if number not in order]
 
     assert order == [2, 3, 1, 0]
@@ -71,10 +71,10 @@ def test_who_never_asked_goes_first_then_who_waits_for_the_next_request_the_olde
 def test_who_just_came_stays_while_others_have_been_idle_for_longer(clock: list[float]) -> None:
     slots = ConnectionSlots(3)
     clients = entered(slots, 3)
-    slots.waits(clients[0], Wait.NEXT_REQUEST)
+    slots.allow_displacing(clients[0], Wait.NEXT_REQUEST)
     clock[0] += 0.1
-    slots.waits(clients[1], Wait.NEXT_REQUEST)
-    slots.waits(clients[2], Wait.FIRST_REQUEST)
+    slots.allow_displacing(clients[1], Wait.NEXT_REQUEST)
+    slots.allow_displacing(clients[2], Wait.FIRST_REQUEST)
     clock[0] += 0.5
 
     entered(slots, 1)
@@ -106,7 +106,7 @@ def test_one_peer_displaces_its_own_and_is_refused_before_all_is_taken() -> None
 
     slots = ConnectionSlots(10, most_of_one=3)
     for client in entered(slots, 3):
-        slots.works(client)
+        slots.protect(client)
     assert not slots.take(Client(), "a")
     assert slots.take(Client(), "b")
 
@@ -115,6 +115,6 @@ def test_a_peer_that_speaks_for_many_has_no_limit_but_that_of_all() -> None:
     slots = ConnectionSlots(5, most_of_one=1)
 
     for client in entered(slots, 5, peer=None):
-        slots.works(client)
+        slots.protect(client)
 
     assert not slots.take(Client(), None)

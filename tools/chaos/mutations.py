@@ -115,12 +115,13 @@ MUTATIONS: Final = (
         (
             Edit(
                 "shared/postgres/sql/decisions.py",
-                "OR begins_with IS NOT NULL AND r.status = 'running')",
-                "OR begins_with IS NOT NULL AND r.status IN ('running', 'canceling'))",
+                "OR new_grace IS NOT NULL AND r.status = 'running')",
+                "OR new_grace IS NOT NULL AND r.status IN ('running', 'canceling'))",
             ),
             Edit(
-                "worker/decisions/decision.py",
-                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)",
+                "worker/decisions/verdict.py",
+                "    return ResumeStop(run.process, 0.0 if command.force else grace_left, "
+                "ends_grace)",
                 "    return BeginStop(run.process, _grace(run, command, default_grace))",
             ),
         ),

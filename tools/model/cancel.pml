@@ -215,7 +215,7 @@ inline committed(i) { if :: acknowledge(i) :: FAULT; look(i) fi }
 inline record(i, new) {
     if :: answered(cmd[i]) -> violated(a_repeat_changes_nothing) :: else -> outcome[cmd[i]] = new fi
 }
-inline decide(i) {                                /* worker/decisions/decision.py, decider.py */
+inline decide(i) {                                 /* worker/decisions/verdict.py, decider.py */
     if
     :: !known -> if :: from[i] == AGAIN -> step[i] = BURY :: else -> publish(i, AGAIN) fi
     :: known && repeat(i) -> acknowledge(i)

@@ -190,7 +190,7 @@ def replay(
     _warn_of(publisher)
     chosen = ids or wanted
     if dry_run:
-        letters = cli.with_database(partial(replay_cli.would_go, chosen=chosen, force=force))
+        letters = cli.with_database(partial(replay_cli.to_replay, chosen=chosen, force=force))
         reports.print_letters(letters, as_json=json)
         return
     _finish(replay_cli.replay(chosen, options), json)

@@ -50,7 +50,7 @@ class Keeper:
     async def session(self, connection: AbstractConnection) -> None:
         """Store dead letters until `connection` closes."""
         # Consuming letters while Postgres is unavailable would only use up their delivery limit.
-        await first_of(self._postgres.answers(), connection.closed())
+        await first_of(self._postgres.until_available(), connection.closed())
         if connection.is_closed:
             return
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -85,7 +85,7 @@ class Keeper:
                 return
             log.info("dead_letters_kept", count=len(batch))
             for letter in letters:
-                _say_if_found(letter)
+                _log_found(letter)
 
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
@@ -95,7 +95,7 @@ class Keeper:
             )
 
 
-def _say_if_found(letter: Letter) -> None:
+def _log_found(letter: Letter) -> None:
     """Log a letter that no worker has logged."""
     if letter.reason in (DeadReason.DELIVERY_LIMIT, DeadReason.FOREIGN):
         log.warning(

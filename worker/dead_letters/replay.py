@@ -40,7 +40,7 @@ _PUBLISHING: Final = 64
 """How many of them are being published; the others wait for their marks, which are batched."""
 
 
-class WhyNot(StrEnum):
+class SkipReason(StrEnum):
     DISCARDED = "discarded"
     TOO_OFTEN = f"replayed {MAX_REPLAYS} times already"
 
@@ -116,9 +116,10 @@ class Replayer:
                 if is_cut(letter):
                     summary.cut.append(letter["letter_id"])
                     continue
-                if not options.force and (why := why_not(letter)):
-                    refused = summary.discarded if why is WhyNot.DISCARDED else summary.too_often
-                    refused.append(letter["letter_id"])
+                if not options.force and (reason := skip_reason(letter)):
+                    is_discarded = reason is SkipReason.DISCARDED
+                    skipped = summary.discarded if is_discarded else summary.too_often
+                    skipped.append(letter["letter_id"])
                     continue
                 await pace.wait()
                 await places.acquire()
@@ -192,11 +193,11 @@ def is_cut(letter: Record) -> bool:
     return letter["full_size"] is not None
 
 
-def why_not(letter: Record) -> WhyNot | None:
+def skip_reason(letter: Record) -> SkipReason | None:
     """Why a letter is not replayed without `--force`."""
     if letter["state"] == LetterState.DISCARDED:
-        return WhyNot.DISCARDED
-    return WhyNot.TOO_OFTEN if letter["replays"] >= MAX_REPLAYS else None
+        return SkipReason.DISCARDED
+    return SkipReason.TOO_OFTEN if letter["replays"] >= MAX_REPLAYS else None
 
 
 class _Pace:

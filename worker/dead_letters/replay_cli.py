@@ -27,7 +27,15 @@ from shared.postgres.migrate import require_current
 from shared.settings import LogLevel, PublishingCommandSettings
 from shared.telemetry.tracing import tracing
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.replay import Options, Replayer, Summary, all_of, is_cut, these, why_not
+from worker.dead_letters.replay import (
+    Options,
+    Replayer,
+    Summary,
+    all_of,
+    is_cut,
+    skip_reason,
+    these,
+)
 from worker.dead_letters.replay_results import Result, ResultWatch, replayed, replayed_edited
 from worker.dead_letters.reports import body_as_text
 from worker.dead_letters.store import Filter, GroupBy
@@ -66,13 +74,13 @@ def replay(chosen: Chosen, options: Options) -> Summary:
     return _with_replayer(work)
 
 
-async def would_go(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
+async def to_replay(database: Database, chosen: Chosen, *, force: bool) -> list[Record]:
     """The letters that a replay would publish now."""
     letters, _, _ = await _choose(database, chosen)
     return [
         letter
         async for letter in letters
-        if not is_cut(letter) and (force or why_not(letter) is None)
+        if not is_cut(letter) and (force or skip_reason(letter) is None)
     ]
 
 
@@ -85,8 +93,8 @@ def edit_one(letter_id: int, options: Options) -> Summary:
     if not found:
         raise UserError(f"dead letter {letter_id} not found")
     (letter,) = found
-    if not options.force and (why := why_not(letter)):
-        raise UserError(f"dead letter {letter_id} was {why}; --force replays it anyway")
+    if not options.force and (reason := skip_reason(letter)):
+        raise UserError(f"dead letter {letter_id} was {reason}; --force replays it anyway")
     body, command = _as_command(_edited(letter), uuid4())
 
     async def work(database: Database, replayer: Replayer) -> Summary:

@@ -139,7 +139,7 @@ def _summary_as_json(summary: Summary) -> dict[str, Any]:
 
 def _print_results(results: Sequence[Result]) -> None:
     for result in results:
-        print_line(f"letter {result.letter_id}: {_in_words(result)}")
+        print_line(f"letter {result.letter_id}: {_result_text(result)}")
     became = Counter(result.became for result in results)
     print_line(
         f"settled {became[ReplayStatus.SETTLED]}, dead again {became[ReplayStatus.DEAD_AGAIN]}, "
@@ -147,7 +147,7 @@ def _print_results(results: Sequence[Result]) -> None:
     )
 
 
-def _in_words(result: Result) -> str:
+def _result_text(result: Result) -> str:
     match result.became:
         case ReplayStatus.SETTLED:
             return f"{result.outcome}, run {result.run_id}"

@@ -6,17 +6,20 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from shared.aio.retry import until_available
-from shared.errors import RunCancelError
 from shared.postgres.database import Database
 from shared.runs import Run
 from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
 from worker.decisions import store as decision_store
-from worker.decisions.decision import (
+from worker.decisions.request import Request
+from worker.decisions.rows import rows_of, rules
+from worker.decisions.store import RecordedStop
+from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
     CommandReused,
     HostAbandoned,
+    InProgress,
     Join,
     NoOp,
     OpenAgain,
@@ -25,27 +28,16 @@ from worker.decisions.decision import (
     ResumeStop,
     Situation,
     StopLeftovers,
-    UnderWay,
+    UnknownRun,
     Verdict,
     Wait,
     judge,
 )
-from worker.decisions.request import Request
-from worker.decisions.rows import rows_of, rules
-from worker.decisions.store import RecordedStop
 from worker.processes.known_launchers import KnownLaunchers
-from worker.stop.under_way import Stop, Stops
+from worker.stop.stops import Stop, Stops
 
-Decision = Outcome | Stop | Wait | UnderWay
+Decision = Outcome | Stop | Wait | InProgress
 """The decision on a command: its outcome, or who carries it out. A `Stop` must be started."""
-
-
-class UnknownRun(RunCancelError):
-    """The run does not exist yet: its row may be committed a moment from now."""
-
-    def __init__(self, run_id: int) -> None:
-        super().__init__(f"run {run_id} is unknown")
-        self.run_id = run_id
 
 
 Undecidable = UnknownRun | CommandReused | HostAbandoned
@@ -193,7 +185,7 @@ class Decider:
                 for each in requests
                 if each.command.command_id not in situations and not taking_up
             ]
-            refused: dict[UUID, Decision | Undecidable] = {
+            undecidable: dict[UUID, Decision | Undecidable] = {
                 each.command.command_id: UnknownRun(each.command.run_id)
                 for each in await decision_store.of_unknown_runs(connection, missing)
             }
@@ -207,17 +199,17 @@ class Decider:
                 try:
                     judged.append((each, situation.run, self._judge(each, situation)))
                 except (CommandReused, HostAbandoned) as error:
-                    refused[command_id] = error
+                    undecidable[command_id] = error
             rows = rows_of((each, verdict) for each, _, verdict in judged)
             recorded = (
                 await decision_store.record(connection, rows, taking_up=counts) if rows else set()
             )
         # Effects start after the commit: a command id that was just used for another run, or a
         # lost commit, has none.
-        return refused | {
+        return undecidable | {
             each.command.command_id: self._follow(each, run, verdict)
             for each, run, verdict in judged
-            if each.command.command_id in recorded or isinstance(verdict, Repeat | UnderWay)
+            if each.command.command_id in recorded or isinstance(verdict, Repeat | InProgress)
         }
 
     def _judge(self, request: Request, situation: Situation) -> Verdict:
@@ -227,7 +219,7 @@ class Decider:
             request.command,
             host=self._host,
             default_grace=self._default_grace,
-            under_way=stop.command_id if stop else None,
+            in_progress=stop.command_id if stop else None,
         )
 
     def _follow(self, request: Request, run: Run, verdict: Verdict) -> Decision:
@@ -237,12 +229,12 @@ class Decider:
                 # The response to its commit may have been lost.
                 self._force(run, when=outcome is Outcome.FORCED)
                 return outcome
-            case UnderWay() | OpenAgain():
+            case InProgress() | OpenAgain():
                 self._force(run, when=command.force)
-                return UnderWay()
-            case Join(forced):
+                return InProgress()
+            case Join(ends_grace):
                 self._force(run, when=command.force)
-                return Outcome.FORCED if forced else Outcome.NO_OP
+                return Outcome.FORCED if ends_grace else Outcome.NO_OP
             case CancelQueued():
                 return Outcome.CANCELED
             case NoOp() | Pending():

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.states import Outcome, RunStatus
-from worker.decisions.decision import (
+from worker.decisions.request import Request
+from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
+    InProgress,
     Join,
     NoOp,
     OpenAgain,
@@ -16,12 +18,10 @@ from worker.decisions.decision import (
     Repeat,
     ResumeStop,
     StopLeftovers,
-    UnderWay,
     Verdict,
     Wait,
     by_status,
 )
-from worker.decisions.request import Request
 from worker.evidence import never_started
 
 
@@ -33,9 +33,9 @@ class Row:
     outcome: Outcome | None
     evidence: str = "{}"
     """A JSON object."""
-    begins_with: float | None = None
+    new_grace: float | None = None
     """The grace period of a stop that begins, seconds."""
-    forced: bool = False
+    ends_grace: bool = False
     """Whether the command ends the grace period of a stop."""
 
 
@@ -74,7 +74,7 @@ def rows_of(judged: Iterable[tuple[Request, Verdict]]) -> list[Row]:
 def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
     row = partial(Row, request)
     match verdict:
-        case Repeat() | UnderWay():
+        case Repeat() | InProgress():
             return None
         case CancelQueued():
             return row(Outcome.CANCELED, never)
@@ -82,13 +82,13 @@ def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
             return row(Outcome.NO_OP, _over(status))
         case Pending():
             return row(Outcome.NO_OP, '{"cancel_pending": true}')
-        case Join(forced):
-            outcome = Outcome.FORCED if forced else Outcome.NO_OP
-            return row(outcome, '{"stop_in_progress": true}', forced=forced)
+        case Join(ends_grace):
+            outcome = Outcome.FORCED if ends_grace else Outcome.NO_OP
+            return row(outcome, '{"stop_in_progress": true}', ends_grace=ends_grace)
         case BeginStop(_, grace):
-            return row(None, begins_with=grace)
-        case ResumeStop(_, _, forced):
-            return row(None, forced=forced)
+            return row(None, new_grace=grace)
+        case ResumeStop(_, _, ends_grace):
+            return row(None, ends_grace=ends_grace)
         case Wait() | StopLeftovers() | OpenAgain():
             return row(None)
 

@@ -12,9 +12,9 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
-from worker.decisions.decision import Situation, asked_grace
 from worker.decisions.request import Request
 from worker.decisions.rows import Row, Rule
+from worker.decisions.verdict import Situation, asked_grace
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 _MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
@@ -102,8 +102,8 @@ async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool
         *_columns([row.request for row in rows], [row.outcome is None for row in rows]),
         [row.outcome for row in rows],
         [row.evidence for row in rows],
-        [row.begins_with for row in rows],
-        [row.forced for row in rows],
+        [row.new_grace for row in rows],
+        [row.ends_grace for row in rows],
         int(taking_up),
     )
     return {row["command_id"] for row in written}
@@ -137,7 +137,7 @@ async def decide_plain(
     return {
         row["command_id"]: Outcome(row["outcome"])
         if row["outcome"]
-        else RecordedStop(Run.from_record(row), row["begins_with"])
+        else RecordedStop(Run.from_record(row), row["new_grace"])
         for row in rows
     }
 

@@ -47,7 +47,7 @@ def print_host(
                 if value is not None and value != []
             ),
             *(("to cancel", _asked(command)) for command in todo),
-            *((action["action"], _in_words(action)) for action in history),
+            *((action["action"], _action_text(action)) for action in history),
         ]
     )
 
@@ -59,7 +59,7 @@ def _asked(command: Mapping[str, Any]) -> str:
     return f"{of_run}, requested by {who} at {command['received_at']}{why}"
 
 
-def _in_words(action: Mapping[str, Any]) -> str:
+def _action_text(action: Mapping[str, Any]) -> str:
     why = f": {action['reason']}" if action["reason"] else ""
     runs = ", ".join(map(str, action["run_ids"])) or "none"
     return f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"

@@ -170,7 +170,7 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
         # So that a command that is just being recorded on one of them is closed too.
         await connection.execute(sql.hosts.LOCK_LOST, host)
         answered = await connection.fetch(
-            sql.hosts.ANSWER_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
+            sql.hosts.CLOSE_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
         )
         if run_ids or not already:
             await _note(connection, host, "abandoned", by, reason, run_ids)

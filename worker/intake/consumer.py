@@ -106,14 +106,14 @@ class Consumer:
             wakes = await self._topology.declare_wake_queue(channel, self._host)
             raw = await underlay(channel)
             await consume(raw, wakes.name, self._woken, no_ack=True)
-        await self._unless_over(channel, connection, self._postgres.answers())
+        await self._unless_over(channel, connection, self._postgres.until_available())
         settling = asyncio.create_task(self._old_host_queue.settle(connection, self._take))
         try:
             unacknowledged = Unacknowledged()
             while not (self._stopping.is_set() or channel.is_closed):
                 self._open_commands.wake()  # wakes may have been lost meanwhile
                 await self._consume(channel, connection, unacknowledged)
-                await self._unless_over(channel, connection, self._postgres.answers())
+                await self._unless_over(channel, connection, self._postgres.until_available())
         finally:
             await end(settling)
 
@@ -133,7 +133,7 @@ class Consumer:
                 for queue in queues
             ]
         log.info("consuming", host=self._host)
-        await self._unless_over(channel, connection, self._postgres.is_away())
+        await self._unless_over(channel, connection, self._postgres.until_unavailable())
         if not channel.is_closed:
             for tag in tags:
                 await raw.basic_cancel(tag)

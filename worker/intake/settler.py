@@ -23,9 +23,9 @@ from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
-from worker.decisions.decider import Decider, Decision, Undecidable, UnknownRun
-from worker.decisions.decision import CommandReused, HostAbandoned, UnderWay, Wait
+from worker.decisions.decider import Decider, Decision, Undecidable
 from worker.decisions.request import Origin, Original, Request
+from worker.decisions.verdict import CommandReused, HostAbandoned, InProgress, UnknownRun, Wait
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
@@ -33,7 +33,7 @@ from worker.messages.headers import History, HistoryReader, moved_back
 from worker.metrics import WorkerMetrics
 from worker.open_commands.wakes import Wakes
 from worker.outbox.relay import Relay
-from worker.stop.under_way import Stop, Stops
+from worker.stop.stops import Stop, Stops
 from worker.traces import delivery_span
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
+class _NotACommand:
     """A message that is not a command."""
 
     message: Delivery
@@ -86,7 +86,7 @@ class _DecisionFailed:
     why: Undecidable
 
 
-Unsettled = _Read | _DecisionFailed | _Refused
+Unsettled = _Read | _DecisionFailed | _NotACommand
 """A delivery that cannot be settled in a batch."""
 
 
@@ -124,7 +124,7 @@ class Settler:
         unsettled: list[Unsettled | None] = []
         for read in reads:
             # Of several with the same id, the first one was decided on.
-            if isinstance(read, _Refused) or read.command.command_id not in decided:
+            if isinstance(read, _NotACommand) or read.command.command_id not in decided:
                 unsettled.append(read)
                 continue
             decision = decided.pop(read.command.command_id)
@@ -141,10 +141,10 @@ class Settler:
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
         """Settle one delivery; return when it can be acknowledged."""
-        if isinstance(unsettled, _Refused):
-            await self._refuse(unsettled)
+        if isinstance(unsettled, _NotACommand):
+            await self._reject(unsettled)
             return
-        read, refusal = (
+        read, undecidable = (
             (unsettled.read, unsettled.why)
             if isinstance(unsettled, _DecisionFailed)
             else (unsettled, None)
@@ -152,7 +152,7 @@ class Settler:
         with read.span, structlog.contextvars.bound_contextvars(**read.log_fields):
             decision: Decision | Exception
             try:
-                decision = refusal or await self._decider.decide(read.request())
+                decision = undecidable or await self._decider.decide(read.request())
             except Exception as error:
                 decision = error
             # Not in the except block: a retry may wait for the broker for a long time.
@@ -174,18 +174,18 @@ class Settler:
                 problem = f"{type(error).__name__}: {error}"
                 await self._retry(read, Failure(DeadReason.INTERNAL_ERROR, problem))
 
-    def _read(self, message: Delivery) -> _Read | _Refused:
+    def _read(self, message: Delivery) -> _Read | _NotACommand:
         history = self._histories.read(message)
         if history.letter is not None:
             history = moved_back(history)
         try:
             reading = conversion.parse(message, history)
         except Undeliverable as error:
-            return _Refused(message, history, Failure(error.reason, str(error)))
+            return _NotACommand(message, history, Failure(error.reason, str(error)))
         except Exception as error:  # no message may crash a worker: it would crash the next one too
             log.exception("message_not_read", message_id=message.message_id)
             problem = f"{type(error).__name__}: {error}"
-            return _Refused(message, history, Failure(DeadReason.MALFORMED, problem))
+            return _NotACommand(message, history, Failure(DeadReason.MALFORMED, problem))
         if not self._tracer.on:
             return _Read(message, history, reading.command, reading.faults, NO_SPAN)
         span = delivery_span(self._tracer, self._topology, message, history, reading.command)
@@ -211,7 +211,7 @@ class Settler:
                 self._stops.start(decision)
                 result = CommandState.STOPPING.value
                 log.info("command_open")
-            case UnderWay():
+            case InProgress():
                 result = CommandState.STOPPING.value
                 log.info("command_open")
             case Wait(host):
@@ -231,9 +231,9 @@ class Settler:
         # Only here: open commands have no event yet, and the relay would find nothing.
         self._relay.wake()
 
-    async def _refuse(self, refused: _Refused) -> None:
-        message = refused.message
-        span = delivery_span(self._tracer, self._topology, message, refused.history)
+    async def _reject(self, rejected: _NotACommand) -> None:
+        message = rejected.message
+        span = delivery_span(self._tracer, self._topology, message, rejected.history)
         fields = {
             "message_id": message.message_id,
             "correlation_id": message.correlation_id,
@@ -241,7 +241,7 @@ class Settler:
         }
         known = {name: value for name, value in fields.items() if value is not None}
         with span, structlog.contextvars.bound_contextvars(**known):
-            await self._dead_letter(refused, refused.failure)
+            await self._dead_letter(rejected, rejected.failure)
 
     async def _retry(self, read: _Read, failure: Failure) -> None:
         history = read.history
@@ -255,7 +255,7 @@ class Settler:
         await until_available(partial(self._publish, "", queue, copy))
         self._metrics.retried(failure.reason)
 
-    async def _dead_letter(self, unsettled: _Read | _Refused, failure: Failure) -> None:
+    async def _dead_letter(self, unsettled: _Read | _NotACommand, failure: Failure) -> None:
         self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
         copy = conversion.for_dead_letters(

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from shared.errors import RunCancelError
 from worker.launcher import job_log, wire
-from worker.launcher.child import fork_waiting, has_ended, let_go, pass_signals_on, wait
+from worker.launcher.child import fork_waiting, has_ended, pass_signals_on, release, wait
 from worker.launcher.job_log import say
 from worker.launcher.options import parse
 
@@ -71,7 +71,7 @@ def _start(options: argparse.Namespace) -> tuple[int, bool]:
             if permit := _claim(options, child):
                 _guard(permit["containment"])
                 pass_signals_on(child)
-                return child, let_go(barrier, str(permit["launch_id"]))
+                return child, release(barrier, str(permit["launch_id"]))
         except ChildKilled:
             if was_killed:
                 raise

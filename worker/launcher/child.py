@@ -52,7 +52,7 @@ def _exec(command: list[str], variables: dict[str, str]) -> None:
         os._exit(wire.EXIT_NOT_FOUND if missing else wire.EXIT_CANNOT_RUN)
 
 
-def let_go(barrier: int, launch_id: str) -> bool:
+def release(barrier: int, launch_id: str) -> bool:
     """Let the child become the command; False if it was killed at the barrier."""
     try:
         os.write(barrier, launch_id.encode())

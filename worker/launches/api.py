@@ -19,7 +19,7 @@ from worker.launcher import wire
 from worker.launches.claims import CannotProve, Launches, LaunchRefusal
 from worker.launches.peer import NotAllowed, child_of, launcher_of
 from worker.launches.run_cgroups import ContainmentFailed, InsideRun
-from worker.stop.under_way import Stops
+from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)
 

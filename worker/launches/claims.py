@@ -63,7 +63,7 @@ class Claimed:
 class Completed:
     status: RunStatus
     stopping: bool
-    """Whether a stop of the run is under way or about to be resumed."""
+    """Whether a stop of the run is in progress or about to be resumed."""
 
 
 @dataclass(frozen=True, slots=True)

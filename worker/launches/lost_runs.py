@@ -32,7 +32,7 @@ from worker.stop.run_tree import (
 log = structlog.get_logger(__name__)
 
 # Seconds. The last request of a launcher may still be arriving when it dies.
-_LAST_WORDS = 0.5
+_LAST_REQUEST = 0.5
 
 
 class LostRunWatch:
@@ -139,7 +139,7 @@ class LostRunWatch:
         if handle := await until_available(find):
             await _ended(handle)
         if process.launch_id in self._watched:
-            await asyncio.sleep(_LAST_WORDS)
+            await asyncio.sleep(_LAST_REQUEST)
         if process.launch_id not in self._watched:
             return  # it ended well
 

@@ -17,16 +17,16 @@ async def claim_or_find(
     connection: Connection, run_id: int, process: RunProcess
 ) -> tuple[bool, Run | None]:
     """Claim the run. Return whether it was claimed, and the run, or None if it does not exist."""
-    claimed = await claim(connection, run_id, process)
+    claimed = await _claim(connection, run_id, process)
     run = await find_run(connection, run_id)
     if not claimed and run is not None and run.status is RunStatus.QUEUED:
         # Added between the two statements: each sees what is committed when it begins.
-        claimed = await claim(connection, run_id, process)
+        claimed = await _claim(connection, run_id, process)
         run = await find_run(connection, run_id)
     return claimed, run
 
 
-async def claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
+async def _claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
     claimed = await connection.fetchval(
         sql.runs.CLAIM_RUN,
         run_id,

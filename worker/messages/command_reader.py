@@ -40,7 +40,7 @@ def read(body: bytes) -> Reading:
     try:
         return _read(body)
     except RecursionError:  # each JSON parser and serializer here has its own depth limit
-        raise _refused(PydanticCustomError("nested", "JSON is nested too deeply")) from None
+        raise _invalid(PydanticCustomError("nested", "JSON is nested too deeply")) from None
 
 
 def _read(body: bytes) -> Reading:
@@ -51,7 +51,7 @@ def _read(body: bytes) -> Reading:
         if said is None:
             raise
         reading = _mended({name: said[name] for name in CancelCommand.model_fields if name in said})
-    _refuse_twice(body)
+    _reject_duplicates(body)
     return reading
 
 
@@ -64,7 +64,7 @@ def object_in(body: bytes) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _refuse_twice(body: bytes) -> None:
+def _reject_duplicates(body: bytes) -> None:
     """Raise ValidationError if a deciding field appears twice, because that is ambiguous.
 
     Both JSON parsers here use the last one; others use the first (RFC 8259, 4).
@@ -80,10 +80,10 @@ def _refuse_twice(body: bytes) -> None:
     json.loads(body.decode(), parse_int=_number, object_pairs_hook=note)
     for name in _DECIDING:
         if names.count(name) > 1:
-            raise _refused(PydanticCustomError("twice", "Field appears twice"), name)
+            raise _invalid(PydanticCustomError("twice", "Field appears twice"), name)
 
 
-def _refused(problem: PydanticCustomError, *place: str) -> ValidationError:
+def _invalid(problem: PydanticCustomError, *place: str) -> ValidationError:
     return ValidationError.from_exception_data(
         CancelCommand.__name__, [{"type": problem, "loc": place, "input": None}]
     )

@@ -24,17 +24,18 @@ from worker.evidence import workers_ended
 from worker.messages.kept_header import properties_in
 from worker.metrics import WorkerMetrics
 from worker.open_commands import store as open_store
+from worker.open_commands.store import OpenCommand
 from worker.outbox.relay import Relay
 from worker.stop import record
-from worker.stop.under_way import Stop, Stops
+from worker.stop.stops import Stop, Stops
 
-_AT_A_TIME: Final = 500
+_BATCH: Final = 500
 """Maximum number of commands taken up in one transaction."""
-_AT_ONCE: Final = 2000
+_MAX_STOPS: Final = 2000
 """Number of stops in progress at which no more are taken up: each needs memory and descriptors."""
 _LOOK_AGAIN: Final = 0.2
 """Seconds."""
-_MOST_TIMES: Final = 5
+_MAX_TAKE_UPS: Final = 5
 """A stop that crashes its worker, or fails unexpectedly, must not be repeated forever."""
 
 Decided = Mapping[UUID, Decision | Undecidable | None]
@@ -82,43 +83,43 @@ class OpenCommands:
     async def _take_up_all(self) -> None:
         seen: set[int] = set()
         while True:
-            is_full = self._stops.number >= _AT_ONCE
+            is_full = self._stops.number >= _MAX_STOPS
             if found := await until_available(partial(self._find, seen, only_forced=is_full)):
-                seen.update(known.request.command.run_id for known in found)
+                seen.update(each.request.command.run_id for each in found)
                 await self._take_up(found)
             elif is_full:
-                await first_of(self._stops.fewer_than(_AT_ONCE), self._woken.wait())
+                await first_of(self._stops.fewer_than(_MAX_STOPS), self._woken.wait())
                 self._woken.clear()
                 seen.clear()
             else:
                 return
 
-    async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[open_store.TakenUp]:
+    async def _find(self, seen: Iterable[int], *, only_forced: bool) -> list[OpenCommand]:
         """Open commands whose runs are not in hand here, and forced ones on stops in progress."""
-        return await open_store.to_be_done(
+        return await open_store.find_open(
             self._database,
             self._host,
-            _AT_A_TIME,
+            _BATCH,
             excluded=[*self._stops.runs(in_grace=False), *seen],
             in_grace=self._stops.runs(in_grace=True),
             only_forced=only_forced,
         )
 
-    async def _take_up(self, found: Sequence[open_store.TakenUp]) -> None:
-        for known in found:
-            if known.times >= _MOST_TIMES:
-                await until_available(partial(self._give_up, known.request))
-        found = [known for known in found if known.times < _MOST_TIMES]
-        decided = await self._decide([known.request for known in found])
-        for known in found:
-            command_id = known.request.command.command_id
+    async def _take_up(self, found: Sequence[OpenCommand]) -> None:
+        for each in found:
+            if each.taken_up >= _MAX_TAKE_UPS:
+                await until_available(partial(self._give_up, each.request))
+        found = [each for each in found if each.taken_up < _MAX_TAKE_UPS]
+        decided = await self._decide([each.request for each in found])
+        for each in found:
+            command_id = each.request.command.command_id
             if command_id not in decided:
                 # The run is locked at this moment, for example because its launcher is just
                 # reporting to a worker that just started. The next heartbeat may come after the
                 # deadline.
                 asyncio.get_running_loop().call_later(_LOOK_AGAIN, self.wake)
             elif (decision := decided[command_id]) and not isinstance(decision, Undecidable):
-                self._follow(known, decision)
+                self._follow(each, decision)
 
     async def _decide(self, requests: Sequence[Request]) -> Decided:
         try:
@@ -136,10 +137,10 @@ class OpenCommands:
             decided |= await self._decide([each])
         return decided
 
-    def _follow(self, known: open_store.TakenUp, decision: Decision) -> None:
-        command = known.request.command
+    def _follow(self, open_command: OpenCommand, decision: Decision) -> None:
+        command = open_command.request.command
         fields = {"run_id": command.run_id, "command_id": str(command.command_id)}
-        with self._span(known), structlog.contextvars.bound_contextvars(**fields):
+        with self._span(open_command), structlog.contextvars.bound_contextvars(**fields):
             if isinstance(decision, Stop):
                 self._stops.start(decision)
                 log.info("command_taken_up")
@@ -148,13 +149,14 @@ class OpenCommands:
                 log.info("command_settled", result=decision)
                 self._relay.wake()
 
-    def _span(self, known: open_store.TakenUp) -> Span:
+    def _span(self, open_command: OpenCommand) -> Span:
         """Continue the trace of the message in which the command arrived."""
         if not self._tracer.on:
             return NO_SPAN
-        command = known.request.command
+        command = open_command.request.command
         about = {RUN_ID: str(command.run_id), COMMAND_ID: str(command.command_id)}
-        headers = properties_in(known.message_header).headers if known.message_header else None
+        header = open_command.message_header
+        headers = properties_in(header).headers if header else None
         return self._tracer.span("take up", attributes=about, headers=headers or {})
 
     async def _give_up(self, request: Request) -> None:
@@ -165,8 +167,8 @@ class OpenCommands:
             is_open = await open_store.is_open(connection, request.command.command_id)
             if not (is_open and self._decider.is_free(run_id)):
                 return
-            evidence = workers_ended(_MOST_TIMES)
+            evidence = workers_ended(_MAX_TAKE_UPS)
             await record.close_commands(connection, run_id, Outcome.STOP_FAILED, evidence)
         self._metrics.settled(Outcome.STOP_FAILED)
-        log.error("command_given_up", run_id=run_id, taken_up=_MOST_TIMES)
+        log.error("command_given_up", run_id=run_id, taken_up=_MAX_TAKE_UPS)
         self._relay.wake()

@@ -15,16 +15,16 @@ from worker.decisions.request import Origin, Request
 
 
 @dataclass(frozen=True, slots=True)
-class TakenUp:
+class OpenCommand:
     """An open command."""
 
     request: Request
-    times: int
+    taken_up: int
     """How often it has been taken up."""
     message_header: bytes | None
 
 
-async def to_be_done(
+async def find_open(
     database: Database,
     host: str,
     most: int,
@@ -32,25 +32,23 @@ async def to_be_done(
     excluded: Collection[int],
     in_grace: Collection[int],
     only_forced: bool,
-) -> list[TakenUp]:
+) -> list[OpenCommand]:
     """Open commands on runs of `host`, one per run, oldest first.
 
     Without `excluded` runs. On runs `in_grace`, only forced commands count; with `only_forced`,
     only these are returned.
     """
-    rows = await database.fetch(
-        sql.runs.LIST_TO_BE_DONE, host, excluded, most, in_grace, only_forced
-    )
-    return [_taken_up(row) for row in rows]
+    rows = await database.fetch(sql.runs.LIST_OPEN, host, excluded, most, in_grace, only_forced)
+    return [_open_command(row) for row in rows]
 
 
-def _taken_up(row: Record) -> TakenUp:
+def _open_command(row: Record) -> OpenCommand:
     fields = ("run_id", "command_id", "reason", "requested_by", "requested_at", "force")
     command = CancelCommand(
         **{name: row[name] for name in fields}, grace_seconds=row["grace_seconds"]
     )
     origin = Origin(Via(row["via"]), row["publisher"], json.loads(row["faults"]))
-    return TakenUp(Request(command, origin), row["taken_up"], row["message_header"])
+    return OpenCommand(Request(command, origin), row["taken_up"], row["message_header"])
 
 
 async def is_open(connection: Connection, command_id: UUID) -> bool:

@@ -40,12 +40,12 @@ _BUSY_PAUSE: Final = 0.1
 _BUSY_TRIES: Final = 10
 _FAILED_PAUSE: Final = 1.0
 """Seconds."""
-_LULL: Final = 0.02
-_LONGEST_BURST: Final = 1.0
+_QUIET: Final = 0.02
+_MAX_BURST: Final = 1.0
 """Seconds."""
-_LONGEST_BACKLOG: Final = 3.0
+_MAX_BACKLOG: Final = 3.0
 """Maximum delay of events while more urgent work is pending, seconds."""
-_LONGEST: Final = 10.0
+_MAX_TRANSACTION: Final = 10.0
 """Maximum length of a transaction, seconds: Postgres aborts one that is idle for 30 s."""
 LETTER: Final = "dead_letter"
 KEPT: Final = timedelta(days=1)
@@ -82,7 +82,7 @@ class Relay:
         """Publish whenever woken: after each write to the outbox, and at each heartbeat."""
         while True:
             await self._woken.wait()
-            await self._lull()
+            await self._until_quiet()
             try:
                 await self._publish_all()
             except ServiceUnavailable as error:
@@ -92,15 +92,15 @@ class Relay:
             except Exception:  # the next heartbeat wakes again
                 log.exception("relay_failed")
 
-    async def _lull(self) -> None:
+    async def _until_quiet(self) -> None:
         """Return once a burst is over: no wake-up for a moment, and no urgent work pending."""
         began = monotonic()
         while (is_behind := self._is_behind()) or self._woken.is_set():
-            if monotonic() > began + (_LONGEST_BACKLOG if is_behind else _LONGEST_BURST):
+            if monotonic() > began + (_MAX_BACKLOG if is_behind else _MAX_BURST):
                 return
             self._woken.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LULL):
+                async with asyncio.timeout(_QUIET):
                     await self._woken.wait()
 
     async def _publish_all(self) -> None:
@@ -138,7 +138,7 @@ class Relay:
     ) -> ServiceUnavailable | None:
         """Publish, and add confirmed ids to `confirmed`; the error, if not just a decline."""
         in_order = sorted(events, key=lambda event: (*_line(event), event["event_id"]))
-        until = monotonic() + _LONGEST
+        until = monotonic() + _MAX_TRANSACTION
         results = await asyncio.gather(
             *(
                 self._publish_in_order(list(line), confirmed, until)

@@ -37,7 +37,7 @@ def print_runs(runs: Iterable[Record], *, as_json: bool) -> None:
 
 
 def print_run(history: RunHistory, *, as_json: bool) -> None:
-    run = _told(history)
+    run = _history_as_json(history)
     if as_json:
         print_json(run)
         return
@@ -57,7 +57,7 @@ def _described(run: Record) -> Json:
     return plain(run) | {"loss": json.loads(run["loss"]) if run["loss"] else None}
 
 
-def _told(history: RunHistory) -> Json:
+def _history_as_json(history: RunHistory) -> Json:
     """A run with its cancellations and dead letters, as JSON."""
     return _described(history.run) | {
         "cancellations": [

@@ -68,15 +68,15 @@ _WRITE: Final = f"""
         UPDATE runs r
            SET status = 'canceling',
                canceling_at = coalesce(canceling_at, clock_timestamp()),
-               stop_deadline = CASE WHEN forced THEN statement_timestamp()
-                   ELSE clock_timestamp() + make_interval(secs => begins_with) END,
-               first_stop_deadline = CASE WHEN forced
+               stop_deadline = CASE WHEN ends_grace THEN statement_timestamp()
+                   ELSE clock_timestamp() + make_interval(secs => new_grace) END,
+               first_stop_deadline = CASE WHEN ends_grace
                    THEN coalesce(first_stop_deadline, stop_deadline) END
           FROM decided JOIN recorded USING (command_id)
          WHERE r.run_id = decided.run_id
-           AND (forced AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
-                OR begins_with IS NOT NULL AND r.status = 'running') IS TRUE
-        RETURNING r.*, begins_with
+           AND (ends_grace AND r.status = 'canceling' AND r.stop_deadline > statement_timestamp()
+                OR new_grace IS NOT NULL AND r.status = 'running') IS TRUE
+        RETURNING r.*, new_grace
     )
 """  # noqa: S608 - put together from constants
 
@@ -86,7 +86,8 @@ RECORD: Final = f"""
     WITH decided AS (
         SELECT *
           FROM unnest({_COMMANDS}, $13::text[], $14::jsonb[], $15::float8[], $16::boolean[])
-            AS d ({_COMMAND}, message_header, message_body, outcome, evidence, begins_with, forced)
+            AS d ({_COMMAND}, message_header, message_body,
+                  outcome, evidence, new_grace, ends_grace)
     ), {_WRITE}
     SELECT command_id FROM recorded
 """.format(  # noqa: S608 - likewise
@@ -118,9 +119,9 @@ DECIDE_PLAIN: Final = f"""
            FOR UPDATE SKIP LOCKED
     ), decided AS (
         SELECT asked.*, rule.outcome, coalesce(rule.evidence, '{{{{}}}}') AS evidence,
-               false AS forced,
+               false AS ends_grace,
                CASE status WHEN 'running' THEN coalesce(asked_grace, own_grace, $18) END
-                   AS begins_with
+                   AS new_grace
           FROM asked
           JOIN held USING (run_id)
           LEFT JOIN unnest((SELECT $13::text[]), $14::text[], $15::jsonb[])

@@ -120,7 +120,7 @@ LOCK_LOST: Final = """
        FOR UPDATE
 """
 
-ANSWER_COMMANDS_OF_ABANDONED: Final = """
+CLOSE_COMMANDS_OF_ABANDONED: Final = """
     UPDATE cancellations
        SET outcome = 'abandoned', finished_at = clock_timestamp(),
            evidence = keeping_earlier(

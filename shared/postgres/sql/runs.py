@@ -31,7 +31,7 @@ LIST_RUNS: Final = f"""
 # Open commands on runs of host $1, one per run: its outcome is that of the others, too. Runs in $2
 # are excluded, because they are in hand; on runs in $4 only forced commands count, and with $5 only
 # these are returned.
-LIST_TO_BE_DONE: Final = f"""
+LIST_OPEN: Final = f"""
     SELECT c.*
       FROM ({OPEN_RUNS_OF_HOST}) open,
            LATERAL (SELECT command_id, run_id, via, publisher, requested_by, reason, force,

@@ -69,7 +69,7 @@ class Stops:
         self._tracer = tracer
         self._metrics = metrics
         self._tasks = tasks
-        self._under_way: dict[int, Stop] = {}
+        self._in_progress: dict[int, Stop] = {}
         self._started: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._records = Batcher(partial(record.record_canceled_unless_locked, database), tasks)
@@ -77,14 +77,14 @@ class Stops:
     @property
     def number(self) -> int:
         """The number of stops in progress."""
-        return len(self._under_way)
+        return len(self._in_progress)
 
     def runs(self, *, in_grace: bool) -> list[int]:
         """The runs with a stop in progress, in their grace period or after it."""
         now = monotonic()
         return [
             run_id
-            for run_id, stop in self._under_way.items()
+            for run_id, stop in self._in_progress.items()
             if stop.may_be_forced(now) == in_grace
         ]
 
@@ -96,11 +96,11 @@ class Stops:
 
     def of(self, run_id: int) -> Stop | None:
         """The stop of `run_id` that is in progress."""
-        return self._under_way.get(run_id)
+        return self._in_progress.get(run_id)
 
     async def ended(self, run_id: int) -> None:
         """Return when no stop of `run_id` is in progress here."""
-        if stop := self._under_way.get(run_id):
+        if stop := self._in_progress.get(run_id):
             await stop.done.wait()
 
     def register(
@@ -118,7 +118,7 @@ class Stops:
         """
         self._launchers.add(run.run_id, process)
         stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
-        self._under_way[run.run_id] = stop
+        self._in_progress[run.run_id] = stop
         return stop
 
     def start(self, stop: Stop) -> None:
@@ -136,7 +136,7 @@ class Stops:
             async with asyncio.timeout_at(until):
                 while self._started:
                     await asyncio.wait(self._started)
-        unfinished = {stop.run.run_id: stop.command_id for stop in self._under_way.values()}
+        unfinished = {stop.run.run_id: stop.command_id for stop in self._in_progress.values()}
         for task in self._started:
             task.cancel()
         if unfinished:
@@ -156,8 +156,8 @@ class Stops:
             log.exception("stop_not_carried_out", run_id=stop.run.run_id)
         finally:
             self._relay.wake()
-            if self._under_way.get(stop.run.run_id) is stop:
-                del self._under_way[stop.run.run_id]
+            if self._in_progress.get(stop.run.run_id) is stop:
+                del self._in_progress[stop.run.run_id]
             stop.done.set()
             self._ended.set()
 

@@ -66,12 +66,12 @@ class BeginStop:
 class ResumeStop:
     """A stop had begun and is resumed with the rest of its grace period, in seconds.
 
-    `forced`: this command ends the grace period.
+    `ends_grace`: this command ends the grace period.
     """
 
     process: RunProcess
     grace_left: float
-    forced: bool
+    ends_grace: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +83,13 @@ class StopLeftovers:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A stop is in progress here. `forced`: this command ends its grace period."""
+    """A stop is in progress here. `ends_grace`: this command ends its grace period."""
 
-    forced: bool
+    ends_grace: bool
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class InProgress:
     """The stop in progress here is for this command, which gets its outcome from it."""
 
 
@@ -111,9 +111,17 @@ Verdict = (
     | ResumeStop
     | StopLeftovers
     | Join
-    | UnderWay
+    | InProgress
     | OpenAgain
 )
+
+
+class UnknownRun(RunCancelError):
+    """The run does not exist yet: its row may be committed a moment from now."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"run {run_id} is unknown")
+        self.run_id = run_id
 
 
 class HostAbandoned(RunCancelError):
@@ -136,11 +144,11 @@ def judge(
     *,
     host: str,
     default_grace: float,
-    under_way: UUID | None = None,
+    in_progress: UUID | None = None,
 ) -> Verdict:
     """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned.
 
-    `under_way` is the id of the command whose stop of the run is in progress here.
+    `in_progress` is the id of the command whose stop of the run is in progress here.
     """
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
@@ -157,14 +165,14 @@ def judge(
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     grace_left = max(0.0, situation.grace_left or 0.0)
-    forced = command.force and grace_left > 0
-    if under_way == command.command_id:
-        return UnderWay() if situation.command_outcome is None else OpenAgain()
-    if under_way is not None:
-        return Join(forced)
+    ends_grace = command.force and grace_left > 0
+    if in_progress == command.command_id:
+        return InProgress() if situation.command_outcome is None else OpenAgain()
+    if in_progress is not None:
+        return Join(ends_grace)
     if run.status.is_terminal:
         return StopLeftovers(run.process)
-    return ResumeStop(run.process, 0.0 if command.force else grace_left, forced)
+    return ResumeStop(run.process, 0.0 if command.force else grace_left, ends_grace)
 
 
 def by_status(status: RunStatus) -> CancelQueued | NoOp | None:

@@ -8,11 +8,12 @@ import pytest
 from shared.commands import CancelCommand
 from shared.runs import Run, RunProcess
 from shared.states import Containment, Outcome, RunStatus
-from worker.decisions.decision import (
+from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
     CommandReused,
     HostAbandoned,
+    InProgress,
     Join,
     NoOp,
     OpenAgain,
@@ -21,7 +22,6 @@ from worker.decisions.decision import (
     ResumeStop,
     Situation,
     StopLeftovers,
-    UnderWay,
     Verdict,
     Wait,
     judge,
@@ -80,13 +80,17 @@ def verdict_on(
     first_run: int | None = None,
     abandoned: bool = False,
     asked_for: bool = False,
-    under_way: UUID | None = None,
+    in_progress: UUID | None = None,
 ) -> Verdict:
     if outcome is not None:
         first_run = 1
     situation = Situation(subject, abandoned, grace_left, asked_for, first_run, outcome)
     return judge(
-        situation, asked or command(), host=HERE, default_grace=DEFAULT_GRACE, under_way=under_way
+        situation,
+        asked or command(),
+        host=HERE,
+        default_grace=DEFAULT_GRACE,
+        in_progress=in_progress,
     )
 
 
@@ -144,19 +148,19 @@ def test_force_leaves_no_grace_whatever_else_was_asked() -> None:
 def test_a_stop_that_was_begun_goes_on_with_what_is_left_of_its_grace() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING, grace=3), command(grace=60), grace_left=1.5)
 
-    assert verdict == ResumeStop(process(), 1.5, forced=False)
+    assert verdict == ResumeStop(process(), 1.5, ends_grace=False)
 
 
 def test_a_stop_whose_deadline_passed_meanwhile_has_no_grace_left() -> None:
     assert verdict_on(run(RunStatus.CANCELING), grace_left=-7) == ResumeStop(
-        process(), 0, forced=False
+        process(), 0, ends_grace=False
     )
 
 
 def test_force_ends_the_grace_of_a_stop_that_was_begun() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), command(force=True), grace_left=5)
 
-    assert verdict == ResumeStop(process(), 0, forced=True)
+    assert verdict == ResumeStop(process(), 0, ends_grace=True)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,7 @@ def test_a_command_that_has_its_outcome_does_nothing_again(
 def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), grace_left=-60, outcome=Outcome.STOP_FAILED)
 
-    assert verdict == ResumeStop(process(), 0, forced=False)
+    assert verdict == ResumeStop(process(), 0, ends_grace=False)
 
 
 def test_a_command_id_that_named_another_run_is_refused() -> None:
@@ -205,27 +209,27 @@ def test_a_live_run_of_an_abandoned_host_is_not_sent_there() -> None:
     ("subject", "grace_left"),
     [(run(RunStatus.CANCELING), 5.0), (run(RunStatus.ERROR, leftovers=True), None)],
 )
-def test_a_stop_that_is_under_way_here_is_joined(subject: Run, grace_left: float | None) -> None:
-    verdict = verdict_on(subject, grace_left=grace_left, under_way=uuid4())
+def test_a_stop_that_is_in_progress_here_is_joined(subject: Run, grace_left: float | None) -> None:
+    verdict = verdict_on(subject, grace_left=grace_left, in_progress=uuid4())
 
-    assert verdict == Join(forced=False)
+    assert verdict == Join(ends_grace=False)
 
 
-@pytest.mark.parametrize(("grace_left", "forced"), [(5.0, True), (0.0, False), (-1.0, False)])
-def test_a_force_ends_the_grace_period_if_any_is_left(grace_left: float, forced: bool) -> None:
+@pytest.mark.parametrize(("grace_left", "ends_grace"), [(5.0, True), (0.0, False), (-1.0, False)])
+def test_a_force_ends_the_grace_period_if_any_is_left(grace_left: float, ends_grace: bool) -> None:
     verdict = verdict_on(
-        run(RunStatus.CANCELING), command(force=True), grace_left=grace_left, under_way=uuid4()
+        run(RunStatus.CANCELING), command(force=True), grace_left=grace_left, in_progress=uuid4()
     )
 
-    assert verdict == Join(forced)
+    assert verdict == Join(ends_grace)
 
 
 def test_the_command_whose_stop_it_is_waits_for_it() -> None:
     asked = command()
 
-    verdict = verdict_on(run(RunStatus.CANCELING), asked, under_way=asked.command_id)
+    verdict = verdict_on(run(RunStatus.CANCELING), asked, in_progress=asked.command_id)
 
-    assert verdict == UnderWay()
+    assert verdict == InProgress()
 
 
 def test_a_replay_of_a_failure_that_is_not_known_here_yet_is_answered_by_that_stop() -> None:
@@ -236,7 +240,7 @@ def test_a_replay_of_a_failure_that_is_not_known_here_yet_is_answered_by_that_st
         asked,
         outcome=Outcome.STOP_FAILED,
         first_run=1,
-        under_way=asked.command_id,
+        in_progress=asked.command_id,
     )
 
     assert verdict == OpenAgain()
