@@ -20,9 +20,21 @@ app.add_typer(tokens, name="tokens")
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on.", show_default="CANCEL_GATEWAY_HOST"
+        ),
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port to listen on; 0 chooses a free one.",
+            show_default="CANCEL_GATEWAY_PORT",
+        ),
     ] = None,
 ) -> None:
     """Serve the API until SIGTERM."""

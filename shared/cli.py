@@ -16,6 +16,7 @@ from shared.errors import ServiceUnavailable, UserError
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import require_current
 from shared.settings import CommandSettings, DatabaseSettings
+from shared.validation import reworded
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
         case BaseExceptionGroup(exceptions=inner):
             return _first_expected(inner)
         case typer.TyperException():
-            return f"{error.format_message()} (see --help)", EXIT_USAGE
+            return f"{reworded(error.format_message()).rstrip('.')} (see --help)", EXIT_USAGE
         case UserError():
             return str(error), EXIT_USAGE
         case ServiceUnavailable():

@@ -14,7 +14,7 @@ from shared.errors import InvalidSettings
 from shared.launcher_environment import default_socket
 from shared.setting_values import Network, Seconds, network, parts, postgres_url, url_with_host
 from shared.telemetry.settings import TracingSettings
-from shared.validation import strip_prefix
+from shared.validation import reworded
 
 
 class LogFormat(StrEnum):
@@ -290,4 +290,4 @@ def environment_name(cls: type[DatabaseSettings], field: str) -> str:
 
 
 def _message(message: str) -> str:
-    return "is not set" if message == "Field required" else strip_prefix(message)
+    return "is not set" if message == "Field required" else reworded(message)

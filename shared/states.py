@@ -7,7 +7,7 @@
       │                       │ a completion never leaves `canceling`;
       ├─ exit 0 ▶ pass        │ a stop that fails stays here until it is taken up again
       ├─ exit ≠ 0 ▶ fail      │
-      └─ runner lost ▶ error ◀┘ host abandoned, or container lost: there will be no proof
+      └─ run lost ▶ error ◀────┘ host abandoned, or container lost: there will be no proof
 
 Every arrow is one guarded SQL statement.
 """

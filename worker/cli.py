@@ -31,9 +31,20 @@ app.add_typer(dead_letters, name="dead-letters")
 def serve(
     host_name: Annotated[
         str | None,
-        typer.Option(help="Name of this runner host (default: the machine's host name)."),
+        typer.Option(
+            metavar="NAME",
+            help="Name of this runner host.",
+            show_default="CANCEL_HOST_NAME, else the machine's host name",
+        ),
     ] = None,
-    socket: Annotated[Path | None, typer.Option(help="Unix socket for cancel-exec.")] = None,
+    socket: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Unix socket for cancel-exec.",
+            show_default="CANCEL_WORKER_SOCKET",
+        ),
+    ] = None,
 ) -> None:
     """Consume commands and serve this host's launchers until SIGTERM."""
     configured = settings.load(WorkerSettings, host_name=host_name, worker_socket=socket)

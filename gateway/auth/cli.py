@@ -20,18 +20,25 @@ tokens = typer.Typer(help="Create, list and revoke bearer tokens.")
 
 @tokens.command()
 def create(
-    subject: Annotated[str, typer.Option(help="Holder of the token, recorded with each cancel.")],
+    subject: Annotated[
+        str, typer.Option(metavar="NAME", help="Holder of the token, recorded with each cancel.")
+    ],
     role: Annotated[Role, typer.Option(help="Role of the holder.")] = Role.CONTRIBUTOR,
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="Scope of the token; repeatable. Default: runs:read, runs:write."),
+        typer.Option(
+            metavar="SCOPE",
+            help="Scope of the token, runs:read or runs:write; repeatable.",
+            show_default="both",
+        ),
     ] = None,
     expires_in: Annotated[
         timedelta | None,
         typer.Option(
             parser=cli.duration,
             metavar="DURATION",
-            help="Lifetime, for example 12h or 30d. Default: unlimited.",
+            help="Lifetime, for example 12h or 30d.",
+            show_default="unlimited",
         ),
     ] = None,
     rate_limit: Annotated[
@@ -39,7 +46,9 @@ def create(
         typer.Option(
             min=1,
             max=1_000_000,
-            help="Maximum number of cancel requests per window. Default: CANCEL_WRITE_LIMIT.",
+            metavar="N",
+            help="Maximum number of cancel requests per window.",
+            show_default="CANCEL_WRITE_LIMIT",
         ),
     ] = None,
     read_rate_limit: Annotated[
@@ -47,7 +56,9 @@ def create(
         typer.Option(
             min=1,
             max=1_000_000,
-            help="Maximum number of status requests per window. Default: CANCEL_READ_LIMIT.",
+            metavar="N",
+            help="Maximum number of status requests per window.",
+            show_default="CANCEL_READ_LIMIT",
         ),
     ] = None,
 ) -> None:
@@ -62,7 +73,9 @@ def create(
 
 @tokens.command("list")
 def list_tokens(
-    subject: Annotated[str | None, typer.Option(help="Only tokens of this holder.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only tokens of this holder.")
+    ] = None,
     json: cli.Json = False,
 ) -> None:
     """List tokens, including revoked and expired ones. The tokens themselves are not stored."""
@@ -88,7 +101,7 @@ def list_tokens(
 def revoke(
     token: Annotated[
         list[str],
-        typer.Argument(metavar="ID…", help="Token ids, or the tokens themselves."),
+        typer.Argument(metavar="ID", help="Token ids, or the tokens themselves."),
     ],
 ) -> None:
     """Revoke tokens. Every gateway rejects them from its next request on."""
@@ -101,7 +114,7 @@ def revoke(
         already = "was already revoked" if revoked.was_revoked else "revoked"
         print_line(f"token {revoked.token_id} ({revoked.subject}): {already}")
     if missing:
-        raise UserError(f"not found: {', '.join(missing)}")
+        raise UserError(f"{', '.join(missing)} not found")
 
 
 def _named(text: str) -> int | str:

@@ -16,7 +16,7 @@ def unauthorized(token: str | None) -> ApiError:
     challenge, message = _REALM, "A bearer token is required."
     if token is not None:
         challenge += ', error="invalid_token"'
-        message = "The bearer token is invalid or expired."
+        message = "The bearer token is invalid, expired or revoked."
     return ApiError(401, schemas.Unauthorized(message=message), {"WWW-Authenticate": challenge})
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from gateway.http.errors import invalid, unavailable
-from shared.validation import strip_prefix
+from shared.validation import reworded
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,7 +59,7 @@ def _parse(request: web.Request, content: bytes, model: type[Model]) -> Model:
     except ValidationError as error:
         raise invalid(
             {
-                ".".join(("body", *map(str, problem["loc"]))): strip_prefix(problem["msg"])
+                ".".join(("body", *map(str, problem["loc"]))): reworded(problem["msg"])
                 for problem in error.errors(include_input=False, include_url=False)
             }
         ) from None

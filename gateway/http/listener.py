@@ -1,6 +1,7 @@
 """The gateway's listener, with its limits on connections."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -45,7 +46,10 @@ async def listening(
             settings.gateway_shutdown_timeout,
         )
     except OSError as error:
-        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        # asyncio puts the address into its message, and an unknown host name has no errno.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise UserError(f"cannot listen on {host}:{port}: {reason}") from None
     try:
         bound_host, bound_port = server.address
         yield URL.build(scheme="http", host=bound_host, port=bound_port)

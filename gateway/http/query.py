@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.http.errors import invalid
 
-UNKNOWN: Final = "is not a parameter of this call"
+UNKNOWN: Final = "is not a parameter of this request"
 
 
 def refuse_unknown(request: web.Request) -> None:

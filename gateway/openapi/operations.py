@@ -71,7 +71,7 @@ def _shown(**errors: ApiError) -> Mapping[str, BaseModel]:
 
 
 _UNAUTHORIZED: Final = Response(
-    "The bearer token is missing, invalid or expired.",
+    "The bearer token is missing, invalid, expired or revoked.",
     _shown(missing=unauthorized(None), invalid=unauthorized("rct_…")),
     ("WWW-Authenticate", *_RATE_LIMIT_HEADERS),
 )

@@ -82,7 +82,8 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
             raise InvalidSettings(f"AMQP_URL: {error}") from None
 
     def say(error: BaseException | None) -> None:
-        log.warning("rabbitmq_unreachable", url=shown, error=reason(error, url), retrying=True)
+        why = reason(error, url)
+        log.warning("rabbitmq_unreachable", connection=name, url=shown, error=why, retrying=True)
 
     async def connect(seconds: float) -> AbstractConnection:
         try:

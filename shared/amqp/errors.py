@@ -1,7 +1,9 @@
 """RabbitMQ errors in words that help an operator fix them."""
 
+import re
 import ssl
 import traceback
+from typing import Final
 
 from aio_pika.exceptions import AMQPConnectionError, AMQPError
 from aiormq.exceptions import AuthenticationError, InvalidFrameError
@@ -9,6 +11,9 @@ from pamqp.commands import Connection
 from yarl import URL
 
 from shared.services.reasons import network_reason
+
+# aiormq's own errors name a closed object by its repr.
+_CLOSED: Final = re.compile(r"<(Connection|Channel): .* at 0x[0-9a-f]+> closed")
 
 
 def reason(error: BaseException | None, connecting_to: URL | None = None) -> str:
@@ -21,6 +26,8 @@ def reason(error: BaseException | None, connecting_to: URL | None = None) -> str
         return _while_connecting(error, connecting_to)
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if closed := _CLOSED.fullmatch(str(error)):
+        return f"the {closed[1].lower()} is closed"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -41,7 +41,7 @@ async def test_a_stop_is_handed_on_by_each_worker_and_keeps_its_grace_period(
         else:
             assert await worker.wait() == 1
             assert "RabbitMQ" in worker.output[-1]
-        assert [e["runs"] for e in worker.events if e["event"] == "stops_handed_on"] == [1]
+        assert [e["runs"] for e in worker.events if e["event"] == "stops_handed_over"] == [1]
 
     (cancellation,) = await system.cancellations(1)
     assert (cancellation["outcome"], cancellation["taken_up"]) == (None, 0)

@@ -81,9 +81,12 @@ async def test_one_that_is_up_or_unknown_is_not_given_up(system: System) -> None
     assert (await system.run(1))["status"] == "running"
 
     code, _, err = await abandon(system, "nowhere")
-    assert (code, err.strip()) == (2, "cancel-worker: host 'nowhere' is unknown")
+    assert (code, err.strip()) == (2, "cancel-worker: host 'nowhere' not found")
     code, _, err = await abandon(system, system.host, reason="")
-    assert (code, err.strip()) == (2, "cancel-worker: --reason takes 1 to 255 printable characters")
+    assert (code, err.strip()) == (
+        2,
+        "cancel-worker: --reason must have 1 to 255 printable characters",
+    )
 
 
 async def test_one_that_comes_back_all_the_same_clears_away_what_it_ran(

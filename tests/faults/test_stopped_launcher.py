@@ -30,7 +30,7 @@ async def test_that_its_command_has_ended_is_noticed_and_said(
     assert exit_code == 0
     assert "run 1: running" in shown
     assert f"command ended, but launcher {launcher} did not report its exit code" in shown
-    assert f"waiting   for its launcher, pid {launcher}, to report the exit code" in shown
+    assert f"launcher     pid {launcher} has not reported the exit code yet" in shown
 
     launched.process.send_signal(signal.SIGCONT)
     assert await launched.exit_code() == 0

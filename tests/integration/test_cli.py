@@ -40,11 +40,11 @@ MISTAKES = {
     "gateway nonsense": "No such command 'nonsense'",
     "worker --nonsense": "No such option: --nonsense",
     "worker runs add": "Missing argument 'N'",
-    "worker runs add 0": "'N': Input should be greater",
-    "worker runs add -- -1": "'N': Input should be greater",
-    "worker runs add abc": "'N': Input should be a valid integer",
-    "worker runs add 1.5": "'N': Input should be a valid integer",
-    "worker runs add 9223372036854775808": "'N': Input should be less",
+    "worker runs add 0": "'N': must be at least 1 (",
+    "worker runs add -- -1": "'N': must be at least 1 (",
+    "worker runs add abc": "'N': must be an integer (",
+    "worker runs add 1.5": "'N': must be an integer (",
+    "worker runs add 9223372036854775808": "'N': must be at most ",
     "worker runs add 1": "run 1 already exists",
     "worker runs add 2 extra": "unexpected extra argument",
     "worker runs add 2 --grace -1": "'--grace'",
@@ -59,10 +59,10 @@ MISTAKES = {
     "worker runs list --limit 0": "'--limit'",
     "worker hosts": "Missing command",
     "worker hosts show": "Missing argument 'NAME'",
-    "worker hosts show nowhere": "host 'nowhere' is unknown",
+    "worker hosts show nowhere": "host 'nowhere' not found",
     "worker hosts abandon nowhere": "Missing option '--reason'",
-    "worker hosts abandon nowhere --reason burnt": "host 'nowhere' is unknown",
-    "worker hosts abandon nowhere --reason \udcff": "--reason takes 1 to 255 printable",
+    "worker hosts abandon nowhere --reason burnt": "host 'nowhere' not found",
+    "worker hosts abandon nowhere --reason \udcff": "--reason must have 1 to 255 printable",
     "worker dead-letters": "Missing command",
     "worker dead-letters list --older-than soon": "'soon' is not a duration like",
     "worker dead-letters list --state lost": "'lost' is not one of 'waiting'",
@@ -74,7 +74,7 @@ MISTAKES = {
     "worker dead-letters list --count-by body": "'body' is not one of 'reason'",
     "worker dead-letters show": "Missing argument 'ID'",
     "worker dead-letters show 404": "dead letter 404 not found",
-    "worker dead-letters show 0": "'ID': Input should be greater",
+    "worker dead-letters show 0": "'ID': must be at least 1 (",
     "worker dead-letters replay": "select letters either by ID, or with --all or filters",
     "worker dead-letters replay 1 --all": "select letters either by ID, or with --all or",
     "worker dead-letters replay 1 2 --edit": "--edit takes one ID",
@@ -89,7 +89,7 @@ MISTAKES = {
     "worker dead-letters replay 1 --dry-run --wait 5": "--wait cannot be combined with --dry-run",
     "worker dead-letters replay --all --dry-run --wait 0": "--wait cannot be combined with",
     "worker dead-letters discard": "Missing argument 'ID",
-    "worker dead-letters discard 404": "not discarded, because not waiting: 404",
+    "worker dead-letters discard 404": "dead letter 404 not found",
     "worker serve --host-name a/b": "CANCEL_HOST_NAME: ",
     "gateway serve --port 65536": "'--port'",
     "gateway serve --port http": "'--port'",
@@ -108,13 +108,13 @@ MISTAKES = {
     f"{CREATE} --rate-limit many": "'--rate-limit'",
     f"{CREATE} --read-rate-limit -1": "'--read-rate-limit'",
     "gateway tokens revoke": "Missing argument 'ID",
-    "gateway tokens revoke 404": "not found: token 404",
+    "gateway tokens revoke 404": "token 404 not found",
     "gateway tokens revoke 0": "nor a token id",
     "gateway tokens revoke -- -1": "nor a token id",
     "gateway tokens revoke 1.5": "nor a token id",
     "gateway tokens revoke 99999999999999999999": "nor a token id",
     "gateway tokens revoke 1 \u0663": "nor a token id",
-    "gateway tokens revoke rct_nonsense": "not found: that token",
+    "gateway tokens revoke rct_nonsense": "that token not found",
 }
 
 WRONG_SETTINGS = {
@@ -178,8 +178,7 @@ async def test_a_port_in_use_is_said(system: System) -> None:
 
     assert code == 2
     last = err.splitlines()[-1]
-    assert last.startswith(f"cancel-gateway: cannot listen on 127.0.0.1:{port}: ")
-    assert last.endswith("address already in use")
+    assert last == f"cancel-gateway: cannot listen on 127.0.0.1:{port}: Address already in use"
     assert "Traceback" not in err
 
 

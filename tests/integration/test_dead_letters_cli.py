@@ -83,6 +83,19 @@ async def test_a_publisher_who_never_had_a_letter_may_be_misspelled(
     assert known == (0, "[]\n", ""), "all of this publisher's letters are dealt with"
 
 
+async def test_a_missing_letter_is_told_from_one_that_is_not_waiting(system: System) -> None:
+    letter, _ = await buried(system, run_id=next(run_ids))
+    assert (await dead_letters(system, "discard", str(letter)))[0] == 0
+
+    code, _, err = await dead_letters(system, "discard", str(letter), "999999")
+
+    assert (code, err) == (
+        2,
+        "cancel-worker: dead letter 999999 not found; not discarded, because not waiting: "
+        f"{letter}\n",
+    )
+
+
 async def test_letters_are_counted_by_kind(system: System) -> None:
     await buried(system, run_id=next(run_ids))
 

@@ -206,7 +206,7 @@ async def test_what_is_shown_is_told_in_escapes(system: System) -> None:
         assert SHOWN in line
     assert f"header {SHOWN}" in letter[1]
     told = f"{SHOWN}{{}}"
-    assert f"asked by  {told} via direct (broker user {told}): {told}" in run[1]
+    assert f"requested by {told} via direct (broker user {told}): {told}" in run[1]
 
 
 async def test_json_is_ascii_and_json_whatever_is_in_it(system: System) -> None:

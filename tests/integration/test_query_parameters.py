@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANCEL: Final = "/api/v1/runs/1/cancel"
 RUN: Final = "/api/v1/runs/1"
-UNKNOWN: Final = "is not a parameter of this call"
+UNKNOWN: Final = "is not a parameter of this request"
 NAMELESS: Final = {"query": "has a parameter without a name"}
 WAIT: Final = {"wait": "must be given once, as seconds from 0 to 30"}
 # What stands in a path for each part of it that is not fixed.

@@ -23,28 +23,28 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SAID: Final[dict[str, tuple[str, ...]]] = {
     "queued": (
         "run {id}: queued",
-        "stop by   SIGINT, a grace period of 2.5 s",
+        "stop by      SIGINT, a grace period of 2.5 s",
         "so far",
         "2026-11-02 09:30:00.000                queued",
     ),
     "running": (
         "run {id}: running",
-        "was       queued 2 s, running ",
-        "ran on    runner-7, pid 100 started by launcher 99, user 0, in a session of its own",
+        "was          queued 2 s, running ",
+        "ran on       runner-7, pid 100 started by launcher 99, user 0, in a session of its own",
         "2026-11-02 09:30:02.000           2 s  running on runner-7, pid 100, user 0",
     ),
     "passed": (
-        "was       queued 2 s, running 1 min 0 s",
-        "exit code 0",
+        "was          queued 2 s, running 1 min 0 s",
+        "exit code    0",
         "1 min 0 s  pass, exit code 0",
     ),
-    "failed": ("exit code 137 (SIGKILL)", "running 1 h 1 min", "1 h 1 min  fail, exit code 137"),
+    "failed": ("exit code    137 (SIGKILL)", "running 1 h 1 min", "1 h 1 min  fail, exit code 137"),
     "killed": (
         "run {id}: canceled",
-        "was       queued 2 s, running 59.01 s, canceling 2.03 s",
+        "was          queued 2 s, running 59.01 s, canceling 2.03 s",
         "in cgroup /c",
-        "exit code 143 (SIGTERM)",
-        "proof     cgroup_empty",
+        "exit code    143 (SIGTERM)",
+        "proof        cgroup_empty",
         "59 s  cancel 1 requested by alice via rest (broker user gateway), grace period 2 s: "
         r"superseded \x1b[31mby\nme",
         "10 ms  canceling, grace period 2 s",
@@ -52,12 +52,13 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "2 s  SIGKILL to 1 process",
         "10 ms  proved gone: cgroup_empty",
         "10 ms  canceled",
-        "0 ms  cancel 1 answered: canceled: it had to be killed after 2.012 s, proof cgroup_empty",
+        "0 ms  outcome of cancel 1: canceled: it had to be killed after 2.012 s, "
+        "proof cgroup_empty",
         f"cancel 1: command {ONLY}",
-        "asked at  2026-11-02 09:31:00 UTC by the requester's clock, 12 ms before a worker "
+        "requested at 2026-11-02 09:31:00 UTC by the requester's clock, 12 ms before a worker "
         "received it",
-        "(answered after 2.04 s)",
-        "escaped   pid 4242 dd (D) (found outside the cgroup)",
+        "(after 2.04 s)",
+        "escaped      pid 4242 dd (D) (found outside the cgroup)",
     ),
     "several": (
         "cancel 2 requested by an unknown requester via direct, with force",
@@ -67,30 +68,30 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         f"cancel 3: command {THIRD}",
     ),
     "never started": (
-        "was       queued 1 min 1 s",
-        "proof     never_started",
+        "was          queued 1 min 1 s",
+        "proof        never_started",
         "canceled: it never started, proof never_started",
     ),
     "stop failed": (
         "run {id}: canceling",
-        "alive     pid 4242 dd (D) survived SIGKILL; a new cancel or a replay takes the stop up "
+        "alive        pid 4242 dd (D) survived SIGKILL; a new cancel or a replay takes the stop up "
         "again",
-        "waiting   dead letter {letter} (stop_failed): cancel-worker dead-letters replay {letter} "
+        "dead letter  {letter} (stop_failed): cancel-worker dead-letters replay {letter} "
         "--wait 60\n",
         "stop_failed: pid 4242 dd (D) survived SIGKILL",
         "100 ms  dead letter {letter}: stop_failed",
     ),
     "stopped later": (
         "canceled: no process was left",
-        "earlier   pid 4242 dd (D) survived SIGKILL, in an earlier stop",
+        "earlier      pid 4242 dd (D) survived SIGKILL, in an earlier stop",
         "SIGKILL to 1 process",
         "dead letter {letter} replayed by ops",
     ),
-    "being stopped": ("outcome   open: the run is being stopped",),
+    "being stopped": ("outcome      open: the run is being stopped",),
     "lost": (
         "run {id}: error",
-        "error     the launcher died without reporting an exit code",
-        "lost      its launcher died without reporting an exit code; "
+        "error        the launcher died without reporting an exit code",
+        "lost         its launcher died without reporting an exit code; "
         "pid 4242 dd (D) survived SIGKILL",
         "lost: its launcher died without reporting an exit code",
         "10 ms  SIGKILL to 1 process",
@@ -103,22 +104,22 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "whether processes are left can no longer be determined (none_host_replaced)",
     ),
     "forced": (
-        "was       queued 2 s, running 59.01 s, canceling 2.03 s",
+        "was          queued 2 s, running 59.01 s, canceling 2.03 s",
         "10 ms  canceling, grace period 1 min 0 s",
         "forced: the grace period ends after 2 s",
-        "cancel 2 answered: forced: it ended the grace period of the stop in progress",
+        "outcome of cancel 2: forced: it ended the grace period of the stop in progress",
     ),
     "not proved": (
-        "alive     these processes may belong to it: pid 4243 ssh-agent (S); a new cancel",
+        "alive        these processes may belong to it: pid 4243 ssh-agent (S); a new cancel",
         "stop_failed: these processes may belong to it: pid 4243 ssh-agent (S)",
     ),
     "container lost": (
-        "lost      its worker's container was replaced; whether processes are left "
+        "lost         its worker's container was replaced; whether processes are left "
         "can no longer be determined (none_container_lost)",
         "not_proved: its container was replaced, so its end cannot be proved",
     ),
     "abandoned": (
-        "lost      its host was abandoned by ops: burnt down; processes may be left",
+        "lost         its host was abandoned by ops: burnt down; processes may be left",
         "abandoned: the host was abandoned by ops: burnt down",
     ),
 }

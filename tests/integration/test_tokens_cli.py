@@ -93,7 +93,7 @@ async def test_of_several_all_that_are_there_are_revoked(system: System) -> None
 
     code, out, err = await _tokens(system, "revoke", tokens[0][1], "999999999", tokens[1][0])
 
-    assert (code, err) == (2, "cancel-gateway: not found: token 999999999\n")
+    assert (code, err) == (2, "cancel-gateway: token 999999999 not found\n")
     assert out.count("revoked") == 2
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 
+import aiormq
 import pytest
 from aiormq.base import FutureStore
 
 from shared.amqp.channels import lost_is_an_error
+from shared.amqp.errors import reason
 
 
 async def test_canceled_by_the_library_it_is_a_lost_connection() -> None:
@@ -70,3 +72,12 @@ async def test_canceled_while_the_connection_is_lost_it_stays_canceled() -> None
 async def test_other_errors_pass_through() -> None:
     with pytest.raises(ValueError, match="ours"), lost_is_an_error():
         raise ValueError("ours")
+
+
+async def test_a_closed_connection_is_named_without_its_address_in_memory() -> None:
+    connection = aiormq.Connection("amqp://ci:secret@db/")
+
+    with pytest.raises(RuntimeError) as closed:
+        raise RuntimeError(f"{connection!r} closed")
+
+    assert reason(closed.value) == "the connection is closed"

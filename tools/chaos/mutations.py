@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+USAGE: Final = "usage: python -m tools.chaos.mutations [NAME…]"
 ROUND_SECONDS: Final = 240.0
 _NOT_COPIED: Final = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build")
 
@@ -171,6 +172,9 @@ MUTATIONS: Final = (
 
 def main(names: Sequence[str]) -> int:
     """0 if every mutation was found out, 1 if not, 2 if there is none of that name."""
+    if names and names[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
     if unknown := set(names) - {mutation.name for mutation in MUTATIONS}:
         known = ", ".join(mutation.name for mutation in MUTATIONS)
         print(f"no such mutation: {', '.join(sorted(unknown))}; there are {known}", file=sys.stderr)

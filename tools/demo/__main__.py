@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
     try:
         return show(Screen())
     except (ToolError, *_SERVICE_TROUBLE) as error:
-        print(f"demo: {str(error) or type(error).__name__}", file=sys.stderr)
+        command = arguments[0] if arguments else "demo"
+        print(f"{command}: {str(error) or type(error).__name__}", file=sys.stderr)
         return UNAVAILABLE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -82,6 +82,7 @@ class Programs:
             return [await program.event(name) for name in ready]
         except AssertionError:
             why = program.output[-1] if program.output else f"not ready within {DEADLINE:.0f} s"
+            why = why.removeprefix(f"{command}: ")
             raise ToolError(f"{command} did not start: {why}") from None
 
     def __getitem__(self, command: str) -> Program:
@@ -103,7 +104,7 @@ class Programs:
     def log(self) -> str:
         """The last lines of all servers' logs."""
         return "\n".join(
-            f"{name}: {line}"
+            f"{name}: {line.removeprefix(f'{name}: ')}"
             for name, program in self._serving.items()
             for line in program.log().splitlines()[-_SHOWN_LOG_LINES:]
         )

@@ -120,7 +120,7 @@ class Program:
         return code
 
     def log(self) -> str:
-        return "\n".join([*map(str, self.events), *self.output])
+        return "\n".join([*map(json.dumps, self.events), *self.output])
 
     async def _read(self) -> None:
         assert self.process.stderr is not None

@@ -1,5 +1,6 @@
 """`cancel-worker dead-letters`: parses and delegates."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -43,10 +44,12 @@ def _publisher_name(text: str) -> str:
     return text
 
 
-LetterId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID")]
+LetterId = Annotated[
+    int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID", help="The dead letter's id.")
+]
 LetterIds = Annotated[
     list[int] | None,
-    typer.Argument(min=1, max=BIGINT_MAX, metavar="[ID]…", help="Dead letter ids."),
+    typer.Argument(min=1, max=BIGINT_MAX, metavar="ID", help="Dead letter ids."),
 ]
 Reason = Annotated[DeadReason | None, typer.Option(help="Only letters with this reason.")]
 Publisher = Annotated[
@@ -93,7 +96,7 @@ def list_letters(
         GroupBy | None, typer.Option(help="Count letters by this field instead of listing them.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Maximum number of letters.")
+        int, typer.Option(min=1, max=100_000, metavar="N", help="Maximum number of letters.")
     ] = 100,
     json: cli.Json = False,
 ) -> None:
@@ -147,7 +150,9 @@ def replay(
     ] = False,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.01, max=100_000, help="Maximum number of letters per second."),
+        typer.Option(
+            min=0.01, max=100_000, metavar="N", help="Maximum number of letters per second."
+        ),
     ] = None,
     force: Annotated[
         bool,
@@ -199,15 +204,24 @@ def replay(
 @dead_letters.command()
 def discard(
     ids: Annotated[
-        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID…", help="Dead letter ids.")
+        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID", help="Dead letter ids.")
     ],
 ) -> None:
     """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
     done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
     for letter in sorted(done):
         print_line(f"dead letter {letter} discarded")
-    if missing := sorted(set(ids) - done):
-        raise UserError(f"not discarded, because not waiting: {', '.join(map(str, missing))}")
+    if left := sorted(set(ids) - done):
+        found = cli.with_database(partial(letter_store.find_some, letter_ids=left))
+        raise UserError("; ".join(_why_not_discarded(left, {row["letter_id"] for row in found})))
+
+
+def _why_not_discarded(letters: list[int], known: set[int]) -> Iterator[str]:
+    for letter in letters:
+        if letter not in known:
+            yield f"dead letter {letter} not found"
+    if known:
+        yield f"not discarded, because not waiting: {', '.join(map(str, sorted(known)))}"
 
 
 def _warn_of(publisher: str | None) -> None:
@@ -215,8 +229,10 @@ def _warn_of(publisher: str | None) -> None:
     if publisher is None:
         return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
+        is_unknown = publisher == UNKNOWN_PUBLISHER
+        by = "without a user_id" if is_unknown else f"by the broker user {publisher!r}"
         print_error(
-            f"cancel-worker: no dead letter was published by the broker user {publisher!r}; for a "
+            f"cancel-worker: no dead letter was published {by}; for a "
             "list, run: cancel-worker dead-letters list --state all --count-by publisher"
         )
 

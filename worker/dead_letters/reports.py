@@ -30,7 +30,7 @@ _COLUMNS = {
     "publisher": "publisher",
     "attempts": "attempts",
     "replays": "replays",
-    "kept": "arrived_at",
+    "stored": "arrived_at",
     "body": "size",
     "error": "error",
 }

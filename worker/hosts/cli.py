@@ -28,7 +28,7 @@ def show(name: Name, json: cli.Json = False) -> None:
     """Show one host with its open commands and its history."""
     found = cli.with_database(partial(host_store.find_one, host=name))
     if found is None:
-        raise UserError(f"host {name!r} is unknown")
+        raise UserError(f"host {name!r} not found")
     reports.print_host(*found, as_json=json)
 
 
@@ -38,7 +38,8 @@ def abandon(
     reason: Annotated[
         str,
         typer.Option(
-            help="Why the host will not come back, for the record. At most 255 characters."
+            metavar="TEXT",
+            help="Why the host will not come back, for the record. At most 255 characters.",
         ),
     ],
     json: cli.Json = False,
@@ -48,12 +49,12 @@ def abandon(
     Its runs become `error`, not `canceled`: nothing proves that their processes are gone.
     """
     if not (1 <= len(reason) <= 255 and reason.isprintable()):
-        raise UserError("--reason takes 1 to 255 printable characters")
+        raise UserError("--reason must have 1 to 255 printable characters")
     give_up = partial(host_store.abandon, host=name, by=operator(), reason=reason)
     try:
         abandoned = cli.with_database(give_up)
     except HostIsUp as error:
         raise UserError(f"host {name!r} is up: {error}; stop its worker first") from None
     if abandoned is None:
-        raise UserError(f"host {name!r} is unknown")
+        raise UserError(f"host {name!r} not found")
     reports.print_abandoned(name, abandoned, as_json=json)

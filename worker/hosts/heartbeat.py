@@ -87,7 +87,7 @@ class HostRegistration:
         try:
             await host_store.leave(self._database, self._worker)
         except ServiceUnavailable as error:
-            log.warning("leave_unrecorded", error=str(error))
+            log.warning("departure_not_recorded", error=str(error))
 
     async def _try_to_register(self) -> datetime | None:
         try:

@@ -37,7 +37,9 @@ def add(
         typer.Option(
             min=0,
             max=MAX_GRACE_SECONDS,
-            help="Grace period in seconds. Default: CANCEL_GRACE_SECONDS.",
+            metavar="SECONDS",
+            help="Grace period.",
+            show_default="CANCEL_GRACE_SECONDS",
         ),
     ] = None,
     stop_signal: Annotated[StopSignal, typer.Option(help="Stop signal.")] = StopSignal.SIGTERM,
@@ -60,8 +62,10 @@ def show(run_id: RunId, json: cli.Json = False) -> None:
 
 @runs.command("list")
 def list_runs(
-    status: Annotated[RunStatus | None, typer.Option(help="Only runs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of runs.")] = 100,
+    status: Annotated[RunStatus | None, typer.Option(help="Only runs with this status.")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="N", help="Maximum number of runs.")
+    ] = 100,
     json: cli.Json = False,
 ) -> None:
     """List runs, newest first."""

@@ -16,7 +16,7 @@ from worker.runs.store import RunHistory
 
 Json = dict[str, Any]
 
-_NAME: Final = 9  # the longest name of a fact, and a space
+_NAME: Final = 12  # the longest name of a fact
 _COLUMNS: Final = {
     "run": "run_id",
     "status": "status",
@@ -144,32 +144,32 @@ def _what_to_do(run: Json) -> Iterator[tuple[str, str]]:
         yield "alive", f"{left}; a new cancel or a replay takes the stop up again"
     if run["status"] == RunStatus.RUNNING and run["unreported_since"] is not None:
         yield (
-            "waiting",
-            f"for its launcher, pid {run['launcher_pid']}, to report the exit code; if it is "
-            "stopped (state T in ps), continue it with kill -CONT, or cancel the run",
+            "launcher",
+            f"pid {run['launcher_pid']} has not reported the exit code yet; if it is "
+            "suspended (state T in ps), continue it with kill -CONT, or cancel the run",
         )
     for letter in run["dead_letters"]:
         if letter["state"] == LetterState.WAITING:
             what = advice(letter, run)
-            yield "waiting", f"dead letter {letter['letter_id']} ({letter['reason']}): {what}"
+            yield "dead letter", f"{letter['letter_id']} ({letter['reason']}): {what}"
 
 
 def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
-    yield "asked by", timeline.asked(command)
+    yield "requested by", timeline.asked(command)
     if command["requested_at"] is not None:
         asked = datetime.fromisoformat(command["requested_at"])
         waited = datetime.fromisoformat(command["received_at"]) - asked
         by_its_clock = f"{asked.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by the requester's clock"
         if waited.total_seconds() >= 0:
             by_its_clock += f", {timeline.length(waited)} before a worker received it"
-        yield "asked at", by_its_clock
+        yield "requested at", by_its_clock
     for field, fault in command["faults"].items():
         yield "fault", f"{field}: {fault}"
     outcome = timeline.answered(command)
     if command["finished_at"] is not None:
         received = datetime.fromisoformat(command["received_at"])
         took = datetime.fromisoformat(command["finished_at"]) - received
-        outcome += f" (answered after {timeline.length(took)})"
+        outcome += f" (after {timeline.length(took)})"
     yield "outcome", outcome
     evidence = command["evidence"]
     if left := evidence.get("escaped"):

@@ -176,7 +176,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         ended += f", exit code {exit_code(run['exit_code'])}"
     yield run["finished_at"], ended
     for number, command in enumerate(commands, 1):
-        yield command["finished_at"], f"cancel {number} answered: {answered(command)}"
+        yield command["finished_at"], f"outcome of cancel {number}: {answered(command)}"
     for letter in run["dead_letters"]:
         yield letter["arrived_at"], f"dead letter {letter['letter_id']}: {letter['reason']}"
         for action in letter["actions"]:

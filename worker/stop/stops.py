@@ -140,12 +140,12 @@ class Stops:
         for task in self._started:
             task.cancel()
         if unfinished:
-            log.info("stops_handed_on", runs=len(unfinished))
+            log.info("stops_handed_over", runs=len(unfinished))
             try:
                 async with self._database.connection() as connection:
                     await record.hand_on(connection, unfinished)
             except ServiceUnavailable as error:  # they count as taken up once more
-                log.warning("hand_on_unrecorded", error=str(error))
+                log.warning("handover_not_recorded", error=str(error))
 
     async def _carry_out(self, stop: Stop) -> None:
         try:

@@ -88,7 +88,7 @@ _BUDGET = {"retry_after": ..., "limit": 1, "window": "60s"}
 _LIMITED = "More than 1 requests in 60 s; try again in {} s."
 _AWAY = "The service is temporarily unavailable and the request may be repeated safely."
 _NO_TOKEN = "A bearer token is required."
-_BAD_TOKEN = "The bearer token is invalid or expired."
+_BAD_TOKEN = "The bearer token is invalid, expired or revoked."
 _CHALLENGE = {"WWW-Authenticate": re.escape(REALM), **SPENT}
 _INVALID_TOKEN = {"WWW-Authenticate": re.escape(f'{REALM}, error="invalid_token"'), **SPENT}
 _LOCATION = {"Location": "/api/v1/runs/[12]", **SPENT}
@@ -110,8 +110,8 @@ CASES: Final = [
     Case("no_op", C, _cancel("alice", 2), 202, None, "Run 2 has already finished (pass).", None, _LOCATION),
     Case("path", C, _cancel("alice", "x"), 400, *_invalid("run_id", "must be an integer, 1 or greater"), SPENT),
     Case("query", C, _get("alice", "/api/v1/runs/1/cancel?force=true", "POST"), 400,
-         *_invalid("force", "is not a parameter of this call"), SPENT),
-    Case("not_json", C, _send(b"[]", "application/json"), 400, *_invalid("body", "Input should be an object"), SPENT),
+         *_invalid("force", "is not a parameter of this request"), SPENT),
+    Case("not_json", C, _send(b"[]", "application/json"), 400, *_invalid("body", "must be an object"), SPENT),
     Case("no_token", C, _cancel("alice", headers={}), 401, "unauthorized", _NO_TOKEN, {}, _CHALLENGE),
     Case("bad_token", C, _cancel("stranger"), 401, "unauthorized", _BAD_TOKEN, {}, _INVALID_TOKEN),
     Case("role", C, _cancel("user"), 403, "forbidden", "The role user may not do this.",
@@ -139,7 +139,7 @@ CASES: Final = [
     Case("wait", G, _get("alice", "/api/v1/runs/1?wait=31"), 400,
          *_invalid("wait", "must be given once, as seconds from 0 to 30"), SPENT),
     Case("query", G, _get("alice", "/api/v1/runs/1?waits=1"), 400,
-         *_invalid("waits", "is not a parameter of this call"), SPENT),
+         *_invalid("waits", "is not a parameter of this request"), SPENT),
     Case("no_token", G, _get("alice", headers={}), 401, "unauthorized", _NO_TOKEN, {}, _CHALLENGE),
     Case("bad_token", G, _get("stranger"), 401, "unauthorized", _BAD_TOKEN, {}, _INVALID_TOKEN),
     Case("scope", G, _get("writer"), 403, "forbidden", "The token lacks the scope runs:read.",

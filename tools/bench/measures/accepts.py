@@ -83,7 +83,7 @@ class Accepts:
         results.rows.append(
             compared(
                 "accept_p99",
-                f"accept latency at half of that load ({rate:.0f}/s), p99",
+                f"accept latency at half of that load ({rate:,.0f}/s), p99",
                 "ms",
                 Bar(at_most=2, aim=1.3),
                 [percentile(taken, 99) for taken in ours],

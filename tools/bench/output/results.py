@@ -21,9 +21,9 @@ class Bar:
     @property
     def text(self) -> str:
         if self.at_least is not None:
-            return f"≥ {self.at_least:g}"
+            return f"≥ {self.at_least:,g}"
         if self.at_most is not None:
-            return f"{'<' if self.below else '≤'} {self.at_most:g}"
+            return f"{'<' if self.below else '≤'} {self.at_most:,g}"
         return ""
 
     def verdict(self, value: float) -> str:
