@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from traceback import format_exception
 from typing import Any
@@ -59,7 +59,7 @@ def print_json(value: object, indent: int | None = None) -> None:
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """A line for each name and its value."""
-    lines = [(printable(name), printable(str(value))) for name, value in facts]
+    lines = [(printable(name), printable(_cell(value))) for name, value in facts]
     if not sys.stdout.isatty():
         _print_lines(lines)
         return
@@ -110,6 +110,10 @@ def _print_lines(lines: Sequence[Sequence[str]]) -> None:
         print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
+def readable_time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} UTC"
+
+
 def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:
     """`row` with values that JSON can represent."""
     return {name: _plain_value(value) for name, value in row.items()}
@@ -118,6 +122,8 @@ def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return readable_time(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(map(str, value))
     return str(value)

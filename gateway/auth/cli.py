@@ -80,9 +80,9 @@ def list_tokens(
 ) -> None:
     """List tokens, including revoked and expired ones. The tokens themselves are not stored."""
     found = cli.with_database(partial(stored.find, subject=subject))
-    rows = [plain(asdict(token)) for token in found]
+    rows = [asdict(token) for token in found]
     if json:
-        print_json(rows)
+        print_json([plain(row) for row in rows])
         return
     columns = {
         "id": "token_id",

@@ -4,6 +4,7 @@ import ast
 import json
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
@@ -92,3 +93,11 @@ def test_through_a_pipe_each_row_is_one_line_however_long(
     assert long == "1   " + "x" * 300
     assert colored == r"20  two\nlines \x1b[31mand a color"
     assert empty == "3"
+
+
+def test_times_are_shown_in_utc_to_the_millisecond(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 11, 2, 10, 30, 0, 48999, timezone(timedelta(hours=1)))
+
+    print_columns({"created": "at"}, [{"at": at}])
+
+    assert capsys.readouterr().out.splitlines()[1] == "2026-11-02 09:30:00.048 UTC"

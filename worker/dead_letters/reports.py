@@ -16,6 +16,7 @@ from shared.output import (
     print_json,
     print_line,
     print_text,
+    readable_time,
 )
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from worker.dead_letters.replay import MAX_REPLAYS, Summary
@@ -39,9 +40,9 @@ _HEX_WIDTH = 16
 
 
 def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
-    rows = [plain(letter) for letter in letters]
+    rows = [dict(letter) for letter in letters]
     if as_json:
-        print_json([_without_bytes(row) for row in rows])
+        print_json([_without_bytes(plain(row)) for row in rows])
     else:
         known = [
             {**row, "publisher": row["publisher"] or UNKNOWN_PUBLISHER, "size": _size(row)}
@@ -51,9 +52,9 @@ def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
 
 
 def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> None:
-    rows = [plain(row) for row in counts]
+    rows = [dict(row) for row in counts]
     if as_json:
-        print_json(rows)
+        print_json([plain(row) for row in rows])
     else:
         if by is GroupBy.PUBLISHER:
             rows = [{**row, "value": row["value"] or UNKNOWN_PUBLISHER} for row in rows]
@@ -63,14 +64,14 @@ def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> Non
 
 def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_json: bool) -> None:
     """Print a letter. The body is shown as text, JSON indented, or else as a hex dump."""
-    row = plain(letter)
+    row = dict(letter)
     headers = json.loads(letter["headers"])
     body = letter["body"]
     is_cut = letter["full_size"] is not None
     text = None if as_hex else body_as_text(body, is_cut=is_cut)
     if as_json:
         described = {
-            **_without_bytes(row),
+            **_without_bytes(plain(row)),
             "headers": headers,
             "body": text,
             "body_hex": body.hex(),
@@ -95,7 +96,7 @@ def _is_shown(name: str, value: object) -> bool:
 
 def _done(action: Record) -> str:
     command = f", as command {action['command_id']}" if action["command_id"] else ""
-    return f"{action['done_at']} by {action['done_by']}{command}"
+    return f"{readable_time(action['done_at'])} by {action['done_by']}{command}"
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:

@@ -6,7 +6,14 @@ from typing import Any
 
 from asyncpg import Record
 
-from shared.output import plain, print_columns, print_facts, print_json, print_line
+from shared.output import (
+    plain,
+    print_columns,
+    print_facts,
+    print_json,
+    print_line,
+    readable_time,
+)
 from worker.hosts.store import Abandoned
 
 _COLUMNS = {
@@ -22,7 +29,7 @@ _COLUMNS = {
 def print_hosts(hosts: Iterable[Record], *, as_json: bool) -> None:
     rows = [_described(host) for host in hosts]
     if as_json:
-        print_json(rows)
+        print_json([plain(row) for row in rows])
         return
     for row in rows:
         row["heard"] = _ago(row["seconds_silent"])
@@ -33,36 +40,37 @@ def print_host(
     host: Record, commands: Sequence[Record], actions: Sequence[Record], *, as_json: bool
 ) -> None:
     """Print a host with its open commands and its history."""
-    described, history = _described(host), [plain(action) for action in actions]
-    todo = [plain(command) for command in commands]
+    described = _described(host)
     if as_json:
-        print_json({**described, "open_commands": todo, "actions": history})
+        todo = [plain(command) for command in commands]
+        history = [plain(action) for action in actions]
+        print_json({**plain(described), "open_commands": todo, "actions": history})
         return
     privileges = described.pop("privileges") or {}
     print_facts(
         [
             *(
-                (name, value)
+                (name.replace("_", " "), value)
                 for name, value in (described | _can(privileges)).items()
                 if value is not None and value != []
             ),
-            *(("to cancel", _asked(command)) for command in todo),
-            *((action["action"], _action_text(action)) for action in history),
+            *(("to cancel", _asked(command)) for command in commands),
+            *((action["action"], _action_text(action)) for action in actions),
         ]
     )
 
 
-def _asked(command: Mapping[str, Any]) -> str:
+def _asked(command: Record) -> str:
     who = command["requested_by"] or "an unknown requester"
     why = f": {command['reason']}" if command["reason"] else ""
     of_run = f"run {command['run_id']} ({command['status']})"
-    return f"{of_run}, requested by {who} at {command['received_at']}{why}"
+    return f"{of_run}, requested by {who} at {readable_time(command['received_at'])}{why}"
 
 
-def _action_text(action: Mapping[str, Any]) -> str:
+def _action_text(action: Record) -> str:
     why = f": {action['reason']}" if action["reason"] else ""
     runs = ", ".join(map(str, action["run_ids"])) or "none"
-    return f"{action['done_at']} by {action['done_by']}{why} (runs: {runs})"
+    return f"{readable_time(action['done_at'])} by {action['done_by']}{why} (runs: {runs})"
 
 
 def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
@@ -84,7 +92,7 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
 
 
 def _described(host: Record) -> dict[str, Any]:
-    row = plain(host)
+    row = dict(host)
     row["privileges"] = json.loads(row["privileges"]) if row["privileges"] else None
     unkillable = row["unkillable"]
     runs = ", ".join(map(str, unkillable))

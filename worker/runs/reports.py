@@ -29,11 +29,10 @@ _COLUMNS: Final = {
 
 
 def print_runs(runs: Iterable[Record], *, as_json: bool) -> None:
-    rows = [_listed(run) for run in runs]
     if as_json:
-        print_json(rows)
+        print_json([plain(_listed(run)) for run in runs])
     else:
-        print_columns(_COLUMNS, rows)
+        print_columns(_COLUMNS, [_listed(run) for run in runs])
 
 
 def print_run(history: RunHistory, *, as_json: bool) -> None:
@@ -47,14 +46,18 @@ def print_run(history: RunHistory, *, as_json: bool) -> None:
 
 def _listed(row: Record) -> Json:
     """A run, and in `cancel` the state of its open command."""
-    run = _described(row)
+    run = dict(row) | _loss(row)
     state = command_state(run["status"], run.pop("host_state"))
     return run | {"cancel": state.value if run.pop("has_open_command") else None}
 
 
 def _described(run: Record) -> Json:
     """A run, as JSON."""
-    return plain(run) | {"loss": json.loads(run["loss"]) if run["loss"] else None}
+    return plain(run) | _loss(run)
+
+
+def _loss(run: Record) -> Json:
+    return {"loss": json.loads(run["loss"]) if run["loss"] else None}
 
 
 def _history_as_json(history: RunHistory) -> Json:
