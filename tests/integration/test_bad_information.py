@@ -88,7 +88,7 @@ async def test_the_faults_are_shown_with_the_run(system: System, worker: Program
 
     assert code == 0
     assert "fault        requested_at: " in out
-    assert "fault     reason: String should have at most 255 characters, and was cut" in out
+    assert "fault        reason: String should have at most 255 characters, and was cut" in out
     [cancellation] = json.loads(described)["cancellations"]
     assert sorted(cancellation["faults"]) == ["reason", "requested_at"]
 
