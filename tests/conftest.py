@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
         if item.get_closest_marker("alone"):
             return len(order)
-        folder = item.path.parent.name
-        return order.index(folder) if folder in order else 0
+        kind = item.path.relative_to(Path(__file__).parent).parts[0]
+        return order.index(kind) if kind in order else 0
 
     items.sort(key=rank)
 

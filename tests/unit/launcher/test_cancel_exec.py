@@ -155,7 +155,7 @@ def test_it_asks_again_while_a_stop_is_in_progress(tmp_path: Path) -> None:
 
 def test_it_needs_the_standard_library_only() -> None:
     """Site packages are out of its reach here: what it imports must come with Python."""
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     program = f"import sys; sys.path.append({root!r}); sys.argv[1:] = ['--help']; "
     program += "from worker.launcher.cancel_exec import main; main()"
     ended = subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 OURS: Final = ("gateway", "shared", "worker", "tools", "tests")
 # Of an environment of its own, which the bench makes.
 APART: Final = ROOT / "tools" / "bench" / "peers"

@@ -126,7 +126,7 @@ async def test_a_job_that_leaves_its_user_no_process_to_make_is_stopped(
 # A launcher that hides its environment from the start, as a job would that wants to pass for one.
 HIDING_LAUNCHER = f"""
 import ctypes, sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from worker.launcher.cancel_exec import main
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
 main()

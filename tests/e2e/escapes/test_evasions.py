@@ -11,7 +11,7 @@ from tools.support.processes import alive, until_gone
 from tools.support.program import DEADLINE
 from tools.support.system import System
 
-EVASIONS = Path(__file__).parents[1] / "support" / "launcher" / "evasions.py"
+EVASIONS = Path(__file__).parents[2] / "support" / "launcher" / "evasions.py"
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="system calls are x86-64's")

@@ -10,7 +10,7 @@ from tests.support.launcher.job_user import JobUser, outcome
 from tools.support.system import System
 from worker.launcher import wire
 
-PROJECT = str(Path(__file__).parents[2])
+PROJECT = str(Path(__file__).parents[3])
 
 # Looks for what it is told on stdin in all that its user can read of other processes. Prints of
 # how many it could read, and where it found something.

@@ -9,7 +9,7 @@ import pytest
 
 from tools.support.compose import PASSWORDS, new_passwords
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 SCRIPTS = PROJECT / "deploy" / "docker"
 
 

@@ -1,4 +1,4 @@
-"""What is written for people agrees with the programs. Links: tests/unit/test_document_links.py."""
+"""What is written for people agrees with the programs. Links: test_document_links."""
 
 import re
 import shlex

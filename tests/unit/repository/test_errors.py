@@ -12,7 +12,7 @@ import pytest
 from shared import errors
 from shared.errors import RunCancelError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("gateway", "shared", "worker")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "logs.md"
 LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
 # A traceback, which is no field.

@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.repository.private_uses import attributes, is_private, private_uses
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,13 @@ RELIED_ON: Final = [
     *_all(
         "typer",
         "typer.Context",
-        "tests/integration/test_documents.py",
+        "tests/integration/operating/test_documents.py",
         _protected_args="to parse the commands in documents without running them",
     ),
     *_all(
         "python",
         "asyncio.subprocess.Process",
-        "tests/faults/test_completion_away.py",
+        "tests/faults/launcher/test_completion_away.py",
         _transport="to have nobody read what a launcher says",
     ),
     *_all(

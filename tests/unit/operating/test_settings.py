@@ -15,7 +15,7 @@ from shared.settings import (
 )
 from tools import settings_table
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 START, END = "<!-- settings -->", "<!-- /settings -->"
 SECRET = "open-sesame"
 DATABASE_URL = f"postgresql://ci:{SECRET}@db.example/ci"
