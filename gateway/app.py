@@ -7,7 +7,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway.auth.admission import Gate, Limits, count_unrouted_requests, sweep
-from gateway.cancel import CancelHandler
+from gateway.cancels.cancel import CancelHandler
+from gateway.cancels.publisher import CommandPublisher
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import answer_errors
 from gateway.http.listener import listening
@@ -17,9 +18,9 @@ from gateway.monitoring.queues import QueueWatch
 from gateway.monitoring.statistics import Statistics
 from gateway.monitoring.traces import trace_requests
 from gateway.openapi.docs import add_docs
-from gateway.openapi.operations import CANCEL_RUN, GET_RUN
-from gateway.publisher import CommandPublisher
-from gateway.runs import RunHandler
+from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.runs import GET_RUN
+from gateway.runs.get_run import RunHandler
 from gateway.waiting import TerminalWatch
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import Topology

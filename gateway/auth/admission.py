@@ -12,11 +12,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from asyncpg import Record
 
-from gateway.answers import run_not_found
 from gateway.auth.access import Caller, Role, Scope, bearer_token, token_hash
 from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.http.client_address import ClientAddresses
-from gateway.http.errors import ApiError
+from gateway.http.errors import ApiError, run_not_found
 from gateway.http.path import run_id_of
 from gateway.http.request_keys import CLIENT, RATE_LIMIT, SUBJECT, RateLimitState
 from gateway.schemas import API

@@ -68,6 +68,13 @@ def unavailable() -> ApiError:
     )
 
 
+def run_not_found(run_id: int) -> ApiError:
+    return ApiError(
+        404,
+        schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
+    )
+
+
 def internal() -> ApiError:
     return ApiError(500, schemas.InternalError(message="An unexpected error occurred."))
 

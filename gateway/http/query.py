@@ -1,5 +1,7 @@
 """Query parameters. Unknown ones are rejected, because they would have no effect."""
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -7,7 +9,11 @@ from aiohttp.typedefs import Handler
 
 from gateway.http.errors import invalid
 
+MAX_WAIT: Final = 30.0
+"""The longest `wait`, seconds."""
 UNKNOWN: Final = "is not a parameter of this request"
+# A JSON number; float() accepts more than that.
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def refuse_unknown(request: web.Request) -> None:
@@ -34,3 +40,21 @@ def without_query(handler: Handler) -> Handler:
         return await handler(request)
 
     return handle
+
+
+def wait_of(request: web.Request) -> float:
+    """The seconds of `wait`, for a call without other parameters. Raises ApiError 400."""
+    problems = unknown(request, "wait")
+    wait = _seconds(request.query.getall("wait", ["0"]))
+    if wait is None:
+        problems["wait"] = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
+    if wait is None or problems:
+        raise invalid(problems)
+    return wait
+
+
+def _seconds(given: Sequence[str]) -> float | None:
+    if len(given) != 1 or not _NUMBER.fullmatch(given[0]):
+        return None
+    seconds = float(given[0])
+    return seconds if 0 <= seconds <= MAX_WAIT else None

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from gateway.cancels.publisher import PublishResult
 from gateway.http.errors import ApiError
-from gateway.publisher import PublishResult
 from gateway.schemas import CancelStatus
 from shared.errors import PublishRefused, ServiceUnavailable
 

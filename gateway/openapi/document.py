@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import schemas
-from gateway.openapi.operations import OPERATIONS, Operation, Response
-
-Json = dict[str, Any]
+from gateway.openapi.operations import OPERATIONS
+from gateway.openapi.operations.model import Json, Operation, Response
 
 _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
     "X-Request-Id": ("The request id: the one in the request, or a new one.", {"type": "string"}),

@@ -11,7 +11,8 @@ import pytest_asyncio
 from yarl import URL
 
 from gateway.auth.access import Role, Scope, new_token
-from gateway.openapi.operations import OPERATIONS, Operation
+from gateway.openapi.operations import OPERATIONS
+from gateway.openapi.operations.model import Operation
 from tests.support.http.api import Answer, Api
 from tests.support.http.contract import CASES, SPENT, Callers, Case
 from tests.support.shared_system import shared_system

@@ -9,7 +9,8 @@ import pytest_asyncio
 from yarl import URL
 
 from gateway.auth.access import Role, Scope, new_token
-from gateway.openapi.operations import OPERATIONS, Operation
+from gateway.openapi.operations import OPERATIONS
+from gateway.openapi.operations.model import Operation
 from gateway.schemas import API
 from tests.support.http.api import Api
 from tests.support.http.routes import routes

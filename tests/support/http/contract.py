@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.openapi.operations import CANCEL_RUN, GET_RUN, Operation
+from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.model import Operation
+from gateway.openapi.operations.runs import GET_RUN
 from tests.support.http.api import Answer, Api
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway import schemas
-from gateway.answers import cancel_answer
+from gateway.cancels.answers import cancel_answer
 from shared.commands import BIGINT_MAX
 from shared.states import RunStatus
 

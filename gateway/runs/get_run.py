@@ -1,18 +1,15 @@
 """GET /api/v1/runs/{run_id}, the Location of a 202."""
 
-import re
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
 from asyncpg import Record
 
 from gateway import schemas
-from gateway.answers import MAX_WAIT, run_not_found
 from gateway.auth.access import Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
-from gateway.http.errors import invalid
-from gateway.http.query import unknown
+from gateway.http.errors import run_not_found
+from gateway.http.query import wait_of
 from gateway.waiting import TerminalWatch
 from shared.http.json_responses import json_response
 from shared.postgres import sql
@@ -20,8 +17,6 @@ from shared.postgres.database import Database
 from shared.states import CommandState, command_state
 
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ, RunLookup.SUMMARY)
-# A JSON number; float() accepts more than that.
-_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class RunHandler:
@@ -33,7 +28,7 @@ class RunHandler:
     async def handle(self, request: web.Request) -> web.Response:
         admission = await self._gate.admit(request, _ACCESS)
         run_id = admission.run_id
-        wait = _wait_of(request)
+        wait = wait_of(request)
         row: Record | None = admission.row
         if wait and not admission.found_status().is_terminal:
             await self._watch.until_terminal(run_id, wait)
@@ -41,23 +36,6 @@ class RunHandler:
         if row is None or row["status"] is None:
             raise run_not_found(run_id)
         return json_response(_view(row))
-
-
-def _wait_of(request: web.Request) -> float:
-    problems = unknown(request, "wait")
-    wait = _seconds(request.query.getall("wait", ["0"]))
-    if wait is None:
-        problems["wait"] = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
-    if wait is None or problems:
-        raise invalid(problems)
-    return wait
-
-
-def _seconds(given: Sequence[str]) -> float | None:
-    if len(given) != 1 or not _NUMBER.fullmatch(given[0]):
-        return None
-    seconds = float(given[0])
-    return seconds if 0 <= seconds <= MAX_WAIT else None
 
 
 def _view(row: Record) -> schemas.RunView:

@@ -1,21 +1,7 @@
-"""What the API says about a run: the handlers answer with it, and the document shows it."""
+"""The body of a 202: the handler answers with it, and the document shows it."""
 
-from typing import Final
-
-from gateway import schemas
-from gateway.http.errors import ApiError
 from gateway.schemas import CancelStatus, PlainCancelAnswer
 from shared.states import RunStatus
-
-MAX_WAIT: Final = 30.0
-"""The longest `wait` for a run, seconds."""
-
-
-def run_not_found(run_id: int) -> ApiError:
-    return ApiError(
-        404,
-        schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
-    )
 
 
 def cancel_answer(run_id: int, status: RunStatus) -> PlainCancelAnswer:

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from gateway.answers import cancel_answer
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
+from gateway.cancels.answers import cancel_answer
+from gateway.cancels.publisher import CommandPublisher
 from gateway.http.body import read_body
 from gateway.http.query import refuse_unknown
 from gateway.http.request_id import request_id
 from gateway.http.request_keys import COMMAND
-from gateway.publisher import CommandPublisher
 from gateway.schemas import API, CancelRequest, CancelStatus
 from shared.commands import CancelCommand
 from shared.http.json_responses import json_response

@@ -1,0 +1,9 @@
+"""Each operation of the API: its path, its scope, and every answer with an example."""
+
+from typing import Final
+
+from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.model import Operation
+from gateway.openapi.operations.runs import GET_RUN
+
+OPERATIONS: Final[tuple[Operation, ...]] = (CANCEL_RUN, GET_RUN)

@@ -1,0 +1,47 @@
+"""Parameters and answers that several operations have in common."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import BaseModel
+
+from gateway.auth.refusals import rate_limited, unauthorized
+from gateway.http.errors import ApiError, internal, run_not_found, unavailable
+from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Response
+
+RUN_ID: Final[Json] = {
+    "name": "run_id",
+    "in": "path",
+    "required": True,
+    "description": "A number above 9223372036854775807 is answered like an unknown run.",
+    "schema": {"type": "integer", "format": "int64", "minimum": 1},
+    "example": 4711,
+}
+AT: Final = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+
+
+def shown(**errors: ApiError) -> Mapping[str, BaseModel]:
+    return {name: error.body for name, error in errors.items()}
+
+
+UNAUTHORIZED: Final = Response(
+    "The bearer token is missing, invalid, expired or revoked.",
+    shown(missing=unauthorized(None), invalid=unauthorized("rct_…")),
+    ("WWW-Authenticate", *RATE_LIMIT_HEADERS),
+)
+NOT_FOUND: Final = Response("The run does not exist.", shown(unknown=run_not_found(9317)))
+RATE_LIMITED: Final = Response(
+    "The rate limit of the token or, without a valid token, of the client's address is exceeded.",
+    shown(spent=rate_limited(20, 60, 30.0)),
+    ("Retry-After", *RATE_LIMIT_HEADERS),
+)
+INTERNAL: Final = Response(
+    "An unexpected error occurred.", shown(any=internal()), (), RATE_LIMIT_HEADERS
+)
+UNAVAILABLE: Final = Response(
+    "A service is unavailable, or the command may or may not be in the queue. A retry is safe.",
+    shown(any=unavailable()),
+    ("Retry-After",),
+    RATE_LIMIT_HEADERS,
+)

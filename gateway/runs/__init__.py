@@ -1,0 +1,1 @@
+"""Runs, as the API shows them, and waiting for their end."""
