@@ -78,6 +78,7 @@ def build(
     limits = Limits(
         write=settings.write_limit,
         read=settings.read_limit,
+        register=settings.register_limit,
         anonymous=settings.anonymous_limit,
         window=settings.rate_window,
     )

@@ -17,13 +17,15 @@ MAX_BODY: Final = 64 * 1024
 """Bytes. A command has less than 4 KB; only the head of a larger body is kept."""
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """`text`, if Postgres can store it."""
     if "\x00" in text:
         raise ValueError("must not contain NUL characters")
     return text
 
 
-def _in_utc(time: datetime) -> datetime:
+def in_utc(time: datetime) -> datetime:
+    """`time` in UTC, if it can be expressed in it."""
     try:
         return time.astimezone(UTC)
     except OverflowError:
@@ -33,7 +35,7 @@ def _in_utc(time: datetime) -> datetime:
 Text = Annotated[
     str,
     Field(max_length=MAX_TEXT, json_schema_extra={"pattern": r"^[^\u0000]*$"}),
-    AfterValidator(_storable),
+    AfterValidator(storable),
 ]
 RunId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_GRACE_SECONDS, allow_inf_nan=False)]
@@ -48,6 +50,6 @@ class CancelCommand(BaseModel):
     run_id: RunId
     reason: Text | None = None
     requested_by: Text | None = None
-    requested_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    requested_at: Annotated[AwareDatetime, AfterValidator(in_utc)] | None = None
     force: bool = False
     grace_seconds: GraceSeconds | None = None

@@ -123,6 +123,11 @@ class GatewaySettings(ServiceSettings):
     read_limit: int = Field(
         120, ge=1, description="Status requests per window, for tokens without their own limit"
     )
+    register_limit: int = Field(
+        600,
+        ge=1,
+        description="Requests that register runs per window, for tokens without their own limit",
+    )
     anonymous_limit: int = Field(
         20, ge=1, description="Requests without a valid token, per client address and window"
     )

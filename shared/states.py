@@ -12,6 +12,7 @@
 Every arrow is one guarded SQL statement.
 """
 
+import signal
 from enum import StrEnum
 
 
@@ -30,6 +31,26 @@ class RunStatus(StrEnum):
 
 
 TERMINAL = frozenset({RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED, RunStatus.ERROR})
+
+
+class StopSignal(StrEnum):
+    """The signals that may begin a stop."""
+
+    SIGTERM = signal.SIGTERM.name
+    SIGINT = signal.SIGINT.name
+    SIGQUIT = signal.SIGQUIT.name
+    SIGHUP = signal.SIGHUP.name
+    SIGUSR1 = signal.SIGUSR1.name
+    SIGUSR2 = signal.SIGUSR2.name
+
+
+class StopScope(StrEnum):
+    """Which processes get the stop signal."""
+
+    TREE = "tree"
+    LEADER = "leader"
+    """The first process of the run alone. What is left at the end of the grace period is killed in
+    any case."""
 
 
 class Outcome(StrEnum):
@@ -64,6 +85,8 @@ class DeadReason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     UNKNOWN_VERSION = "unknown_version"
     COMMAND_REUSED = "command_reused"
+    RUN_CONFLICT = "run_conflict"
+    """A registration of a run that is on record with other options."""
     UNKNOWN_RUN = "unknown_run"
     STOP_FAILED = "stop_failed"
     HOST_ABANDONED = "host_abandoned"

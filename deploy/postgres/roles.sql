@@ -34,24 +34,31 @@ GRANT USAGE ON SCHEMA public TO gateway, worker, ops, platform;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM gateway, worker, ops, platform;
 GRANT SELECT ON schema_migrations TO gateway, worker, ops, platform;
 
--- The gateway reads, and counts requests. It changes no run and creates no token.
+-- The gateway reads, counts requests and adds queued runs. It changes no run and creates no token.
 GRANT SELECT ON runs, cancellations, tokens TO gateway;
 GRANT SELECT, INSERT, DELETE, UPDATE (used, resets_at) ON rate_windows TO gateway;
 -- For its metrics. It cannot read the contents of dead letters.
 GRANT SELECT ON hosts TO gateway;
 GRANT SELECT (letter_id, state, reason, arrived_at) ON dead_letters TO gateway;
 GRANT SELECT (event_id, at) ON outbox TO gateway;
+-- For registering, and for lists by label.
+GRANT INSERT (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before)
+   ON runs TO gateway;
+GRANT SELECT ON run_labels TO gateway, ops;
 
--- A worker records the results of runs, but adds no run and changes no request. It stores dead
+-- A worker records the results of runs, adds queued runs (messages), and changes no request. It stores dead
 -- letters, but cannot replay or discard them. It sees no token.
 GRANT SELECT, UPDATE (
     status, started_at, canceling_at, finished_at, stop_deadline, first_stop_deadline,
     host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id,
-    containment, cgroup, cgroup_inode, pid_namespace, unreported_since, exit_code, error, loss, proof
+    containment, cgroup, cgroup_inode, pid_namespace, unreported_since, exit_code, error, loss, proof,
+    expired
+), INSERT (
+    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
 ) ON runs TO worker;
 GRANT SELECT, INSERT (
     command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds, requested_at,
-    faults, outcome, finished_at, evidence, message_header, message_body
+    faults, outcome, finished_at, evidence, message_header, message_body, reply_to, correlation_id
 ), UPDATE (
     outcome, finished_at, evidence, taken_up, message_header, message_body
 ) ON cancellations TO worker;
@@ -66,7 +73,7 @@ GRANT SELECT, INSERT (
     letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at, exchange,
     routing_key, via, publisher, command_id, run_id, requested_by, body, message_id, correlation_id,
     type, app_id, content_type, content_encoding, headers, replays, replay_of,
-    full_size
+    full_size, reply_to
 ) ON dead_letters TO worker;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO worker;
 -- UPDATE, because locking a row requires it.
@@ -75,12 +82,16 @@ GRANT SELECT, UPDATE ON turns TO worker;
 GRANT SELECT, DELETE ON outbox TO worker;
 
 -- The platform adds queued runs, and nothing else.
-GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal) ON runs TO platform;
+GRANT SELECT, INSERT (
+    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+) ON runs TO platform;
 
 -- Operators add runs, create and revoke tokens, replay dead letters and abandon hosts.
-GRANT SELECT, INSERT (run_id, grace_seconds, stop_signal),
-      UPDATE (status, finished_at, error, loss) ON runs TO ops;
-GRANT SELECT, INSERT (token_hash, subject, role, scopes, write_limit, read_limit, expires_at),
+GRANT SELECT, INSERT (
+    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+), UPDATE (status, finished_at, error, loss) ON runs TO ops;
+GRANT SELECT, INSERT (token_hash, subject, role, scopes, write_limit, read_limit, register_limit,
+              expires_at),
       UPDATE (revoked_at) ON tokens TO ops;
 GRANT SELECT, UPDATE (outcome, finished_at, evidence) ON cancellations TO ops;
 GRANT SELECT, UPDATE (state, replays) ON dead_letters TO ops;

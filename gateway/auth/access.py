@@ -13,6 +13,11 @@ TOKEN_PREFIX: Final = "rct_"
 class Scope(StrEnum):
     RUNS_READ = "runs:read"
     RUNS_WRITE = "runs:write"
+    RUNS_FORCE = "runs:force"
+    """Cancel without a grace period."""
+    RUNS_REGISTER = "runs:register"
+    RUNS_BULK = "runs:bulk"
+    """Cancel many runs with one request."""
 
 
 class Role(StrEnum):
@@ -22,6 +27,8 @@ class Role(StrEnum):
     USER = "user"
 
 
+DEFAULT_SCOPES: Final = (Scope.RUNS_READ, Scope.RUNS_WRITE)
+"""The scopes of a token that is created without any."""
 MAY_CANCEL: Final = (Role.ADMIN, Role.TESTER, Role.CONTRIBUTOR)
 
 

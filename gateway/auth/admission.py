@@ -32,11 +32,12 @@ log = structlog.get_logger(__name__)
 class Budget(StrEnum):
     READ = "read"
     WRITE = "write"
+    REGISTER = "register"
     ANONYMOUS = "anonymous"
 
 
 class RunLookup(StrEnum):
-    """What a request needs to know about its run."""
+    """What a request needs to know about the run in its path, if there is one."""
 
     STATUS = "status"
     SUMMARY = "summary"
@@ -48,6 +49,7 @@ class Limits:
 
     write: int
     read: int
+    register: int
     anonymous: int
     window: int
 
@@ -61,11 +63,11 @@ class _AdmissionQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a call on one run asks of its caller, and what it needs to know about the run."""
+    """What a call asks of its caller, and what it needs to know about the run in its path."""
 
     budget: Budget
     scope: Scope
-    wanted: RunLookup
+    wanted: RunLookup = RunLookup.STATUS
     roles: Sequence[Role] = tuple(Role)
 
 
@@ -74,6 +76,7 @@ class Admission(NamedTuple):
 
     caller: Caller
     run_id: int
+    """0 if the path names no run."""
     row: Record
 
     def found_status(self) -> RunStatus:
@@ -112,7 +115,7 @@ class Gate:
         token = bearer_token(request)
         run_id = _run_id_in(request)
         # No run can have a number beyond bigint.
-        asked = run_id if isinstance(run_id, int) and run_id <= BIGINT_MAX else None
+        asked = run_id if isinstance(run_id, int) and 0 < run_id <= BIGINT_MAX else None
         row = await self._spend(request, token, access.budget, access.wanted, asked)
         if row["token_id"] is None:
             raise unauthorized(token)
@@ -171,11 +174,18 @@ class Gate:
             return self._limits.anonymous
         if budget is Budget.READ:
             return row["read_limit"] or self._limits.read
+        if budget is Budget.REGISTER:
+            return row["register_limit"] or self._limits.register
         return row["write_limit"] or self._limits.write
 
 
 def _run_id_in(request: web.Request) -> int | ApiError:
-    """The run id in the path, or the error to raise once it is the path's turn."""
+    """The run id in the path, or the error to raise once it is the path's turn.
+
+    0 if the path has none.
+    """
+    if "run_id" not in request.match_info:
+        return 0
     try:
         return run_id_of(request)
     except ApiError as error:

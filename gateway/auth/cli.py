@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.auth import tokens as stored
-from gateway.auth.access import TOKEN_PREFIX, Role, Scope
+from gateway.auth.access import DEFAULT_SCOPES, TOKEN_PREFIX, Role, Scope
 from gateway.auth.tokens import NewToken
 from shared import cli
 from shared.commands import BIGINT_MAX
@@ -28,8 +28,8 @@ def create(
         list[Scope] | None,
         typer.Option(
             metavar="SCOPE",
-            help="Scope of the token, runs:read or runs:write; repeatable.",
-            show_default="both",
+            help=f"Scope of the token, repeatable: {', '.join(Scope)}.",
+            show_default=", ".join(DEFAULT_SCOPES),
         ),
     ] = None,
     expires_in: Annotated[
@@ -61,12 +61,28 @@ def create(
             show_default="CANCEL_READ_LIMIT",
         ),
     ] = None,
+    register_rate_limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            metavar="N",
+            help="Maximum number of requests that register runs, per window.",
+            show_default="CANCEL_REGISTER_LIMIT",
+        ),
+    ] = None,
 ) -> None:
     """Create a token and print it. It is not stored and cannot be shown again."""
     if not 1 <= len(subject) <= 255 or not subject.isprintable() or not subject.strip():
         raise UserError("--subject must have 1 to 255 printable characters")
     wanted = NewToken(
-        subject, role, frozenset(scope or Scope), rate_limit, read_rate_limit, expires_in
+        subject,
+        role,
+        frozenset(scope or DEFAULT_SCOPES),
+        rate_limit,
+        read_rate_limit,
+        register_rate_limit,
+        expires_in,
     )
     print_line(cli.with_database(partial(stored.create, wanted=wanted)))
 
@@ -91,6 +107,7 @@ def list_tokens(
         "scopes": "scopes",
         "writes": "write_limit",
         "reads": "read_limit",
+        "registers": "register_limit",
         "state": "state",
         "expires": "expires_at",
     }

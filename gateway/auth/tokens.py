@@ -17,6 +17,7 @@ class NewToken:
     scopes: frozenset[Scope]
     write_limit: int | None = None
     read_limit: int | None = None
+    register_limit: int | None = None
     expires_in: timedelta | None = None
 
 
@@ -28,6 +29,7 @@ class StoredToken:
     scopes: list[str]
     write_limit: int | None
     read_limit: int | None
+    register_limit: int | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -53,6 +55,7 @@ async def create(database: Database, wanted: NewToken) -> str:
             sorted(wanted.scopes),
             wanted.write_limit,
             wanted.read_limit,
+            wanted.register_limit,
             wanted.expires_in,
         )
     return token

@@ -20,6 +20,8 @@ CANCEL_KEY: Final = "run.cancel"
 REST_KEY: Final = "run.cancel.rest"
 """Routing key of the gateway. Its commands have their own queues, including the retry queues, so
 that they never wait behind a flood from a publisher."""
+QUEUED_KEY: Final = "run.queued"
+"""Routing key of registrations."""
 RETRY_DELAYS: Final = (1, 5, 30)
 """Seconds before attempt 2, 3 and 4. One queue each: a TTL only expires at a queue's head."""
 _KEYS: Final = (CANCEL_KEY, REST_KEY)
@@ -50,6 +52,10 @@ class Topology:
     @property
     def rest(self) -> str:
         return f"{self.prefix}runs.cancel.rest"
+
+    @property
+    def queued(self) -> str:
+        return f"{self.prefix}runs.queued"
 
     @property
     def dead(self) -> str:

@@ -142,6 +142,7 @@ class BenchSystem:
             [*Scope],
             LIMIT,
             LIMIT,
+            LIMIT,
             None,
         )
         return token

@@ -208,7 +208,7 @@ class System(Records):
         subject: str = "alice",
         limit: int | None = 1_000_000,
     ) -> str:
-        """Store a token; `limit` holds for reads and for writes, None is the gateway's default."""
+        """Store a token; `limit` holds for each kind of request, None is the gateway's default."""
         token = new_token()
         await self.database.execute(
             sql.requests.ADD_TOKEN,
@@ -216,6 +216,7 @@ class System(Records):
             subject,
             role,
             list(scopes),
+            limit,
             limit,
             limit,
             None,

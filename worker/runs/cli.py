@@ -1,7 +1,5 @@
 """`cancel-worker runs`: parses and delegates."""
 
-import signal
-from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
@@ -11,22 +9,13 @@ from shared import cli
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS
 from shared.errors import UserError
 from shared.output import print_line
-from shared.states import RunStatus
+from shared.states import RunStatus, StopSignal
 from worker.runs import reports
 from worker.runs import store as run_store
 
 runs = typer.Typer(help="Add, show and list runs.")
 
 RunId = Annotated[int, typer.Argument(min=1, max=BIGINT_MAX, metavar="N", help="The run's id.")]
-
-
-class StopSignal(StrEnum):
-    SIGTERM = signal.SIGTERM.name
-    SIGINT = signal.SIGINT.name
-    SIGQUIT = signal.SIGQUIT.name
-    SIGHUP = signal.SIGHUP.name
-    SIGUSR1 = signal.SIGUSR1.name
-    SIGUSR2 = signal.SIGUSR2.name
 
 
 @runs.command()

@@ -16,7 +16,7 @@ _ADMIT: Final = """
             AS a (token_hash, budget, address, run_id, number)
     ), request AS (
         SELECT number, run_id, token_id, subject, role, scopes, write_limit, read_limit,
-               coalesce(token_id::text, address) AS spender,
+               register_limit, coalesce(token_id::text, address) AS spender,
                CASE WHEN token_id IS NULL THEN 'anonymous' ELSE budget END AS budget
           FROM asked
           LEFT JOIN tokens ON tokens.token_hash = asked.token_hash
@@ -36,7 +36,7 @@ _ADMIT: Final = """
                   ceil(extract(epoch FROM resets_at))::bigint AS resets_at,
                   extract(epoch FROM resets_at - now())::float8 AS resets_in
     )
-    SELECT token_id, subject, role, scopes, write_limit, read_limit,
+    SELECT token_id, subject, role, scopes, write_limit, read_limit, register_limit,
            used - count(*) OVER same + row_number() OVER (same ORDER BY number) AS used,
            resets_at, resets_in, run.*
       FROM request JOIN spent USING (spender, budget)
@@ -77,13 +77,14 @@ LIST_TERMINAL: Final = """
 SWEEP_RATE_WINDOWS: Final = "DELETE FROM rate_windows WHERE resets_at < now()"
 
 ADD_TOKEN: Final = """
-    INSERT INTO tokens (token_hash, subject, role, scopes, write_limit, read_limit, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval)
+    INSERT INTO tokens (token_hash, subject, role, scopes, write_limit, read_limit, register_limit,
+                        expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval)
 """
 
 LIST_TOKENS: Final = """
-    SELECT token_id, subject, role, scopes, write_limit, read_limit, created_at, expires_at,
-           revoked_at,
+    SELECT token_id, subject, role, scopes, write_limit, read_limit, register_limit,
+           created_at, expires_at, revoked_at,
            CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
                 WHEN expires_at <= now() THEN 'expired'
                 ELSE 'active' END AS state

@@ -70,6 +70,7 @@ async def _prepare(url: str) -> None:
         list(Scope),
         10**6,
         10**6,
+        10**6,
         None,
     )
     await connection.close()

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORBIDDEN: Final = {
     "gateway": (
         "UPDATE runs SET status = status",
-        "INSERT INTO runs (run_id) VALUES (9)",
+        "INSERT INTO runs (run_id, status, exit_code) VALUES (9, 'pass', 0)",
+        "INSERT INTO runs (run_id, host) VALUES (9, 'h1')",
         "DELETE FROM runs",
         "UPDATE tokens SET role = 'admin'",
         "INSERT INTO tokens (token_hash, subject, role, scopes) VALUES ('', 's', 'admin', '{}')",
@@ -22,13 +23,16 @@ FORBIDDEN: Final = {
         "UPDATE dead_letters SET state = state",
         "SELECT body FROM dead_letters",
         "SELECT data FROM outbox",
+        "INSERT INTO outbox (type, run_id, data) VALUES ('run.finished', 1, '{}')",
+        "INSERT INTO run_labels VALUES ('a:b', 1)",
         "SELECT FROM runs FOR UPDATE",
         "SELECT FROM turns",
         "DO $$ BEGIN LOCK TABLE runs IN ROW SHARE MODE; END $$",
         "UPDATE rate_windows SET spender = 'somebody else'",
     ),
     "worker": (
-        "INSERT INTO runs (run_id) VALUES (9)",
+        "INSERT INTO runs (run_id, status, exit_code) VALUES (9, 'pass', 0)",
+        "INSERT INTO runs (run_id, host) VALUES (9, 'h1')",
         "DELETE FROM runs",
         "SELECT FROM tokens",
         "INSERT INTO tokens (token_hash, subject, role, scopes) VALUES ('', 's', 'admin', '{}')",

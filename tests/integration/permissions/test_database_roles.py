@@ -93,7 +93,7 @@ REFUSED: Final = {
     "gateway": {
         "ADD_TOKEN",
         "REVOKE_TOKEN",
-        "ADD_RUN",
+        "EXPIRE",
         "RECORD",
         "DECIDE_PLAIN",
         "CLAIM_RUN",
@@ -101,7 +101,6 @@ REFUSED: Final = {
         "REGISTER_HOST",
     },
     "worker": {
-        "ADD_RUN",
         "ADD_TOKEN",
         "LIST_TOKENS",
         "REVOKE_TOKEN",
@@ -127,6 +126,7 @@ REFUSED: Final = {
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "gateway": (sql.requests, sql.statistics),
     "worker": (
+        sql.registrations,
         sql.runs,
         sql.endings,
         sql.decisions,

@@ -153,7 +153,8 @@ async def _on_record(database: Database) -> dict[str, Any]:
         "SELECT round(extract(epoch FROM stop_deadline - canceling_at)::numeric, 1) AS seconds"
         "  FROM runs WHERE run_id = 1"
     )
-    for row in (*found["runs"], *found["cancellations"], *found["outbox"]):
+    told = [event["data"] for event in found["outbox"]]
+    for row in (*found["runs"], *found["cancellations"], *found["outbox"], *told):
         row.pop("event_id", None)
         for name, value in row.items():
             if name == "at" or name.endswith(("_at", "_deadline")):

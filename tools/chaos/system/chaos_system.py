@@ -67,7 +67,7 @@ class ChaosSystem:
         connection = await asyncpg.connect(url)
         hashed, many = token_hash(self.token), 1_000_000
         await connection.execute(
-            sql.requests.ADD_TOKEN, hashed, "chaos", Role.ADMIN, list(Scope), many, many, None
+            sql.requests.ADD_TOKEN, hashed, "chaos", Role.ADMIN, list(Scope), *3 * (many,), None
         )
         await connection.close()
 

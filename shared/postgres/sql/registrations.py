@@ -1,0 +1,52 @@
+"""All SQL that registers runs, by name."""
+
+from typing import Final
+
+# $1 to $8: the runs, each in its place. Without a result if another transaction registers the run
+# at this moment: this statement does not see it yet.
+REGISTER: Final = """
+    WITH asked AS (
+        SELECT *
+          FROM unnest($1::bigint[], $2::float8[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
+                      $7::timestamptz[]) WITH ORDINALITY
+            AS a (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, place)
+    ), created AS (
+        INSERT INTO runs (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before)
+        SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+          FROM asked
+         ORDER BY run_id  -- in one order, so that two batches cannot deadlock
+        ON CONFLICT (run_id) DO NOTHING
+        RETURNING run_id
+    )
+    SELECT CASE
+               WHEN created.run_id IS NOT NULL THEN 'created'
+               WHEN r.run_id IS NULL THEN NULL
+               WHEN (a.grace_seconds, a.stop_signal, a.stop_scope, a.labels, a.url, a.start_before)
+                    IS DISTINCT FROM
+                    (r.grace_seconds, r.stop_signal, r.stop_scope, r.labels, r.url, r.start_before)
+                   THEN 'conflict'
+               WHEN r.status = 'queued' THEN 'exists'
+               ELSE 'started'
+           END AS result
+      FROM asked a
+      LEFT JOIN created USING (run_id)
+      LEFT JOIN runs r ON r.run_id = a.run_id
+     ORDER BY a.place
+"""
+
+# Runs that did not start in time.
+EXPIRE: Final = """
+    WITH due AS (
+        SELECT run_id FROM runs
+         WHERE status = 'queued' AND start_before <= clock_timestamp()
+         ORDER BY start_before
+         LIMIT $1
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE runs r
+       SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started',
+           expired = true
+      FROM due
+     WHERE r.run_id = due.run_id AND (r.status = 'queued') IS TRUE
+    RETURNING r.run_id
+"""
