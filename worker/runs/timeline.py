@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, Final
 
-from shared.states import HostState, Outcome, Proof, RunStatus
+from shared.states import HostState, Outcome, Proof, RunStatus, StopScope
 from worker.evidence import Ended
 
 Json = Mapping[str, Any]
@@ -190,7 +190,9 @@ def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
     for at, sent in groupby(evidence.get("signals", ()), key=lambda signal: signal["at"]):
         signals = list(sent)
         names = ", ".join(signal["signal"] for signal in signals)
-        yield at, f"{names} to {_count(signals[0]['processes'])}"
+        is_for_leader = signals[0].get("to") == StopScope.LEADER
+        to = "the leader alone" if is_for_leader else _count(signals[0]["processes"])
+        yield at, f"{names} to {to}"
     if evidence.get("ended") != Ended.NEVER_STARTED:
         yield evidence.get("proved_at"), f"proved gone: {evidence.get('proof')}"
 

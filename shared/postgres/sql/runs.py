@@ -113,6 +113,7 @@ CLAIM_RUN: Final = """
            launch_id = $9, containment = $10, cgroup = $11, pid_namespace = $12,
            cgroup_inode = $13
      WHERE run_id = $1 AND status = 'queued'
+       AND (start_before <= clock_timestamp()) IS NOT TRUE
     RETURNING launch_id
 """
 
