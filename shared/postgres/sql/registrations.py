@@ -34,6 +34,13 @@ REGISTER: Final = """
      ORDER BY a.place
 """
 
+FIND_OPTIONS: Final = """
+    SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+      FROM runs WHERE run_id = ANY ($1::bigint[])
+"""
+
+IN_TIME: Final = "SELECT clock_timestamp() + $1::interval AS start_before"
+
 # Runs that did not start in time. statement_timestamp(), because no index serves a comparison with
 # clock_timestamp(), which changes during the scan.
 EXPIRE: Final = """
