@@ -5,17 +5,28 @@ import errno
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, NoReturn, TypeVar
 
 import asyncpg
 import typer
 
-from shared import logs, output, settings
+from shared import lifecycle, logs, output, settings
+from shared.amqp.broker import Publisher
+from shared.amqp.topology import Topology
+from shared.amqp.traced_publisher import publisher_for
 from shared.errors import ServiceUnavailable, UserError
+from shared.lifecycle import Shutdown
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import require_current
-from shared.settings import CommandSettings, DatabaseSettings
+from shared.settings import (
+    CommandSettings,
+    DatabaseSettings,
+    LogLevel,
+    PublishingCommandSettings,
+)
+from shared.telemetry.tracing import tracing
 from shared.validation import reworded
 
 T = TypeVar("T")
@@ -66,6 +77,47 @@ def with_database(work: Callable[[Database], Awaitable[T]], *, deploying: bool =
             return await work(database)
 
     return asyncio.run(on_database())
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What a command works with that publishes messages."""
+
+    database: Database
+    publisher: Publisher
+    topology: Topology
+    broker_user: str
+
+
+def with_publisher(name: str, work: Callable[[Publishing], Awaitable[T]]) -> T:
+    """Do `work` with the configured database and broker; `name` is that of the connections.
+
+    Raises InvalidSettings, SchemaError and ServiceUnavailable.
+    """
+    configured = settings.load(PublishingCommandSettings)
+    quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
+    logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
+
+    async def run() -> T:
+        results: list[T] = []
+        async with tracing(configured, name) as tracer, connected(configured) as database:
+            await require_current(database)
+            publisher = publisher_for(configured, name, tracer)
+            publishing = Publishing(
+                database, publisher, Topology(configured.topology_prefix), configured.broker_user
+            )
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    # Nothing is declared, so an operator's user needs no permission for it.
+                    tasks.create_task(publisher.run())
+                    await publisher.wait_ready()
+                    results.append(await work(publishing))
+                    raise Shutdown
+            except* Shutdown:
+                pass
+        return results[0]
+
+    return lifecycle.run(run())
 
 
 def duration(text: str) -> timedelta:

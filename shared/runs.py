@@ -8,7 +8,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from shared.states import Containment, RunStatus
+from shared.states import Containment, RunStatus, StopScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,15 @@ class Run:
     status: RunStatus
     grace_seconds: float | None
     stop_signal: str
+    stop_scope: StopScope
     created_at: datetime
     started_at: datetime | None
     canceling_at: datetime | None
     finished_at: datetime | None
     stop_deadline: datetime | None
+    start_before: datetime | None
+    expired: bool
+    """Whether it was canceled because it had not started by `start_before`."""
     exit_code: int | None
     error: str | None
     leftovers_possible: bool
@@ -55,11 +59,14 @@ class Run:
             status=RunStatus(row["status"]),
             grace_seconds=row["grace_seconds"],
             stop_signal=row["stop_signal"],
+            stop_scope=StopScope(row["stop_scope"]),
             created_at=row["created_at"],
             started_at=row["started_at"],
             canceling_at=row["canceling_at"],
             finished_at=row["finished_at"],
             stop_deadline=row["stop_deadline"],
+            start_before=row["start_before"],
+            expired=row["expired"],
             exit_code=row["exit_code"],
             error=row["error"],
             leftovers_possible=row["status"] == RunStatus.ERROR

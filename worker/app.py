@@ -34,6 +34,7 @@ from worker.intake.settler import Settler
 from worker.launches import socket_server
 from worker.launches.api import LauncherApi
 from worker.launches.claims import Launches
+from worker.launches.expiry import Expiry
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import RunCgroups
 from worker.messages.headers import HistoryReader
@@ -108,6 +109,7 @@ async def _serve(
     decider = Decider(database, host, settings.grace_seconds, launchers, stops, tracer)
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
     lost_run_watch = LostRunWatch(database, host, tasks, settings.kill_wait, launchers, relay)
+    expiry = Expiry(database, relay, metrics)
     launches = Launches(
         database,
         host,
@@ -116,6 +118,7 @@ async def _serve(
         tasks,
         privileges,
         relay,
+        expiry,
     )
     histories = HistoryReader(
         settings.broker_user, settings.gateway_user, settings.trusted_publishers
@@ -147,6 +150,8 @@ async def _serve(
             open_commands.wake()
         if answer.has_events:
             relay.wake()
+        if answer.has_expired:
+            expiry.wake()
 
     # Before this worker replaces another one: it must be able to serve.
     with _listening_at(settings.worker_socket):
@@ -175,6 +180,8 @@ async def _serve(
     await lost_run_watch.resume()
     relay.wake()
     open_commands.wake()
+    expiry.wake()
+    tasks.create_task(expiry.run())
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.errors import RunCancelError
-from shared.states import Containment, Proof
+from shared.states import Containment, Proof, StopScope
 from worker.processes.identity import ProcessStat
 
 
@@ -28,6 +28,7 @@ class SignalSent:
     signal: str
     at: str
     processes: int
+    to: StopScope = StopScope.TREE
 
 
 @dataclass(frozen=True, slots=True)

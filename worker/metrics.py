@@ -63,6 +63,11 @@ class WorkerMetrics:
             "Messages that RabbitMQ delivered again after a worker or a channel was lost.",
             registry=registry,
         ).inc
+        self.expired = Counter(
+            "cancel_runs_expired",
+            "Queued runs that this worker canceled because they did not start in time.",
+            registry=registry,
+        ).inc
         stops = Histogram(
             "cancel_stop_duration_seconds",
             "Duration of a stop, from the first scan of the processes to the proof that they are "

@@ -14,18 +14,12 @@ from uuid import UUID, uuid4
 from asyncpg import Record
 from pydantic import ValidationError
 
-from shared import lifecycle, logs, settings
-from shared.amqp.topology import Topology
-from shared.amqp.traced_publisher import publisher_for
-from shared.cli import with_database
+from shared.cli import Publishing, with_database, with_publisher
 from shared.commands import CancelCommand
 from shared.errors import UserError
-from shared.lifecycle import Shutdown, stop_requested
+from shared.lifecycle import stop_requested
 from shared.output import progress
-from shared.postgres.database import Database, connected
-from shared.postgres.migrate import require_current
-from shared.settings import LogLevel, PublishingCommandSettings
-from shared.telemetry.tracing import tracing
+from shared.postgres.database import Database
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay import (
     Options,
@@ -120,34 +114,11 @@ async def _results(
 
 
 def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
-    configured = settings.load(PublishingCommandSettings)
-    quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
-    logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
+    async def replay(with_: Publishing) -> T:
+        replayer = Replayer(with_.database, with_.publisher, with_.topology, with_.broker_user)
+        return await work(with_.database, replayer)
 
-    async def run() -> T:
-        results: list[T] = []
-        name = "cancel-worker dead-letters"
-        async with tracing(configured, name) as tracer, connected(configured) as database:
-            await require_current(database)
-            publisher = publisher_for(configured, name, tracer)
-            topology = Topology(configured.topology_prefix)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    # Nothing is declared, so an operator's user needs no permission for it.
-                    tasks.create_task(publisher.run())
-                    await publisher.wait_ready()
-                    results.append(
-                        await work(
-                            database,
-                            Replayer(database, publisher, topology, configured.broker_user),
-                        )
-                    )
-                    raise Shutdown
-            except* Shutdown:
-                pass
-        return results[0]
-
-    return lifecycle.run(run())
+    return with_publisher("cancel-worker dead-letters", replay)
 
 
 async def _choose(

@@ -50,6 +50,8 @@ class HeartbeatAnswer:
     """Whether the outbox has rows."""
     has_open_commands: bool
     """Whether runs of the host have open commands, including stops in progress."""
+    has_expired: bool
+    """Whether queued runs, of whatever host, did not start in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,18 @@ async def beat(database: Database, worker: HostWorker) -> HeartbeatAnswer:
         row = await database.fetchrow(sql.hosts.BEAT, *arguments)
     if row is None:  # deleted by hand
         return HeartbeatAnswer(
-            is_current=False, abandoned=True, has_events=False, has_open_commands=False
+            is_current=False,
+            abandoned=True,
+            has_events=False,
+            has_open_commands=False,
+            has_expired=False,
         )
     return HeartbeatAnswer(
-        row["heard"], row["abandoned"], row["has_events"], row["has_open_commands"]
+        is_current=row["heard"],
+        abandoned=row["abandoned"],
+        has_events=row["has_events"],
+        has_open_commands=row["has_open_commands"],
+        has_expired=row["has_expired"],
     )
 
 

@@ -42,6 +42,10 @@ def canceled_before_start(run_id: int, answer: dict[str, object]) -> str:
 
 
 def refused_as_canceled(run_id: int, answer: dict[str, object]) -> str:
+    if expired_at := answer.get("expired_at"):
+        return (
+            f"run {run_id} expired: it did not start before {expired_at}; the command was not run"
+        )
     cancellation = _cancellation(answer)
     if not cancellation or cancellation.get("ended") == "never_started":
         return canceled_before_start(run_id, answer)

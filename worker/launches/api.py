@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from shared.http.json_responses import json_response
 from shared.states import RunStatus
 from worker.connection import error_response
 from worker.launcher import wire
-from worker.launches.claims import CannotProve, Launches, LaunchRefusal
+from worker.launches.claims import CannotProve, Launches, LaunchRefusal, RefusalReason
 from worker.launches.peer import NotAllowed, child_of, launcher_of
 from worker.launches.run_cgroups import ContainmentFailed, InsideRun
 from worker.stop.stops import Stops
@@ -63,8 +64,10 @@ class LauncherApi:
         child = child_of(launcher, launch.pid)
         answer = await self._launches.claim(launch.run_id, launcher, child)
         if isinstance(answer, LaunchRefusal):
-            refusal: dict[str, object] = {"refused": answer}
-            if answer is LaunchRefusal.CANCELED:
+            refusal: dict[str, object] = {"refused": answer.reason}
+            if answer.expired_at is not None:
+                refusal["expired_at"] = f"{answer.expired_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            elif answer.reason is RefusalReason.CANCELED:
                 refusal |= await self._cancellation(launch.run_id)
             return json_response(refusal, status=409)
         return json_response(

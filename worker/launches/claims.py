@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from shared.states import Containment, RunStatus
 from worker.launches import cancellations
 from worker.launches import store as launch_store
 from worker.launches.cancellations import Cancellation
+from worker.launches.expiry import Expiry
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
 from worker.outbox.relay import Relay
@@ -36,13 +38,20 @@ log = structlog.get_logger(__name__)
 _ENDED_WELL = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 
 
-class LaunchRefusal(StrEnum):
+class RefusalReason(StrEnum):
     """Why a run may not start. The launcher turns these into its exit code."""
 
     UNKNOWN = "unknown"
     CANCELED = "canceled"
     ALREADY_STARTED = "already_started"
     FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRefusal:
+    reason: RefusalReason
+    expired_at: datetime | None = None
+    """The time by which the run should have started, if it was canceled for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,7 @@ class Launches:
         tasks: asyncio.TaskGroup,
         privileges: Privileges,
         relay: Relay,
+        expiry: Expiry,
     ) -> None:
         self._database = database
         self._host = host
@@ -96,6 +106,7 @@ class Launches:
         self._privileges = privileges
         self._lost_run_watch = lost_run_watch
         self._relay = relay
+        self._expiry = expiry
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
         self._completions = Batcher(partial(self._complete, sql.endings.COMPLETE), tasks)
@@ -134,7 +145,9 @@ class Launches:
         claimed = None  # unknown, also if only the second statement fails
         try:
             async with self._database.transaction() as connection:
-                claimed, run = await launch_store.claim_or_find(connection, run_id, process)
+                claimed, run, expired = await launch_store.claim_or_find(
+                    connection, run_id, process
+                )
         except UniqueViolationError:
             claimed = False
             await discard(cgroup)
@@ -150,6 +163,8 @@ class Launches:
                 self._lost_run_watch.watch(run_id, earlier)
                 return Claimed(earlier.launch_id, earlier.containment)
             await discard(cgroup)
+            if expired:
+                self._expiry.count(run_id)
             return _refusal(run)
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
@@ -230,7 +245,9 @@ def _claim_for(child: Identity, run: Run, asked: RunProcess) -> RunProcess | Non
 
 def _refusal(run: Run | None) -> LaunchRefusal:
     if run is None:
-        return LaunchRefusal.UNKNOWN
+        return LaunchRefusal(RefusalReason.UNKNOWN)
     if run.status in (RunStatus.CANCELED, RunStatus.CANCELING):
-        return LaunchRefusal.CANCELED
-    return LaunchRefusal.FINISHED if run.status.is_terminal else LaunchRefusal.ALREADY_STARTED
+        return LaunchRefusal(RefusalReason.CANCELED, run.start_before if run.expired else None)
+    if run.status.is_terminal:
+        return LaunchRefusal(RefusalReason.FINISHED)
+    return LaunchRefusal(RefusalReason.ALREADY_STARTED)

@@ -15,15 +15,22 @@ from worker.stop.record import close_over, lock_run, record_canceled, record_lef
 
 async def claim_or_find(
     connection: Connection, run_id: int, process: RunProcess
-) -> tuple[bool, Run | None]:
-    """Claim the run. Return whether it was claimed, and the run, or None if it does not exist."""
+) -> tuple[bool, Run | None, bool]:
+    """Claim the run. Return whether it was claimed, and the run, or None if it does not exist.
+
+    A queued run that is claimed too late is canceled as expired; the third result says so.
+    """
+    expired = False
     claimed = await _claim(connection, run_id, process)
     run = await find_run(connection, run_id)
     if not claimed and run is not None and run.status is RunStatus.QUEUED:
-        # Added between the two statements: each sees what is committed when it begins.
+        # Too late; or added between the two statements, as each sees what is committed when it
+        # begins.
         claimed = await _claim(connection, run_id, process)
+        if not claimed:
+            expired = await connection.fetchval(sql.registrations.EXPIRE_ONE, run_id) is not None
         run = await find_run(connection, run_id)
-    return claimed, run
+    return claimed, run, expired
 
 
 async def _claim(connection: Connection, run_id: int, process: RunProcess) -> bool:

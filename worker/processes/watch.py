@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import signal
 from contextlib import suppress
 
 from worker.processes.cgroup import Cgroup
@@ -35,6 +36,15 @@ class EndWatch:
         self._known.add(handle.identity)
         self._handles[handle.fd] = handle
         self._epoll.register(handle.fd, select.EPOLLIN)
+
+    def send(self, identity: Identity, *signals: signal.Signals) -> bool:
+        """Signal a process and watch it; False if it was gone, or if we may not signal it."""
+        handle = ProcessHandle.open(identity)
+        if handle is None:
+            return False
+        reached = [handle.send(signum) for signum in signals]
+        self.adopt(handle)
+        return all(reached)
 
     async def wait(self, timeout: float) -> None:
         """Return at the next end of a process or change, or after `timeout` seconds."""

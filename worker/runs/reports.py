@@ -8,7 +8,7 @@ from typing import Any, Final
 from asyncpg import Record
 
 from shared.output import plain, print_columns, print_json, print_line
-from shared.states import CommandState, Outcome, RunStatus, command_state
+from shared.states import CommandState, Outcome, RunStatus, StopScope, command_state
 from worker.dead_letters.advice import advice
 from worker.dead_letters.store import LetterState
 from worker.runs import timeline
@@ -25,6 +25,7 @@ _COLUMNS: Final = {
     "exit": "exit_code",
     "created": "created_at",
     "finished": "finished_at",
+    "labels": "shown_labels",
 }
 
 
@@ -32,7 +33,8 @@ def print_runs(runs: Iterable[Record], *, as_json: bool) -> None:
     if as_json:
         print_json([plain(_listed(run)) for run in runs])
     else:
-        print_columns(_COLUMNS, [_listed(run) for run in runs])
+        rows = (_listed(run) for run in runs)
+        print_columns(_COLUMNS, [row | {"shown_labels": _labels(row)} for row in rows])
 
 
 def print_run(history: RunHistory, *, as_json: bool) -> None:
@@ -46,18 +48,25 @@ def print_run(history: RunHistory, *, as_json: bool) -> None:
 
 def _listed(row: Record) -> Json:
     """A run, and in `cancel` the state of its open command."""
-    run = dict(row) | _loss(row)
+    run = dict(row) | _objects(row)
     state = command_state(run["status"], run.pop("host_state"))
     return run | {"cancel": state.value if run.pop("has_open_command") else None}
 
 
 def _described(run: Record) -> Json:
     """A run, as JSON."""
-    return plain(run) | _loss(run)
+    return plain(run) | _objects(run)
 
 
-def _loss(run: Record) -> Json:
-    return {"loss": json.loads(run["loss"]) if run["loss"] else None}
+def _objects(run: Record) -> Json:
+    return {
+        "loss": json.loads(run["loss"]) if run["loss"] else None,
+        "labels": json.loads(run["labels"]),
+    }
+
+
+def _labels(run: Json) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(run["labels"].items()))
 
 
 def _history_as_json(history: RunHistory) -> Json:
@@ -132,10 +141,18 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
         yield "error", run["error"]
     if (lost := timeline.loss(run)) is not None:
         yield "lost", lost
-    if run["grace_seconds"] is not None or run["stop_signal"] != "SIGTERM":
+    if run["start_before"] is not None and not run["expired"]:
+        yield "start before", timeline.second(run["start_before"])
+    if run["labels"]:
+        yield "labels", _labels(run)
+    if run["url"] is not None:
+        yield "url", run["url"]
+    alone = run["stop_scope"] == StopScope.LEADER
+    if run["grace_seconds"] is not None or run["stop_signal"] != "SIGTERM" or alone:
         own = run["grace_seconds"]
         grace = "the default grace period" if own is None else f"a grace period of {own:g} s"
-        yield "stop by", f"{run['stop_signal']}, {grace}"
+        to = " to the leader alone" if alone else ""
+        yield "stop by", f"{run['stop_signal']}{to}, {grace}"
     yield from _what_to_do(run)
 
 

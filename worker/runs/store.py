@@ -1,7 +1,8 @@
-"""Adds runs, and reads what is on record of them."""
+"""Reads what is on record of runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from asyncpg import Record
 
@@ -22,16 +23,22 @@ class RunHistory:
     host: Record | None
 
 
-async def add_run(database: Database, run_id: int, grace: float | None, stop_signal: str) -> bool:
-    """Add a queued run; False if the id exists. `grace`: seconds."""
-    async with database.connection() as connection:
-        return await connection.fetchval(sql.runs.ADD_RUN, run_id, grace, stop_signal) is not None
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which runs: those that match all that is given. `labels` are distinct."""
+
+    status: RunStatus | None = None
+    host: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    older_than: timedelta | None = None
 
 
-async def list_runs(database: Database, status: RunStatus | None, limit: int) -> list[Record]:
-    async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(sql.runs.LIST_RUNS, status, limit)
-    return rows
+async def list_runs(database: Database, wanted: Filter, limit: int) -> Sequence[Record]:
+    arguments = (wanted.status, wanted.host, wanted.older_than, limit)
+    if not wanted.labels:
+        return await database.fetch(sql.runs.LIST_RUNS, *arguments)
+    labels = [f"{key}:{value}" for key, value in wanted.labels]
+    return await database.fetch(sql.runs.LIST_LABELED_RUNS, *arguments, labels)
 
 
 async def find_run(database: Database, run_id: int) -> RunHistory | None:

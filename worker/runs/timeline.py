@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, Final
 
-from shared.states import HostState, Outcome, Proof, RunStatus
+from shared.states import HostState, Outcome, Proof, RunStatus, StopScope
 from worker.evidence import Ended
 
 Json = Mapping[str, Any]
@@ -111,8 +111,7 @@ def _waits(waiting_for: Json | None) -> str:
     host, state = waiting_for["host"], waiting_for["host_state"]
     if state == HostState.UP:
         return f"it waits for the worker of host {host}"
-    since = _time(waiting_for["since"]).astimezone(UTC)
-    return f"it waits for the worker of host {host}, {state} since {since:%Y-%m-%d %H:%M:%S} UTC"
+    return f"it waits for the worker of host {host}, {state} since {second(waiting_for['since'])}"
 
 
 def remains(evidence: Json) -> str:
@@ -174,6 +173,8 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
     ended = run["status"]
     if run["exit_code"] is not None and ended in (RunStatus.PASS, RunStatus.FAIL):
         ended += f", exit code {exit_code(run['exit_code'])}"
+    if run["expired"]:
+        ended += f": it did not start before {second(run['start_before'])}"
     yield run["finished_at"], ended
     for number, command in enumerate(commands, 1):
         yield command["finished_at"], f"outcome of cancel {number}: {answered(command)}"
@@ -190,7 +191,9 @@ def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
     for at, sent in groupby(evidence.get("signals", ()), key=lambda signal: signal["at"]):
         signals = list(sent)
         names = ", ".join(signal["signal"] for signal in signals)
-        yield at, f"{names} to {_count(signals[0]['processes'])}"
+        is_for_leader = signals[0].get("to") == StopScope.LEADER
+        to = "the leader alone" if is_for_leader else _count(signals[0]["processes"])
+        yield at, f"{names} to {to}"
     if evidence.get("ended") != Ended.NEVER_STARTED:
         yield evidence.get("proved_at"), f"proved gone: {evidence.get('proof')}"
 
@@ -215,6 +218,11 @@ def _why_no_op(evidence: Json) -> str:
 
 def _count(number: int) -> str:
     return f"{number} process" if number == 1 else f"{number} processes"
+
+
+def second(text: str) -> str:
+    """A time in UTC, to the second."""
+    return f"{_time(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _time(text: str) -> datetime:

@@ -53,9 +53,11 @@ class CgroupTree:
         reached = self._signal_members(signals)
         for stat in await self._find_escaped():
             reached.add(stat.identity)
-            if handle := ProcessHandle.open(stat.identity):
-                self._send(handle, signals)
+            self._watch.send(stat.identity, *signals)
         return len(reached)
+
+    def send_to_leader(self, signum: signal.Signals) -> bool:
+        return self._kin is not None and self._watch.send(self._kin.leader, signum)
 
     async def kill(self) -> int:
         # A process that starts another one and ends may be gone before we look at it; a populated
@@ -67,8 +69,7 @@ class CgroupTree:
             self._signal_members((signal.SIGKILL,))
         escaped = await self._find_escaped()
         for stat in escaped:
-            if handle := ProcessHandle.open(stat.identity):
-                self._send(handle, (signal.SIGKILL,))
+            self._watch.send(stat.identity, signal.SIGKILL)
         return count + len(escaped)
 
     async def changed(self, timeout: float) -> None:

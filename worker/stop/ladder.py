@@ -2,7 +2,9 @@
 
     stop signal + SIGCONT ─▶ grace ─▶ SIGKILL ─▶ bounded wait ─▶ proof
 
-It ends as soon as the tree is gone: an obedient run costs milliseconds.
+It ends as soon as the tree is gone: an obedient run costs milliseconds. The stop signal goes to the
+whole tree or, by the run's stop scope, to its leader alone, which passes it on. SIGCONT goes to the
+whole tree in any case: a stopped process would not see what its leader passes on.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shared.aio.tasks import first_of
+from shared.states import StopScope
 from worker.evidence import Ended, Evidence, SignalSent, StopFailed, timestamp
 from worker.stop.tree import Tree
 
@@ -25,6 +28,7 @@ class StopPlan:
     stop_signal: signal.Signals
     deadline: float
     kill_wait: float
+    scope: StopScope = StopScope.TREE
 
 
 async def stop(tree: Tree, plan: StopPlan, force: asyncio.Event) -> Evidence:
@@ -58,11 +62,29 @@ class _Stop:
         """Send the stop signal and give the tree until the deadline; True if it is gone."""
         if self._plan.deadline <= monotonic() or self._force.is_set():
             return False
-        at = timestamp()
         # SIGCONT last: a stopped process handles the pending stop signal only when continued.
-        count = await self._tree.send(self._plan.stop_signal, signal.SIGCONT)
-        self._sent((self._plan.stop_signal, signal.SIGCONT), at, count)
+        if self._ask_leader():
+            await self._ask_tree(signal.SIGCONT)
+        else:
+            await self._ask_tree(self._plan.stop_signal, signal.SIGCONT)
         return await self._gone_in_grace()
+
+    def _ask_leader(self) -> bool:
+        """Send the stop signal to the leader alone, if that is the scope and it is alive.
+
+        Without a leader, nobody would pass the signal on.
+        """
+        if self._plan.scope is not StopScope.LEADER:
+            return False
+        at = timestamp()
+        if not self._tree.send_to_leader(self._plan.stop_signal):
+            return False
+        self._sent((self._plan.stop_signal,), at, 1, StopScope.LEADER)
+        return True
+
+    async def _ask_tree(self, *signals: signal.Signals) -> None:
+        at = timestamp()
+        self._sent(signals, at, await self._tree.send(*signals))
 
     async def _gone_in_grace(self) -> bool:
         while not await self._tree.is_gone():
@@ -91,10 +113,16 @@ class _Stop:
             self._killed = True
             self._sent(self._tree.kill_signals, at, count)
 
-    def _sent(self, signals: tuple[signal.Signals, ...], at: str, count: int) -> None:
+    def _sent(
+        self,
+        signals: tuple[signal.Signals, ...],
+        at: str,
+        count: int,
+        to: StopScope = StopScope.TREE,
+    ) -> None:
         # To no process if only one in doubt was left, for example one that is exiting.
         if count:
-            self._signals += [SignalSent(signum.name, at, count) for signum in signals]
+            self._signals += [SignalSent(signum.name, at, count, to) for signum in signals]
 
     def _how(self) -> Ended:
         """`killed` if SIGKILL was sent to any process, `obeyed` if only other signals were."""

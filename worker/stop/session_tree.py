@@ -6,7 +6,7 @@ import signal
 from shared.states import Containment, Proof
 from worker.evidence import Survivor, named
 from worker.processes import scan
-from worker.processes.identity import Identity, ProcessHandle, ProcessStat
+from worker.processes.identity import Identity, ProcessStat
 from worker.processes.scan import Kinship
 from worker.processes.watch import EndWatch
 
@@ -42,12 +42,15 @@ class SessionTree:
     async def send(self, *signals: signal.Signals) -> int:
         return len(await self._reach_all(signals))
 
+    def send_to_leader(self, signum: signal.Signals) -> bool:
+        return self._watch.send(self._kin.leader, signum)
+
     async def kill(self) -> int:
         # Stopped processes cannot fork: SIGSTOP until a scan shows no new process, then kill all.
         await self._reach_all((signal.SIGSTOP,))
         members = await self._scan()
         for stat in members:
-            self._send(stat.identity, (signal.SIGKILL,))
+            self._watch.send(stat.identity, signal.SIGKILL)
         return len(members)
 
     async def changed(self, timeout: float) -> None:
@@ -77,13 +80,5 @@ class SessionTree:
                 break
             for stat in new:
                 reached.add(stat.identity)
-                self._send(stat.identity, signals)
+                self._watch.send(stat.identity, *signals)
         return reached
-
-    def _send(self, identity: Identity, signals: tuple[signal.Signals, ...]) -> None:
-        handle = ProcessHandle.open(identity)
-        if handle is None:
-            return
-        for signum in signals:
-            handle.send(signum)
-        self._watch.adopt(handle)

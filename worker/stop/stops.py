@@ -180,7 +180,12 @@ class Stops:
         return outcome
 
     async def _stop(self, stop: Stop) -> Evidence:
-        plan = StopPlan(signal.Signals[stop.run.stop_signal], stop.deadline, self._kill_wait)
+        plan = StopPlan(
+            signal.Signals[stop.run.stop_signal],
+            stop.deadline,
+            self._kill_wait,
+            stop.run.stop_scope,
+        )
         work = partial(stop_tree, stop.process, plan, stop.force, self._launchers)
         return await stop_within_span(self._tracer, max(0.0, stop.deadline - monotonic()), work)
 

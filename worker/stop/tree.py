@@ -21,6 +21,9 @@ class Tree(Protocol):
     async def send(self, *signals: signal.Signals) -> int:
         """Send `signals`, in order, to all processes; the number of processes that got them."""
 
+    def send_to_leader(self, signum: signal.Signals) -> bool:
+        """Send a signal to the first process alone; False if it is gone, or cannot be told."""
+
     async def kill(self) -> int:
         """Kill all processes, including concurrent forks; their number."""
 

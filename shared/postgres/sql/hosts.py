@@ -67,7 +67,7 @@ REGISTER_HOST: Final = """
 """
 
 # What a worker learns with each heartbeat: whether it is still the worker of the host, and whether
-# there are open commands or events.
+# there are open commands, events, or queued runs that did not start in time.
 BEAT: Final = f"""
     WITH beat AS (
         UPDATE hosts SET seen_at = clock_timestamp()
@@ -77,7 +77,9 @@ BEAT: Final = f"""
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
            EXISTS (SELECT FROM outbox) AS has_events,
-           EXISTS (SELECT FROM ({OPEN_RUNS_OF_HOST}) open) AS has_open_commands
+           EXISTS (SELECT FROM ({OPEN_RUNS_OF_HOST}) open) AS has_open_commands,
+           EXISTS (SELECT FROM runs WHERE status = 'queued'
+                      AND start_before <= statement_timestamp()) AS has_expired
       FROM hosts own
      WHERE own.host = $1
 """  # noqa: S608 - put together from constants

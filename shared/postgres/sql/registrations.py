@@ -34,11 +34,19 @@ REGISTER: Final = """
      ORDER BY a.place
 """
 
-# Runs that did not start in time.
+FIND_OPTIONS: Final = """
+    SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+      FROM runs WHERE run_id = ANY ($1::bigint[])
+"""
+
+IN_TIME: Final = "SELECT clock_timestamp() + $1::interval AS start_before"
+
+# Runs that did not start in time. statement_timestamp(), because no index serves a comparison with
+# clock_timestamp(), which changes during the scan.
 EXPIRE: Final = """
     WITH due AS (
         SELECT run_id FROM runs
-         WHERE status = 'queued' AND start_before <= clock_timestamp()
+         WHERE status = 'queued' AND start_before <= statement_timestamp()
          ORDER BY start_before
          LIMIT $1
            FOR UPDATE SKIP LOCKED
@@ -49,4 +57,13 @@ EXPIRE: Final = """
       FROM due
      WHERE r.run_id = due.run_id AND (r.status = 'queued') IS TRUE
     RETURNING r.run_id
+"""
+
+# For one, whose launcher is there too late.
+EXPIRE_ONE: Final = """
+    UPDATE runs
+       SET status = 'canceled', finished_at = clock_timestamp(), proof = 'never_started',
+           expired = true
+     WHERE run_id = $1 AND status = 'queued' AND start_before <= clock_timestamp()
+    RETURNING run_id
 """

@@ -18,15 +18,25 @@ ADD_RUN: Final = """
 
 FIND_RUN: Final = "SELECT * FROM runs WHERE run_id = $1"
 
-LIST_RUNS: Final = f"""
+_LIST_RUNS: Final = f"""
     SELECT r.*, {STATE} AS host_state,
            EXISTS (SELECT FROM cancellations c
                     WHERE c.run_id = r.run_id AND c.outcome IS NULL) AS has_open_command
-      FROM runs r LEFT JOIN hosts h ON h.host = r.host
-     WHERE $1::text IS NULL OR status = $1
-     ORDER BY run_id DESC
-     LIMIT $2
+      FROM {{source}} LEFT JOIN hosts h ON h.host = r.host
+     WHERE ($1::text IS NULL OR r.status = $1)
+       AND ($2::text IS NULL OR r.host = $2)
+       AND ($3::interval IS NULL OR r.created_at < statement_timestamp() - $3)
+     ORDER BY r.run_id DESC
+     LIMIT $4
 """  # noqa: S608 - put together from constants
+LIST_RUNS: Final = _LIST_RUNS.format(source="runs r")
+# Those that have all labels in $5, which are distinct.
+LIST_LABELED_RUNS: Final = _LIST_RUNS.format(
+    source="""(
+          SELECT run_id FROM run_labels WHERE label = ANY ($5::text[])
+           GROUP BY run_id HAVING count(*) = cardinality($5::text[])
+      ) labeled JOIN runs r USING (run_id)"""
+)
 
 # Open commands on runs of host $1, one per run: its outcome is that of the others, too. Runs in $2
 # are excluded, because they are in hand; on runs in $4 only forced commands count, and with $5 only
@@ -74,6 +84,21 @@ HAND_ON: Final = """
        AND c.outcome IS NULL AND c.taken_up > 0
 """
 
+# What became of commands; the run's status and host tell what those wait for that are open.
+LIST_RESULTS: Final = """
+    SELECT a.command_id, c.outcome, c.evidence, l.letter_id, l.reason, l.error, r.status, r.host
+      FROM unnest($1::uuid[], $2::bigint[]) AS a (command_id, run_id)
+      LEFT JOIN runs r ON r.run_id = a.run_id
+      LEFT JOIN cancellations c ON c.command_id = a.command_id
+      LEFT JOIN LATERAL (
+          SELECT letter_id, reason, error
+            FROM dead_letters d
+           WHERE d.state = 'waiting' AND d.command_id = a.command_id
+           ORDER BY letter_id DESC
+           LIMIT 1
+      ) l ON true
+"""
+
 # Without the messages of open commands, which are for their dead letters.
 LIST_CANCELLATIONS: Final = """
     SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
@@ -113,6 +138,7 @@ CLAIM_RUN: Final = """
            launch_id = $9, containment = $10, cgroup = $11, pid_namespace = $12,
            cgroup_inode = $13
      WHERE run_id = $1 AND status = 'queued'
+       AND (start_before <= clock_timestamp()) IS NOT TRUE
     RETURNING launch_id
 """
 

@@ -35,7 +35,7 @@ async def test_a_run_that_is_registered_during_the_claim_is_claimed(system: Syst
     try:
         async with connection.transaction():
             racing: Any = _RunAddedAfterTheFirstStatement(connection, system)
-            claimed, run = await store.claim_or_find(racing, 1, _process(system.host))
+            claimed, run, _ = await store.claim_or_find(racing, 1, _process(system.host))
     finally:
         await connection.close()
 

@@ -45,9 +45,20 @@ SHOW: Final = [["show", str(letter)] for letter in range(1, len(BODIES) + 1)]
 COMMANDS: Final[dict[str, list[list[str]]]] = {
     "worker migrate": [[]],
     "worker asyncapi": [[]],
-    "worker runs add": [["100"], [HOSTILE], ["1", "--stop-signal", HOSTILE]],
-    "worker runs show": [["1"], ["2"], ["3"], ["4"], [HOSTILE]],
-    "worker runs list": [[], ["--status", HOSTILE]],
+    "worker runs add": [
+        ["100"],
+        [HOSTILE],
+        ["1", "--stop-signal", HOSTILE],
+        ["1", "--label", f"a={HOSTILE}"],
+        ["101", "--label", f"a={HOSTILE}"],
+        *(["102", option, HOSTILE] for option in ("--label", "--url", "--start-before")),
+    ],
+    "worker runs cancel": [[HOSTILE], ["100", "--reason", HOSTILE], ["101", "--wait", "0"]],
+    "worker runs show": [["1"], ["2"], ["3"], ["4"], ["101"], [HOSTILE]],
+    "worker runs list": [
+        [],
+        *([option, HOSTILE] for option in ("--status", "--host", "--label", "--older-than")),
+    ],
     "worker hosts list": [[]],
     "worker hosts show": [[HOSTILE], ["no" + HOSTILE]],
     "worker hosts abandon": [

@@ -94,3 +94,27 @@ async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
     assert "runs_pkey" in plan
     assert "runs_by_status" not in plan
     assert "runs_live_by_host" not in plan
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"), [(sql.registrations.EXPIRE, 1), (sql.hosts.BEAT, 2)]
+)
+async def test_runs_that_did_not_start_in_time_are_found_by_that_time(
+    database: Connection, statement: str, parameters: int
+) -> None:
+    """Every host asks for them with each heartbeat, however many runs are queued."""
+    await database.execute(
+        "INSERT INTO runs (run_id, start_before)"
+        " SELECT n, now() + interval '1 day' FROM generate_series(10001, 20000) n"
+        " ON CONFLICT DO NOTHING"
+    )
+    await database.execute("ANALYZE runs")
+    name = f"p{uuid4().hex}"
+    await database.execute(f"PREPARE {name} AS {statement}")
+    nothing = ", ".join(parameters * ["NULL"])
+    await database.execute("SET plan_cache_mode = force_generic_plan")
+
+    plan = "\n".join(row[0] for row in await database.fetch(f"EXPLAIN EXECUTE {name} ({nothing})"))
+
+    assert "using runs_to_expire" in plan
+    assert "Index Cond: (start_before <= statement_timestamp())" in plan

@@ -15,7 +15,7 @@ import pytest
 
 from shared.launcher_environment import LAUNCH_VARIABLE
 from shared.runs import RunProcess
-from shared.states import Containment
+from shared.states import Containment, StopScope
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from worker.processes.cgroup import Cgroup, runs_root
 from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
@@ -33,8 +33,13 @@ class Stoppable:
     tree: Tree
 
 
-def stop_plan(grace: float, stop_signal: Signals = SIGTERM, kill_wait: float = 10) -> StopPlan:
-    return StopPlan(stop_signal, monotonic() + grace, kill_wait)
+def stop_plan(
+    grace: float,
+    stop_signal: Signals = SIGTERM,
+    kill_wait: float = 10,
+    scope: StopScope = StopScope.TREE,
+) -> StopPlan:
+    return StopPlan(stop_signal, monotonic() + grace, kill_wait, scope)
 
 
 def identity_of(pid: int) -> Identity:
@@ -89,24 +94,28 @@ def kin_of(recorded: RunProcess) -> Kinship:
 
 
 @asynccontextmanager
-async def stoppable(kind: str, containment: str, uid: int = 0) -> AsyncIterator[Stoppable]:
+async def stoppable(
+    kind: str, containment: str, uid: int = 0, script: Path = BAD_CHILD
+) -> AsyncIterator[Stoppable]:
     """A bad child that is ready, in a session and perhaps a cgroup of its own; gone afterwards."""
     if containment == "cgroup":
         with cgroup_of_its_own() as cgroup:
-            async with _started(kind, cgroup, uid) as started:
+            async with _started(script, kind, cgroup, uid) as started:
                 yield started
     else:
-        async with _started(kind, None, uid) as started:
+        async with _started(script, kind, None, uid) as started:
             yield started
 
 
 @asynccontextmanager
-async def _started(kind: str, cgroup: Cgroup | None, uid: int) -> AsyncIterator[Stoppable]:
+async def _started(
+    script: Path, kind: str, cgroup: Cgroup | None, uid: int
+) -> AsyncIterator[Stoppable]:
     mark, launch_id = f"mark-{uuid4().hex}", uuid4()
     procs = None if cgroup is None else cgroup.path / "cgroup.procs"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-S", str(BAD_CHILD), kind, mark),
+        *("-S", str(script), kind, mark),
         env={**os.environ, LAUNCH_VARIABLE: str(launch_id)},
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,

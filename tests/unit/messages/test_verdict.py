@@ -7,7 +7,7 @@ import pytest
 
 from shared.commands import CancelCommand
 from shared.runs import Run, RunProcess
-from shared.states import Containment, Outcome, RunStatus
+from shared.states import Containment, Outcome, RunStatus, StopScope
 from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
@@ -55,11 +55,14 @@ def run(
         status=status,
         grace_seconds=grace,
         stop_signal="SIGTERM",
+        stop_scope=StopScope.TREE,
         created_at=NOW,
         started_at=NOW,
         canceling_at=None,
         finished_at=None,
         stop_deadline=None,
+        start_before=None,
+        expired=False,
         exit_code=None,
         error=None,
         leftovers_possible=leftovers,

@@ -35,6 +35,9 @@ class ObedientTree:
             self.gone.set()
         return 1
 
+    def send_to_leader(self, signum: signal.Signals) -> bool:
+        raise AssertionError("it was to be sent to the whole tree")
+
     async def kill(self) -> int:
         return await self.send(signal.SIGKILL)
 
