@@ -12,10 +12,10 @@ from pydantic_core import to_json
 
 from shared.commands import BIGINT_MAX
 from shared.states import DeadReason, Via
-from worker.messages.command_reader import object_in, storable
 from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
 from worker.messages.headers import DELIVERY_COUNTS, History, HistoryReader
+from worker.messages.json_body import object_in, storable
 
 _MAX_TEXT: Final = 1000
 # Reasons for messages that were valid commands.

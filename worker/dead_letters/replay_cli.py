@@ -39,7 +39,8 @@ from worker.dead_letters.replay import (
 from worker.dead_letters.replay_results import Result, ResultWatch, replayed, replayed_edited
 from worker.dead_letters.reports import body_as_text
 from worker.dead_letters.store import Filter, GroupBy
-from worker.messages.command_reader import first_problem, read
+from worker.messages.command_reader import read
+from worker.messages.json_body import first_problem
 
 T = TypeVar("T")
 Chosen = list[int] | Filter
