@@ -13,6 +13,7 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import StopScope, StopSignal
 
+QUEUED_TYPE: Final = "ci.run.queued.v1"
 MAX_LABELS: Final = 16
 MAX_URL: Final = 2048
 
