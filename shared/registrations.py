@@ -84,6 +84,12 @@ async def register(database: Database, runs: Sequence[Registration]) -> list[Reg
     raise ServiceUnavailable(f"run {waiting[0].run_id} was registered and removed meanwhile")
 
 
+async def are_registered(database: Database, runs: Sequence[Registration]) -> list[bool]:
+    """Whether each of these runs is on record with these options, in any state."""
+    rows = await database.fetch(sql.registrations.ARE_REGISTERED, *_columns(runs)) if runs else []
+    return [row["is_registered"] for row in rows]
+
+
 def _columns(runs: Sequence[Registration]) -> Sequence[list[object]]:
     return (
         [run.run_id for run in runs],

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import count
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -20,13 +21,14 @@ from tests.support.broker.registrations import (
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.program import Program
+from tools.support.records import Json
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 run_ids = count(1)
-PLAIN = {
+PLAIN: Final[Json] = {
     "grace_seconds": None,
     "stop_signal": "SIGTERM",
     "stop_scope": "tree",
