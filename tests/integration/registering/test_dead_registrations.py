@@ -30,7 +30,8 @@ async def system(
     services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
     async with shared_system(services, template, tmp_path_factory.mktemp("dead")) as running:
-        await running.worker(keep_dead_letters="true")
+        # A rejection is told at a heartbeat.
+        await running.worker(keep_dead_letters="true", host_heartbeat=0.2)
         yield running
 
 
