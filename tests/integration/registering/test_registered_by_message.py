@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from shared.amqp.topology import CANCEL_KEY
 from shared.registrations import QUEUED_TYPE
+from tests.support.broker.queues import holds
 from tests.support.broker.registrations import (
     options,
     registered,
@@ -18,6 +19,7 @@ from tests.support.broker.registrations import (
     send_body,
     send_registration,
 )
+from tests.support.launcher.launching import blocked_in_database
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.program import Program
@@ -138,12 +140,16 @@ async def test_other_options_are_a_conflict_and_the_run_stays_as_it_is(
 async def test_of_two_messages_in_one_batch_the_first_counts(
     system: System, worker: Program
 ) -> None:
-    run_id = next(run_ids)
+    before, run_id = next(run_ids), next(run_ids)
     bodies = [registration(run_id, grace_seconds=n) for n in (1, 2, 1, 3)]
-    worker.freeze()
-    for body in bodies:
-        await send_body(system, body)
-    worker.thaw()
+    async with system.database.acquire() as connection, connection.transaction():
+        # The next batch is what arrives while the worker waits for this lock.
+        await connection.execute("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE")
+        await send_registration(system, before)
+        await blocked_in_database(system)
+        for body in bodies:
+            await send_body(system, body)
+        await holds(system, system.topology.queued, 0)
 
     letters = [await system.dead_letter() for _ in range(2)]
     assert {letter.body for letter in letters} == {bodies[1], bodies[3]}
