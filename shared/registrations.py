@@ -20,8 +20,16 @@ MAX_URL: Final = 2048
 LabelKey = Annotated[
     str, Field(min_length=1, max_length=63, pattern=r"^[^\x00:]*$"), AfterValidator(storable)
 ]
-LabelValue = Annotated[str, Field(max_length=255), AfterValidator(storable)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
+LabelValue = Annotated[
+    str,
+    Field(max_length=255, json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+    AfterValidator(storable),
+]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    # Keys that match no pattern.
+    Field(max_length=MAX_LABELS, json_schema_extra={"additionalProperties": False}),
+]
 
 
 class RunOptions(BaseModel):
