@@ -10,7 +10,7 @@ RunCancelError
 │   ├── InvalidSettings           a setting is missing or wrong
 │   └── SchemaError               the database schema is of another version
 ├── ApiError                      a request is answered with an error (gateway.http.errors)
-├── Undeliverable                 a message is no cancel command (worker.messages.conversion)
+├── Undeliverable                 a message cannot be carried out (worker.messages.conversion)
 ├── UnknownRun                    no such run yet (worker.decisions.verdict)
 ├── CommandReused                 one command id for two runs (worker.decisions.verdict)
 ├── HostAbandoned                 the run's host is abandoned (worker.decisions.verdict)

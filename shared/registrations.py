@@ -13,14 +13,23 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import StopScope, StopSignal
 
+QUEUED_TYPE: Final = "ci.run.queued.v1"
 MAX_LABELS: Final = 16
 MAX_URL: Final = 2048
 
 LabelKey = Annotated[
     str, Field(min_length=1, max_length=63, pattern=r"^[^\x00:]*$"), AfterValidator(storable)
 ]
-LabelValue = Annotated[str, Field(max_length=255), AfterValidator(storable)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
+LabelValue = Annotated[
+    str,
+    Field(max_length=255, json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+    AfterValidator(storable),
+]
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    # Keys that match no pattern.
+    Field(max_length=MAX_LABELS, json_schema_extra={"additionalProperties": False}),
+]
 
 
 class RunOptions(BaseModel):
@@ -81,6 +90,12 @@ async def register(database: Database, runs: Sequence[Registration]) -> list[Reg
         if not waiting:
             return [results[run.run_id] for run in runs]
     raise ServiceUnavailable(f"run {waiting[0].run_id} was registered and removed meanwhile")
+
+
+async def are_registered(database: Database, runs: Sequence[Registration]) -> list[bool]:
+    """Whether each of these runs is on record with these options, in any state."""
+    rows = await database.fetch(sql.registrations.ARE_REGISTERED, *_columns(runs)) if runs else []
+    return [row["is_registered"] for row in rows]
 
 
 def _columns(runs: Sequence[Registration]) -> Sequence[list[object]]:

@@ -49,6 +49,8 @@ from worker.processes import cgroup
 from worker.processes.identity import ForeignProc, pid_namespace
 from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
+from worker.registering.consumer import RegistrationConsumer
+from worker.registering.settler import RegistrationSettler
 from worker.stop.stops import Stops
 from worker.threads import start_threads
 
@@ -140,6 +142,12 @@ async def _serve(
         old_host_queue,
         metrics,
     )
+    registration_settler = RegistrationSettler(
+        database, publisher, topology, histories, relay, metrics
+    )
+    registering = RegistrationConsumer(
+        registration_settler, topology, settings.prefetch, postgres, metrics
+    )
     relay.give_way(lambda: consumer.is_behind)
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
@@ -191,6 +199,7 @@ async def _serve(
     keep_running(event_publisher.run(topology.declare_relay))
     tasks.create_task(relay.run())
     keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
+    keep_running(keep_connected(settings, f"cancel-worker {host} runs", registering.session))
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, histories, postgres)
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))

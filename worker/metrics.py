@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.registrations import Registered
 from shared.states import DeadReason, Outcome
 from worker.evidence import Ended, Evidence
 
@@ -23,6 +24,8 @@ _ENDS: Final = {
     Ended.SURVIVED: "failed",
     Ended.NOT_PROVED: "failed",
 }
+# A conflict is dead-lettered.
+_REGISTERED: Final = (Registered.CREATED, Registered.EXISTS, Registered.STARTED)
 
 
 class _MovedOn(StrEnum):
@@ -53,11 +56,21 @@ class WorkerMetrics:
         self._retries = {reason: retries.labels(reason.value) for reason in DeadReason}
         letters = Counter(
             "cancel_dead_lettered",
-            "Commands that this worker dead-lettered, by reason.",
+            "Messages that this worker dead-lettered, by reason.",
             ["reason"],
             registry=registry,
         )
         self._letters = {reason: letters.labels(reason.value) for reason in DeadReason}
+        registrations = Counter(
+            "cancel_registrations",
+            "Registrations that this worker settled, by result.",
+            ["result"],
+            registry=registry,
+        )
+        self._registrations = {
+            each: registrations.labels(each.value)
+            for each in (*_REGISTERED, _MovedOn.DEAD_LETTERED)
+        }
         self.redelivered = Counter(
             "cancel_redeliveries",
             "Messages that RabbitMQ delivered again after a worker or a channel was lost.",
@@ -92,6 +105,14 @@ class WorkerMetrics:
         """Count a published dead letter. A failed stop also has an outcome."""
         if reason is not DeadReason.STOP_FAILED:
             self._commands[_MovedOn.DEAD_LETTERED].inc()
+        self._letters[reason].inc()
+
+    def registered(self, result: Registered, number: int) -> None:
+        """Count `number` registrations with the same result, other than a conflict."""
+        self._registrations[result].inc(number)
+
+    def registration_dead_lettered(self, reason: DeadReason) -> None:
+        self._registrations[_MovedOn.DEAD_LETTERED].inc()
         self._letters[reason].inc()
 
     def stopped(self, evidence: Evidence) -> None:

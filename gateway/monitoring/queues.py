@@ -29,6 +29,7 @@ class QueueWatch:
         self._queues = {
             plain.cancel: topology.cancel,
             plain.rest: topology.rest,
+            plain.queued: topology.queued,
             plain.dead: topology.dead,
         }
         self._ready = Gauge(

@@ -81,7 +81,7 @@ class Topology:
     def queues(self) -> list[str]:
         """All durable queues."""
         retries = [self.retry(delay, key) for key in _KEYS for delay in RETRY_DELAYS]
-        return [self.cancel, self.rest, self.dead, *retries]
+        return [self.cancel, self.rest, self.queued, self.dead, *retries]
 
     async def look(self, connection: AbstractConnection) -> None:
         """Check that the exchange and queue for REST commands exist. This needs no permission.
@@ -103,14 +103,21 @@ class Topology:
                 )
 
     async def declare(self, channel: AbstractChannel) -> None:
-        """Declare everything that commands need."""
-        await self._declare_dead(channel)
-        exchange = await channel.declare_exchange(self.commands, ExchangeType.TOPIC, durable=True)
+        """Declare everything that commands and registrations need."""
+        await self.declare_queued(channel)
+        exchange = await self._declare_commands(channel)
         for key, name in zip(_KEYS, (self.cancel, self.rest), strict=True):
             queue = await self._declare_work_queue(channel, name)
             await queue.bind(exchange, key)
             for delay in RETRY_DELAYS:
                 await self._declare_retry(channel, delay, key)
+
+    async def declare_queued(self, channel: AbstractChannel) -> None:
+        """Declare what registrations need."""
+        await self._declare_dead(channel)
+        exchange = await self._declare_commands(channel)
+        queue = await self._declare_work_queue(channel, self.queued)
+        await queue.bind(exchange, QUEUED_KEY)
 
     async def declare_worker(self, channel: AbstractChannel) -> None:
         await self.declare(channel)
@@ -135,6 +142,9 @@ class Topology:
     async def declare_old_host_queue(self, channel: AbstractChannel, host: str) -> None:
         """Declare it with the same arguments as the versions that forward to it."""
         await self._declare_work_queue(channel, self.old_host_queue(host))
+
+    async def _declare_commands(self, channel: AbstractChannel) -> AbstractExchange:
+        return await channel.declare_exchange(self.commands, ExchangeType.TOPIC, durable=True)
 
     async def _declare_events(self, channel: AbstractChannel) -> None:
         await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.states import DeadReason, RunStatus
+from worker.dead_letters.kinds import is_registration
 from worker.dead_letters.replay import MAX_REPLAYS
 
 Json = Mapping[str, Any]
@@ -32,18 +33,25 @@ def advice(letter: Json, run: Json) -> str:
     """What to do with the waiting `letter`, given what is known of its `run`."""
     letter_id, reason = letter["letter_id"], letter["reason"]
     discard = f"cancel-worker dead-letters discard {letter_id}"
+    force = " --force" if letter["replays"] >= MAX_REPLAYS else ""
+    corrected = f"{_REPLAY} {letter_id} --edit{force} --wait 60"
+    if is_registration(letter["routing_key"]):
+        if reason == DeadReason.RUN_CONFLICT:
+            return (
+                "the run is on record with other options, and keeps them; if the letter is about "
+                f"another run, correct it: {corrected}; otherwise {discard}"
+            )
+        return f"the run is on record, so there is nothing left to register; {discard}"
     if _is_over(run):
         return f"the run is over; {discard}"
     if _is_given_up(run):
         return f"its host was abandoned, and no other worker can stop the run; {discard}"
     if _is_in_hand(run, letter["command_id"]):
         return "the run is being stopped by another command"
-    force = " --force" if letter["replays"] >= MAX_REPLAYS else ""
     replay = f"{_REPLAY} {letter_id}{force} --wait 60"
     if reason in _AS_IT_IS:
         return replay
     if reason in _NEVER:
-        corrected = f"{_REPLAY} {letter_id} --edit{force} --wait 60"
         return (
             f"unchanged, it would become a dead letter again; correct it: {corrected}, "
             "or cancel the run again"

@@ -24,7 +24,7 @@ from worker.operator import operator
 _EXIT_UNDECIDED: Final = 3
 
 dead_letters = typer.Typer(
-    help="List, show, replay and discard commands that could not be carried out."
+    help="List, show, replay and discard messages that could not be carried out."
 )
 
 

@@ -1,4 +1,4 @@
-"""A dead letter as stored: the message, the reason, and what is known of its command."""
+"""A dead letter as stored: the message, the reason, and what is known of what it asked for."""
 
 import hashlib
 import json
@@ -12,16 +12,18 @@ from pydantic_core import to_json
 
 from shared.commands import BIGINT_MAX
 from shared.states import DeadReason, Via
-from worker.messages.command_reader import object_in, storable
+from worker.dead_letters.kinds import is_registration
 from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
 from worker.messages.headers import DELIVERY_COUNTS, History, HistoryReader
+from worker.messages.json_body import object_in, storable
 
 _MAX_TEXT: Final = 1000
-# Reasons for messages that were valid commands.
-_OF_COMMANDS: Final = frozenset(
+# Reasons for messages that were valid.
+_OF_VALID: Final = frozenset(
     {
         DeadReason.COMMAND_REUSED,
+        DeadReason.RUN_CONFLICT,
         DeadReason.UNKNOWN_RUN,
         DeadReason.STOP_FAILED,
         DeadReason.HOST_ABANDONED,
@@ -59,7 +61,7 @@ class Letter:
     replays: int
     replay_of: int | None
     may_be_known: bool
-    is_command: bool
+    is_valid: bool
     full_size: int | None
 
 
@@ -68,6 +70,8 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
     history = reader.read(message)
     said = object_in(message.body) or {}
     reason, error, exchange, routing_key = _why(message, history)
+    # There, these are unknown fields.
+    registers = is_registration(routing_key)
     return Letter(
         letter_key=history.letter or uuid4().hex,
         digest=_digest(message, history),
@@ -80,9 +84,9 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
         routing_key=_text(routing_key),
         via=history.via,
         publisher=_maybe(history.publisher),
-        command_id=_uuid(said.get("command_id")),
+        command_id=None if registers else _uuid(said.get("command_id")),
         run_id=_run_id(said.get("run_id")),
-        requested_by=_maybe(said.get("requested_by")),
+        requested_by=None if registers else _maybe(said.get("requested_by")),
         body=message.body,
         message_id=_maybe(message.message_id),
         correlation_id=_maybe(message.correlation_id),
@@ -94,7 +98,7 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
         replays=history.replays,
         replay_of=history.replay_of,
         may_be_known=history.letter is None and bool(message.redelivered),
-        is_command=reason in _OF_COMMANDS,
+        is_valid=reason in _OF_VALID,
         full_size=history.body_size,
     )
 

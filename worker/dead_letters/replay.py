@@ -1,6 +1,6 @@
 """Replays dead letters: a confirmed, mandatory publish, then the mark.
 
-After a crash between the two, the letter is waiting and its command is in the queue. The letter is
+After a crash between the two, the letter is waiting and its message is in the queue. The letter is
 replayed once more, and the worker finds a repeat.
 """
 
@@ -20,12 +20,14 @@ from asyncpg import Record
 
 from shared.aio.batcher import Batcher
 from shared.amqp.broker import Publisher
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, Topology
 from shared.commands import CANCEL_TYPE
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.postgres.database import Database
+from shared.registrations import QUEUED_TYPE
 from shared.states import Via
 from worker.dead_letters import store as letter_store
+from worker.dead_letters.kinds import is_registration
 from worker.dead_letters.replay_results import Result
 from worker.dead_letters.store import Filter, LetterState
 from worker.messages.conversion import sendable_headers
@@ -129,20 +131,27 @@ class Replayer:
                 tasks.create_task(one(letter))
         return summary
 
-    async def replay_edited(self, letter: Record, body: bytes, command_id: UUID, by: str) -> None:
-        """Publish `body` instead of the letter, as a new command.
+    async def replay_edited(
+        self, letter: Record, body: bytes, command_id: UUID | None, by: str
+    ) -> None:
+        """Publish `body` instead of the letter: as a new command, or as a registration.
 
         Raises ServiceUnavailable and PublishRefused.
         """
-        message = self._message(letter, body, str(command_id), CANCEL_TYPE)
-        await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+        message_id = letter["message_id"] if command_id is None else str(command_id)
+        kind = QUEUED_TYPE if is_registration(letter["routing_key"]) else CANCEL_TYPE
+        await self._publish(letter, self._message(letter, body, message_id, kind))
         await letter_store.mark_edited(self._database, letter["letter_id"], by, command_id, body)
 
     async def _replay(self, letter: Record, marks: Batcher[int, None]) -> None:
         message = self._message(letter, letter["body"], letter["message_id"], letter["type"])
         async with self._publishing:
-            await self._publisher.publish(self._topology.commands, CANCEL_KEY, message)
+            await self._publish(letter, message)
         await marks.submit(letter["letter_id"])
+
+    async def _publish(self, letter: Record, message: Message) -> None:
+        key = QUEUED_KEY if is_registration(letter["routing_key"]) else CANCEL_KEY
+        await self._publisher.publish(self._topology.commands, key, message)
 
     async def _mark(self, by: str, letter_ids: Sequence[int]) -> list[None]:
         await letter_store.mark_replayed(self._database, letter_ids, by)

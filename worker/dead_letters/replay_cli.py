@@ -20,7 +20,9 @@ from shared.errors import UserError
 from shared.lifecycle import stop_requested
 from shared.output import progress
 from shared.postgres.database import Database
+from shared.registrations import QUEUED_TYPE
 from worker.dead_letters import store as letter_store
+from worker.dead_letters.kinds import is_registration, kind_of
 from worker.dead_letters.replay import (
     Options,
     Replayer,
@@ -30,10 +32,14 @@ from worker.dead_letters.replay import (
     skip_reason,
     these,
 )
-from worker.dead_letters.replay_results import Result, ResultWatch, replayed, replayed_edited
+from worker.dead_letters.replay_results import Result, ResultWatch
+from worker.dead_letters.replayed import replayed, replayed_edited
 from worker.dead_letters.reports import body_as_text
 from worker.dead_letters.store import Filter, GroupBy
-from worker.messages.command_reader import first_problem, read
+from worker.messages.command_reader import read
+from worker.messages.conversion import Undeliverable
+from worker.messages.json_body import first_problem
+from worker.registering.message import QueuedRun, read_registration
 
 T = TypeVar("T")
 Chosen = list[int] | Filter
@@ -79,7 +85,7 @@ async def to_replay(database: Database, chosen: Chosen, *, force: bool) -> list[
 
 
 def edit_one(letter_id: int, options: Options) -> Summary:
-    """Let the operator edit a letter's body, and publish it as a new command.
+    """Let the operator edit a letter's body, and publish it as a new command or registration.
 
     Raises UserError if nothing is published.
     """
@@ -89,15 +95,16 @@ def edit_one(letter_id: int, options: Options) -> Summary:
     (letter,) = found
     if not options.force and (reason := skip_reason(letter)):
         raise UserError(f"dead letter {letter_id} was {reason}; --force replays it anyway")
-    body, command = _as_command(_edited(letter), uuid4())
+    body, asks = _as_asked(letter, _edited(letter))
+    command_id = asks.command_id if isinstance(asks, CancelCommand) else None
 
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
         watch = None if options.wait is None else await ResultWatch.create(database)
-        await replayer.replay_edited(letter, body, command.command_id, options.by)
-        summary = Summary(replayed=1, edited_as=command.command_id)
+        await replayer.replay_edited(letter, body, command_id, options.by)
+        summary = Summary(replayed=1, edited_as=command_id)
         if watch is not None and options.wait is not None:
-            watch.add(replayed_edited(letter_id, command, body))
+            watch.add(replayed_edited(letter_id, asks, body))
             summary.results = await _results(watch, options.wait, stop, total=1)
         summary.interrupted = stop.is_set()
         return summary
@@ -139,7 +146,7 @@ def _edited(letter: Record) -> str:
         raise UserError("the body is not text and cannot be edited")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "command.json")
+        path = Path(directory, f"{kind_of(letter['routing_key'])}.json")
         path.write_text(text)
         try:
             ended = subprocess.run([*shlex.split(editor), str(path)], check=False)
@@ -149,6 +156,17 @@ def _edited(letter: Record) -> str:
     if ended.returncode != 0 or edited == text:
         raise UserError("the body was not changed, so nothing was sent")
     return edited
+
+
+def _as_asked(letter: Record, text: str) -> tuple[bytes, CancelCommand | QueuedRun]:
+    """The edited text as a body, and what it asks for. Raises UserError."""
+    if not is_registration(letter["routing_key"]):
+        return _as_command(text, uuid4())
+    body = text.encode()
+    try:
+        return body, read_registration(QUEUED_TYPE, body)
+    except Undeliverable as error:
+        raise UserError(f"the edited body is not a registration: {error}") from None
 
 
 def _as_command(text: str, command_id: UUID) -> tuple[bytes, CancelCommand]:

@@ -1,7 +1,6 @@
 """Results of replayed dead letters: an outcome, another dead letter, or neither yet."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,17 +8,20 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from asyncpg import Record
 
-from shared.commands import CancelCommand
 from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
+from shared.registrations import are_registered
 from shared.states import DeadReason, Outcome
-from worker.messages.conversion import Undeliverable, read_as
+from worker.dead_letters.replayed import ReplayedLetter
+from worker.registering.message import QueuedRun
+
+T = TypeVar("T")
 
 _EVERY: Final = 0.5
 """Polling interval, seconds."""
@@ -30,23 +32,6 @@ class ReplayStatus(StrEnum):
     SETTLED = "settled"
     DEAD_AGAIN = "dead_again"
     UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedLetter:
-    """A replayed letter. `command` is None if the body is not a command, so it will fail again."""
-
-    letter_id: int
-    command: CancelCommand | None
-    digest: bytes
-
-    @property
-    def command_id(self) -> UUID | None:
-        return None if self.command is None else self.command.command_id
-
-    @property
-    def run_id(self) -> int | None:
-        return None if self.command is None else self.command.run_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +47,6 @@ class Result:
     reason: str | None = None
     error: str | None = None
     why: str | None = None
-
-
-def replayed(letter: Record) -> ReplayedLetter:
-    """`letter`, replayed unchanged."""
-    try:
-        command = read_as(letter["type"], letter["body"]).command
-    except Undeliverable:
-        command = None
-    return ReplayedLetter(letter["letter_id"], command, _digest(letter["body"]))
-
-
-def replayed_edited(letter_id: int, command: CancelCommand, body: bytes) -> ReplayedLetter:
-    """A letter that was replayed as another command."""
-    return ReplayedLetter(letter_id, command, _digest(body))
 
 
 class ResultWatch:
@@ -133,6 +104,15 @@ class ResultWatch:
                 # there will be a dead letter.
                 if outcome not in (None, Outcome.STOP_FAILED):
                     self._conclude(each, ReplayStatus.SETTLED, outcome=outcome)
+        await self._look_for_runs()
+
+    async def _look_for_runs(self) -> None:
+        asked = [(each, each.asks) for each in self._undecided.values()]
+        for page in _pages([(each, run) for each, run in asked if isinstance(run, QueuedRun)]):
+            found = await are_registered(self._database, [run for _, run in page])
+            for (each, _), is_registered in zip(page, found, strict=True):
+                if is_registered:
+                    self._conclude(each, ReplayStatus.SETTLED, outcome="registered")
 
     async def _look_for_letters(self) -> None:
         """Keepers take turns, so no letter appears with an id below one that was already seen."""
@@ -155,9 +135,9 @@ class ResultWatch:
             self._latest = rows[-1]["letter_id"]
 
     def _known_by_body(self, same: Sequence[ReplayedLetter]) -> Sequence[ReplayedLetter]:
-        """Which of `same` one new letter accounts for: all of a command, or else one of them."""
+        """Which of `same` one new letter accounts for: all of a valid one, or else one of them."""
         open_still = [each for each in same if each.letter_id in self._undecided]
-        return [each for each in open_still if each.command is not None] or open_still[:1]
+        return [each for each in open_still if each.asks is not None] or open_still[:1]
 
     async def _explain(self) -> None:
         """Record what the undecided letters wait for."""
@@ -185,7 +165,7 @@ class ResultWatch:
                     each, ReplayStatus.DEAD_AGAIN, reason=reason, error="the stop failed again"
                 )
             case None | Outcome.STOP_FAILED:
-                self._conclude(each, ReplayStatus.UNDECIDED, why=_why(row))
+                self._conclude(each, ReplayStatus.UNDECIDED, why=_why(each, row))
             case outcome:  # since the last look
                 self._conclude(each, ReplayStatus.SETTLED, outcome=outcome)
 
@@ -214,10 +194,14 @@ class ResultWatch:
         )
 
 
-def _why(row: Record) -> str:
+def _why(each: ReplayedLetter, row: Record) -> str:
     run_id, status, host = row["run_id"], row["status"], row["host"]
     if run_id is None:
-        return "it is not a command, and will become a dead letter again"
+        return "it cannot be read, and will become a dead letter again"
+    if isinstance(each.asks, QueuedRun):
+        if status is None:
+            return f"no worker has registered run {run_id} yet"
+        return f"run {run_id} is on record with other options: it will become a dead letter again"
     if row["waits_as"] is not None:
         return (
             f"another dead letter has the same command: {row['waits_as']} ({row['waits_because']})"
@@ -233,11 +217,7 @@ def _why(row: Record) -> str:
     return f"{what}: run {run_id} is {status}{where}"
 
 
-def _pages(letters: Sequence[ReplayedLetter]) -> Iterator[list[ReplayedLetter]]:
+def _pages(letters: Sequence[T]) -> Iterator[list[T]]:
     rest = iter(letters)
     while page := list(islice(rest, _PAGE)):
         yield page
-
-
-def _digest(body: bytes) -> bytes:
-    return hashlib.sha256(body).digest()

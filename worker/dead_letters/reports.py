@@ -19,6 +19,7 @@ from shared.output import (
     readable_time,
 )
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
+from worker.dead_letters.kinds import kind_of
 from worker.dead_letters.replay import MAX_REPLAYS, Summary
 from worker.dead_letters.replay_results import ReplayStatus, Result
 from worker.dead_letters.store import GroupBy
@@ -26,6 +27,7 @@ from worker.dead_letters.store import GroupBy
 _COLUMNS = {
     "id": "letter_id",
     "state": "state",
+    "kind": "kind",
     "reason": "reason",
     "run": "run_id",
     "publisher": "publisher",
@@ -45,7 +47,12 @@ def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
         print_json([_without_bytes(plain(row)) for row in rows])
     else:
         known = [
-            {**row, "publisher": row["publisher"] or UNKNOWN_PUBLISHER, "size": _size(row)}
+            {
+                **row,
+                "kind": kind_of(row["routing_key"]),
+                "publisher": row["publisher"] or UNKNOWN_PUBLISHER,
+                "size": _size(row),
+            }
             for row in rows
         ]
         print_columns(_COLUMNS, known)

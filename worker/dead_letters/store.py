@@ -113,9 +113,9 @@ async def mark_replayed(database: Database, letter_ids: Sequence[int], by: str) 
 
 
 async def mark_edited(
-    database: Database, letter_id: int, by: str, command_id: UUID, body: bytes
+    database: Database, letter_id: int, by: str, command_id: UUID | None, body: bytes
 ) -> None:
-    """Record that a letter was replayed with an edited body, as a new command."""
+    """Record that a letter was replayed with an edited body; a command has a new id."""
     async with database.connection() as connection:
         await connection.execute(sql.dead_letters.MARK_EDITED, letter_id, by, command_id, body)
 

@@ -1,4 +1,4 @@
-"""From a delivered message to a command, and from a failed one to a retry or a dead letter.
+"""From a delivered message to a command, and from a failed message to a retry or a dead letter.
 
 Body bytes, type and ids are kept unchanged. The history goes into headers.
 """
@@ -18,9 +18,10 @@ from pydantic import ValidationError
 from shared.commands import CANCEL_TYPE, MAX_BODY
 from shared.errors import RunCancelError
 from shared.states import DeadReason
-from worker.messages.command_reader import Reading, first_problem, read
+from worker.messages.command_reader import Reading, read
 from worker.messages.delivery import Delivery
 from worker.messages.headers import BROKER_HEADERS, Header, History
+from worker.messages.json_body import first_problem
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
 # Bytes. Headers must fit into one frame, 128 KiB by default, together with ours. A copy that does
@@ -31,7 +32,7 @@ MAX_HEADER_VALUES: Final = 1000
 
 
 class Undeliverable(RunCancelError):
-    """This message is not a command that can be carried out."""
+    """This message is nothing that can be carried out."""
 
     def __init__(self, reason: DeadReason, error: str) -> None:
         super().__init__(error)
@@ -54,22 +55,30 @@ def read_as(kind: str | None, body: bytes, full_size: int | None = None) -> Read
 
     `full_size` is the original size, if `body` is only the head.
     """
-    if kind != CANCEL_TYPE:
-        family = (kind or "").rpartition(".v")[0]
-        known = family == CANCEL_TYPE.rpartition(".v")[0]
-        raise Undeliverable(
-            DeadReason.UNKNOWN_VERSION if known else DeadReason.UNKNOWN_TYPE,
-            f"type is {kind!r}, expected {CANCEL_TYPE!r}",
-        )
-    if full_size is not None:
-        raise Undeliverable(
-            DeadReason.MALFORMED,
-            f"the body has {full_size} bytes; a command has at most {MAX_BODY}",
-        )
+    check(CANCEL_TYPE, "a command", kind, full_size)
     try:
         return read(body)
     except ValidationError as error:
         raise Undeliverable(DeadReason.MALFORMED, first_problem(error)) from None
+
+
+def check(wanted: str, what: str, kind: str | None, full_size: int | None) -> None:
+    """Raise Undeliverable unless a message of the type `kind` is `what` its queue is for.
+
+    Its type is to be `wanted`. `full_size` is as in `read_as`.
+    """
+    if kind != wanted:
+        family = (kind or "").rpartition(".v")[0]
+        known = family == wanted.rpartition(".v")[0]
+        raise Undeliverable(
+            DeadReason.UNKNOWN_VERSION if known else DeadReason.UNKNOWN_TYPE,
+            f"type is {kind!r}, expected {wanted!r}",
+        )
+    if full_size is not None:
+        raise Undeliverable(
+            DeadReason.MALFORMED,
+            f"the body has {full_size} bytes; {what} has at most {MAX_BODY}",
+        )
 
 
 def plain_copy(message: Delivery, history: History) -> Message:

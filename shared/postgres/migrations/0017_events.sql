@@ -5,6 +5,12 @@ ALTER TABLE cancellations
     ADD COLUMN correlation_id text CHECK (length(correlation_id) <= 255);
 ALTER TABLE dead_letters
     ADD COLUMN reply_to text CHECK (length(reply_to) <= 255);
+-- An edited registration is no command.
+ALTER TABLE dead_letter_actions
+    DROP CONSTRAINT edited_has_its_command,
+    ADD CONSTRAINT edited_has_its_body CHECK (
+        (action = 'edited') = (body IS NOT NULL) AND (action = 'edited' OR command_id IS NULL)
+    );
 ALTER TABLE outbox
     -- 0: a rejected message that names no run.
     ADD COLUMN reply_to       text,
@@ -143,7 +149,7 @@ BEGIN
     -- order of their ids.
     PERFORM FROM runs WHERE run_id IN (SELECT run_id FROM after) ORDER BY run_id FOR NO KEY UPDATE;
     INSERT INTO outbox (type, run_id, data, reply_to, correlation_id)
-    SELECT CASE WHEN type LIKE 'ci.run.queued.%' THEN 'run.rejected' ELSE 'cancel.rejected' END,
+    SELECT CASE WHEN routing_key = 'run.queued' THEN 'run.rejected' ELSE 'cancel.rejected' END,
            coalesce(run_id, 0),
            jsonb_build_object('letter_id', letter_id, 'run_id', run_id, 'command_id', command_id,
                               'reason', reason, 'error', error, 'requested_by', requested_by,

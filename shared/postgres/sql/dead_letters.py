@@ -2,13 +2,16 @@
 
 from typing import Final
 
+from shared.amqp.topology import QUEUED_KEY
+
 # Keepers take turns, so that each sees the letters that the others have stored.
 TAKE_TURN: Final = "SELECT FROM turns WHERE name = 'keeper' FOR UPDATE"
 
 # A dead letter that a worker sent has its own key. A command that failed twice, because it was
-# published or delivered twice, is one letter while the first one is waiting. Any other message that
-# looks like a stored one is a different letter, unless it was redelivered.
-KEEP: Final = """
+# published or delivered twice, is one letter while the first one is waiting; so is a registration,
+# which has no command id. Any other message that looks like a stored one is a different letter,
+# unless it was redelivered.
+KEEP: Final = f"""
     INSERT INTO dead_letters
            (letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at,
             exchange, routing_key, via, publisher, command_id, run_id, requested_by, body,
@@ -21,8 +24,12 @@ KEEP: Final = """
                SELECT FROM dead_letters
                 WHERE state = 'waiting' AND command_id = $12 AND reason = $3 AND body = $15
                   AND letter_id IS DISTINCT FROM $24))
+       AND NOT ($26 AND $9 = '{QUEUED_KEY}' AND EXISTS (
+               SELECT FROM dead_letters
+                WHERE state = 'waiting' AND run_id = $13 AND routing_key = $9 AND reason = $3
+                  AND body = $15 AND letter_id IS DISTINCT FROM $24))
     ON CONFLICT (letter_key) DO NOTHING
-"""
+"""  # noqa: S608 - put together from constants
 
 UNKNOWN_PUBLISHER: Final = "unknown"
 """Selects letters without a known publisher, and those of a broker user with this name."""
@@ -65,7 +72,8 @@ HAS_PUBLISHER: Final = f"""
 FIND: Final = "SELECT * FROM dead_letters WHERE letter_id = $1"
 
 LIST_OF_RUN: Final = """
-    SELECT letter_id, state, arrived_at, reason, error, attempts, command_id, replays, replay_of
+    SELECT letter_id, state, arrived_at, reason, error, attempts, routing_key, command_id, replays,
+           replay_of
       FROM dead_letters
      WHERE run_id = $1
      ORDER BY letter_id
@@ -142,7 +150,7 @@ MARK_REPLAYED: Final = """
     SELECT letter_id, 'replayed', $2 FROM marked
 """
 
-# Replayed as the command $3 with the body $4.
+# Replayed with the body $4, and if it is a command, as $3.
 MARK_EDITED: Final = """
     WITH marked AS (
         UPDATE dead_letters SET state = 'replayed', replays = replays + 1

@@ -2,15 +2,24 @@
 
 from typing import Final
 
-# $1 to $8: the runs, each in its place. Without a result if another transaction registers the run
+# $1 to $7: the runs, each in its place.
+_ASKED: Final = """
+    SELECT *
+      FROM unnest($1::bigint[], $2::float8[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
+                  $7::timestamptz[]) WITH ORDINALITY
+        AS a (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, place)
+"""
+
+_OPTIONS_DIFFER: Final = """
+    (a.grace_seconds, a.stop_signal, a.stop_scope, a.labels, a.url, a.start_before)
+    IS DISTINCT FROM
+    (r.grace_seconds, r.stop_signal, r.stop_scope, r.labels, r.url, r.start_before)
+"""
+
+# Without a result if another transaction registers the run
 # at this moment: this statement does not see it yet.
-REGISTER: Final = """
-    WITH asked AS (
-        SELECT *
-          FROM unnest($1::bigint[], $2::float8[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::timestamptz[]) WITH ORDINALITY
-            AS a (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, place)
-    ), created AS (
+REGISTER: Final = f"""
+    WITH asked AS ({_ASKED}), created AS (
         INSERT INTO runs (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before)
         SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
           FROM asked
@@ -21,10 +30,7 @@ REGISTER: Final = """
     SELECT CASE
                WHEN created.run_id IS NOT NULL THEN 'created'
                WHEN r.run_id IS NULL THEN NULL
-               WHEN (a.grace_seconds, a.stop_signal, a.stop_scope, a.labels, a.url, a.start_before)
-                    IS DISTINCT FROM
-                    (r.grace_seconds, r.stop_signal, r.stop_scope, r.labels, r.url, r.start_before)
-                   THEN 'conflict'
+               WHEN {_OPTIONS_DIFFER} THEN 'conflict'
                WHEN r.status = 'queued' THEN 'exists'
                ELSE 'started'
            END AS result
@@ -32,7 +38,13 @@ REGISTER: Final = """
       LEFT JOIN created USING (run_id)
       LEFT JOIN runs r ON r.run_id = a.run_id
      ORDER BY a.place
-"""
+"""  # noqa: S608 - put together from constants
+
+ARE_REGISTERED: Final = f"""
+    SELECT r.run_id IS NOT NULL AND NOT ({_OPTIONS_DIFFER}) AS is_registered
+      FROM ({_ASKED}) a LEFT JOIN runs r USING (run_id)
+     ORDER BY a.place
+"""  # noqa: S608 - put together from constants
 
 FIND_OPTIONS: Final = """
     SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before

@@ -15,7 +15,8 @@ from tests.support.records.letters import dead_letters, kept
 from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.replay_results import ReplayStatus, ResultWatch, replayed
+from worker.dead_letters.replay_results import ReplayStatus, ResultWatch
+from worker.dead_letters.replayed import replayed
 from worker.dead_letters.store import Filter
 
 D = TypeVar("D", bound=Database)
@@ -46,7 +47,7 @@ async def test_without_a_worker_each_letter_says_what_it_waits_for(system: Syste
                 "last heartbeat at 2026-01-02 03:04:00 UTC",
                 "no worker has carried it out yet: run 2 is queued",
                 "run 3 is still unknown",
-                "it is not a command, and will become a dead letter again",
+                "it cannot be read, and will become a dead letter again",
             ),
             strict=True,
         )

@@ -121,7 +121,7 @@ def test_all_that_is_required_is_there_and_nothing_unknown(path: str) -> None:
 
 def test_every_reference_leads_somewhere() -> None:
     references = list(_references(document()))
-    assert len(references) == 4
+    assert len(references) >= 8
 
     for reference in references:
         assert reference.startswith("#/")
@@ -137,8 +137,8 @@ def test_an_operation_names_its_messages_by_its_channel() -> None:
 
 
 def test_it_says_where_and_how_to_publish() -> None:
-    (channel,) = document()["channels"].values()
-    (operation,) = document()["operations"].values()
+    channel = document()["channels"]["commands"]
+    operation = document()["operations"]["receiveCancel"]
 
     assert channel["address"] == CANCEL_KEY
     assert channel["bindings"]["amqp"]["exchange"] == {
@@ -158,7 +158,7 @@ def test_the_payload_is_the_model_that_the_worker_reads() -> None:
     model = CancelCommand.model_json_schema()
     model["properties"]["command_id"]["pattern"] = UUID_PATTERN
 
-    assert document()["components"]["schemas"] == {"CancelCommand": model}
+    assert document()["components"]["schemas"]["CancelCommand"] == model
 
 
 def test_the_limits_are_those_of_the_worker() -> None:

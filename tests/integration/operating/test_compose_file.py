@@ -114,7 +114,10 @@ def test_broker_users_are_those_of_the_readme(configuration: Json) -> None:
 
     documented = permissions()
     assert {it["exchange"] for it in users["topic_permissions"]} == {"runs.commands"}
-    assert allowed == {**documented, "ops": documented["publisher"]}
+    # Runs are registered by other ways there; an operator replays both kinds of dead letters.
+    del documented["platform"]
+    ops = documented["publisher"]._replace(publish=r"^run\.(cancel|queued)$")
+    assert allowed == {**documented, "ops": ops}
     assert {user["name"] for user in users["users"]} == set(allowed)
     # Whoever has `administrator` may give himself every permission.
     assert {user["tags"] for user in users["users"]} == {"", "monitoring"}

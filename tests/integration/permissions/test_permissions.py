@@ -11,7 +11,7 @@ import pytest_asyncio
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
-from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
+from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
 from tests.support.broker.broker_users import WORK, Broker, get, narrower, send
 from tests.support.broker.permitted import Programs, start_programs, system_on
 from tools.services import Services
@@ -57,6 +57,8 @@ FORBIDDEN: Final[dict[str, Attempt]] = {
     "publish a dead letter": lambda channel: send(channel, NAMES.dead_exchange, NAMES.cancel),
     "wake a worker": lambda channel: send(channel, NAMES.wakes, "h1"),
     "publish to a retry queue": lambda channel: send(channel, "", NAMES.retry(1)),
+    "register past the exchange": lambda channel: send(channel, "", NAMES.queued),
+    "consume registrations": lambda channel: _consume(channel, NAMES.queued),
     "publish past the exchange": lambda channel: send(channel, "", NAMES.cancel),
     "publish to another exchange": lambda channel: send(channel, "amq.topic", CANCEL_KEY),
     "publish by a key of its own": lambda channel: send(channel, NAMES.commands, "run.other"),
@@ -72,9 +74,9 @@ FORBIDDEN: Final[dict[str, Attempt]] = {
 }
 
 
-@pytest.mark.parametrize("user", ["publisher", "gateway"])
+@pytest.mark.parametrize("user", ["publisher", "platform", "gateway"])
 @pytest.mark.parametrize("attempt", FORBIDDEN.values(), ids=FORBIDDEN)
-async def test_publishers_and_gateway_can_do_nothing_but_publish(
+async def test_publishers_platform_and_gateway_can_do_nothing_but_publish(
     system: System, programs: Programs, broker: Broker, user: str, attempt: Attempt
 ) -> None:
     async with await aio_pika.connect(broker.url_of(user)) as connection:
@@ -85,9 +87,14 @@ async def test_publishers_and_gateway_can_do_nothing_but_publish(
 
 @pytest.mark.parametrize(
     ("user", "key"),
-    [("publisher", REST_KEY), ("gateway", CANCEL_KEY), ("worker", REST_KEY)],
+    [
+        *(("publisher", REST_KEY), ("publisher", QUEUED_KEY)),
+        *(("platform", REST_KEY), ("platform", CANCEL_KEY)),
+        *(("gateway", CANCEL_KEY), ("gateway", QUEUED_KEY)),
+        ("worker", REST_KEY),
+    ],
 )
-async def test_the_gateways_key_is_its_own_and_its_only_one(
+async def test_each_publishes_by_its_own_key_alone(
     programs: Programs, broker: Broker, user: str, key: str
 ) -> None:
     async with await aio_pika.connect(broker.url_of(user)) as connection:

@@ -13,10 +13,12 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import ChannelPreconditionFailed
 
-from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
+from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
+from shared.registrations import QUEUED_TYPE
 from tests.support.broker.broker_users import Broker, send
 from tests.support.broker.permitted import Programs, start_programs, system_on
+from tests.support.broker.registrations import registered, registration
 from tests.support.repository.documents import broker_commands, permissions
 from tools.services import Services
 from tools.support.broker_names import delete_names
@@ -120,6 +122,19 @@ async def test_what_a_publisher_publishes_is_carried_out_and_recorded_as_its(
     assert row["outcome"] == "canceled"
     recorded = (row["via"], row["publisher"], row["requested_by"])
     assert recorded == ("direct", "publisher", "merge-queue")
+
+
+async def test_what_a_platform_publishes_is_registered(
+    system: System, programs: Programs, broker: Broker
+) -> None:
+    run_id = next(run_ids)
+    message = aio_pika.Message(registration(run_id), type=QUEUED_TYPE, user_id="platform")
+    async with await aio_pika.connect(broker.url_of("platform")) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        exchange = await channel.get_exchange(NAMES.commands, ensure=False)
+        await exchange.publish(message, QUEUED_KEY, mandatory=True)
+
+    assert (await registered(system, run_id))["status"] == "queued"
 
 
 async def test_a_publisher_cannot_pass_for_the_gateway(

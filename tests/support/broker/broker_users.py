@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
+from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
 from tests.support.repository.documents import Permissions, permissions
 from tools.services import PrivateRabbit, Sandbox
 
@@ -80,7 +80,7 @@ def narrower(user: str, names: Topology) -> dict[str, Permissions]:
     concerned = [
         *(names.commands, names.dead_exchange, names.events, names.wakes),
         *(*names.queues(), "amq.default"),
-        *(CANCEL_KEY, REST_KEY),
+        *(CANCEL_KEY, REST_KEY, QUEUED_KEY),
     ]
     less = {
         f"without {operation} {name}": allowed._replace(
@@ -114,12 +114,13 @@ async def _work_as_worker(connection: AbstractConnection, names: Topology) -> No
     channel = await connection.channel(on_return_raises=True)
     await names.declare_worker(channel)
     wakes = await names.declare_wake_queue(channel, "h1")
-    for queue in (names.cancel, names.rest, wakes.name, names.dead):
+    for queue in (names.cancel, names.rest, names.queued, wakes.name, names.dead):
         await get(channel, queue)
     await send(channel, names.wakes, "h1")
     await send(channel, names.dead_exchange, names.cancel)
     await send(channel, "", names.retry(1))
-    await send(channel, names.commands, CANCEL_KEY)  # a replay
+    for key in (CANCEL_KEY, QUEUED_KEY):  # replays
+        await send(channel, names.commands, key)
     events = await channel.get_exchange(names.events, ensure=False)
     await events.publish(aio_pika.Message(b"{}"), "run.finished", mandatory=False)
 

@@ -37,6 +37,7 @@ TO_BE_STOPPED: Final = {
     DeadReason.HOST_ABANDONED: ABANDON,
     DeadReason.INTERNAL_ERROR: REPLAY,
     DeadReason.DELIVERY_LIMIT: REPLAY,
+    DeadReason.RUN_CONFLICT: LOOK,  # a cancel never has this reason
     DeadReason.FOREIGN: LOOK,
 }
 """What is said while there is something that a cancel could stop."""
@@ -51,6 +52,7 @@ def _letter(reason: DeadReason, **fields: Any) -> Json:
     return {
         "letter_id": 7,
         "reason": reason.value,
+        "routing_key": "run.cancel",
         "command_id": COMMAND,
         "replays": 0,
         **fields,
@@ -140,3 +142,28 @@ def test_an_unread_command_does_not_pass_for_one_that_is_open() -> None:
 
     assert advice(letter, IN_HAND["canceling"]).startswith("the run is being stopped")
     assert advice(letter, STOPPABLE["running"]) == CORRECT
+
+
+@pytest.mark.parametrize("state", OVER | STOPPABLE | IN_HAND)
+def test_a_registration_cannot_change_the_options_of_a_run(state: str) -> None:
+    letter = _letter(DeadReason.RUN_CONFLICT, routing_key="run.queued", command_id=None)
+    run = (OVER | STOPPABLE | IN_HAND)[state]
+
+    said = advice(letter, run)
+
+    assert said == (
+        "the run is on record with other options, and keeps them; if the letter is about another "
+        "run, correct it: cancel-worker dead-letters replay 7 --edit --wait 60; otherwise "
+        "cancel-worker dead-letters discard 7"
+    )
+    assert "--edit --force --wait" in advice({**letter, "replays": MAX_REPLAYS}, run)
+
+
+@pytest.mark.parametrize("reason", [it for it in DeadReason if it is not DeadReason.RUN_CONFLICT])
+def test_a_registration_of_a_run_on_record_is_never_replayed(reason: DeadReason) -> None:
+    letter = _letter(reason, routing_key="run.queued", command_id=None)
+
+    assert advice(letter, _run(RunStatus.QUEUED)) == (
+        "the run is on record, so there is nothing left to register; "
+        "cancel-worker dead-letters discard 7"
+    )

@@ -1,0 +1,1 @@
+"""Runs are registered by messages."""
