@@ -9,9 +9,12 @@ from prometheus_client import CollectorRegistry
 from gateway.auth.admission import Gate, Limits, count_unrouted_requests, sweep
 from gateway.cancels.cancel import CancelHandler
 from gateway.cancels.publisher import CommandPublisher
+from gateway.events.feed import EventFeed
+from gateway.events.stream import EventStreams, StreamTimes
+from gateway.events.subscription import EventSubscription
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import answer_errors
-from gateway.http.listener import listening
+from gateway.http.listener import listening, most_connections
 from gateway.http.request_id import bind_request_id
 from gateway.monitoring.metrics import GatewayMetrics
 from gateway.monitoring.queues import QueueWatch
@@ -19,6 +22,7 @@ from gateway.monitoring.statistics import Statistics
 from gateway.monitoring.traces import trace_requests
 from gateway.openapi.docs import add_docs
 from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.events import STREAM_EVENTS
 from gateway.openapi.operations.runs import GET_RUN
 from gateway.runs.get_run import RunHandler
 from gateway.waiting import TerminalWatch
@@ -48,13 +52,16 @@ async def serve(settings: GatewaySettings) -> None:
         watch = TerminalWatch(database)
         registry = new_registry()
         metrics = GatewayMetrics(registry)
+        # At most half of the connections, so that there are always some for requests.
+        feed = EventFeed(most_connections(settings) // 2, metrics.streams)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publisher.run(look=topology.look))
                 tasks.create_task(watch.run())
+                tasks.create_task(EventSubscription(settings, topology, feed).run())
                 tasks.create_task(sweep(database, every=settings.rate_window))
                 await publisher.wait_ready()
-                app = build(settings, database, publisher, watch, tasks, metrics, tracer)
+                app = build(settings, database, publisher, watch, feed, tasks, metrics, tracer)
                 _observe(app, settings, database, publisher, tasks, registry)
                 await _listen(settings, app, metrics)
                 raise Shutdown
@@ -67,6 +74,7 @@ def build(
     database: Database,
     publisher: Publisher,
     watch: TerminalWatch,
+    feed: EventFeed,
     tasks: asyncio.TaskGroup,
     metrics: GatewayMetrics,
     tracer: Tracer,
@@ -93,10 +101,13 @@ def build(
     # The router tries them in this order.
     app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_failures(cancel.handle))
     app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
+    streams = EventStreams(gate, feed, StreamTimes(unread=settings.response_timeout))
+    app.router.add_get(STREAM_EVENTS.path, streams.handle)
     add_docs(app)
 
     async def release_waiting(_: web.Application) -> None:
         watch.release()
+        feed.close()
 
     app.on_shutdown.append(release_waiting)
     return app

@@ -69,6 +69,10 @@ def _limiter(settings: GatewaySettings, refused: Counter) -> ConnectionLimiter:
         name = transport.get_extra_info("peername")
         return addresses.connected_as(str(name[0]) if name else None)
 
-    most = min(settings.max_connections, most_files() // 2)
-    main = ConnectionSlots(most, settings.max_connections_per_address)
+    main = ConnectionSlots(most_connections(settings), settings.max_connections_per_address)
     return ConnectionLimiter("gateway", (main, ConnectionSlots(_EXTRA_SLOTS)), peer_of, refused.inc)
+
+
+def most_connections(settings: GatewaySettings) -> int:
+    """The maximum number of open connections."""
+    return min(settings.max_connections, most_files() // 2)

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.cancels.publisher import PublishResult
 from gateway.http.errors import ApiError
@@ -62,6 +62,23 @@ class Requests:
         return counted
 
 
+class StreamMetrics:
+    """Event streams."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.open = Gauge("cancel_event_streams", "Open event streams.", registry=registry)
+        self.dropped = Counter(
+            "cancel_event_streams_dropped",
+            "Event streams that were closed because their client did not keep up.",
+            registry=registry,
+        )
+        self.received = Counter(
+            "cancel_event_streams_received",
+            "Events that the gateway received from RabbitMQ.",
+            registry=registry,
+        )
+
+
 class GatewayMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.accepts = Requests(
@@ -81,6 +98,7 @@ class GatewayMetrics:
             "Connections answered with 503 because too many were open.",
             registry=registry,
         )
+        self.streams = StreamMetrics(registry)
         publish = Histogram(
             "cancel_publish_duration_seconds",
             "Time from publishing a command to RabbitMQ's answer.",

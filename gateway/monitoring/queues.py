@@ -9,11 +9,10 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 from prometheus_client import CollectorRegistry, Gauge
 
-from shared.aio.tasks import end, first_of
-from shared.amqp.broker import keep_connected
+from shared.aio.tasks import first_of
+from shared.amqp.broker import keep_trying
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel_to_look
 from shared.amqp.topology import Topology
-from shared.errors import ServiceUnavailable
 from shared.settings import ServiceSettings
 
 
@@ -48,16 +47,7 @@ class QueueWatch:
     async def keep_looking(self, settings: ServiceSettings) -> NoReturn:
         """Check every `probe_interval` seconds while RabbitMQ is reachable."""
         look = partial(self._look_on, every=settings.probe_interval)
-        while True:
-            looking = asyncio.create_task(
-                keep_connected(settings, "cancel-gateway watching queues", look)
-            )
-            try:
-                await asyncio.wait([looking])
-            finally:
-                await end(looking)
-            with suppress(ServiceUnavailable):  # the gateway goes on without this
-                looking.result()
+        await keep_trying(settings, "cancel-gateway watching queues", look)
 
     async def _look_on(self, connection: AbstractConnection, every: float) -> None:
         channel: AbstractChannel | None = None

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway import schemas
 from gateway.openapi.operations import OPERATIONS
-from gateway.openapi.operations.model import Json, Operation, Response
+from gateway.openapi.operations.model import JSON, Json, Operation, Response
 
 _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
     "X-Request-Id": ("The request id: the one in the request, or a new one.", {"type": "string"}),
@@ -39,7 +39,7 @@ def document() -> Json:
             "`message` and `details`. An unknown query parameter is rejected with 400.",
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": "Runs"}],
+        "tags": [{"name": "Runs"}, {"name": "Events"}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
@@ -58,7 +58,7 @@ def document() -> Json:
 def _operation(operation: Operation) -> Json:
     described: Json = {
         "operationId": operation.operation_id,
-        "tags": ["Runs"],
+        "tags": [operation.tag],
         "summary": operation.summary,
         "description": f"{operation.description}\n\nScope: `{operation.scope}`.",
         "parameters": list(operation.parameters),
@@ -77,14 +77,19 @@ def _operation(operation: Operation) -> Json:
 
 
 def _response(response: Response) -> Json:
-    (model,) = {type(example) for example in response.examples.values()}
+    (kind,) = {type(example) for example in response.examples.values()}
     described: Json = {
         "description": response.description,
         "headers": _headers(response.headers, response.sometimes),
         "content": _content(
-            model,
+            kind,
+            response.content_type,
             examples={
-                name: {"value": example.model_dump(mode="json")}
+                name: {
+                    "value": example
+                    if isinstance(example, str)
+                    else example.model_dump(mode="json")
+                }
                 for name, example in response.examples.items()
             },
         ),
@@ -92,6 +97,10 @@ def _response(response: Response) -> Json:
     if response.links:
         described["links"] = response.links
     return described
+
+
+def _value(example: BaseModel | str) -> Json | str:
+    return example if isinstance(example, str) else example.model_dump(mode="json")
 
 
 def _headers(always: Iterable[str], sometimes: Iterable[str] = ()) -> Json:
@@ -106,9 +115,12 @@ def _header(name: str, *, required: bool) -> Json:
     return {"description": description, "required": required, "schema": schema}
 
 
-def _content(model: type[BaseModel], **more: Json) -> Json:
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"application/json": {"schema": schema, **more}}
+def _content(kind: type[BaseModel | str], content_type: str = JSON, **more: Json) -> Json:
+    if issubclass(kind, BaseModel):
+        schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
+    else:
+        schema = {"type": "string"}
+    return {content_type: {"schema": schema, **more}}
 
 
 def _schemas() -> Json:
@@ -117,6 +129,7 @@ def _schemas() -> Json:
         for operation in OPERATIONS
         for response in operation.responses.values()
         for example in response.examples.values()
+        if isinstance(example, BaseModel)
     }
     models[schemas.AnyError] = "serialization"
     models.update({it.request: "validation" for it in OPERATIONS if it.request is not None})

@@ -18,7 +18,7 @@ from pamqp.commands import Basic
 from yarl import URL
 
 from shared.aio.retry import until_connected
-from shared.aio.tasks import first_of
+from shared.aio.tasks import end, first_of
 from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
 from shared.amqp.confirms.interface import Confirms
 from shared.amqp.confirms.joined import JoinedConfirms
@@ -70,6 +70,18 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
         finally:
             await _close(connection)
         log.warning("rabbitmq_disconnected", connection=name)
+
+
+async def keep_trying(settings: ServiceSettings, name: str, session: Session) -> NoReturn:
+    """`keep_connected` for what a program can do without: also retry the first connection."""
+    while True:
+        connecting = asyncio.create_task(keep_connected(settings, name, session))
+        try:
+            await asyncio.wait([connecting])
+        finally:
+            await end(connecting)
+        with suppress(ServiceUnavailable):
+            connecting.result()
 
 
 async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> AbstractConnection:

@@ -22,6 +22,8 @@ REST_KEY: Final = "run.cancel.rest"
 that they never wait behind a flood from a publisher."""
 QUEUED_KEY: Final = "run.queued"
 """Routing key of registrations."""
+MOST_EVENTS: Final = 10_000
+"""Events in the queue of a gateway. Beyond it, the oldest are dropped."""
 RETRY_DELAYS: Final = (1, 5, 30)
 """Seconds before attempt 2, 3 and 4. One queue each: a TTL only expires at a queue's head."""
 _KEYS: Final = (CANCEL_KEY, REST_KEY)
@@ -88,15 +90,24 @@ class Topology:
 
         Raises NotDeclared.
         """
+        await self._look_for(connection, self.commands, self.rest)
+
+    async def look_for_events(self, connection: AbstractConnection) -> None:
+        """Check that the exchange for events exists. This needs no permission.
+
+        Raises NotDeclared.
+        """
+        await self._look_for(connection, self.events)
+
+    @staticmethod
+    async def _look_for(
+        connection: AbstractConnection, exchange: str, queue: str | None = None
+    ) -> None:
         for kind, name, ask in (
-            (
-                "exchange",
-                self.commands,
-                lambda it: it.declare_exchange(self.commands, passive=True),
-            ),
-            ("queue", self.rest, lambda it: it.declare_queue(self.rest, passive=True)),
+            ("exchange", exchange, lambda it: it.declare_exchange(exchange, passive=True)),
+            ("queue", queue, lambda it: it.declare_queue(queue, passive=True)),
         ):
-            if not await is_there(connection, ask):
+            if name is not None and not await is_there(connection, ask):
                 raise NotDeclared(
                     f"the {kind} {name} does not exist: start a worker (cancel-worker serve), "
                     f"or restart one if the {kind} was deleted"
@@ -137,6 +148,17 @@ class Topology:
         exchange = await self._declare_wakes(channel)
         queue = await channel.declare_queue(f"{self.wakes}.{host}.{uuid4().hex}", exclusive=True)
         await queue.bind(exchange, host)
+        return queue
+
+    async def declare_events_queue(self, channel: AbstractChannel) -> AbstractQueue:
+        """Declare an exclusive queue of all events, for a gateway. The exchange must exist."""
+        queue = await channel.declare_queue(
+            f"{self.events}.gateway.{uuid4().hex}",
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": MOST_EVENTS, "x-overflow": "drop-head"},
+        )
+        await queue.bind(self.events, "#")
         return queue
 
     async def declare_old_host_queue(self, channel: AbstractChannel, host: str) -> None:

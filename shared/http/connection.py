@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from time import monotonic
@@ -32,9 +33,11 @@ class Connection(web.RequestHandler, ABC):
         "_begun_at",
         "_has_answered",
         "_head_limit",
+        "_is_late",
         "_last_answered",
         "_limiter",
         "_lingering",
+        "_on_lost",
         "_response_limit",
         "_slots",
     )
@@ -60,6 +63,8 @@ class Connection(web.RequestHandler, ABC):
         self._begun_at: float | None = None
         self._answering: web.BaseRequest | None = None
         self._has_answered = False
+        self._is_late = False
+        self._on_lost: Callable[[], object] | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._last_answered: asyncio.Event | None = None  # there is one when the server is stopping
 
@@ -87,6 +92,15 @@ class Connection(web.RequestHandler, ABC):
     def begun_at(self) -> float | None:
         """The monotonic time at which the head of the current request had arrived."""
         return self._begun_at
+
+    @property
+    def is_late(self) -> bool:
+        """The client took too long to read, and the connection was closed."""
+        return self._is_late
+
+    def when_lost(self, call: Callable[[], object]) -> None:
+        """Call `call` if the connection is lost before the current request is answered."""
+        self._on_lost = call
 
     @property
     def is_over_limit(self) -> bool:
@@ -118,7 +132,7 @@ class Connection(web.RequestHandler, ABC):
     def displace(self) -> None:
         """Close the connection, so that another one gets its slot."""
         if self._response_limit.is_unread:
-            self._abort()
+            self.abort()
         else:
             self.force_close()
 
@@ -141,6 +155,12 @@ class Connection(web.RequestHandler, ABC):
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
+        if isinstance(
+            exc, TimeoutError
+        ):  # of the kernel, where a response has set TCP_USER_TIMEOUT
+            self._is_late = True
+        if self._on_lost is not None:
+            self._on_lost()
         if self._slots is not None:
             self._slots.release(self)
 
@@ -186,6 +206,7 @@ class Connection(web.RequestHandler, ABC):
             return await super().finish_response(request, resp, start_time)
         finally:
             self._answering = None
+            self._on_lost = None
             self._response_limit.end()
             self._begun_at = None
             self._allow_displacing(Wait.NEXT_REQUEST)
@@ -254,19 +275,21 @@ class Connection(web.RequestHandler, ABC):
         # With unread input, an immediate close would reset the connection before the client reads.
         self._head_limit.end()
         loop = asyncio.get_running_loop()
-        self._lingering = loop.call_later(_LINGERING, self._abort)
+        self._lingering = loop.call_later(_LINGERING, self.abort)
 
     def _head_late(self) -> None:
         log.info("request_head_late")
-        self._abort()
+        self.abort()
 
     def _response_late(self) -> None:
         request = self._answering
         known = None if request is None else self.id_of(request)
         log.warning("response_not_taken", request_id=known)
-        self._abort()
+        self._is_late = True
+        self.abort()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Close the connection at once."""
         # A normal close would wait until the client has read the buffered data.
         if self.transport is not None:
             self.transport.abort()

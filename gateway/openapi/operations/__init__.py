@@ -3,7 +3,8 @@
 from typing import Final
 
 from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.events import STREAM_EVENTS
 from gateway.openapi.operations.model import Operation
 from gateway.openapi.operations.runs import GET_RUN
 
-OPERATIONS: Final[tuple[Operation, ...]] = (CANCEL_RUN, GET_RUN)
+OPERATIONS: Final[tuple[Operation, ...]] = (CANCEL_RUN, GET_RUN, STREAM_EVENTS)

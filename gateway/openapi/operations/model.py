@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gateway.auth.access import Scope
 
 Json = dict[str, Any]
+JSON: Final = "application/json"
 
 RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -21,10 +22,12 @@ class Response:
     """
 
     description: str
-    examples: Mapping[str, BaseModel]
+    examples: Mapping[str, BaseModel | str]
+    """Of text, if `content_type` is not JSON."""
     headers: tuple[str, ...] = RATE_LIMIT_HEADERS
     sometimes: tuple[str, ...] = ()
     links: Json = field(default_factory=dict)
+    content_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,4 @@ class Operation:
     responses: Mapping[int, Response]
     parameters: tuple[Json, ...] = ()
     request: type[BaseModel] | None = None
+    tag: str = "Runs"

@@ -5,6 +5,7 @@ import asyncio
 from prometheus_client import CollectorRegistry
 
 from gateway.app import build
+from gateway.events.feed import EventFeed
 from gateway.monitoring.metrics import GatewayMetrics
 from gateway.waiting import TerminalWatch
 from shared.amqp.broker import Publisher
@@ -20,7 +21,8 @@ async def routes(system: System) -> set[tuple[str, str]]:
     async with connected(settings) as database, asyncio.TaskGroup() as tasks:
         publisher, watch = Publisher(settings, "test"), TerminalWatch(database)
         metrics = GatewayMetrics(CollectorRegistry())
-        app = build(settings, database, publisher, watch, tasks, metrics, NO_TRACER)
+        feed = EventFeed(1, metrics.streams)
+        app = build(settings, database, publisher, watch, feed, tasks, metrics, NO_TRACER)
     return {
         (route.method, route.resource.canonical)
         for route in app.router.routes()

@@ -1,0 +1,79 @@
+"""What comes in from RabbitMQ goes out to the streams."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from gateway.events.event import Selection, event_of
+from gateway.events.readers import End, Reader, Readers
+from gateway.events.recent_events import RecentEvents
+from gateway.monitoring.metrics import StreamMetrics
+from shared.errors import ServiceUnavailable
+
+log = structlog.get_logger(__name__)
+
+_MOST: Final = 10_000
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class EventFeed:
+    def __init__(self, most_streams: int, metrics: StreamMetrics) -> None:
+        """`most_streams`: maximum number of open streams."""
+        self._most_streams = most_streams
+        self._metrics = metrics
+        self._recent = RecentEvents(_MOST, _MOST_BYTES)
+        self._readers = Readers()
+        self._is_closed = False
+
+    @property
+    def latest_id(self) -> str:
+        """The id of the latest event of all."""
+        return self._recent.latest_id
+
+    def receive(self, body: bytes, message_id: str | None) -> None:
+        """Take an event. One that cannot be read is logged and left out."""
+        self._metrics.received.inc()
+        try:
+            event = event_of(body)
+        except ValueError as error:
+            log.warning("event_not_read", message_id=message_id, error=str(error))
+            return
+        if self._recent.add(event):
+            self._readers.send(event)
+
+    def note_gap(self) -> None:
+        """Tell all streams that events may be missing until now."""
+        self._readers.send_all(self._recent.add_gap())
+
+    @contextmanager
+    def reading(
+        self, selection: Selection, last_id: str | None, drop: Callable[[], object]
+    ) -> Iterator[Reader]:
+        """A reader of the events from now on, or of those after `last_id`.
+
+        `drop` closes the connection of a client that does not keep up. Raises ServiceUnavailable if
+        there are too many streams.
+        """
+        if len(self._readers) >= self._most_streams:
+            raise ServiceUnavailable(f"{self._most_streams} event streams are open")
+        backlog = [] if last_id is None else self._recent.since(last_id, selection)
+        reader = Reader(selection, backlog, drop)
+        if self._is_closed:
+            reader.finish(End.GATEWAY_STOPS)
+        self._readers.add(reader)
+        self._metrics.open.set(len(self._readers))
+        try:
+            yield reader
+        finally:
+            self._readers.remove(reader)
+            self._metrics.open.set(len(self._readers))
+            if reader.end is End.DROPPED:
+                self._metrics.dropped.inc()
+                log.info("event_stream_dropped")
+
+    def close(self) -> None:
+        """End all streams, and let no further one wait: the gateway stops."""
+        self._is_closed = True
+        self._readers.finish_all(End.GATEWAY_STOPS)

@@ -1,0 +1,39 @@
+"""The query parameters of an event stream."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from gateway.events.event import EventType, Selection
+from gateway.http.errors import invalid
+from gateway.http.query import unknown
+from shared.commands import BIGINT_MAX
+
+RUN_ID_PROBLEM: Final = f"must be given once, as an integer from 1 to {BIGINT_MAX}"
+TYPE_PROBLEM: Final = f"must be one of {', '.join(EventType)}"
+
+_RUN_ID: Final = re.compile(r"0*[1-9][0-9]{0,18}")
+
+
+def selection_of(request: web.Request) -> Selection:
+    """The events that `run_id` and `type` select. Raises ApiError 400."""
+    problems = unknown(request, "run_id", "type")
+    given = request.query.getall("run_id", [])
+    run_id = _run_id(given)
+    if given and run_id is None:
+        problems["run_id"] = RUN_ID_PROBLEM
+    types = frozenset(request.query.getall("type", []))
+    if not types <= frozenset(EventType):
+        problems["type"] = TYPE_PROBLEM
+    if problems:
+        raise invalid(problems)
+    return Selection(run_id, types)
+
+
+def _run_id(given: Sequence[str]) -> int | None:
+    if len(given) != 1 or not _RUN_ID.fullmatch(given[0]):
+        return None
+    run_id = int(given[0])
+    return run_id if run_id <= BIGINT_MAX else None

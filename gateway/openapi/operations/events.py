@@ -1,0 +1,91 @@
+"""Operations on events."""
+
+import json
+from typing import Final
+
+from gateway.auth.access import Scope
+from gateway.auth.refusals import missing_scope
+from gateway.events.event import EventType, event_of, gap_message
+from gateway.events.query import RUN_ID_PROBLEM, TYPE_PROBLEM
+from gateway.http.errors import invalid
+from gateway.openapi.operations.common import (
+    AT,
+    INTERNAL,
+    RATE_LIMITED,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    shown,
+)
+from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
+from gateway.schemas import API
+from shared.commands import BIGINT_MAX
+
+_RUN_ID: Final[Json] = {
+    "name": "run_id",
+    "in": "query",
+    "description": "Only the events of this run.",
+    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": BIGINT_MAX},
+}
+_TYPE: Final[Json] = {
+    "name": "type",
+    "in": "query",
+    "description": "Only events of this type. Repeat it for several types.",
+    "schema": {"type": "array", "items": {"type": "string", "enum": list(EventType)}},
+}
+_LAST_EVENT_ID: Final[Json] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The last id that the client has seen. The stream goes on from there.",
+    "schema": {"type": "string"},
+}
+_FINISHED: Final = {
+    "specversion": "1.0",
+    "id": "1042",
+    "source": "/run-cancel",
+    "type": EventType.RUN_FINISHED,
+    "subject": "4711",
+    "time": AT.isoformat(),
+    "sequence": "1042",
+    "datacontenttype": "application/json",
+    "data": {"run_id": 4711, "status": "canceled", "exit_code": 143, "proof": "cgroup_empty"},
+}
+
+STREAM_EVENTS: Final = Operation(
+    "get",
+    f"{API}/events",
+    "streamEvents",
+    "Stream the events of runs and cancels",
+    "Server-Sent Events. `event` is the type and `data` the CloudEvent in one line. An event may "
+    "come twice: drop repeats by their `id`. An event `gap` says that events from before its "
+    "`complete_since` may be missing. Without `Last-Event-ID`, the stream begins now. It has a "
+    "comment every 15 s, and ends after 15 minutes at most: connect again.",
+    Scope.RUNS_READ,
+    {
+        200: Response(
+            "The events, until the stream ends.",
+            {
+                "event": event_of(json.dumps(_FINISHED).encode()).message.decode(),
+                "gap": gap_message(AT).decode(),
+            },
+            content_type="text/event-stream",
+        ),
+        400: Response(
+            "The query is invalid.",
+            shown(
+                run_id=invalid({"run_id": RUN_ID_PROBLEM}),
+                type=invalid({"type": TYPE_PROBLEM}),
+            ),
+        ),
+        401: UNAUTHORIZED,
+        403: Response(
+            "The token lacks the scope.",
+            shown(scope=missing_scope(Scope.RUNS_READ, ["runs:write"])),
+            ("WWW-Authenticate", *RATE_LIMIT_HEADERS),
+        ),
+        429: RATE_LIMITED,
+        500: INTERNAL,
+        503: UNAVAILABLE,
+    },
+    (_RUN_ID, _TYPE, _LAST_EVENT_ID),
+    tag="Events",
+)
