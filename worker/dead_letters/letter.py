@@ -16,6 +16,7 @@ from worker.messages.command_reader import object_in, storable
 from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
 from worker.messages.headers import DELIVERY_COUNTS, History, HistoryReader
+from worker.messages.reply_address import direct
 
 _MAX_TEXT: Final = 1000
 # Reasons for messages that were valid commands.
@@ -61,6 +62,7 @@ class Letter:
     may_be_known: bool
     is_command: bool
     full_size: int | None
+    reply_to: str | None
 
 
 def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
@@ -96,6 +98,7 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
         may_be_known=history.letter is None and bool(message.redelivered),
         is_command=reason in _OF_COMMANDS,
         full_size=history.body_size,
+        reply_to=direct(message.reply_to),
     )
 
 

@@ -151,6 +151,7 @@ class Launches:
                 return Claimed(earlier.launch_id, earlier.containment)
             await discard(cgroup)
             return _refusal(run)
+        self._relay.wake_soon()
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
 
