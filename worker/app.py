@@ -42,7 +42,9 @@ from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
 from worker.open_commands.open_commands import OpenCommands
 from worker.open_commands.wakes import Wakes
+from worker.outbox.answers import Answers
 from worker.outbox.relay import Relay
+from worker.outbox.replies import Replies
 from worker.postgres_watch import PostgresWatch
 from worker.priority import take_precedence
 from worker.processes import cgroup
@@ -99,7 +101,8 @@ async def _serve(
     publisher = publisher_for(settings, f"cancel-worker {host} publishing", tracer)
     # Events have one too: a declined event costs the channel.
     event_publisher = publisher_for(settings, f"cancel-worker {host} events", tracer)
-    relay = Relay(database, event_publisher, topology, settings.broker_user, metrics)
+    replies = Replies(publisher_for(settings, f"cancel-worker {host} replies", tracer))
+    relay = Relay(database, event_publisher, topology, settings.broker_user, metrics, replies)
     registration = HostRegistration(
         database,
         host,
@@ -127,7 +130,10 @@ async def _serve(
     )
     postgres = PostgresWatch(database)
     wakes = Wakes(publisher, topology, tasks)
-    settler = Settler(decider, stops, publisher, topology, histories, wakes, relay, tracer, metrics)
+    answers = Answers(database, replies)
+    settler = Settler(
+        decider, stops, publisher, topology, histories, wakes, relay, answers, tracer, metrics
+    )
     old_host_queue = OldHostQueue(
         database, topology, host, settings.prefetch, settings.host_heartbeat
     )
@@ -198,10 +204,12 @@ async def _serve(
     keep_running(publisher.run(topology.declare_worker))
     keep_running(event_publisher.run(topology.declare_relay))
     tasks.create_task(relay.run())
+    tasks.create_task(replies.run())
+    tasks.create_task(answers.run())
     keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     keep_running(keep_connected(settings, f"cancel-worker {host} runs", registering.session))
     if settings.keep_dead_letters:
-        keeper = Keeper(database, topology, histories, postgres)
+        keeper = Keeper(database, topology, histories, postgres, relay)
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, stops, runs_root)
     socket = await socket_server.listen(

@@ -60,7 +60,7 @@ GRANT SELECT, INSERT (
     command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds, requested_at,
     faults, outcome, finished_at, evidence, message_header, message_body, reply_to, correlation_id
 ), UPDATE (
-    outcome, finished_at, evidence, taken_up, message_header, message_body
+    outcome, finished_at, evidence, taken_up, message_header, message_body, reply_to, correlation_id
 ) ON cancellations TO worker;
 GRANT SELECT, INSERT (
     host, worker_id, boot_id, machine_id, pid_namespace, privileges, beat_seconds,

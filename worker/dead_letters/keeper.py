@@ -21,6 +21,7 @@ from shared.states import DeadReason
 from worker.dead_letters.letter import Letter, read_letter
 from worker.messages.delivery import Delivery, consume
 from worker.messages.headers import HistoryReader
+from worker.outbox.relay import Relay
 from worker.postgres_watch import PostgresWatch
 
 log = structlog.get_logger(__name__)
@@ -41,11 +42,13 @@ class Keeper:
         topology: Topology,
         histories: HistoryReader,
         postgres: PostgresWatch,
+        relay: Relay,
     ) -> None:
         self._database = database
         self._topology = topology
         self._histories = histories
         self._postgres = postgres
+        self._relay = relay
 
     async def session(self, connection: AbstractConnection) -> None:
         """Store dead letters until `connection` closes."""
@@ -90,9 +93,13 @@ class Keeper:
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(sql.dead_letters.TAKE_TURN)
+            # Each insert locks the run that the letter names, for its event. In the order in which
+            # everybody locks runs: another one could deadlock.
+            in_order = sorted(letters, key=lambda letter: letter.run_id or 0)
             await connection.executemany(
-                sql.dead_letters.KEEP, [astuple(letter) for letter in letters]
+                sql.dead_letters.KEEP, [astuple(letter) for letter in in_order]
             )
+        self._relay.wake()
 
 
 def _log_found(letter: Letter) -> None:

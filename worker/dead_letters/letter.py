@@ -17,6 +17,7 @@ from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
 from worker.messages.headers import DELIVERY_COUNTS, History, HistoryReader
 from worker.messages.json_body import object_in, storable
+from worker.messages.reply_address import direct
 
 _MAX_TEXT: Final = 1000
 # Reasons for messages that were valid.
@@ -63,6 +64,7 @@ class Letter:
     may_be_known: bool
     is_valid: bool
     full_size: int | None
+    reply_to: str | None
 
 
 def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
@@ -100,6 +102,7 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
         may_be_known=history.letter is None and bool(message.redelivered),
         is_valid=reason in _OF_VALID,
         full_size=history.body_size,
+        reply_to=direct(message.reply_to),
     )
 
 

@@ -32,6 +32,7 @@ from worker.dead_letters.replay_results import Result
 from worker.dead_letters.store import Filter, LetterState
 from worker.messages.conversion import sendable_headers
 from worker.messages.headers import History
+from worker.messages.reply_address import direct
 
 MAX_REPLAYS: Final = 3
 """Maximum number of replays of a letter, including its predecessors, without `--force`."""
@@ -175,6 +176,7 @@ class Replayer:
             content_encoding=letter["content_encoding"],
             delivery_mode=DeliveryMode.PERSISTENT,
             correlation_id=letter["correlation_id"],
+            reply_to=direct(letter["reply_to"]),
             message_id=message_id,
             timestamp=datetime.now(UTC),
             type=kind,

@@ -36,7 +36,7 @@ from worker.decisions.verdict import (
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.stops import Stop, Stops
 
-Decision = Outcome | Stop | Wait | InProgress
+Decision = Outcome | Repeat | Stop | Wait | InProgress
 """The decision on a command: its outcome, or who carries it out. A `Stop` must be started."""
 
 
@@ -228,7 +228,7 @@ class Decider:
             case Repeat(outcome):
                 # The response to its commit may have been lost.
                 self._force(run, when=outcome is Outcome.FORCED)
-                return outcome
+                return verdict
             case InProgress() | OpenAgain():
                 self._force(run, when=command.force)
                 return InProgress()

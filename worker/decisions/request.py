@@ -11,18 +11,21 @@ from worker.messages import conversion
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History
 from worker.messages.kept_header import header_of
+from worker.messages.reply_address import ReplyAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """How a command arrived. `publisher` is the broker user, if the broker validated it.
 
-    `faults` has the problems with its informational fields.
+    `faults` has the problems with its informational fields. `reply` is where its publisher waits
+    for the outcome.
     """
 
     via: Via
     publisher: str | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
+    reply: ReplyAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)

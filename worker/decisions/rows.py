@@ -74,6 +74,8 @@ def rows_of(judged: Iterable[tuple[Request, Verdict]]) -> list[Row]:
 def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
     row = partial(Row, request)
     match verdict:
+        case InProgress() if request.origin.reply is not None:
+            return row(None)
         case Repeat() | InProgress():
             return None
         case CancelQueued():

@@ -160,6 +160,8 @@ def _columns(requests: Sequence[Request], with_message: Iterable[bool]) -> Seque
         [command.grace_seconds for command in commands],
         [command.requested_at for command in commands],
         [json.dumps(dict(faults)) if (faults := each.origin.faults) else "{}" for each in requests],
+        [reply.reply_to if (reply := each.origin.reply) else None for each in requests],
+        [reply.correlation_id if (reply := each.origin.reply) else None for each in requests],
         [header for header, _ in messages],
         [body for _, body in messages],
     )

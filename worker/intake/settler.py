@@ -25,13 +25,22 @@ from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
 from worker.decisions.request import Origin, Original, Request
-from worker.decisions.verdict import CommandReused, HostAbandoned, InProgress, UnknownRun, Wait
+from worker.decisions.verdict import (
+    CommandReused,
+    HostAbandoned,
+    InProgress,
+    Repeat,
+    UnknownRun,
+    Wait,
+)
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History, HistoryReader, moved_back
+from worker.messages.reply_address import IGNORED, ReplyAddress, address_of, ignores_reply_to
 from worker.metrics import WorkerMetrics
 from worker.open_commands.wakes import Wakes
+from worker.outbox.answers import Answers
 from worker.outbox.relay import Relay
 from worker.stop.stops import Stop, Stops
 from worker.traces import delivery_span
@@ -49,10 +58,11 @@ class _Read:
     history: History
     command: CancelCommand
     faults: Mapping[str, str]
+    reply: ReplyAddress | None
     span: Span
 
     def request(self) -> Request:
-        origin = Origin(self.history.via, self.history.publisher, self.faults)
+        origin = Origin(self.history.via, self.history.publisher, self.faults, self.reply)
         return Request(self.command, origin, Original(self.message, self.history))
 
     @property
@@ -102,6 +112,7 @@ class Settler:
         histories: HistoryReader,
         wakes: Wakes,
         relay: Relay,
+        answers: Answers,
         tracer: Tracer,
         metrics: WorkerMetrics,
     ) -> None:
@@ -112,6 +123,7 @@ class Settler:
         self._histories = histories
         self._wakes = wakes
         self._relay = relay
+        self._answers = answers
         self._tracer = tracer
         self._metrics = metrics
         self._publishing = asyncio.Semaphore(_PUBLISHING)
@@ -131,6 +143,7 @@ class Settler:
             if isinstance(decision, Undecidable):
                 unsettled.append(_DecisionFailed(read, decision))
                 continue
+            self._answer_repeat(read, decision)
             if isinstance(decision, Outcome) and not self._tracer.on:
                 self._settled(decision, read.log_fields)
             else:
@@ -159,6 +172,7 @@ class Settler:
             if isinstance(decision, Exception):
                 await self._fail(read, decision)
             else:
+                self._answer_repeat(read, decision)
                 self._follow(decision)
 
     async def _fail(self, read: _Read, error: Exception) -> None:
@@ -186,10 +200,13 @@ class Settler:
             log.exception("message_not_read", message_id=message.message_id)
             problem = f"{type(error).__name__}: {error}"
             return _NotACommand(message, history, Failure(DeadReason.MALFORMED, problem))
-        if not self._tracer.on:
-            return _Read(message, history, reading.command, reading.faults, NO_SPAN)
-        span = delivery_span(self._tracer, self._topology, message, history, reading.command)
-        return _Read(message, history, reading.command, reading.faults, span)
+        span = NO_SPAN
+        if self._tracer.on:
+            span = delivery_span(self._tracer, self._topology, message, history, reading.command)
+        faults = reading.faults
+        if ignores_reply_to(message):
+            faults = {**faults, "reply_to": IGNORED}
+        return _Read(message, history, reading.command, faults, address_of(message), span)
 
     async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision | Undecidable]:
         try:
@@ -219,16 +236,20 @@ class Settler:
                 log.info("command_open", waits_for=host)
                 self._wakes.wake(host)
                 self._metrics.waits()
-            case outcome:
+            case Repeat(outcome) | (Outcome() as outcome):
                 result = outcome.value
                 self._settled(outcome, {})
         if self._tracer.on:
             self._tracer.current().set({OUTCOME: result})
 
+    def _answer_repeat(self, read: _Read, decision: Decision) -> None:
+        """Tell the outcome to a publisher that asks again: its event has been published."""
+        if isinstance(decision, Repeat) and read.reply is not None:
+            self._answers.send(read.command.command_id, read.reply)
+
     def _settled(self, outcome: Outcome, log_fields: Mapping[str, object]) -> None:
         self._metrics.settled(outcome)
         log.info("command_settled", result=outcome, **log_fields)
-        # Only here: open commands have no event yet, and the relay would find nothing.
         self._relay.wake()
 
     async def _reject(self, rejected: _NotACommand) -> None:

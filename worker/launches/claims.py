@@ -166,6 +166,7 @@ class Launches:
             if expired:
                 self._expiry.count(run_id)
             return _refusal(run)
+        self._relay.wake_soon()
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
 

@@ -22,8 +22,9 @@ from worker.messages.command_reader import Reading, read
 from worker.messages.delivery import Delivery
 from worker.messages.headers import BROKER_HEADERS, Header, History
 from worker.messages.json_body import first_problem
+from worker.messages.reply_address import direct, ignores_reply_to
 
-_OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED}
+_OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED, Header.REPLY_TO_IGNORED}
 # Bytes. Headers must fit into one frame, 128 KiB by default, together with ours. A copy that does
 # not fit would close the publishing connection, again and again.
 MAX_HEADERS: Final = 64 * 1024
@@ -140,13 +141,20 @@ def _failed(history: History, failure: Failure) -> History:
 
 
 def _copy(message: Delivery, history: History, user: str | None) -> Message:
+    ignored = {Header.REPLY_TO_IGNORED.value: True} if ignores_reply_to(message) else {}
     return Message(
         message.body,
-        headers={**sendable_headers(publisher_headers(message.headers)), **history.headers()},
+        headers={
+            **sendable_headers(publisher_headers(message.headers)),
+            **ignored,
+            **history.headers(),
+        },
         content_type=_short(message.content_type),
         content_encoding=_short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,
         correlation_id=_short(message.correlation_id),
+        # Any other one would be dropped at the next step anyway.
+        reply_to=direct(message.reply_to),
         message_id=_short(message.message_id) or _command_id(message.body),
         timestamp=message.timestamp,
         type=_short(message.type),

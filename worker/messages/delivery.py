@@ -49,6 +49,10 @@ class Delivery:
         return self._properties.correlation_id
 
     @property
+    def reply_to(self) -> str | None:
+        return self._properties.reply_to
+
+    @property
     def app_id(self) -> str | None:
         return self._properties.app_id
 

@@ -35,6 +35,7 @@ class Header(StrEnum):
     REPLAYS = "x-replays"
     REPLAY_OF = "x-replay-of"
     BODY_SIZE = "x-body-size"
+    REPLY_TO_IGNORED = "x-reply-to-ignored"
 
 
 DELIVERY_COUNTS: Final = ("x-delivery-count", "x-acquired-count")

@@ -1,4 +1,7 @@
-"""Runs whose events were declined. They wait, and a few at a time are retried."""
+"""Runs whose events were declined. They wait, and a few at a time are retried.
+
+An event that names no run is a run of its own, with its negative event id.
+"""
 
 from itertools import islice
 from time import monotonic

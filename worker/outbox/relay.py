@@ -28,8 +28,9 @@ from shared.postgres.database import Database
 from shared.states import DeadReason
 from worker.metrics import WorkerMetrics
 from worker.outbox.declined import Declined
-from worker.outbox.event import message_of
+from worker.outbox.event import message_of, reply_of
 from worker.outbox.letter import dead_letter_message
+from worker.outbox.replies import Replies
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +41,12 @@ _BUSY_PAUSE: Final = 0.1
 _BUSY_TRIES: Final = 10
 _FAILED_PAUSE: Final = 1.0
 """Seconds."""
-_QUIET: Final = 0.02
-_MAX_BURST: Final = 1.0
+_INTERVAL: Final = 0.1
+"""Minimum time from one round to the next, seconds: the events of a round share its cost."""
+_SOON: Final = 0.02
 """Seconds."""
+_GIVE_WAY: Final = 0.02
+"""Interval between looks at more urgent work, seconds."""
 _MAX_BACKLOG: Final = 3.0
 """Maximum delay of events while more urgent work is pending, seconds."""
 _MAX_TRANSACTION: Final = 10.0
@@ -60,9 +64,11 @@ class Relay:
         topology: Topology,
         broker_user: str,
         metrics: WorkerMetrics,
+        replies: Replies,
     ) -> None:
         self._broker_user = broker_user
         self._metrics = metrics
+        self._replies = replies
         self._database = database
         self._publisher = publisher
         self._topology = topology
@@ -74,15 +80,24 @@ class Relay:
         """Hint that there may be rows in the outbox."""
         self._woken.set()
 
+    def wake_soon(self) -> None:
+        """Likewise, but let what the caller has just begun go first."""
+        asyncio.get_running_loop().call_later(_SOON, self._woken.set)
+
     def give_way(self, is_behind: Callable[[], bool]) -> None:
         """Let other work go first, for a bounded time, while `is_behind` returns True."""
         self._is_behind = is_behind
 
     async def run(self) -> NoReturn:
-        """Publish whenever woken: after each write to the outbox, and at each heartbeat."""
+        """Publish at once when woken, after each write to the outbox and at each heartbeat.
+
+        Then at most ten times a second, so that many events together cost little.
+        """
         while True:
             await self._woken.wait()
-            await self._until_quiet()
+            await self._let_others_go_first()
+            began = monotonic()
+            self._woken.clear()
             try:
                 await self._publish_all()
             except ServiceUnavailable as error:
@@ -91,32 +106,30 @@ class Relay:
                 self._woken.set()
             except Exception:  # the next heartbeat wakes again
                 log.exception("relay_failed")
+            await asyncio.sleep(began + _INTERVAL - monotonic())
 
-    async def _until_quiet(self) -> None:
-        """Return once a burst is over: no wake-up for a moment, and no urgent work pending."""
-        began = monotonic()
-        while (is_behind := self._is_behind()) or self._woken.is_set():
-            if monotonic() > began + (_MAX_BACKLOG if is_behind else _MAX_BURST):
+    async def _let_others_go_first(self) -> None:
+        """Return once no urgent work is pending, or after a bounded time."""
+        until = monotonic() + _MAX_BACKLOG
+        while True:
+            if not self._is_behind() or monotonic() > until:
                 return
-            self._woken.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_QUIET):
-                    await self._woken.wait()
+            await asyncio.sleep(_GIVE_WAY)
 
     async def _publish_all(self) -> None:
-        """Publish until the outbox is empty, or another worker has been publishing for a while."""
+        """Publish what is in the outbox, unless another worker is publishing for a while."""
         has_events = await self._database.fetchrow(sql.outbox.HAS_EVENTS)
         busy = 0
         while has_events is not None and has_events[0] and busy < _BUSY_TRIES:
-            number = await self._publish_some()
-            if number is None:
+            are_more = await self._publish_some()
+            if are_more is None:
                 busy += 1
                 await asyncio.sleep(_BUSY_PAUSE)
-            elif not self._declined.release() and number == 0:
+            elif not self._declined.release() and not are_more:
                 return
 
-    async def _publish_some(self) -> int | None:
-        """Publish some rows; their number, or None if another worker is publishing.
+    async def _publish_some(self) -> bool | None:
+        """Publish some rows; whether there may be more, or None if another worker is publishing.
 
         Raises ServiceUnavailable, after the confirmed rows were removed.
         """
@@ -127,18 +140,18 @@ class Relay:
                 log.warning("events_dropped", count=dropped)
             events = await connection.fetch(sql.outbox.NEXT_EVENTS, _MOST, self._declined.waiting)
             confirmed: list[int] = []
-            failure = await self._publish(events, confirmed)
+            until = monotonic() + _MAX_TRANSACTION
+            failure = await self._publish(events, confirmed, until)
             await connection.execute(sql.outbox.REMOVE_EVENTS, confirmed)
         if failure is not None:
             raise failure
-        return len(events)
+        return len(events) >= _MOST or monotonic() > until
 
     async def _publish(
-        self, events: Iterable[Record], confirmed: list[int]
+        self, events: Iterable[Record], confirmed: list[int], until: float
     ) -> ServiceUnavailable | None:
         """Publish, and add confirmed ids to `confirmed`; the error, if not just a decline."""
         in_order = sorted(events, key=lambda event: (*_line(event), event["event_id"]))
-        until = monotonic() + _MAX_TRANSACTION
         results = await asyncio.gather(
             *(
                 self._publish_in_order(list(line), confirmed, until)
@@ -157,13 +170,9 @@ class Relay:
                 if event["type"] == LETTER:
                     await self._publish_letter(event)
                 else:
-                    await self._publisher.publish(
-                        self._topology.events, event["type"], message_of(event)
-                    )
-            except Unroutable:
-                pass  # no queue is bound
+                    await self._publish_event(event)
             except PublishRefused:
-                if self._declined.add(event["run_id"]):
+                if self._declined.add(_key(event)):
                     log.warning("events_declined", exchange=self._topology.events)
                 break  # later events of the run have to wait too
             except ServiceUnavailable as error:
@@ -173,6 +182,12 @@ class Relay:
                 return ServiceUnavailable(f"event {event['event_id']}: {error}")
             confirmed.append(event["event_id"])
         return None
+
+    async def _publish_event(self, event: Record) -> None:
+        with suppress(Unroutable):  # no queue is bound
+            await self._publisher.publish(self._topology.events, event["type"], message_of(event))
+        if event["reply_to"] is not None:
+            self._replies.send(event["reply_to"], reply_of(event))
 
     async def _publish_letter(self, event: Record) -> None:
         body, properties = dead_letter_message(event, self._topology, self._broker_user)
@@ -195,5 +210,11 @@ class Relay:
 
 
 def _line(event: Record) -> tuple[int, bool]:
-    """The groups that are published in order: the events of one run, or one letter."""
-    return event["run_id"], event["type"] == LETTER
+    """The groups that are published in order: the events of one run, or its letters."""
+    return _key(event), event["type"] == LETTER
+
+
+def _key(event: Record) -> int:
+    """The run of an event, as in NEXT_EVENTS. An event without a run waits for no other one."""
+    run_id: int = event["run_id"]
+    return run_id or -event["event_id"]

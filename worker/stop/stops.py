@@ -123,6 +123,7 @@ class Stops:
 
     def start(self, stop: Stop) -> None:
         """Start it, independently of the delivery that asked for it."""
+        self._relay.wake_soon()  # that it has begun is an event
         task = self._tasks.create_task(self._carry_out(stop))
         self._started.add(task)
         task.add_done_callback(self._started.discard)

@@ -1,10 +1,10 @@
 -- Where the outcome of a command is also sent: RabbitMQ's direct reply-to, and the id by which its
 -- publisher finds the answer.
 ALTER TABLE cancellations
-    ADD COLUMN reply_to       text CHECK (length(reply_to) <= 255),
+    ADD COLUMN reply_to       text CHECK (reply_to ~ '^amq\.rabbitmq\.reply-to\.[!-~]{1,200}$'),
     ADD COLUMN correlation_id text CHECK (length(correlation_id) <= 255);
 ALTER TABLE dead_letters
-    ADD COLUMN reply_to text CHECK (length(reply_to) <= 255);
+    ADD COLUMN reply_to text CHECK (reply_to ~ '^amq\.rabbitmq\.reply-to\.[!-~]{1,200}$');
 -- An edited registration is no command.
 ALTER TABLE dead_letter_actions
     DROP CONSTRAINT edited_has_its_command,

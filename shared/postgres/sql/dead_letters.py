@@ -16,9 +16,9 @@ KEEP: Final = f"""
            (letter_key, digest, reason, error, attempts, first_failed_at, last_failed_at,
             exchange, routing_key, via, publisher, command_id, run_id, requested_by, body,
             message_id, correlation_id, type, app_id, content_type, content_encoding, headers,
-            replays, replay_of, full_size)
+            replays, replay_of, full_size, reply_to)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-           $20, $21, $22::json, $23, $24, $27
+           $20, $21, $22::json, $23, $24, $27, $28
      WHERE NOT ($25 AND EXISTS (SELECT FROM dead_letters WHERE digest = $2))
        AND NOT ($26 AND EXISTS (
                SELECT FROM dead_letters

@@ -36,12 +36,12 @@ LOCK_RUNS: Final = _LOCK_RUNS.format(locked="")
 KNOWN_RUNS: Final = "SELECT run_id FROM runs WHERE run_id = ANY($1::bigint[])"
 
 _COMMAND: Final = """command_id, run_id, via, publisher, requested_by, reason, force,
-                grace_seconds, requested_at, faults"""
+                grace_seconds, requested_at, faults, reply_to, correlation_id"""
 # An array in its own SELECT is planned for ten elements, whatever its size, so Postgres keeps one
 # generic plan. Planning takes as long as executing the statement for one command.
 _COMMANDS: Final = """(SELECT $1::uuid[]), $2::bigint[], $3::text[], $4::text[], $5::text[],
                       $6::text[], $7::boolean[], $8::float8[], $9::timestamptz[], $10::jsonb[],
-                      $11::bytea[], $12::bytea[]"""
+                      $11::text[], $12::text[], $13::bytea[], $14::bytea[]"""
 
 # A command's row is written with its outcome or, if the command is open, without one. A deadline
 # only moves earlier: a second force, or a force after the deadline, changes nothing.
@@ -85,7 +85,7 @@ _WRITE: Final = f"""
 RECORD: Final = f"""
     WITH decided AS (
         SELECT *
-          FROM unnest({_COMMANDS}, $13::text[], $14::jsonb[], $15::float8[], $16::boolean[])
+          FROM unnest({_COMMANDS}, $15::text[], $16::jsonb[], $17::float8[], $18::boolean[])
             AS d ({_COMMAND}, message_header, message_body,
                   outcome, evidence, new_grace, ends_grace)
     ), {_WRITE}
@@ -98,33 +98,37 @@ RECORD: Final = f"""
                    ELSE keeping_earlier(excluded.evidence, c.evidence) END,
                message_header = coalesce(excluded.message_header, c.message_header),
                message_body = coalesce(excluded.message_body, c.message_body),
+               -- A publisher that asks again waits at its new address.
+               reply_to = coalesce(excluded.reply_to, c.reply_to),
+               correlation_id = CASE WHEN excluded.reply_to IS NULL THEN c.correlation_id
+                   ELSE excluded.correlation_id END,
                -- A replay begins anew.
-               taken_up = CASE WHEN c.outcome IS NULL THEN c.taken_up + $17 ELSE 0 END
+               taken_up = CASE WHEN c.outcome IS NULL THEN c.taken_up + $19 ELSE 0 END
          WHERE c.run_id = excluded.run_id AND (c.outcome IS NULL OR c.outcome = 'stop_failed')"""
 )
 
-# Lock, decide and write in one statement. For new commands on runs whose status alone decides ($13
-# to $15: status, outcome, evidence), or that are running on host $16. Open commands need their
+# Lock, decide and write in one statement. For new commands on runs whose status alone decides ($15
+# to $17: status, outcome, evidence), or that are running on host $18. Open commands need their
 # message, so a stop begins only with one.
 DECIDE_PLAIN: Final = f"""
     WITH asked AS (
         SELECT *
-          FROM unnest({_COMMANDS}, $17::float8[])
+          FROM unnest({_COMMANDS}, $19::float8[])
             AS a ({_COMMAND}, message_header, message_body, asked_grace)
     ), held AS (
         SELECT run_id, status, grace_seconds AS own_grace
           FROM runs
          WHERE run_id = ANY ((SELECT $2::bigint[])::bigint[])
-           AND (status = ANY ($13) OR status = 'running' AND host = $16) IS TRUE
+           AND (status = ANY ($15) OR status = 'running' AND host = $18) IS TRUE
            FOR UPDATE SKIP LOCKED
     ), decided AS (
         SELECT asked.*, rule.outcome, coalesce(rule.evidence, '{{{{}}}}') AS evidence,
                false AS ends_grace,
-               CASE status WHEN 'running' THEN coalesce(asked_grace, own_grace, $18) END
+               CASE status WHEN 'running' THEN coalesce(asked_grace, own_grace, $20) END
                    AS new_grace
           FROM asked
           JOIN held USING (run_id)
-          LEFT JOIN unnest((SELECT $13::text[]), $14::text[], $15::jsonb[])
+          LEFT JOIN unnest((SELECT $15::text[]), $16::text[], $17::jsonb[])
             AS rule (status, outcome, evidence) USING (status)
          WHERE status <> 'running' OR message_header IS NOT NULL
     ), {_WRITE}

@@ -32,16 +32,27 @@ ID: Final = "0b7c1c1e-5d43-4c0f-9f0e-3f1f6a1d2c3b"
 KNOWN: Final[dict[str, tuple[set[str], set[str]]]] = {
     "": ({"asyncapi", "info"}, {"defaultContentType", "channels", "operations", "components"}),
     "info": ({"title", "version"}, {"description", "tags", "contact", "license"}),
-    "channels.*": (set(), {"address", "title", "description", "messages", "bindings", "summary"}),
-    "channels.*.bindings.amqp": (set(), {"is", "exchange", "queue", "bindingVersion"}),
-    "channels.*.bindings.amqp.exchange": (
+    "channels.*": (
+        set(),
+        {"address", "title", "description", "messages", "bindings", "summary", "parameters"},
+    ),
+    "channels.events.parameters.*": (set(), {"enum", "default", "description", "examples"}),
+    "channels.commands.bindings.amqp": (set(), {"is", "exchange", "queue", "bindingVersion"}),
+    "channels.events.bindings.amqp": (set(), {"is", "exchange", "queue", "bindingVersion"}),
+    "channels.commands.bindings.amqp.exchange": (
+        set(),
+        {"name", "type", "durable", "autoDelete", "vhost"},
+    ),
+    "channels.events.bindings.amqp.exchange": (
         set(),
         {"name", "type", "durable", "autoDelete", "vhost"},
     ),
     "operations.*": (
         {"action", "channel"},
-        {"title", "summary", "description", "messages", "bindings"},
+        {"title", "summary", "description", "messages", "bindings", "reply"},
     ),
+    "operations.receiveCancel.reply": (set(), {"address", "channel", "messages"}),
+    "operations.receiveCancel.reply.address": ({"location"}, {"description"}),
     "operations.*.bindings.amqp": (
         set(),
         {"expiration", "userId", "priority", "deliveryMode", "mandatory", "ack", "bindingVersion"},
@@ -132,8 +143,9 @@ def test_every_reference_leads_somewhere() -> None:
 def test_an_operation_names_its_messages_by_its_channel() -> None:
     """AsyncAPI forbids to name them where they are defined."""
     for operation in document()["operations"].values():
-        for message in operation["messages"]:
-            assert message["$ref"].startswith(f"{operation['channel']['$ref']}/messages/")
+        for each in (operation, *([operation["reply"]] if "reply" in operation else [])):
+            for message in each["messages"]:
+                assert message["$ref"].startswith(f"{each['channel']['$ref']}/messages/")
 
 
 def test_it_says_where_and_how_to_publish() -> None:

@@ -37,6 +37,9 @@ async def test_a_queued_run_that_is_canceled_is_told_and_its_command(
         "exit_code": None,
         "error": None,
         "proof": "never_started",
+        "ended": "never_started",
+        "labels": {},
+        "url": None,
     }
     assert settled["data"] == {
         "run_id": 7,
@@ -46,8 +49,10 @@ async def test_a_queued_run_that_is_canceled_is_told_and_its_command(
         "reason": "old",
         "via": "direct",
         "publisher": None,
+        "force": False,
         "ended": "never_started",
         "proof": "never_started",
+        "duration_ms": 0.0,
     }
     await until_told(system)
 
@@ -65,6 +70,9 @@ async def test_a_run_that_ends_by_itself_is_told(system: System, listener: Liste
         "exit_code": 3,
         "error": None,
         "proof": None,
+        "ended": "exited",
+        "labels": {},
+        "url": None,
     }
 
 
