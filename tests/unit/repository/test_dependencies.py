@@ -13,8 +13,8 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[3]
 OURS: Final = ("gateway", "shared", "worker", "tools", "tests")
-# Of an environment of its own, which the bench makes.
-APART: Final = ROOT / "tools" / "bench" / "peers"
+# Programs of environments of their own (tools/support/environments.py).
+APART: Final = (ROOT / "tools" / "bench" / "peers", ROOT / "tests" / "e2e" / "clients" / "client.py")
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -45,7 +45,7 @@ def test_what_is_imported_is_declared(package: str) -> None:
     missing = {
         f"{path.relative_to(ROOT)} imports {name}"
         for path in sorted((ROOT / package).rglob("*.py"))
-        if APART not in path.parents
+        if not any(path.is_relative_to(apart) for apart in APART)
         for name in _imported(path)
         if name not in sys.stdlib_module_names
         and name not in OURS
