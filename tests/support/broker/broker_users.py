@@ -77,9 +77,12 @@ def broker_with_users() -> Iterator[Broker]:
 
 def narrower(user: str, names: Topology) -> dict[str, Permissions]:
     """The document's permissions, and each that allows one operation on one name less."""
-    allowed = Permissions(
-        *(it and it.replace("runs", f"{names.prefix}runs") for it in permissions()[user])
-    )
+    prefixed = {
+        operation: pattern.replace("runs", f"{names.prefix}runs")
+        for operation, pattern in permissions()[user]._asdict().items()
+        if pattern is not None
+    }
+    allowed = Permissions(**prefixed)
     concerned = [
         *(names.commands, names.dead_exchange, names.events, names.wakes),
         *(*names.queues(), "amq.default"),
