@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from statistics import quantiles
@@ -193,21 +193,30 @@ async def test_under_a_steady_load_events_arrive_within_a_tenth_of_a_second_or_s
     assert quantiles(late, n=20)[18] < 0.15
 
 
+class Lock:
+    """The lock of a run, held by a transaction."""
+
+    def __init__(self, system: System, connection: Any) -> None:
+        self._system = system
+        self._connection = connection
+
+    async def take(self, run_id: int) -> None:
+        """Raises LockNotAvailableError if somebody has it."""
+        query = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE NOWAIT"
+        await self._connection.execute(query, run_id)
+
+    async def blocks(self) -> bool:
+        """Whether somebody waits for it."""
+        pid = await self._connection.fetchval("SELECT pg_backend_pid()")
+        query = "SELECT true FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+        return bool(await self._system.database.fetchval(query, pid))
+
+
 @asynccontextmanager
-async def locking(system: System, run_id: int) -> AsyncIterator[Callable[[int], Any]]:
-    """Have the lock of a run; yields what locks another one too."""
+async def locking(system: System, run_id: int) -> AsyncIterator[Lock]:
     async with system.database.acquire() as connection, connection.transaction():
-
-        async def lock(run_id: int) -> None:
-            query = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
-            await connection.execute(query, run_id, timeout=5)
-
-        await lock(run_id)
-        pid = await connection.fetchval("SELECT pg_backend_pid()")
-        lock.blocks = lambda: system.database.fetchval(  # type: ignore[attr-defined]
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))",
-            pid,
-        )
+        lock = Lock(system, connection)
+        await lock.take(run_id)
         yield lock
 
 
@@ -227,7 +236,7 @@ async def test_dead_letters_are_kept_in_the_order_in_which_runs_are_locked(
                 # The others arrive while the first one waits, and are kept together.
                 await eventually(one.blocks)
             await eventually(two.blocks)
-            await two(3)
+            await two.take(3)
         events = await listener.take(3)
 
     assert {event["subject"] for event in events} == {"1", "2", "3"}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
-from uuid import UUID
 
 import pytest
 from aio_pika import Message
@@ -91,15 +90,14 @@ async def test_a_command_that_becomes_a_dead_letter_is_answered(
 
 async def test_a_replayed_letter_is_answered_again(system: System, asker: Asker) -> None:
     await system.add_run(1)
-    body = {"command_id": str(UUID(int=1)), "run_id": 1}
-    await asker.ask(1, command_id=body["command_id"], type="ci.run.cancel.v9")
+    command_id = await asker.ask(1, type="ci.run.cancel.v9")
     letter_id = event_in(await asker.reply())["data"]["letter_id"]
     await system.database.execute("UPDATE dead_letters SET type = 'ci.run.cancel.v1'")
 
     code, _, err = await dead_letters(system, "replay", str(letter_id))
 
     assert code == 0, err
-    assert outcome_in(await asker.reply()) == (body["command_id"], "canceled")
+    assert outcome_in(await asker.reply()) == (command_id, "canceled")
 
 
 async def test_who_repeats_a_settled_command_is_told_its_outcome_again(
@@ -227,14 +225,14 @@ async def test_an_address_that_breaks_a_connection_costs_others_no_reply(
 ) -> None:
     for run_id in range(1, 12):
         await system.add_run(run_id)
-    asked = []
+    unanswered = set()
 
     for run_id in range(1, 11):
-        asked.append(await asker.ask(run_id))
+        unanswered.add(await asker.ask(run_id))
         await asker.ask(11, reply_to=BROKEN)
 
-    answered = [outcome_in(await asker.reply())[0] for _ in asked]
-    assert sorted(answered) == sorted(asked)
+    while unanswered:  # one that was in flight may come twice
+        unanswered.discard(outcome_in(await asker.reply())[0])
     assert {
         event["connection"].rpartition(" ")[2]
         for event in worker.events

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
 from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
-from tests.support.broker.broker_users import WORK, Broker, get, narrower, send
+from tests.support.broker.broker_users import OWN_QUEUE, WORK, Broker, get, narrower, send
 from tests.support.broker.permitted import Programs, start_programs, system_on
 from tools.services import Services
 from tools.support.broker_names import delete_names
@@ -103,6 +103,35 @@ async def test_each_publishes_by_its_own_key_alone(
             await send(channel, NAMES.commands, key)
 
 
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        *(
+            FORBIDDEN[name]
+            for name in FORBIDDEN
+            if name not in ("declare a queue without a name", "publish by a key of its own")
+        ),
+        lambda channel: send(channel, NAMES.commands, CANCEL_KEY),
+        lambda channel: send(channel, NAMES.commands, REST_KEY),
+        lambda channel: send(channel, NAMES.events, "run.finished"),
+        lambda channel: send(channel, "", OWN_QUEUE),
+        lambda channel: _bind(channel, OWN_QUEUE, "#", NAMES.commands),
+        lambda channel: _bind(channel, OWN_QUEUE, "#", NAMES.dead_exchange),
+        lambda channel: channel.declare_queue(exclusive=True),
+        lambda channel: channel.exchange_delete(NAMES.events),
+    ],
+)
+async def test_a_consumer_of_events_can_do_nothing_but_consume_events(
+    system: System, programs: Programs, broker: Broker, attempt: Attempt
+) -> None:
+    async with await aio_pika.connect(broker.url_of("consumer")) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        await channel.declare_queue(OWN_QUEUE, durable=True)
+        with pytest.raises(ChannelAccessRefused):
+            await attempt(channel)
+    await system.channel.queue_delete(OWN_QUEUE)
+
+
 WORKER_FORBIDDEN: Final[dict[str, Attempt]] = {
     "have commands become dead letters": lambda channel: _bind(channel, NAMES.dead, "#"),
     "read what others have": lambda channel: _bind(channel, NAMES.cancel, "#", "amq.topic"),
@@ -123,7 +152,7 @@ async def test_a_worker_can_neither_redirect_commands_nor_declare_other_names(
 NARROW: Final = Topology("narrow.")
 
 
-@pytest.mark.parametrize("user", ["gateway", "worker"])
+@pytest.mark.parametrize("user", ["gateway", "worker", "consumer"])
 async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: str) -> None:
     variants = narrower(user, NARROW)
     broker.add_users({f"{user} {variant}": it for variant, it in variants.items()}, NARROW)
@@ -132,10 +161,13 @@ async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: 
     for variant in variants:
         if user == "gateway":
             await NARROW.declare(system.channel)
+        if user == "consumer":
+            await NARROW.declare_worker(system.channel)
         async with await aio_pika.connect(broker.url_of(f"{user} {variant}")) as connection:
             with suppress(ChannelAccessRefused):
                 await WORK[user](connection, NARROW)
                 enough.append(variant)
         await delete_names(system.channel, NARROW)
+        await system.channel.queue_delete(OWN_QUEUE)
 
     assert enough == ["whole"]

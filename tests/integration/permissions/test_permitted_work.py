@@ -1,5 +1,6 @@
 """The documented broker permissions are enough for the work of each user."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from itertools import count
@@ -9,19 +10,22 @@ from uuid import uuid4
 import aio_pika
 import pytest
 import pytest_asyncio
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import ChannelPreconditionFailed
 
 from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
 from shared.registrations import QUEUED_TYPE
-from tests.support.broker.broker_users import Broker, send
+from tests.support.broker.asker import DIRECT
+from tests.support.broker.broker_users import OWN_QUEUE, Broker, send
+from tests.support.broker.event_listener import event_in
 from tests.support.broker.permitted import Programs, start_programs, system_on
 from tests.support.broker.registrations import registered, registration
 from tests.support.repository.documents import broker_commands, permissions
 from tools.services import Services
 from tools.support.broker_names import delete_names
+from tools.support.program import DEADLINE
 from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
 
@@ -135,6 +139,40 @@ async def test_what_a_platform_publishes_is_registered(
         await exchange.publish(message, QUEUED_KEY, mandatory=True)
 
     assert (await registered(system, run_id))["status"] == "queued"
+
+
+async def test_a_publisher_may_wait_for_the_outcome(
+    system: System, programs: Programs, publisher: AbstractChannel
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+    replies: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    await (await publisher.get_queue(DIRECT, ensure=False)).consume(replies.put, no_ack=True)
+
+    command_id = await _publish(publisher, run_id, user_id="publisher", reply_to=DIRECT)
+
+    async with asyncio.timeout(DEADLINE):
+        event = event_in(await replies.get())
+    assert (event["data"]["command_id"], event["data"]["publisher"]) == (command_id, "publisher")
+
+
+async def test_a_consumer_hears_what_happens(
+    system: System, programs: Programs, broker: Broker
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+    async with await aio_pika.connect(broker.url_of("consumer")) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(OWN_QUEUE, durable=True)
+        await queue.bind(NAMES.events, "run.finished")
+        await programs.api.cancel(run_id)
+
+        async with asyncio.timeout(DEADLINE), queue.iterator() as messages:
+            async for message in messages:
+                await message.ack()
+                if event_in(message)["subject"] == str(run_id):
+                    break
+        await channel.queue_delete(OWN_QUEUE)
 
 
 async def test_a_publisher_cannot_pass_for_the_gateway(

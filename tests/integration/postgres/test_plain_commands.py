@@ -33,6 +33,7 @@ from worker.decisions import store as decision_store
 from worker.decisions.request import Origin, Original, Request
 from worker.decisions.rows import rows_of, rules
 from worker.decisions.verdict import BeginStop, CommandReused, judge
+from worker.messages.reply_address import ReplyAddress
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -113,7 +114,9 @@ async def _set_up(database: Database, run: str, history: str) -> None:
 
 def _request(fields: dict[str, Any]) -> Request:
     command = CancelCommand(command_id=COMMAND_ID, run_id=1, reason="why", **fields)
-    return Request(command, Origin(Via.DIRECT, "publisher", {"reason": "is cut"}), _Original())
+    reply = ReplyAddress("amq.rabbitmq.reply-to.a.b", "request-1")
+    origin = Origin(Via.DIRECT, "publisher", {"reason": "is cut"}, reply)
+    return Request(command, origin, _Original())
 
 
 async def _by_the_rule(

@@ -69,12 +69,13 @@ async def test_what_tells_of_a_batch_compares_no_row_with_each_other(database: C
         (
             sql.decisions.DECIDE_PLAIN,
             "uuid[], bigint[], text[], text[], text[], text[], boolean[], float8[], timestamptz[],"
-            " jsonb[], bytea[], bytea[], text[], text[], jsonb[], text, float8[], float8",
+            " jsonb[], text[], text[], bytea[], bytea[], text[], text[], jsonb[], text, float8[],"
+            " float8",
         ),
         (
             sql.decisions.RECORD,
             "uuid[], bigint[], text[], text[], text[], text[], boolean[], float8[], timestamptz[],"
-            " jsonb[], bytea[], bytea[], text[], jsonb[], float8[], boolean[], int",
+            " jsonb[], text[], text[], bytea[], bytea[], text[], jsonb[], float8[], boolean[], int",
         ),
     ],
     ids=["stop recorded", "completion", "plain commands", "commands"],

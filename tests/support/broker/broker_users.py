@@ -15,6 +15,8 @@ from tests.support.repository.documents import Permissions, permissions
 from tools.services import PrivateRabbit, Sandbox
 
 _PASSWORD: Final = "for-these-tests-alone"
+OWN_QUEUE: Final = "consumer.runs"
+"""A queue that a consumer of events may have."""
 
 
 class Broker:
@@ -57,6 +59,7 @@ class Broker:
                     **{"write": it.publish, "read": it.bind},
                 }
                 for user, it in users.items()
+                if it.publish is not None
             ],
         }
         file = self._sandbox.path / "definitions.json"
@@ -74,13 +77,16 @@ def broker_with_users() -> Iterator[Broker]:
 
 def narrower(user: str, names: Topology) -> dict[str, Permissions]:
     """The document's permissions, and each that allows one operation on one name less."""
-    allowed = Permissions(
-        *(it.replace("runs", f"{names.prefix}runs") for it in permissions()[user])
-    )
+    prefixed = {
+        operation: pattern.replace("runs", f"{names.prefix}runs")
+        for operation, pattern in permissions()[user]._asdict().items()
+        if pattern is not None
+    }
+    allowed = Permissions(**prefixed)
     concerned = [
         *(names.commands, names.dead_exchange, names.events, names.wakes),
         *(*names.queues(), "amq.default"),
-        *(CANCEL_KEY, REST_KEY, QUEUED_KEY),
+        *(CANCEL_KEY, REST_KEY, QUEUED_KEY, OWN_QUEUE),
     ]
     less = {
         f"without {operation} {name}": allowed._replace(
@@ -88,7 +94,7 @@ def narrower(user: str, names: Topology) -> dict[str, Permissions]:
         )
         for operation, pattern in allowed._asdict().items()
         for name in concerned
-        if re.search(pattern, name)
+        if pattern is not None and re.search(pattern, name)
     }
     return {"whole": allowed, **less}
 
@@ -125,4 +131,17 @@ async def _work_as_worker(connection: AbstractConnection, names: Topology) -> No
     await events.publish(aio_pika.Message(b"{}"), "run.finished", mandatory=False)
 
 
-WORK: Final = {"gateway": _work_as_gateway, "worker": _work_as_worker}
+async def _work_as_consumer(connection: AbstractConnection, names: Topology) -> None:
+    channel = await connection.channel()
+    queue = await channel.declare_queue(OWN_QUEUE, durable=True, arguments={"x-max-length": 9})
+    await queue.bind(names.events, "#")
+    await get(channel, OWN_QUEUE)
+    await queue.unbind(names.events, "#")
+    await channel.queue_delete(OWN_QUEUE)
+
+
+WORK: Final = {
+    "gateway": _work_as_gateway,
+    "worker": _work_as_worker,
+    "consumer": _work_as_consumer,
+}

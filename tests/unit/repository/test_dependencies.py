@@ -14,7 +14,10 @@ import pytest
 ROOT: Final = Path(__file__).parents[3]
 OURS: Final = ("gateway", "shared", "worker", "tools", "tests")
 # Programs of environments of their own (tools/support/environments.py).
-APART: Final = (ROOT / "tools" / "bench" / "peers", ROOT / "tests" / "e2e" / "clients" / "client.py")
+APART: Final = (
+    ROOT / "tools" / "bench" / "peers",
+    ROOT / "tests" / "e2e" / "clients" / "client.py",
+)
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
