@@ -250,7 +250,8 @@ class WorkerSettings(ServiceSettings):
         1000,
         ge=1,
         le=65535,
-        description="Maximum number of undecided commands that the worker holds, per queue",
+        description="Maximum number of undecided commands or registrations that the worker holds, "
+        "per queue",
     )
     worker_shutdown_timeout: Seconds = Field(
         15.0,

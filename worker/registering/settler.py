@@ -169,7 +169,12 @@ class RegistrationSettler:
             return
         for result, number in numbers.items():
             self._metrics.registered(result, number)
-        log.info("runs_registered", **{result.value: n for result, n in numbers.items()})
+        log.info(
+            "runs_registered",
+            created=numbers[Registered.CREATED],
+            exists=numbers[Registered.EXISTS],
+            started=numbers[Registered.STARTED],
+        )
         if Registered.CREATED in numbers:
             self._relay.wake()
 

@@ -1,6 +1,7 @@
 """The programs in docs/messages.md, run as they stand there, against a real worker."""
 
 import asyncio
+import json
 import os
 import sys
 from uuid import UUID
@@ -10,6 +11,7 @@ from yarl import URL
 
 from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
+from tests.support.broker.registrations import registered
 from tests.support.repository.documents import code_block
 from tools.support.processes import until_gone
 from tools.support.program import DEADLINE
@@ -20,7 +22,7 @@ CLIENTS = {"aio-pika": "merge-queue", "pika": "deployer"}
 EXCHANGE = f'"{Topology().commands}"'
 
 
-async def _run(system: System, client: str, run_id: int) -> tuple[int | None, str, str]:
+async def _run(system: System, client: str, *run_ids: int) -> tuple[int | None, str, str]:
     program = code_block(f"python {client}")
     # The tests' exchange has a name of its own. Nothing else is changed.
     assert program.count(EXCHANGE) == 1
@@ -28,7 +30,7 @@ async def _run(system: System, client: str, run_id: int) -> tuple[int | None, st
         sys.executable,
         "-c",
         program.replace(EXCHANGE, f'"{system.topology.commands}"'),
-        str(run_id),
+        *map(str, run_ids),
         env={**os.environ, "AMQP_URL": system.amqp_url},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -80,3 +82,13 @@ async def test_it_fails_when_no_queue_takes_the_command(system: System, client: 
 
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].split(":")[0].endswith(("PublishError", "UnroutableError"))
+
+
+async def test_the_platforms_program_registers_many_runs(system: System) -> None:
+    await system.worker()
+
+    assert await _run(system, "registration", 1, 2, 3) == (0, "", "")
+
+    for run_id in (1, 2, 3):
+        row = await registered(system, run_id)
+        assert (row["status"], json.loads(row["labels"])) == ("queued", {"branch": "main"})

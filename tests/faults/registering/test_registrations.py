@@ -91,14 +91,18 @@ async def test_while_postgres_is_away_registrations_wait(
 
 async def test_one_that_fails_keeps_no_other_and_becomes_a_dead_letter(system: System) -> None:
     await system.database.execute(FAULT)
-    await flood(system, (registration(run_id) for run_id in range(1, 31)))
+    await system.add_run(30)
+    conflict = registration(30, grace_seconds=1)
+    await flood(system, [*map(registration, range(1, 30)), conflict])
     worker = await system.worker(module=SHORT)
 
-    letter = await system.dead_letter()
+    letters = [await system.dead_letter() for _ in range(2)]
 
     await settled(system, 29)
+    found = {letter.headers["x-reason"]: letter for letter in letters}
+    assert found["run_conflict"].body == conflict
+    letter = found["internal_error"]
     assert letter.body == registration(13)
-    assert letter.headers["x-reason"] == "internal_error"
     assert letter.headers["x-error"] == "RaiseError: out of luck"
     assert letter.headers["x-attempt"] == 4
     tries = [event for event in worker.events if event["event"] == "registration_failed"]
@@ -137,4 +141,4 @@ async def _told_once(system: System, listener: Listener, runs: int) -> None:
 
 def _sum(worker: Program, result: str) -> int:
     events = [event for event in worker.events if event["event"] == "runs_registered"]
-    return sum(event.get(result, 0) for event in events)
+    return sum(event[result] for event in events)

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from shared.postgres import sql
+from tests.support.broker.registrations import registered, send_registration
 from tests.support.http.api import Api
 from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf
 from tests.support.telemetry.exposition import scrape
@@ -20,6 +21,7 @@ from tools.support.system import System
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODULES: Final = (
+    sql.registrations,
     sql.runs,
     sql.endings,
     sql.decisions,
@@ -75,6 +77,8 @@ async def test_programs_do_their_work_as_their_own_roles(system: System, url_of:
     await worker.event("command_retried", run_id=4)
     await ops("worker", "runs", "add", "4")
     assert (await system.outcome_of(command))["outcome"] == "canceled"
+    await send_registration(system, 5, labels={"branch": "main"})
+    await registered(system, 5)
     await system.publish_raw(b"{}", type="something.else")
     await worker.event("dead_letters_kept")
     await ops("worker", "dead-letters", "discard", "1")

@@ -17,7 +17,7 @@ async def test_two_workers_register_each_run_once_though_each_message_comes_twic
 
     await settled(system, len(runs))
     results = [
-        {name: event.get(name, 0) for name in ("created", "exists")}
+        {name: event[name] for name in ("created", "exists")}
         for worker in workers
         for event in worker.events
         if event["event"] == "runs_registered"
