@@ -16,8 +16,8 @@ _RFC_3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _RULES: Final[Mapping[str, str]] = {
-    "labels": f"at most {MAX_LABELS} labels; a key has 1 to 63 characters and no colon, a value at "
-    "most 255",
+    "labels": f"at most {MAX_LABELS}, each with a key of 1 to 63 characters without a colon, and a "
+    "value of at most 255",
     "url": f"must be an http or https URL of at most {MAX_URL} characters",
     "start_before": "is out of range",
 }

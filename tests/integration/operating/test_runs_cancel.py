@@ -1,5 +1,6 @@
 """`cancel-worker runs cancel`: an operator cancels without a token."""
 
+import asyncio
 import getpass
 import json
 import signal
@@ -13,8 +14,8 @@ from tools.support.waiting import eventually
 CANCEL = ("worker", "runs", "cancel")
 # As the keeper would, of a command on a run that was removed meanwhile.
 _BURY = """
-    INSERT INTO dead_letters (letter_key, digest, reason, error, attempts, exchange, routing_key, via,
-                              run_id, command_id, body)
+    INSERT INTO dead_letters (letter_key, digest, reason, error, attempts, exchange, routing_key,
+                              via, run_id, command_id, body)
     VALUES ('x', 'x', 'unknown_run', 'run 1 is unknown', 4, 'e', 'run.cancel', 'direct', 1,
             $1::text::uuid, 'x')
     RETURNING letter_id

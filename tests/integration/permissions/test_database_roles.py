@@ -49,7 +49,9 @@ async def test_programs_do_their_work_as_their_own_roles(system: System, url_of:
     gateway = await system.program(
         "gateway", "serve", "--port", "0", DATABASE_URL=url_of("gateway")
     )
-    worker = await system.worker(env={"DATABASE_URL": url_of("worker")}, keep_dead_letters=True)
+    worker = await system.worker(
+        env={"DATABASE_URL": url_of("worker")}, keep_dead_letters=True, host_heartbeat=0.5
+    )
     url = str((await gateway.event("gateway_ready"))["url"])
 
     async def as_role(role: str, *arguments: str) -> str:
@@ -68,6 +70,12 @@ async def test_programs_do_their_work_as_their_own_roles(system: System, url_of:
     await system.status_becomes(1, "canceled")
     assert await (await system.launch(2, "true")).exit_code() == 0
     await system.status_becomes(2, "pass")
+    await as_role("platform", "worker", "runs", "add", "5", "6", "--label", "branch=main")
+    labeled = await ops("worker", "runs", "list", "--label", "branch=main")
+    assert [line.split()[0] for line in labeled.splitlines()[1:]] == ["6", "5"]
+    await ops("worker", "runs", "cancel", "5", "--wait", "30")
+    await as_role("platform", "worker", "runs", "add", "7", "--start-before", "1s")
+    assert (await system.status_becomes(7, "canceled"))["expired"]
     running = await system.launch(3, "sh", "-c", "echo ready; exec sleep 1000")
     await running.ready()
     assert (await api.cancel(3)).status == 202
@@ -101,6 +109,7 @@ REFUSED: Final = {
         "RECORD",
         "DECIDE_PLAIN",
         "CLAIM_RUN",
+        "EXPIRE_ONE",
         "KEEP",
         "REGISTER_HOST",
     },
@@ -112,11 +121,14 @@ REFUSED: Final = {
         "DISCARD",
         "LIST_ACTIONS",
         "LIST_ACTIONS_OF_RUN",
+        "LIST_LABELED_RUNS",
         "MARK_EDITED",
         "MARK_REPLAYED",
     },
     "ops": {
         "CLAIM_RUN",
+        "EXPIRE",
+        "EXPIRE_ONE",
         "KEEP",
         "RECORD",
         "DECIDE_PLAIN",
@@ -125,7 +137,14 @@ REFUSED: Final = {
         "SWEEP_RATE_WINDOWS",
         "TAKE_TURN",
     },
-    "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "DECIDE_PLAIN", "LIST_CANCELLATIONS"},
+    "platform": {
+        "ADD_TOKEN",
+        "CLAIM_RUN",
+        "DECIDE_PLAIN",
+        "EXPIRE",
+        "LIST_CANCELLATIONS",
+        "RECORD",
+    },
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
     "gateway": (sql.requests, sql.statistics),
@@ -154,10 +173,14 @@ NOT_REFUSED: Final = {
         "LOCK_HOST",
         "LOSE_RUNS_OF_ABANDONED",
         "MARK_EDITED",
+        "LIST_LABELED_RUNS",
+        "LIST_RESULTS",
+        "LIST_RUNS",
         "MARK_REPLAYED",
+        "REGISTER",
         "REVOKE_TOKEN",
     },
-    "platform": {"ADD_RUN", "FIND_RUN"},
+    "platform": {"ADD_RUN", "FIND_OPTIONS", "FIND_RUN", "IN_TIME", "REGISTER"},
 }
 
 
