@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from worker.messages.command_reader import storable
 from worker.messages.delivery import Delivery
 from worker.messages.headers import Header
+from worker.messages.json_body import storable
 
 _DIRECT: Final = re.compile(r"amq\.rabbitmq\.reply-to\.[!-~]{1,200}")
 # The longest short string in AMQP, in bytes.

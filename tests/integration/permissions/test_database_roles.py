@@ -26,6 +26,7 @@ MODULES: Final = (
     sql.endings,
     sql.decisions,
     sql.requests,
+    sql.registrations,
     sql.statistics,
     sql.hosts,
     sql.outbox,
@@ -147,7 +148,7 @@ REFUSED: Final = {
     },
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
-    "gateway": (sql.requests, sql.statistics),
+    "gateway": (sql.requests, sql.registrations, sql.statistics),
     "worker": (
         sql.registrations,
         sql.runs,
@@ -166,7 +167,6 @@ NOT_REFUSED: Final = {
     "ops": {
         "ABANDON",
         "ADD_ACTION",
-        "ADD_RUN",
         "ADD_TOKEN",
         "CLOSE_COMMANDS_OF_ABANDONED",
         "DISCARD",
@@ -180,7 +180,7 @@ NOT_REFUSED: Final = {
         "REGISTER",
         "REVOKE_TOKEN",
     },
-    "platform": {"ADD_RUN", "FIND_OPTIONS", "FIND_RUN", "IN_TIME", "REGISTER"},
+    "platform": {"FIND_OPTIONS", "FIND_RUN", "IN_TIME", "REGISTER"},
 }
 
 
