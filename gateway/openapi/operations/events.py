@@ -38,17 +38,41 @@ _LAST_EVENT_ID: Final[Json] = {
     "description": "The last id that the client has seen. The stream goes on from there.",
     "schema": {"type": "string"},
 }
-_FINISHED: Final = {
-    "specversion": "1.0",
-    "id": "1042",
-    "source": "/run-cancel",
-    "type": EventType.RUN_FINISHED,
-    "subject": "4711",
-    "time": AT.isoformat(),
-    "sequence": "1042",
-    "datacontenttype": "application/json",
-    "data": {"run_id": 4711, "status": "canceled", "exit_code": 143, "proof": "cgroup_empty"},
+_MESSAGE: Final[Json] = {
+    "type": "object",
+    "description": "The fields of a message of the stream.",
+    "properties": {
+        "id": {"type": "string", "description": "The id to reconnect with. `gap` has none."},
+        "event": {"type": "string", "description": "The type of the event, or `gap`."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "The CloudEvent or, of `gap`, an object with `message` and "
+            "`complete_since`.",
+        },
+    },
+    "required": ["event", "data"],
 }
+_FINISHED: Final = json.dumps(
+    {
+        "specversion": "1.0",
+        "id": "1042",
+        "source": "/run-cancel",
+        "type": EventType.RUN_FINISHED,
+        "subject": "4711",
+        "time": AT.isoformat(),
+        "sequence": "1042",
+        "datacontenttype": "application/json",
+        "data": {"run_id": 4711, "status": "canceled", "exit_code": 143, "proof": "cgroup_empty"},
+    }
+).encode()
+
+
+def _message(sent: bytes) -> Json:
+    """The fields of a message, as a client reads them."""
+    lines = sent.decode().strip().split("\n")
+    return dict(line.split(": ", 1) for line in lines)
+
 
 STREAM_EVENTS: Final = Operation(
     "get",
@@ -63,11 +87,8 @@ STREAM_EVENTS: Final = Operation(
     {
         200: Response(
             "The events, until the stream ends.",
-            {
-                "event": event_of(json.dumps(_FINISHED).encode()).message.decode(),
-                "gap": gap_message(AT).decode(),
-            },
-            content_type="text/event-stream",
+            {"event": _message(event_of(_FINISHED).message), "gap": _message(gap_message(AT))},
+            message_schema=_MESSAGE,
         ),
         400: Response(
             "The query is invalid.",

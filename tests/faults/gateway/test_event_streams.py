@@ -66,7 +66,7 @@ async def test_a_client_that_does_not_keep_up_is_dropped_and_the_others_get_all(
 ) -> None:
     program, api = await _subscribed(system)
     padding = "x" * 50_000
-    sent = []
+    sent: list[str] = []
     async with streaming(api) as stream, _deaf_client(api):
         await eventually(lambda: _value(api, "cancel_event_streams"), lambda n: n == 2)
         while not [event for event in program.events if event["event"] == "event_stream_dropped"]:

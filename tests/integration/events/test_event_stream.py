@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from time import monotonic
 from typing import Final
 
 import pytest
@@ -276,3 +277,20 @@ async def test_a_client_that_leaves_at_once_leaves_nothing_behind(
     await gateway.event("request", count=3, path=EVENTS, status=200)
     assert not [event for event in gateway.events if event["level"] == "error"]
     assert not gateway.output
+
+
+async def test_a_stream_ends_after_its_time_and_says_where_to_go_on(
+    system: System, api: Api
+) -> None:
+    url = await system.gateway(event_stream_duration=1)
+    short = Api(url, api.http, api.token)
+    async with streaming(short, f"?run_id={next(run_ids)}") as stream:
+        await tell(system, other := next(ids), next(run_ids))
+        began = monotonic()
+        while await stream.next() is not None:
+            pass
+        took = monotonic() - began
+
+    assert 0.5 < took < 5
+    async with streaming(short, last_id=stream.last_id) as again:
+        assert await again.until(other) == [other]

@@ -82,13 +82,14 @@ def narrower(user: str, names: Topology) -> dict[str, Permissions]:
         *(*names.queues(), "amq.default"),
         *(CANCEL_KEY, REST_KEY),
     ]
+    queue = f"{names.events}.gateway."  # and a random ending
     less = {
         f"without {operation} {name}": allowed._replace(
-            **{operation: f"(?!^{re.escape(name)}$){pattern}"}
+            **{operation: f"(?!^{re.escape(name)}{'' if name == queue else '$'}){pattern}"}
         )
         for operation, pattern in allowed._asdict().items()
-        for name in concerned
-        if re.search(pattern, name)
+        for name in (*concerned, queue)
+        if re.search(pattern, f"{name}1" if name == queue else name)
     }
     return {"whole": allowed, **less}
 
@@ -108,6 +109,8 @@ async def _work_as_gateway(connection: AbstractConnection, names: Topology) -> N
     await names.look(connection)
     channel = await connection.channel(on_return_raises=True)
     await send(channel, names.commands, REST_KEY)
+    await names.look_for_events(connection)
+    await get(channel, (await names.declare_events_queue(channel)).name)
 
 
 async def _work_as_worker(connection: AbstractConnection, names: Topology) -> None:
