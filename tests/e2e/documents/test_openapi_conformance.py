@@ -76,7 +76,7 @@ async def test_schemathesis_finds_no_disagreement(api: Api, document: Json, tmp_
         *("--header", f"Authorization: Bearer {api.token}"),
         *("--checks", "all", "--continue-on-failure"),
         *("--phases", ",".join(PHASES)),
-        *("--max-examples", "100", "--generation-deterministic"),
+        *("--max-examples", "130", "--generation-deterministic"),
         *("--request-timeout", "5"),
         *("--report", "ndjson", "--report-ndjson-path", str(report)),
         "--no-color",
