@@ -96,6 +96,7 @@ class _Response(EventSourceResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if self.prepared:
             return await web.StreamResponse.prepare(self, request)
+        del self.headers["Cache-Control"]  # ours is stricter
         complete(request, self)
         if request.version == HttpVersion10:  # only its end shows where the body ends
             self.headers["Connection"] = "close"

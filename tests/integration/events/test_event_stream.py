@@ -71,7 +71,7 @@ async def test_the_headers_are_those_of_a_stream_and_of_every_answer(api: Api) -
         headers = stream.response.headers
 
     assert headers["Content-Type"] == "text/event-stream"
-    assert headers["Cache-Control"] == "no-cache"
+    assert headers["Cache-Control"] == "no-store"
     assert headers["Server"] == "cancel-gateway"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert re.fullmatch(r"[0-9a-f]{32}", headers["X-Request-Id"])
@@ -273,7 +273,8 @@ async def test_a_client_that_leaves_at_once_leaves_nothing_behind(
     async def open_streams() -> float | None:
         return (await scrape(system.http, api.url)).value("cancel_event_streams")
 
-    await eventually(open_streams, lambda number: number == 0)
+    # Before the next comment would find out.
+    await eventually(open_streams, lambda number: number == 0, deadline=5)
     await gateway.event("request", count=3, path=EVENTS, status=200)
     assert not [event for event in gateway.events if event["level"] == "error"]
     assert not gateway.output

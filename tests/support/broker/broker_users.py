@@ -110,7 +110,8 @@ async def _work_as_gateway(connection: AbstractConnection, names: Topology) -> N
     channel = await connection.channel(on_return_raises=True)
     await send(channel, names.commands, REST_KEY)
     await names.look_for_events(connection)
-    await get(channel, (await names.declare_events_queue(channel)).name)
+    await names.declare_events_queue(channel, queue := names.new_events_queue())
+    await get(channel, queue)
 
 
 async def _work_as_worker(connection: AbstractConnection, names: Topology) -> None:
