@@ -4,7 +4,6 @@ import json
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,8 +33,3 @@ def test_a_message_is_always_three_lines_and_an_empty_one(
     assert names == ["id", "event", "data", "", ""]
     assert "\r" not in event.message.decode()
     assert json.loads(lines[2].removeprefix("data: ")) == sent
-
-
-def test_a_body_that_is_nested_too_deeply_is_refused() -> None:
-    with pytest.raises(ValueError, match="ecursion"):
-        event_of(b"[" * 60_000)
