@@ -106,7 +106,8 @@ def build(
     # The router tries them in this order.
     app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_failures(cancel.handle))
     app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
-    streams = EventStreams(gate, feed, StreamTimes(unread=settings.response_timeout))
+    times = StreamTimes(settings.response_timeout, settings.event_stream_duration)
+    streams = EventStreams(gate, feed, times)
     app.router.add_get(STREAM_EVENTS.path, streams.handle)
     app.router.add_get(LIST_RUNS.path, metrics.counting_reads(runs.handle))
     app.router.add_put(PUT_RUN.path, metrics.counting_registers(register.put_run))

@@ -143,7 +143,8 @@ class GatewaySettings(ServiceSettings):
         1000,
         ge=1,
         description="Maximum number of open connections; at most half of the gateway's file "
-        "descriptors. Beyond it, a new connection replaces an idle one or gets 503",
+        "descriptors. Beyond it, a new connection replaces an idle one or gets 503. At most half "
+        "of them may be event streams",
     )
     max_connections_per_address: int = Field(
         500,
@@ -166,6 +167,11 @@ class GatewaySettings(ServiceSettings):
     )
     idle_timeout: Seconds = Field(
         75.0, description="Timeout for an idle connection between requests, seconds"
+    )
+    event_stream_duration: Seconds = Field(
+        900.0,
+        description="Maximum duration of an event stream, seconds. Clients reconnect, and a "
+        "revoked token is noticed then",
     )
     gateway_shutdown_timeout: Seconds = Field(
         10.0, description="Timeout for requests in flight after SIGTERM, seconds"

@@ -6,13 +6,13 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.events.event import EventType, Selection
+from gateway.events.event import TYPES, Selection
 from gateway.http.errors import invalid
 from gateway.http.query import unknown
 from shared.commands import BIGINT_MAX
 
 RUN_ID_PROBLEM: Final = f"must be given once, as an integer from 1 to {BIGINT_MAX}"
-TYPE_PROBLEM: Final = f"must be one of {', '.join(EventType)}"
+TYPE_PROBLEM: Final = f"must be one of {', '.join(TYPES)}"
 
 _RUN_ID: Final = re.compile(r"0*[1-9][0-9]{0,18}")
 
@@ -25,7 +25,7 @@ def selection_of(request: web.Request) -> Selection:
     if given and run_id is None:
         problems["run_id"] = RUN_ID_PROBLEM
     types = frozenset(request.query.getall("type", []))
-    if not types <= frozenset(EventType):
+    if not types <= frozenset(TYPES):
         problems["type"] = TYPE_PROBLEM
     if problems:
         raise invalid(problems)

@@ -19,6 +19,11 @@ from gateway.http.responses import complete
 from shared.http.connection import Connection
 
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ)
+_COMMENT_EVERY: Final = 15.0
+"""Seconds."""
+_SHORTEST: Final = 0.8
+"""The part of its duration that a stream lasts at least. It varies, so that clients that connected
+together do not reconnect together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,8 @@ class StreamTimes:
 
     unread: float
     """For which a client may leave what it was sent unread."""
-    comment_every: float = 15.0
-    lifetime: tuple[float, float] = (12 * 60.0, 15 * 60.0)
-    """A stream ends after a random time between these, so that a revoked token is noticed, and not
-    all clients reconnect together."""
+    duration: float
+    """After which a stream ends at the latest, so that a revoked token is noticed."""
 
 
 class EventStreams:
@@ -56,7 +59,7 @@ class EventStreams:
                     request,
                     sep="\n",
                     send_timeout=self._times.unread,
-                    ping_interval=self._times.comment_every,
+                    ping_interval=_COMMENT_EVERY,
                     response_cls=_Response,
                 ) as response:
                     await self._send(reader, response, last_id)
@@ -72,7 +75,8 @@ class EventStreams:
         that selects few events, or had none yet, could not say where to go on after a reconnect.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + random.uniform(*self._times.lifetime)  # noqa: S311 - no secret
+        part = random.uniform(_SHORTEST, 1)  # noqa: S311 - no secret
+        until = loop.time() + part * self._times.duration
         is_idle = True
         while reader.end is None:
             latest = self._feed.latest_id
@@ -85,13 +89,14 @@ class EventStreams:
                 await response.write(position_message(latest))
             if left <= 0:
                 break
-            is_idle = not await reader.wait(min(self._times.comment_every, left))
+            is_idle = not await reader.wait(min(_COMMENT_EVERY, left))
 
 
 class _Response(EventSourceResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if self.prepared:
             return await web.StreamResponse.prepare(self, request)
+        del self.headers["Cache-Control"]  # ours is stricter
         complete(request, self)
         if request.version == HttpVersion10:  # only its end shows where the body ends
             self.headers["Connection"] = "close"

@@ -46,13 +46,14 @@ class EventSubscription:
         await keep_trying(self._settings, _NAME, self._session)
 
     async def _session(self, connection: AbstractConnection) -> None:
+        name = self._topology.new_events_queue()  # once, as each stays while the connection does
         while not connection.is_closed:
             try:
                 async with asyncio.timeout(DECLARE_TIMEOUT):
                     await self._topology.look_for_events(connection)
                     channel = await open_channel(connection)
                     await channel.set_qos(prefetch_count=_PREFETCH)
-                    queue = await self._topology.declare_events_queue(channel)
+                    queue = await self._topology.declare_events_queue(channel, name)
             except NotDeclared as error:
                 await self._lacks(connection, str(error), _NOT_DECLARED)
             except ChannelAccessRefused as error:

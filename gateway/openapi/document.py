@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway import schemas
 from gateway.openapi.operations import OPERATIONS
-from gateway.openapi.operations.model import JSON, Json, Operation, Response
+from gateway.openapi.operations.model import Json, Operation, Response
 
 _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
     "X-Request-Id": ("The request id: the one in the request, or a new one.", {"type": "string"}),
@@ -83,30 +83,27 @@ def _operation(operation: Operation) -> Json:
 
 
 def _response(response: Response) -> Json:
-    (kind,) = {type(example) for example in response.examples.values()}
+    examples = {name: {"value": _value(it)} for name, it in response.examples.items()}
+    if response.message_schema is not None:
+        # Before OpenAPI 3.2, the schema of a stream describes one message, by convention.
+        content: Json = {
+            "text/event-stream": {"schema": response.message_schema, "examples": examples}
+        }
+    else:
+        (model,) = {type(it) for it in response.examples.values() if isinstance(it, BaseModel)}
+        content = _content(model, examples=examples)
     described: Json = {
         "description": response.description,
         "headers": _headers(response.headers, response.sometimes),
-        "content": _content(
-            kind,
-            response.content_type,
-            examples={
-                name: {
-                    "value": example
-                    if isinstance(example, str)
-                    else example.model_dump(mode="json")
-                }
-                for name, example in response.examples.items()
-            },
-        ),
+        "content": content,
     }
     if response.links:
         described["links"] = response.links
     return described
 
 
-def _value(example: BaseModel | str) -> Json | str:
-    return example if isinstance(example, str) else example.model_dump(mode="json")
+def _value(example: BaseModel | Json) -> Json:
+    return example.model_dump(mode="json") if isinstance(example, BaseModel) else example
 
 
 def _headers(always: Iterable[str], sometimes: Iterable[str] = ()) -> Json:
@@ -121,12 +118,9 @@ def _header(name: str, *, required: bool) -> Json:
     return {"description": description, "required": required, "schema": schema}
 
 
-def _content(kind: type[BaseModel | str], content_type: str = JSON, **more: Json) -> Json:
-    if issubclass(kind, BaseModel):
-        schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
-    else:
-        schema = {"type": "string"}
-    return {content_type: {"schema": schema, **more}}
+def _content(model: type[BaseModel], **more: Json) -> Json:
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"application/json": {"schema": schema, **more}}
 
 
 def _schemas() -> Json:

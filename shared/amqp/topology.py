@@ -150,10 +150,14 @@ class Topology:
         await queue.bind(exchange, host)
         return queue
 
-    async def declare_events_queue(self, channel: AbstractChannel) -> AbstractQueue:
+    def new_events_queue(self) -> str:
+        """A name for the queue of a gateway."""
+        return f"{self.events}.gateway.{uuid4().hex}"
+
+    async def declare_events_queue(self, channel: AbstractChannel, name: str) -> AbstractQueue:
         """Declare an exclusive queue of all events, for a gateway. The exchange must exist."""
         queue = await channel.declare_queue(
-            f"{self.events}.gateway.{uuid4().hex}",
+            name,
             exclusive=True,
             auto_delete=True,
             arguments={"x-max-length": MOST_EVENTS, "x-overflow": "drop-head"},

@@ -18,6 +18,7 @@ from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
 from tools.bench.measures.many_stops import ManyStops
 from tools.bench.measures.stops import Stops
+from tools.bench.measures.streams import Streams
 from tools.bench.output import plots, report
 from tools.bench.output.results import Results
 from tools.bench.peers.environment import Environment, environment
@@ -53,6 +54,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         "many_stops": lambda system, results, rounds: ManyStops(system).measure(results, rounds),
         "hosts": lambda system, results, rounds: Hosts(system).measure(results, rounds),
         "letters": lambda system, results, rounds: Letters(system).measure(results, rounds),
+        "streams": lambda system, results, rounds: Streams(system).measure(results, rounds),
     }
 
 

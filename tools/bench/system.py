@@ -111,8 +111,8 @@ class BenchSystem:
                 await asyncio.sleep(0.01)
             runs.remove()
 
-    async def start_gateway(self) -> Served:
-        self.gateway = await self._serve("gateway", "serve", "--port", "0")
+    async def start_gateway(self, **env: str) -> Served:
+        self.gateway = await self._serve("gateway", "serve", "--port", "0", **env)
         self.port = URL((await self.gateway.event("gateway_ready"))["url"]).port or 0
         return self.gateway
 
@@ -122,9 +122,9 @@ class BenchSystem:
         await self.worker.event("consuming")
         return self.worker
 
-    async def _serve(self, *arguments: str) -> Served:
+    async def _serve(self, *arguments: str, **env: str) -> Served:
         log = self.directory / f"{arguments[0]}-{next(self._logs)}.log"
-        program = await Served.start(*arguments, env=self.environment, log=log)
+        program = await Served.start(*arguments, env={**self.environment, **env}, log=log)
         self._programs.append(program)
         return program
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
-from gateway.events.event import EventType, event_of, gap_message
+from gateway.events.event import TYPES, event_of, gap_message
 from gateway.events.query import RUN_ID_PROBLEM, TYPE_PROBLEM
 from gateway.http.errors import invalid
 from gateway.openapi.operations.common import (
@@ -19,6 +19,7 @@ from gateway.openapi.operations.common import (
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
 from gateway.schemas import API
 from shared.commands import BIGINT_MAX
+from shared.events import EventType
 
 _RUN_ID: Final[Json] = {
     "name": "run_id",
@@ -30,7 +31,7 @@ _TYPE: Final[Json] = {
     "name": "type",
     "in": "query",
     "description": "Only events of this type. Repeat it for several types.",
-    "schema": {"type": "array", "items": {"type": "string", "enum": list(EventType)}},
+    "schema": {"type": "array", "items": {"type": "string", "enum": list(TYPES)}},
 }
 _LAST_EVENT_ID: Final[Json] = {
     "name": "Last-Event-ID",
@@ -38,17 +39,41 @@ _LAST_EVENT_ID: Final[Json] = {
     "description": "The last id that the client has seen. The stream goes on from there.",
     "schema": {"type": "string"},
 }
-_FINISHED: Final = {
-    "specversion": "1.0",
-    "id": "1042",
-    "source": "/run-cancel",
-    "type": EventType.RUN_FINISHED,
-    "subject": "4711",
-    "time": AT.isoformat(),
-    "sequence": "1042",
-    "datacontenttype": "application/json",
-    "data": {"run_id": 4711, "status": "canceled", "exit_code": 143, "proof": "cgroup_empty"},
+_MESSAGE: Final[Json] = {
+    "type": "object",
+    "description": "The fields of a message of the stream.",
+    "properties": {
+        "id": {"type": "string", "description": "The id to reconnect with. `gap` has none."},
+        "event": {"type": "string", "description": "The type of the event, or `gap`."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "The CloudEvent or, of `gap`, an object with `message` and "
+            "`complete_since`.",
+        },
+    },
+    "required": ["event", "data"],
 }
+_FINISHED: Final = json.dumps(
+    {
+        "specversion": "1.0",
+        "id": "1042",
+        "source": "/run-cancel",
+        "type": EventType.RUN_FINISHED.cloud_type,
+        "subject": "4711",
+        "time": AT.isoformat(),
+        "sequence": "1042",
+        "datacontenttype": "application/json",
+        "data": {"run_id": 4711, "status": "canceled", "exit_code": 143, "proof": "cgroup_empty"},
+    }
+).encode()
+
+
+def _message(sent: bytes) -> Json:
+    """The fields of a message, as a client reads them."""
+    lines = sent.decode().strip().split("\n")
+    return dict(line.split(": ", 1) for line in lines)
+
 
 STREAM_EVENTS: Final = Operation(
     "get",
@@ -63,11 +88,8 @@ STREAM_EVENTS: Final = Operation(
     {
         200: Response(
             "The events, until the stream ends.",
-            {
-                "event": event_of(json.dumps(_FINISHED).encode()).message.decode(),
-                "gap": gap_message(AT).decode(),
-            },
-            content_type="text/event-stream",
+            {"event": _message(event_of(_FINISHED).message), "gap": _message(gap_message(AT))},
+            message_schema=_MESSAGE,
         ),
         400: Response(
             "The query is invalid.",

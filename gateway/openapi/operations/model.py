@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from gateway.auth.access import Scope
 
 Json = dict[str, Any]
-JSON: Final = "application/json"
 
 RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -22,12 +21,12 @@ class Response:
     """
 
     description: str
-    examples: Mapping[str, BaseModel | str]
-    """Of text, if `content_type` is not JSON."""
+    examples: Mapping[str, BaseModel | Json]
     headers: tuple[str, ...] = RATE_LIMIT_HEADERS
     sometimes: tuple[str, ...] = ()
     links: Json = field(default_factory=dict)
-    content_type: str = JSON
+    message_schema: Json | None = None
+    """Of a stream of Server-Sent Events: the fields of each message, as the examples have them."""
 
 
 @dataclass(frozen=True, slots=True)

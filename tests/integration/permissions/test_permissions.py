@@ -55,6 +55,11 @@ FORBIDDEN: Final[dict[str, Attempt]] = {
     "get dead letters": lambda channel: get(channel, NAMES.dead),
     "get from a retry queue": lambda channel: get(channel, NAMES.retry(1)),
     "publish a dead letter": lambda channel: send(channel, NAMES.dead_exchange, NAMES.cancel),
+    "publish an event": lambda channel: send(channel, NAMES.events, "run.finished"),
+    "delete the events": lambda channel: channel.exchange_delete(NAMES.events),
+    "have events delivered to others": lambda channel: _bind(
+        channel, NAMES.cancel, "#", NAMES.events
+    ),
     "wake a worker": lambda channel: send(channel, NAMES.wakes, "h1"),
     "publish to a retry queue": lambda channel: send(channel, "", NAMES.retry(1)),
     "register past the exchange": lambda channel: send(channel, "", NAMES.queued),
@@ -159,9 +164,7 @@ async def test_none_of_it_can_be_left_out(system: System, broker: Broker, user: 
     enough = []
 
     for variant in variants:
-        if user == "gateway":
-            await NARROW.declare(system.channel)
-        if user == "consumer":
+        if user in ("gateway", "consumer"):
             await NARROW.declare_worker(system.channel)
         async with await aio_pika.connect(broker.url_of(f"{user} {variant}")) as connection:
             with suppress(ChannelAccessRefused):

@@ -16,12 +16,15 @@ from aiormq.exceptions import ChannelPreconditionFailed
 
 from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
+from shared.events import EventType
 from shared.registrations import QUEUED_TYPE
 from tests.support.broker.asker import DIRECT
 from tests.support.broker.broker_users import OWN_QUEUE, Broker, send
 from tests.support.broker.event_listener import event_in
 from tests.support.broker.permitted import Programs, start_programs, system_on
 from tests.support.broker.registrations import registered, registration
+from tests.support.http.api import Api
+from tests.support.http.event_stream import streaming
 from tests.support.repository.documents import broker_commands, permissions
 from tools.services import Services
 from tools.support.broker_names import delete_names
@@ -78,6 +81,36 @@ async def test_gateway_and_worker_cancel_a_run(system: System, programs: Program
     await system.status_becomes(run_id, "canceled")
     (row,) = await system.cancellations(run_id)
     assert (row["via"], row["publisher"]) == ("rest", "gateway")
+
+
+async def test_the_gateway_streams_what_the_worker_publishes(
+    system: System, programs: Programs
+) -> None:
+    run_id = next(run_ids)
+    async with streaming(programs.api, f"?run_id={run_id}") as stream:
+        await system.add_run(run_id)
+
+        assert (await stream.event()).event == EventType.RUN_REGISTERED.cloud_type
+
+
+async def test_a_gateway_without_permission_for_events_still_cancels(
+    system: System, programs: Programs, broker: Broker
+) -> None:
+    older = permissions()["gateway"]._replace(configure="^$", read="^$")
+    broker.add_users({"older gateway": older})
+    gateway = await system.program(
+        "gateway", "serve", "--port", "0", AMQP_URL=broker.url_of("older gateway")
+    )
+    url = str((await gateway.event("gateway_ready"))["url"])
+    refused = await gateway.event("events_not_subscribed")
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    assert (await Api(url, system.http, programs.api.token).cancel(run_id)).status == 202
+
+    assert "ACCESS_REFUSED" in refused["error"]
+    await system.status_becomes(run_id, "canceled")
+    assert [event["event"] for event in gateway.events].count("channel_closed_by_broker") == 1
 
 
 async def test_the_worker_may_retry_wake_and_keep_dead_letters(

@@ -88,13 +88,14 @@ def narrower(user: str, names: Topology) -> dict[str, Permissions]:
         *(*names.queues(), "amq.default"),
         *(CANCEL_KEY, REST_KEY, QUEUED_KEY, OWN_QUEUE),
     ]
+    queue = f"{names.events}.gateway."  # and a random ending
     less = {
         f"without {operation} {name}": allowed._replace(
-            **{operation: f"(?!^{re.escape(name)}$){pattern}"}
+            **{operation: f"(?!^{re.escape(name)}{'' if name == queue else '$'}){pattern}"}
         )
         for operation, pattern in allowed._asdict().items()
-        for name in concerned
-        if pattern is not None and re.search(pattern, name)
+        for name in (*concerned, queue)
+        if pattern is not None and re.search(pattern, f"{name}1" if name == queue else name)
     }
     return {"whole": allowed, **less}
 
@@ -114,6 +115,9 @@ async def _work_as_gateway(connection: AbstractConnection, names: Topology) -> N
     await names.look(connection)
     channel = await connection.channel(on_return_raises=True)
     await send(channel, names.commands, REST_KEY)
+    await names.look_for_events(connection)
+    await names.declare_events_queue(channel, queue := names.new_events_queue())
+    await get(channel, queue)
 
 
 async def _work_as_worker(connection: AbstractConnection, names: Topology) -> None:

@@ -43,4 +43,5 @@ async def start_programs(system: System, broker: Broker) -> Programs:
     )
     await worker.event("keeping_dead_letters")
     await gateway.event("names_declared")
+    await gateway.event("events_subscribed")
     return Programs(Api(url, system.http, await system.token()), worker)

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.events.query import RUN_ID_PROBLEM, TYPE_PROBLEM
 from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.events import STREAM_EVENTS
 from gateway.openapi.operations.model import Operation
 from gateway.openapi.operations.registering import POST_RUNS, PUT_RUN
 from gateway.openapi.operations.runs import GET_RUN, LIST_RUNS
 from tests.support.http.api import Answer, Api
+from tests.support.http.event_stream import EVENTS, streaming
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Case:
     message: str
     details: Mapping[str, Any] | None
     headers: Mapping[str, str]
+    content_type: str = "application/json"
 
 
 def _cancel(who: str, run: object = 1, **options: Any) -> Ask:
@@ -86,6 +90,14 @@ def _slow(method: str, path: str) -> Ask:
         return await callers.alice.ask(method, path, data=body(), headers=headers)
 
     return ask
+
+
+async def _stream(callers: Callers) -> Answer:
+    """The answer, with the first message for a body."""
+    async with streaming(callers.alice, last_id="unknown") as stream:
+        message = await stream.event()
+        sent = {"event": message.event, "data": message.data}
+        return Answer(200, stream.response.headers, sent)
 
 
 async def _expect(callers: Callers) -> Answer:
@@ -159,7 +171,11 @@ def _scopes(required: str, has: str) -> dict[str, Any]:
     return {"required_scope": required, "token_scopes": [has]}
 
 
-C, G, L, P, B = CANCEL_RUN, GET_RUN, LIST_RUNS, PUT_RUN, POST_RUNS
+def _events(who: str, query: str = "", **options: Any) -> Ask:
+    return _get(who, f"{EVENTS}{query}", **options)
+
+
+C, G, L, P, B, E = CANCEL_RUN, GET_RUN, LIST_RUNS, PUT_RUN, POST_RUNS, STREAM_EVENTS
 _RUNS = "/api/v1/runs"
 CASES: Final = [
     Case("accepted", C, _cancel("alice"), 202, None, "Cancellation of run 1 accepted.", None, _LOCATION),
@@ -228,6 +244,17 @@ CASES: Final = [
          None, SPENT),
     *_refusals(B, _RUNS, "runs:register", "runs:read"),
     *_bad_bodies(B, _RUNS, 1024 * 1024),
+    Case("stream", E, _stream, 200, None, "", None, SPENT, "text/event-stream"),
+    Case("run_id", E, _events("alice", "?run_id=0"), 400, *_invalid("run_id", RUN_ID_PROBLEM), SPENT),
+    Case("type", E, _events("alice", "?type=run.finished"), 400, *_invalid("type", TYPE_PROBLEM), SPENT),
+    Case("query", E, _events("alice", "?runs=1"), 400, *_invalid("runs", "is not a parameter of this request"), SPENT),
+    Case("no_token", E, _events("alice", headers={}), 401, "unauthorized", _NO_TOKEN, {}, _CHALLENGE),
+    Case("bad_token", E, _events("stranger"), 401, "unauthorized", _BAD_TOKEN, {}, _INVALID_TOKEN),
+    Case("scope", E, _events("writer"), 403, "forbidden", "The token lacks the scope runs:read.",
+         _scopes("runs:read", "runs:write"), _insufficient("runs:read")),
+    Case("reads_spent", E, _events("spent"), 429, "rate_limited", _LIMITED, _BUDGET, {**_RETRY, **SPENT}),
+    Case("crash", E, _events("with_broken_schema"), 500, "internal_error", "An unexpected error occurred.", {}, {}),
+    Case("no_postgres", E, _events("without_postgres"), 503, "unavailable", _AWAY, {}, _RETRY),
     Case("no_route", None, _get("alice", "/api/v1/nowhere"), 404, "not_found", "No such route.",
          {"resource": "route"}, SPENT),
     Case("no_route_outside", None, _get("alice", "/nowhere", headers={}), 404, "not_found", "No such route.",

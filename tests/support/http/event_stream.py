@@ -10,8 +10,8 @@ from typing import Any, Final
 import aio_pika
 import aiohttp
 
-from gateway.events.event import EventType
 from gateway.schemas import API
+from shared.events import EventType
 from tests.support.http.api import Api
 from tools.support.program import DEADLINE
 from tools.support.system import System
@@ -88,14 +88,15 @@ async def tell(
     system: System,
     event_id: str,
     run_id: int = 1,
-    kind: str = EventType.RUN_FINISHED,
+    kind: str = EventType.RUN_FINISHED.cloud_type,
     data: Mapping[str, Any] | None = None,
     indent: int | None = None,
 ) -> dict[str, Any]:
     """Publish an event as a worker does; the event."""
     event = {
         **{"specversion": "1.0", "id": event_id, "source": "/run-cancel", "type": kind},
-        **{"subject": str(run_id), "data": {"run_id": run_id, **(data or {})}},
+        **({"subject": str(run_id)} if run_id else {}),
+        "data": {"run_id": run_id or None, **(data or {})},
     }
     await tell_raw(system, json.dumps(event, indent=indent).encode(), event_id)
     return event
