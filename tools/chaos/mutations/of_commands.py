@@ -44,8 +44,8 @@ OF_COMMANDS: Final = (
         (
             Edit(
                 "shared/postgres/sql/runs.py",
-                " WHERE run_id = $1 AND status = 'queued'\n    RETURNING launch_id",
-                " WHERE run_id = $1\n    RETURNING launch_id",
+                " WHERE run_id = $1 AND status = 'queued'\n",
+                " WHERE run_id = $1\n",
             ),
             Edit(
                 "shared/postgres/migrations/0001_runs.sql",
