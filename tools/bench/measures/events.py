@@ -12,70 +12,11 @@ from tools.bench.measures.backlog import Backlog
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.system import BenchSystem
+from tools.bench.telling import Telling
 
 _FIRST_SINGLE: Final = 1_000_000
 """Run ids of single cancels: above those of the backlog."""
 _ACCEPT_SECONDS: Final = 3.0
-_FUNCTIONS: Final = "tell_registered", "tell_finished", "tell_settled", "tell_rejected"
-_DEFINITIONS: Final = """
-    SELECT pg_get_functiondef(oid) FROM pg_proc
-     WHERE proname = ANY ($1) AND pronamespace = current_schema()::regnamespace
-"""
-# What the triggers do besides: labels to look up, commands that end with their run, and the dead
-# letters of failed stops.
-_SILENT: Final = """
-    CREATE OR REPLACE FUNCTION tell_registered() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS
-    $$
-    BEGIN
-        INSERT INTO run_labels (label, run_id)
-        SELECT key || ':' || value, run_id FROM after, jsonb_each_text(labels)
-         WHERE labels <> '{}';
-        RETURN NULL;
-    END
-    $$;
-    CREATE OR REPLACE FUNCTION tell_finished() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
-        SET enable_nestloop = off SET enable_seqscan = off AS
-    $$
-    DECLARE
-        ended bigint[];
-    BEGIN
-        SELECT array_agg(run_id) INTO ended FROM after JOIN before USING (run_id)
-         WHERE after.finished_at IS NOT NULL AND before.finished_at IS NULL;
-        IF EXISTS (SELECT FROM cancellations WHERE run_id = ANY (ended) AND outcome IS NULL) THEN
-            UPDATE cancellations c
-               SET outcome = 'no_op', finished_at = clock_timestamp(),
-                   evidence = c.evidence || jsonb_build_object('run_status', r.status)
-              FROM after r
-             WHERE c.run_id = ANY (ended) AND c.outcome IS NULL
-               AND r.run_id = c.run_id AND r.status IN ('pass', 'fail', 'canceled');
-        END IF;
-        RETURN NULL;
-    END
-    $$;
-    CREATE OR REPLACE FUNCTION tell_settled() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
-        SET enable_nestloop = off AS
-    $$
-    BEGIN
-        IF TG_OP = 'UPDATE' THEN
-            INSERT INTO outbox (type, run_id, data, message_header, message_body)
-            SELECT 'dead_letter', after.run_id,
-                   to_jsonb(after) - 'message_header' - 'message_body'
-                       || jsonb_build_object('letter', gen_random_uuid()),
-                   before.message_header, before.message_body
-              FROM after JOIN before USING (command_id)
-             WHERE after.outcome = 'stop_failed' AND before.outcome IS NULL
-             ORDER BY command_id;
-        END IF;
-        RETURN NULL;
-    END
-    $$;
-    CREATE OR REPLACE FUNCTION tell_rejected() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS
-    $$ BEGIN RETURN NULL; END $$;
-"""
 
 _Rounds = dict[bool, list[float]]
 """Figures with events on, and off."""
@@ -91,12 +32,10 @@ class Events:
         self._each = each
         self._jobs = Jobs(system)
         self._next_run = _FIRST_SINGLE
-        self._telling: list[str] = []
+        self._telling = Telling(system.database)
 
     async def measure(self, results: Results, rounds: int) -> None:
-        self._telling = [
-            row[0] for row in await self._system.database.fetch(_DEFINITIONS, [*_FUNCTIONS])
-        ]
+        await self._telling.remember()
         async with self._listening():
             backlog = Backlog(self._system, self._runs, None)
             per_second = await self._side_by_side(rounds, lambda: backlog.ours(self._runs))
@@ -110,14 +49,10 @@ class Events:
         for number in range(rounds):
             # Neither is always first.
             for telling in (True, False) if number % 2 else (False, True):
-                await self._tell(telling)
+                await self._telling.turn(on=telling)
                 taken[telling].append(await measured())
-        await self._tell(True)
+        await self._telling.turn(on=True)
         return taken
-
-    async def _tell(self, telling: bool) -> None:
-        for statement in self._telling if telling else [_SILENT]:
-            await self._system.database.execute(statement)
 
     async def _accepts(self, rounds: int) -> _Rounds:
         """Without a worker: what is accepted stays in the queue, as in the measure of accepts."""
