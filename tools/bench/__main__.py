@@ -12,11 +12,13 @@ import uvloop
 from tools.bench import against, guard
 from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
+from tools.bench.measures.events import Events
 from tools.bench.measures.growth import TableGrowth
 from tools.bench.measures.hosts import Hosts
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
 from tools.bench.measures.many_stops import ManyStops
+from tools.bench.measures.registering import Registering
 from tools.bench.measures.stops import Stops
 from tools.bench.measures.streams import Streams
 from tools.bench.output import plots, report
@@ -54,6 +56,12 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         "many_stops": lambda system, results, rounds: ManyStops(system).measure(results, rounds),
         "hosts": lambda system, results, rounds: Hosts(system).measure(results, rounds),
         "letters": lambda system, results, rounds: Letters(system).measure(results, rounds),
+        "events": lambda system, results, rounds: Events(system, runs, 3 * each).measure(
+            results, rounds
+        ),
+        "registering": lambda system, results, rounds: Registering(system, runs).measure(
+            results, rounds
+        ),
         "streams": lambda system, results, rounds: Streams(system).measure(results, rounds),
     }
 

@@ -24,12 +24,16 @@ Answered = Callable[["Connection", int], None]
 
 def requests(token: str, run_ids: Sequence[int]) -> list[bytes]:
     """A cancel request for each run, as bytes."""
-    return [
-        b"POST /api/v1/runs/%d/cancel HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n"
+    return [request(f"/api/v1/runs/{run_id}/cancel", token, _BODY) for run_id in run_ids]
+
+
+def request(path: str, token: str, body: bytes) -> bytes:
+    """A POST of JSON, as bytes."""
+    return (
+        b"POST %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-        % (run_id, token.encode(), len(_BODY), _BODY)
-        for run_id in run_ids
-    ]
+        % (path.encode(), token.encode(), len(body), body)
+    )
 
 
 class Connection(asyncio.Protocol):

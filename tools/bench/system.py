@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -111,8 +111,9 @@ class BenchSystem:
                 await asyncio.sleep(0.01)
             runs.remove()
 
-    async def start_gateway(self, **env: str) -> Served:
-        self.gateway = await self._serve("gateway", "serve", "--port", "0", **env)
+    async def start_gateway(self, env: Mapping[str, str] | None = None) -> Served:
+        """With settings other than the defaults, where `env` has some."""
+        self.gateway = await self._serve("gateway", "serve", "--port", "0", env=env)
         self.port = URL((await self.gateway.event("gateway_ready"))["url"]).port or 0
         return self.gateway
 
@@ -122,9 +123,9 @@ class BenchSystem:
         await self.worker.event("consuming")
         return self.worker
 
-    async def _serve(self, *arguments: str, **env: str) -> Served:
+    async def _serve(self, *arguments: str, env: Mapping[str, str] | None = None) -> Served:
         log = self.directory / f"{arguments[0]}-{next(self._logs)}.log"
-        program = await Served.start(*arguments, env={**self.environment, **env}, log=log)
+        program = await Served.start(*arguments, env={**self.environment, **(env or {})}, log=log)
         self._programs.append(program)
         return program
 
@@ -158,7 +159,7 @@ class BenchSystem:
 
     async def clear(self) -> None:
         """No runs, no commands, no messages."""
-        await self.database.execute("TRUNCATE runs, cancellations, outbox")
+        await self.database.execute("TRUNCATE runs, run_labels, cancellations, outbox")
         await self.purge()
 
     async def analyze(self) -> None:

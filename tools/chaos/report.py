@@ -47,6 +47,9 @@ def _load(facts: Facts) -> Iterator[str]:
         + _counts(letter["reason"] for letter in facts.letters)
         + _repeated(facts)
     )
+    yield f"  events             {len(facts.events):6}  " + _counts(
+        heard.routing_key for heard in facts.events
+    )
     yield f"  longest time from 202 to outcome {_worst(facts):.2f} s"
 
 

@@ -10,6 +10,8 @@ from random import Random
 import aiohttp
 import asyncpg
 
+from shared.postgres.database import connected
+from shared.settings import DatabaseSettings
 from tools.chaos.checks import CHECKS, Checked
 from tools.chaos.driver.direct import DirectPublisher
 from tools.chaos.driver.journal import NAME, Journal
@@ -70,16 +72,20 @@ async def _scene(system: ChaosSystem) -> AsyncIterator[Scene]:
         system.servers.postgres.url, min_size=1, max_size=10, timeout=5, command_timeout=10
     )
     sockets = {host: system.socket(host) for host in system.hosts}
-    runs = Runs(database, system.directory, sockets, system.environment, system.journal)
+    settings = DatabaseSettings.model_validate({"DATABASE_URL": system.servers.postgres.url})
     direct = DirectPublisher(system.network.publishers_url, system.journal)
-    try:
-        yield Scene(system, runs, direct)
-    finally:
-        await runs.end()
-        await direct.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(5):
-                await database.close()
+    async with connected(settings) as registry:
+        runs = Runs(
+            database, registry, system.directory, sockets, system.environment, system.journal
+        )
+        try:
+            yield Scene(system, runs, direct)
+        finally:
+            await runs.end()
+            await direct.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await database.close()
 
 
 async def _break_and_load(

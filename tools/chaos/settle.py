@@ -7,6 +7,7 @@ from tools.chaos.driver import journal
 from tools.chaos.driver.rows import AWAY
 from tools.chaos.faults import Scene
 from tools.chaos.observed.queues import depths
+from tools.chaos.options import LATE_RUNS_EXPIRE
 
 _PAUSE: Final = 0.5
 
@@ -23,6 +24,11 @@ _UNDER_WAY: Final = """
      GROUP BY 1
     UNION ALL
     SELECT 'events in the outbox', count(*) FROM outbox
+"""
+_LATE: Final = """
+    UNION ALL
+    SELECT 'runs to expire', count(*) FROM runs
+     WHERE status = 'queued' AND start_before < clock_timestamp()
 """
 _ANSWERED: Final = """
     SELECT reason FROM cancellations WHERE reason IS NOT NULL
@@ -46,7 +52,7 @@ async def settle(scene: Scene, seconds: float) -> list[str]:
 async def _left(scene: Scene) -> list[str]:
     database = scene.runs.database
     try:
-        rows = await database.fetch(_UNDER_WAY)
+        rows = await database.fetch(_UNDER_WAY + _LATE if LATE_RUNS_EXPIRE else _UNDER_WAY)
         answered = {row["reason"] for row in await database.fetch(_ANSWERED)}
     except AWAY as error:
         return [f"Postgres: {error}"]

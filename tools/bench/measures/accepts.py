@@ -13,9 +13,9 @@ from tools.bench.system import BenchSystem
 
 PUBLISH = Path(raw.__file__).with_name("publish.py")
 
-_CONNECTIONS = 64
+CONNECTIONS = 64
 _RUNS = 10_000
-_WARM = 1.0  # seconds
+WARM = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,19 @@ class Accepts:
         for _ in range(rounds):
             seconds = self._times.throughput
             ours.append(
-                await load.closed_loop(self._system.port, wanted, _CONNECTIONS, _WARM, seconds)
+                await load.closed_loop(self._system.port, wanted, CONNECTIONS, WARM, seconds)
             )
             await self._system.purge()
-            floor.append((await self._raw("closed", seconds, _CONNECTIONS))["per_second"])
+            floor.append((await self._raw("closed", seconds, CONNECTIONS))["per_second"])
             await self._system.purge()
         results.rows.append(
             compared(
                 "accepts",
-                f"accepts, one gateway, {_CONNECTIONS} connections",
+                f"accepts, one gateway, {CONNECTIONS} connections",
                 "/s",
                 Bar(at_least=0.55, aim=0.8),
                 ours,
-                f"raw confirmed publish, {_CONNECTIONS} in flight",
+                f"raw confirmed publish, {CONNECTIONS} in flight",
                 floor,
             )
         )
@@ -72,9 +72,7 @@ class Accepts:
         floor: list[list[float]] = []
         for _ in range(rounds):
             seconds = self._times.latency
-            ours.append(
-                await load.open_loop(self._system.port, wanted, _CONNECTIONS, rate, seconds)
-            )
+            ours.append(await load.open_loop(self._system.port, wanted, CONNECTIONS, rate, seconds))
             await self._system.purge()
             floor.append((await self._raw("open", seconds, rate))["latencies"])
             await self._system.purge()

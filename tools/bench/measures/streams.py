@@ -32,7 +32,7 @@ class Streams:
         memory, delays = [], []
         for number in range(rounds):
             gateway = await self._system.start_gateway(
-                CANCEL_MAX_CONNECTIONS=most, CANCEL_MAX_CONNECTIONS_PER_ADDRESS=most
+                {"CANCEL_MAX_CONNECTIONS": most, "CANCEL_MAX_CONNECTIONS_PER_ADDRESS": most}
             )
             await gateway.event("events_subscribed")
             streams = [await self._open(token) for _ in range(_WARM)]

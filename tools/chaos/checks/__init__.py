@@ -8,16 +8,18 @@ from tools.chaos.checks import (
     dead,
     deadlines,
     programs,
+    registered,
     repeats,
     results,
     settled,
     states,
-    told,
 )
+from tools.chaos.checks.events import told
 from tools.chaos.checks.model import Checked, Violation
 from tools.chaos.observed.facts import Facts
 
 CHECKS: tuple[Callable[[Facts], Checked], ...] = (
+    registered.check,
     accepted.check,
     dead.check,
     bystanders.check,

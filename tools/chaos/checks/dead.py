@@ -16,6 +16,9 @@ def check(facts: Facts) -> Checked:
         if row["outcome"] == "canceled":
             proofs[row["run_id"]].add(row["evidence"].get("proof"))
     for run_id, run in facts.runs.items():
+        if run["expired"]:  # without a command
+            proofs[run_id].add(run["proof"])
+    for run_id, run in facts.runs.items():
         if run["status"] == "canceled":
             _check_canceled(checked, facts, run, marks[run_id], proofs[run_id])
         elif run["status"] == "error" and run["containment"] == "cgroup":

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
@@ -42,6 +43,8 @@ class Load:
             (self._left_alone, 2),
             (self._over_already, 3),
             (self._escalated, 2),
+            (self._registered_again, 1),
+            (self._late, 2),
         ]
 
     async def run(self) -> None:
@@ -68,7 +71,8 @@ class Load:
         return scenario
 
     async def _add(self, random: Random) -> Run:
-        return await self._runs.add(random.choice(self._hosts), random.choice(GRACES))
+        labels = {"branch": f"topic/{random.randrange(20)}", "commit": f"{random.random()}"}
+        return await self._runs.add(random.choice(self._hosts), random.choice(GRACES), labels)
 
     async def _launched(self, random: Random, job: Job) -> Run:
         run = await self._add(random)
@@ -137,6 +141,25 @@ class Load:
         await self._direct.cancel(run.run_id, random, grace_seconds=20)
         await asyncio.sleep(random.uniform(0.2, 2))
         await self._direct.cancel(run.run_id, random, force=True)
+
+    async def _registered_again(self, random: Random) -> None:
+        run = await self._launched(random, Job("obeys", random.uniform(0.1, 2)))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._runs.add_again(run))
+            tasks.create_task(self._cancel(run, random))
+        await self._runs.add_again(run)
+
+    async def _late(self, random: Random) -> None:
+        """It may start until a moment ago, or soon; some start at about that moment."""
+        wait = random.uniform(-2, 4)
+        due = datetime.now(UTC) + timedelta(seconds=wait)
+        run = await self._runs.add(random.choice(self._hosts), start_before=due)
+        await asyncio.sleep(max(0.0, wait + random.uniform(-0.5, 0.5)))
+        if random.random() < 0.6 and not self._runs.is_full:
+            await self._runs.launch(run, Job(random.choice(KINDS), random.uniform(0.1, 1)))
+        if random.random() < 0.3:
+            await self._cancel(run, random)
+        self._over.append(run)
 
     async def _all_unknown(self) -> None:
         """Early, since each takes 36 s to become a dead letter; some of them twice."""

@@ -5,6 +5,10 @@ from typing import Final
 
 import asyncpg
 
+from shared.errors import ServiceUnavailable
+from shared.postgres.database import Database
+from shared.registrations import Registered, Registration, register
+
 AWAY: Final = (
     OSError,
     TimeoutError,
@@ -18,17 +22,15 @@ _SECONDS: Final = 60.0
 _PAUSE: Final = 0.2
 
 
-async def execute(
-    database: "asyncpg.Pool[asyncpg.Record]", statement: str, *arguments: object
-) -> None:
-    """Execute a statement that is safe to repeat, until it is known to be done."""
+async def registered(database: Database, run: Registration) -> Registered:
+    """Register a run, until the result is known."""
     end = asyncio.get_running_loop().time() + _SECONDS
     while True:
         try:
-            await database.execute(statement, *arguments)
-        except AWAY:
+            (result,) = await register(database, [run])
+        except ServiceUnavailable:
             if asyncio.get_running_loop().time() > end:
                 raise
         else:
-            return
+            return result
         await asyncio.sleep(_PAUSE)

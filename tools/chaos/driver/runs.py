@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -14,12 +15,12 @@ from uuid import uuid4
 
 import asyncpg
 
-from shared.postgres import sql
+from shared.postgres.database import Database
+from shared.registrations import Registered, Registration
 from tools.chaos.driver.journal import Journal
-from tools.chaos.driver.rows import execute
+from tools.chaos.driver.rows import registered
 from tools.chaos.observed.processes import all_processes
 from tools.support.launched import CANCEL_EXEC
-from tools.support.rows import registration
 
 JOB: Final = Path(__file__).with_name("job.py")
 MOST_LIVE: Final = 60
@@ -37,21 +38,27 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    run_id: int
+    asked: Registration
     host: str
     mark: str = field(default_factory=lambda: f"mark-{uuid4().hex}")
+
+    @property
+    def run_id(self) -> int:
+        return self.asked.run_id
 
 
 class Runs:
     def __init__(
         self,
         database: "asyncpg.Pool[asyncpg.Record]",
+        registry: Database,
         directory: Path,
         sockets: Mapping[str, Path],
         env: Mapping[str, str],
         journal: Journal,
     ) -> None:
         self.database = database
+        self._registry = registry
         self._directory = directory
         self._sockets = sockets
         self._env = {**os.environ, **env}
@@ -79,13 +86,49 @@ class Runs:
         self._next += 1
         return 10**12 + self._next
 
-    async def add(self, host: str, grace: float | None = None) -> Run:
-        run = Run(self._next, host)
+    async def add(
+        self,
+        host: str,
+        grace: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_before: datetime | None = None,
+    ) -> Run:
+        asked = Registration(
+            run_id=self._next,
+            grace_seconds=grace,
+            labels=dict(labels or {}),
+            start_before=start_before,
+        )
+        run = Run(asked, host)
         self._next += 1
         self._marks[run.run_id] = run.mark
-        await execute(self.database, sql.registrations.REGISTER, *registration(run.run_id, grace))
-        self._journal.write("run", run_id=run.run_id, host=host, mark=run.mark)
+        # `exists`: the answer to the first attempt was lost. `started` cannot be: nobody knows of
+        # it yet. But it may have expired in between.
+        first = {Registered.CREATED, Registered.EXISTS}
+        await self._register(
+            asked, "first", first | ({Registered.STARTED} if start_before else set())
+        )
+        self._journal.write(
+            "run",
+            run_id=run.run_id,
+            host=host,
+            mark=run.mark,
+            labels=asked.labels,
+            start_before=start_before and start_before.isoformat(),
+        )
         return run
+
+    async def add_again(self, run: Run) -> None:
+        """As it is on record, which changes nothing, and with other labels, which is refused."""
+        await self._register(run.asked, "again", {Registered.EXISTS, Registered.STARTED})
+        other = run.asked.model_copy(update={"labels": {"other": "labels"}})
+        await self._register(other, "with other labels", {Registered.CONFLICT})
+
+    async def _register(self, asked: Registration, how: str, allowed: set[Registered]) -> None:
+        result = await registered(self._registry, asked)
+        self._journal.write(
+            "registered", run_id=asked.run_id, how=how, result=result, allowed=sorted(allowed)
+        )
 
     async def launch(self, run: Run, job: Job) -> None:
         """Start `cancel-exec` on the run's host, and note how it ends."""

@@ -11,6 +11,7 @@ import asyncpg
 from tools.chaos.driver import journal
 from tools.chaos.driver.journal import Entry
 from tools.chaos.observed import audit, event_queue
+from tools.chaos.observed.event_queue import Heard
 from tools.chaos.observed.processes import Process, all_processes
 from tools.chaos.observed.queues import depths
 from tools.chaos.system.servers import Servers
@@ -35,7 +36,8 @@ class Facts:
     letters: list[Row]
     run_transitions: list[Row]
     command_changes: list[Row]
-    events: list[Entry]
+    letter_changes: list[Row]
+    events: list[Heard]
     queues: dict[str, int]
     processes: list[Process]
     logs: list[ProgramLog]
@@ -58,11 +60,12 @@ async def collect(directory: Path, servers: Servers) -> Facts:
                 "SELECT * FROM dead_letters ORDER BY letter_id",
                 audit.RUN_TRANSITIONS,
                 audit.COMMAND_CHANGES,
+                audit.LETTER_CHANGES,
             )
         ]
     finally:
         await connection.close()
-    runs, cancellations, letters, run_transitions, command_changes = tables
+    runs, cancellations, letters, run_transitions, command_changes, letter_changes = tables
     return Facts(
         journal_path=journal_path,
         jobs=directory / "jobs",
@@ -72,6 +75,7 @@ async def collect(directory: Path, servers: Servers) -> Facts:
         letters=letters,
         run_transitions=run_transitions,
         command_changes=command_changes,
+        letter_changes=letter_changes,
         events=await event_queue.heard(servers.rabbit.urls[0]),
         queues=await depths(servers),
         processes=await asyncio.to_thread(all_processes),
@@ -82,7 +86,7 @@ async def collect(directory: Path, servers: Servers) -> Facts:
 def _plain(row: asyncpg.Record) -> Row:
     """The row with its JSON columns parsed."""
     parsed = dict(row)
-    for name in ("evidence", "before", "after", "headers"):
+    for name in ("evidence", "before", "after", "headers", "labels"):
         if isinstance(parsed.get(name), str):
             parsed[name] = json.loads(parsed[name])
     return parsed

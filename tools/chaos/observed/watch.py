@@ -13,10 +13,10 @@ from tools.chaos.observed.processes import all_processes
 
 _PAUSE: Final = 0.3
 _NEWLY_CANCELED: Final = """
-    SELECT t.transition_id, t.run_id FROM run_transitions t
-     WHERE t.transition_id > $1 AND t.after ->> 'status' = 'canceled'
+    SELECT t.place, t.run_id FROM run_transitions t
+     WHERE t.place > $1 AND t.after ->> 'status' = 'canceled'
        AND t.before ->> 'status' <> 'canceled'
-     ORDER BY t.transition_id
+     ORDER BY t.place
 """
 
 
@@ -33,7 +33,7 @@ async def watch(scene: Scene) -> None:
             # Off the loop: the proxies are on it.
             processes = await asyncio.to_thread(all_processes)
             for row in rows:
-                last = row["transition_id"]
+                last = row["place"]
                 mark = scene.runs.mark_of(row["run_id"])
                 alive = [process.pid for process in processes if mark in process.words]
                 journal.write("canceled_seen", run_id=row["run_id"], alive=alive)

@@ -1,0 +1,1 @@
+"""Events against the audit trail: what has to be told, and what was."""
