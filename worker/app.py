@@ -193,7 +193,7 @@ async def _serve(
     tasks.create_task(answers.run())
     keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     if settings.keep_dead_letters:
-        keeper = Keeper(database, topology, histories, postgres, relay)
+        keeper = Keeper(database, topology, histories, postgres, relay, replies)
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, stops, runs_root)
     socket = await socket_server.listen(
