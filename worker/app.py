@@ -209,7 +209,7 @@ async def _serve(
     keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     keep_running(keep_connected(settings, f"cancel-worker {host} runs", registering.session))
     if settings.keep_dead_letters:
-        keeper = Keeper(database, topology, histories, postgres, relay)
+        keeper = Keeper(database, topology, histories, postgres, relay, replies)
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     api = LauncherApi(launches, stops, runs_root)
     socket = await socket_server.listen(

@@ -4,24 +4,28 @@ They cannot be inspected in the queue, because each look would count as a delive
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import astuple
 from functools import partial
 
 import structlog
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from asyncpg import Record
 
 from shared.aio.retry import until_available
 from shared.aio.tasks import first_of
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
 from shared.amqp.topology import Topology
 from shared.postgres import sql
-from shared.postgres.database import Database
+from shared.postgres.database import Connection, Database
 from shared.states import DeadReason
 from worker.dead_letters.letter import Letter, read_letter
 from worker.messages.delivery import Delivery, consume
 from worker.messages.headers import HistoryReader
+from worker.outbox.event import rejected_again
 from worker.outbox.relay import Relay
+from worker.outbox.replies import Replies
 from worker.postgres_watch import PostgresWatch
 
 log = structlog.get_logger(__name__)
@@ -43,12 +47,14 @@ class Keeper:
         histories: HistoryReader,
         postgres: PostgresWatch,
         relay: Relay,
+        replies: Replies,
     ) -> None:
         self._database = database
         self._topology = topology
         self._histories = histories
         self._postgres = postgres
         self._relay = relay
+        self._replies = replies
 
     async def session(self, connection: AbstractConnection) -> None:
         """Store dead letters until `connection` closes."""
@@ -99,7 +105,27 @@ class Keeper:
             await connection.executemany(
                 sql.dead_letters.KEEP, [astuple(letter) for letter in in_order]
             )
+            repeated = await _repeated(connection, letters)
         self._relay.wake()
+        for letter, row in repeated:
+            self._replies.send(letter.reply_to, rejected_again(row, letter.correlation_id))
+
+
+async def _repeated(
+    connection: Connection, letters: Sequence[Letter]
+) -> list[tuple[Letter, Record]]:
+    """Letters of publishers that repeat a command whose letter is waiting, and that letter."""
+    # A kept letter is an event, and so answered by the relay.
+    asked = {letter.letter_key: letter for letter in letters if letter.reply_to is not None}
+    if not asked:
+        return []
+    rows = await connection.fetch(
+        sql.dead_letters.REPEATED,
+        list(asked),
+        [letter.command_id for letter in asked.values()],
+        [letter.reason for letter in asked.values()],
+    )
+    return [(asked[row["letter_key"]], row) for row in rows]
 
 
 def _log_found(letter: Letter) -> None:

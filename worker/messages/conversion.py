@@ -22,7 +22,7 @@ from worker.messages.command_reader import Reading, read
 from worker.messages.delivery import Delivery
 from worker.messages.headers import BROKER_HEADERS, Header, History
 from worker.messages.json_body import first_problem
-from worker.messages.reply_address import direct, ignores_reply_to
+from worker.messages.reply_address import direct, ignores_reply_to, short
 
 _OURS: Final = frozenset(Header) - {Header.HEADERS_DROPPED, Header.REPLY_TO_IGNORED}
 # Bytes. Headers must fit into one frame, 128 KiB by default, together with ours. A copy that does
@@ -149,16 +149,16 @@ def _copy(message: Delivery, history: History, user: str | None) -> Message:
             **ignored,
             **history.headers(),
         },
-        content_type=_short(message.content_type),
-        content_encoding=_short(message.content_encoding),
+        content_type=short(message.content_type),
+        content_encoding=short(message.content_encoding),
         delivery_mode=DeliveryMode.PERSISTENT,
-        correlation_id=_short(message.correlation_id),
+        correlation_id=short(message.correlation_id),
         # Any other one would be dropped at the next step anyway.
         reply_to=direct(message.reply_to),
-        message_id=_short(message.message_id) or _command_id(message.body),
+        message_id=short(message.message_id) or _command_id(message.body),
         timestamp=message.timestamp,
-        type=_short(message.type),
-        app_id=_short(message.app_id),
+        type=short(message.type),
+        app_id=short(message.app_id),
         # This marks the history as ours.
         user_id=user,
     )
@@ -170,8 +170,3 @@ def _command_id(body: bytes) -> str | None:
         return str(read(body).command.command_id)
     except ValidationError:
         return None
-
-
-def _short(text: str | None) -> str | None:
-    # Bytes that are not UTF-8 arrive as replacement characters, which are longer.
-    return None if text is None else text.encode()[:255].decode(errors="ignore")

@@ -38,12 +38,14 @@ def ignores_reply_to(message: Delivery) -> bool:
     return Header.REPLY_TO_IGNORED.value in message.headers
 
 
+def short(text: str | None) -> str | None:
+    """`text` as AMQP can carry it: a replacement character is longer than the byte before it."""
+    return None if text is None else text.encode()[:_MAX_BYTES].decode(errors="ignore")
+
+
 def address_of(message: Delivery) -> ReplyAddress | None:
     """Where the outcome of the command in `message` is to be sent."""
     if (reply_to := direct(message.reply_to)) is None:
         return None
     correlation_id = message.correlation_id
-    if correlation_id is not None:
-        # A replacement character is longer than the byte in its place.
-        correlation_id = storable(correlation_id).encode()[:_MAX_BYTES].decode(errors="ignore")
-    return ReplyAddress(reply_to, correlation_id or None)
+    return ReplyAddress(reply_to, short(correlation_id and storable(correlation_id)))

@@ -4,7 +4,6 @@ Best effort: a publisher that gets no answer asks once more.
 """
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -16,7 +15,7 @@ from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from worker.messages.reply_address import ReplyAddress
-from worker.outbox.event import reply_again
+from worker.outbox.event import settled_again
 from worker.outbox.replies import Replies
 
 log = structlog.get_logger(__name__)
@@ -60,6 +59,5 @@ class Answers:
         settled = {row["command_id"]: row for row in rows}
         for command_id, address in asked:
             if (row := settled.get(command_id)) is not None:
-                data = json.loads(row["data"])
-                message = reply_again(command_id, row["finished_at"], data, address.correlation_id)
+                message = settled_again(row, address.correlation_id)
                 self._replies.send(address.reply_to, message)

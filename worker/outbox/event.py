@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 
 from shared.events import CONTENT_TYPE, EventType, event_json
+from worker.messages.reply_address import short
 
 
 def message_of(event: Record) -> Message:
@@ -35,11 +35,35 @@ def reply_of(event: Record) -> Message:
     )
 
 
-def reply_again(
-    command_id: UUID, at: datetime, data: Mapping[str, Any], correlation_id: str | None
-) -> Message:
+def settled_again(settled: Record, correlation_id: str | None) -> Message:
     """The recorded outcome of a command that is repeated; its event may be gone."""
-    kind, reply_id = EventType.CANCEL_SETTLED, str(command_id)
+    return _again(
+        EventType.CANCEL_SETTLED,
+        str(settled["command_id"]),
+        settled["finished_at"],
+        json.loads(settled["data"]),
+        correlation_id,
+    )
+
+
+def rejected_again(letter: Record, correlation_id: str | None) -> Message:
+    """The waiting dead letter of a command that is repeated."""
+    return _again(
+        EventType.CANCEL_REJECTED,
+        f"letter-{letter['letter_id']}",
+        letter["arrived_at"],
+        json.loads(letter["data"]),
+        correlation_id,
+    )
+
+
+def _again(
+    kind: EventType,
+    reply_id: str,
+    at: datetime,
+    data: Mapping[str, Any],
+    correlation_id: str | None,
+) -> Message:
     body = event_json(kind, reply_id, data["run_id"], at, data)
     return _reply(body, reply_id, kind, at, correlation_id)
 
@@ -61,7 +85,7 @@ def _reply(
         body,
         content_type=CONTENT_TYPE,
         delivery_mode=DeliveryMode.NOT_PERSISTENT,
-        correlation_id=correlation_id,
+        correlation_id=short(correlation_id),
         message_id=reply_id,
         type=kind.cloud_type,
         timestamp=at,

@@ -88,4 +88,6 @@ class Replies:
         except (PublishRefused, ServiceUnavailable) as error:
             log.warning("reply_not_sent", error=str(error))
             return False
+        except Exception:  # of this reply only
+            log.exception("reply_not_sent")
         return True

@@ -141,6 +141,14 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rejected(letter dead_letters) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$
+    SELECT jsonb_build_object(
+        'letter_id', letter.letter_id, 'run_id', letter.run_id, 'command_id', letter.command_id,
+        'reason', letter.reason, 'error', letter.error, 'requested_by', letter.requested_by,
+        'via', letter.via, 'publisher', letter.publisher)
+$$;
+
 CREATE FUNCTION tell_rejected() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS
 $$
@@ -150,10 +158,7 @@ BEGIN
     PERFORM FROM runs WHERE run_id IN (SELECT run_id FROM after) ORDER BY run_id FOR NO KEY UPDATE;
     INSERT INTO outbox (type, run_id, data, reply_to, correlation_id)
     SELECT CASE WHEN routing_key = 'run.queued' THEN 'run.rejected' ELSE 'cancel.rejected' END,
-           coalesce(run_id, 0),
-           jsonb_build_object('letter_id', letter_id, 'run_id', run_id, 'command_id', command_id,
-                              'reason', reason, 'error', error, 'requested_by', requested_by,
-                              'via', via, 'publisher', publisher),
+           coalesce(run_id, 0), rejected(after),
            -- The settled command was the answer.
            CASE WHEN reason <> 'stop_failed' THEN reply_to END, correlation_id
       FROM after

@@ -31,6 +31,18 @@ KEEP: Final = f"""
     ON CONFLICT (letter_key) DO NOTHING
 """  # noqa: S608 - put together from constants
 
+# Of the letters $1, commands $2 that failed as $3, those that were not kept, because another letter
+# of the command is waiting: the content of that one's event.
+REPEATED: Final = """
+    SELECT DISTINCT ON (asked.letter_key)
+           asked.letter_key, d.letter_id, d.arrived_at, rejected(d) AS data
+      FROM unnest($1::text[], $2::uuid[], $3::text[]) AS asked (letter_key, command_id, reason)
+      JOIN dead_letters d USING (command_id, reason)
+     WHERE d.state = 'waiting'
+       AND NOT EXISTS (SELECT FROM dead_letters k WHERE k.letter_key = asked.letter_key)
+     ORDER BY asked.letter_key, d.letter_id DESC
+"""
+
 UNKNOWN_PUBLISHER: Final = "unknown"
 """Selects letters without a known publisher, and those of a broker user with this name."""
 

@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, DeliveryMode
 from yarl import URL
 
 from shared.events import CONTENT_TYPE
+from tests.support.broker.any_message import Raw
 from tests.support.broker.asker import DIRECT, Asker, asking
 from tests.support.broker.event_listener import event_in
 from tests.support.records.letters import dead_letters, latest
@@ -86,6 +87,24 @@ async def test_a_command_that_becomes_a_dead_letter_is_answered(
     assert (reply.correlation_id, event["type"]) == ("request-1", "ci.cancel.rejected.v1")
     assert event["data"]["reason"] == "unknown_version"
     assert event["data"]["letter_id"] == letter["letter_id"]
+
+
+async def test_who_repeats_a_command_whose_letter_is_waiting_is_answered_again(
+    system: System, asker: Asker
+) -> None:
+    own: dict[str, Any] = {
+        "user_id": URL(system.amqp_url).user,
+        "headers": {"x-attempt": 4, "x-via": "direct"},
+    }
+    command_id = await asker.ask(1, **own)
+    first = event_in(await asker.reply())
+
+    await asker.ask(1, command_id=command_id, correlation_id="again", **own)
+
+    reply = await asker.reply()
+    assert (reply.correlation_id, event_in(reply)["data"]) == ("again", first["data"])
+    assert first["data"]["reason"] == "unknown_run"
+    assert await system.database.fetchval("SELECT count(*) FROM dead_letters") == 1
 
 
 async def test_a_replayed_letter_is_answered_again(system: System, asker: Asker) -> None:
@@ -240,11 +259,19 @@ async def test_an_address_that_breaks_a_connection_costs_others_no_reply(
     } <= {"replies"}
 
 
+@pytest.mark.parametrize("kind", ["ci.run.cancel.v1", "ci.run.cancel.v9"])
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [("a\0b", "a\ufffdb"), (Raw("ff" * 255), "\ufffd" * 85)],
+    ids=["NUL", "not UTF-8"],
+)
 async def test_a_correlation_id_that_cannot_be_stored_blocks_nothing(
-    system: System, asker: Asker
+    system: System, asker: Asker, kind: str, sent: str, received: str
 ) -> None:
     await insert_run(system.database, 1, PASS)
 
-    await asker.ask(1, correlation_id="a\0b")
+    command_id = await asker.ask(1, correlation_id=sent, type=kind)
 
-    assert (await asker.reply()).correlation_id == "a\ufffdb"
+    reply = await asker.reply()
+    assert reply.correlation_id in (received, sent)
+    assert event_in(reply)["data"]["command_id"] == command_id
