@@ -38,12 +38,13 @@ async def system(
 ) -> AsyncIterator[System]:
     async with shared_system(services, template, tmp_path_factory.mktemp("gw")) as running:
         for run_id, row in ROWS.items():
-            await insert_run(running.database, run_id, {**row, "pid": run_id % 1000 + 2})
+            process = {"pid": run_id + 1} if "pid" in row else {}
+            await insert_run(running.database, run_id, {**row, **process})
         command = {
             **{"command_id": "6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11", "run_id": 6, "via": "rest"},
             **{"requested_by": "bob", "force": False, "received_at": "2026-01-02T03:04:05Z"},
             **{"outcome": "canceled", "finished_at": "2026-01-02T03:04:06Z"},
-            **{"evidence": {"proof": "cgroup_empty"}, "faults": 0, "taken_up": 0},
+            "evidence": {"proof": "cgroup_empty"},
         }
         async with running.database.acquire() as connection:
             await insert(connection, "cancellations", command)
