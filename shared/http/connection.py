@@ -155,9 +155,7 @@ class Connection(web.RequestHandler, ABC):
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
-        if isinstance(
-            exc, TimeoutError
-        ):  # of the kernel, where a response has set TCP_USER_TIMEOUT
+        if isinstance(exc, TimeoutError):  # of the kernel: a response has set TCP_USER_TIMEOUT
             self._is_late = True
         if self._on_lost is not None:
             self._on_lost()
