@@ -73,7 +73,7 @@ async def test_what_is_committed_and_not_acknowledged_is_repeated_without_effect
 async def test_while_postgres_is_away_registrations_wait(
     system: System, postgres: TcpProxy
 ) -> None:
-    worker = await system.worker(env={"DATABASE_URL": postgres.proxied}, database_timeout=0.3)
+    worker = await system.worker(env={"DATABASE_URL": postgres.proxied}, database_timeout=2)
     postgres.refuse()
     await postgres.cut()
     await send_registration(system, 1)
