@@ -11,7 +11,6 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
 
-
 BATCH: Final = 1_000
 """Runs per statement."""
 
