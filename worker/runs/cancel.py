@@ -21,7 +21,7 @@ from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import Outcome
-from worker.runs.ids import BATCH
+from worker.runs.store import BATCH
 
 _IN_FLIGHT: Final = 64
 _EVERY: Final = 0.2

@@ -12,13 +12,11 @@ from shared.errors import ServiceUnavailable, UserError
 from shared.output import print_error
 from shared.states import RunStatus, StopScope, StopSignal
 from worker.operator import operator
-from worker.runs import add as adding
-from worker.runs import options as run_options
-from worker.runs import reports
+from worker.runs import add_cli, options_cli, reports
 from worker.runs import store as run_store
 from worker.runs.cancel import CancelOptions
 from worker.runs.cancel_cli import cancel_runs
-from worker.runs.ids import RunIds, batches
+from worker.runs.ids_cli import RunIds, batches
 
 _EXIT_UNDECIDED: Final = 3
 
@@ -48,7 +46,7 @@ def add(
     labels: Annotated[
         list[Any] | None,
         typer.Option(
-            "--label", parser=run_options.label, metavar="KEY=VALUE", help="A label; repeatable."
+            "--label", parser=options_cli.label, metavar="KEY=VALUE", help="A label; repeatable."
         ),
     ] = None,
     url: Annotated[
@@ -57,7 +55,7 @@ def add(
     start_before: Annotated[
         Any,
         typer.Option(
-            parser=run_options.start_before,
+            parser=options_cli.start_before,
             metavar="TIME",
             help="Cancel the run if it has not started by then: 2026-12-31T18:00:00Z, or 30m from "
             "now.",
@@ -76,7 +74,7 @@ def add(
     The exit code is 2 if a run was not added.
     """
     within = start_before if isinstance(start_before, timedelta) else None
-    options = run_options.run_options(
+    options = options_cli.run_options(
         labels,
         grace_seconds=grace,
         stop_signal=stop_signal,
@@ -84,14 +82,14 @@ def add(
         url=url,
         start_before=start_before if isinstance(start_before, datetime) else None,
     )
-    add_all = partial(adding.add, batches=batches(ids), options=options, start_within=within)
+    add_all = partial(add_cli.add, batches=batches(ids), options=options, start_within=within)
     summary = cli.with_database(add_all)
-    adding.print_summary(summary, if_missing=if_missing, as_json=json)
-    problems = list(adding.problems(summary, if_missing=if_missing))
+    add_cli.print_summary(summary, if_missing=if_missing, as_json=json)
+    problems = list(add_cli.problems(summary, if_missing=if_missing))
     for problem in problems:
         print_error(f"cancel-worker: {problem}")
     if summary.failed is not None:
-        raise ServiceUnavailable(adding.outage(summary))
+        raise ServiceUnavailable(add_cli.outage(summary))
     if summary.faulty is not None:
         raise summary.faulty
     if problems:
@@ -117,7 +115,7 @@ def list_runs(
         list[Any] | None,
         typer.Option(
             "--label",
-            parser=run_options.label,
+            parser=options_cli.label,
             metavar="KEY=VALUE",
             help="Only runs with this label; of several, all are needed.",
         ),

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from asyncpg import Record
 
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
+
+BATCH: Final = 1_000
+"""Runs per statement."""
 
 
 @dataclass(frozen=True, slots=True)

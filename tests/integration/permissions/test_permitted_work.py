@@ -148,6 +148,24 @@ async def test_an_operator_replays_with_a_publishers_permissions(
     assert await system.database.fetchval("SELECT true FROM dead_letters WHERE state = 'replayed'")
 
 
+@pytest.mark.usefixtures("programs")
+async def test_an_operator_cancels_with_a_publishers_permissions(
+    system: System, broker: Broker
+) -> None:
+    run_id = next(run_ids)
+    await system.add_run(run_id)
+
+    code, out, err = await system.cli(
+        *("worker", "runs", "cancel", str(run_id), "--wait", "30"),
+        env={"AMQP_URL": broker.url_of("publisher")},
+    )
+
+    assert (code, err) == (0, "")
+    assert out == f"run {run_id}: canceled: it never started, proof never_started\n"
+    (row,) = await system.cancellations(run_id)
+    assert (row["via"], row["publisher"]) == ("direct", "publisher")
+
+
 async def test_what_a_publisher_publishes_is_carried_out_and_recorded_as_its(
     system: System, publisher: AbstractChannel
 ) -> None:

@@ -9,9 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from shared.commands import BIGINT_MAX
-
-BATCH: Final = 1_000
-"""Runs per statement."""
+from worker.runs.store import BATCH
 
 _STDIN: Final = "-"
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
@@ -20,7 +18,7 @@ _MOST_DIGITS: Final = len(str(BIGINT_MAX)) + 1
 RunIds = Annotated[
     list[str],
     typer.Argument(
-        metavar="N...", help="Run ids; - reads them from standard input, separated by white space."
+        metavar="N", help="Run ids; - reads them from standard input, separated by white space."
     ),
 ]
 
