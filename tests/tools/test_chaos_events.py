@@ -226,6 +226,31 @@ def test_a_sequence_runs_against_the_order_of_the_record() -> None:
     assert found == "run 7: ['ci.cancel.rejected.v1'] have the sequence [9] after 12"
 
 
+def test_steps_of_one_transaction_are_numbered_backward() -> None:
+    # A stop that failed, and the end of it, both in transaction 101.
+    failed, canceled = command("stop_failed"), command("canceled")
+    evidence = canceled["evidence"]
+    one, two, *_ = facts().events
+    found = only(
+        told.check(
+            facts(
+                command_changes=[
+                    change(2, 101, None, failed),
+                    change(3, 101, failed, canceled),
+                ],
+                events=[
+                    one,
+                    two,
+                    event(12, "cancel.settled", {**canceled, **evidence}),
+                    event(13, "cancel.settled", {**failed, **evidence}),
+                    event(14, "cancel.rejected", LETTER),
+                ],
+            )
+        )
+    )
+    assert found == f"command {COMMAND} on run 7: its steps have the sequence [13, 12]"
+
+
 def test_events_are_published_in_another_order_than_their_sequence() -> None:
     one, two, *others = facts().events
     found = only(told.check(facts(events=[two, one, *others])))

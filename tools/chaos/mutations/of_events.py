@@ -66,7 +66,7 @@ OF_EVENTS: Final = (
         "told_in_another_order",
         "told",
         (Edit(RELAY, '(*_line(event), event["event_id"])', '(*_line(event), -event["event_id"])'),),
-        ("broker_killed",),
+        ("worker_killed",),
     ),
     Mutation(
         "event_removed_unconfirmed",
@@ -78,7 +78,7 @@ OF_EVENTS: Final = (
                 '            confirmed.append(event["event_id"])\n',
             ),
         ),
-        ("broker_killed", "network_cut"),
+        ("network_cut", "network_stalled"),
     ),
     # A start is told in a transaction of its own, before that of the claim, which may be refused.
     Mutation(
