@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import islice
 from typing import Final
+from uuid import UUID
 
 import structlog
 from aiohttp import web
@@ -72,6 +73,16 @@ def run_not_found(run_id: int) -> ApiError:
     return ApiError(
         404,
         schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
+    )
+
+
+def cancellation_not_found(run_id: int, command_id: UUID) -> ApiError:
+    return ApiError(
+        404,
+        schemas.CancellationNotFound(
+            message=f"Run {run_id} has no cancellation {command_id} on record.",
+            details=schemas.NoSuchCancellation(id=command_id),
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from gateway.http.errors import invalid
 
 MAX_WAIT: Final = 30.0
 """The longest `wait`, seconds."""
+BAD_WAIT: Final = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
 UNKNOWN: Final = "is not a parameter of this request"
 # A JSON number; float() accepts more than that.
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -47,7 +48,7 @@ def wait_of(request: web.Request) -> float:
     problems = unknown(request, "wait")
     wait = _seconds(request.query.getall("wait", ["0"]))
     if wait is None:
-        problems["wait"] = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
+        problems["wait"] = BAD_WAIT
     if wait is None or problems:
         raise invalid(problems)
     return wait

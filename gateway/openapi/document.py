@@ -18,6 +18,8 @@ _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
     "X-RateLimit-Reset": ("Unix time at which the next window starts.", {"type": "integer"}),
     "Retry-After": ("Seconds to wait before the next attempt.", {"type": "integer"}),
     "WWW-Authenticate": ("The challenge, as in RFC 6750.", {"type": "string"}),
+    "X-Command-Id": ("The id of the cancel command.", {"type": "string", "format": "uuid"}),
+    "Link": ('The next page, with `rel="next"`.', {"type": "string"}),
     "Location": (
         "The path that reports the status of the run.",
         {"type": "string", "format": "uri-reference"},
@@ -72,7 +74,10 @@ def _operation(operation: Operation) -> Json:
         },
     }
     if operation.request is not None:
-        described["requestBody"] = {"required": False, "content": _content(operation.request)}
+        described["requestBody"] = {
+            "required": operation.needs_body,
+            "content": _content(operation.request),
+        }
     return described
 
 

@@ -38,3 +38,4 @@ class Operation:
     responses: Mapping[int, Response]
     parameters: tuple[Json, ...] = ()
     request: type[BaseModel] | None = None
+    needs_body: bool = False

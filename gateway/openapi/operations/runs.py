@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 from gateway import schemas
 from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
 from gateway.http.errors import invalid
-from gateway.http.query import MAX_WAIT
+from gateway.http.query import BAD_WAIT, MAX_WAIT
 from gateway.openapi.operations.common import (
     AT,
+    COMMAND_ID,
     INTERNAL,
     NOT_FOUND,
     RATE_LIMITED,
@@ -30,10 +30,11 @@ _WAIT: Final[Json] = {
     "schema": {"type": "number", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
 }
 CANCELLATION: Final = schemas.Cancellation(
-    command_id=UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11"),
+    command_id=COMMAND_ID,
     via="rest",
     requested_by="alice",
     reason="superseded by a newer commit",
+    force=False,
     received_at=AT + timedelta(seconds=61),
     outcome=Outcome.CANCELED,
     state=None,
@@ -83,7 +84,7 @@ GET_RUN: Final = Operation(
         200: Response("The run.", {"canceled": _OVER, "waiting": _WAITING}),
         400: Response(
             "The path or the query is invalid.",
-            shown(wait=invalid({"wait": "must be given once, as seconds from 0 to 30"})),
+            shown(wait=invalid({"wait": BAD_WAIT})),
         ),
         401: UNAUTHORIZED,
         403: Response(
