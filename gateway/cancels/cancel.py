@@ -8,8 +8,8 @@ from aiohttp import web
 
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
-from gateway.cancels.answers import cancel_answer
-from gateway.cancels.idempotency import COMMAND_HEADER, conflict, key_of, recorded
+from gateway.cancels.answers import cancel_answer, conflict
+from gateway.cancels.idempotency import key_of, recorded
 from gateway.cancels.publisher import CommandPublisher
 from gateway.http.body import read_body
 from gateway.http.query import refuse_unknown
@@ -70,13 +70,13 @@ class CancelHandler:
             # the status at that time, not by the one read here.
             await self._publisher.publish(command, correlation_id=request_id(request))
         elif key and (found.run_id, found.force) != (run_id, force):
-            raise conflict(key, found, run_id)
+            raise conflict(key, of_this_run=found.run_id == run_id, force=found.force)
         else:
             status = found.status
         answer = cancel_answer(run_id, status)
         self._accepted(answer["status"])
         headers = {
             "Location": f"{API}/runs/{run_id}",
-            COMMAND_HEADER: str(command.command_id),
+            "X-Command-Id": str(command.command_id),
         }
         return json_response(answer, status=202, headers=headers)

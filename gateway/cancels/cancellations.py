@@ -9,20 +9,17 @@ from aiohttp import web
 from gateway import schemas
 from gateway.auth.access import Scope
 from gateway.auth.admission import Access, Budget, Gate
+from gateway.cancels.answers import BAD_AFTER, BAD_LIMIT, MAX_LIMIT, NOT_A_UUID
 from gateway.cancels.idempotency import uuid_of
-from gateway.cancels.views import cancellation_view
 from gateway.http.errors import cancellation_not_found, invalid
 from gateway.http.query import unknown, wait_of
 from gateway.schemas import API
+from gateway.views import cancellation_view
 from gateway.waiting import TerminalWatch
 from shared.http.json_responses import json_response
 from shared.postgres import sql
 from shared.postgres.database import Database
 
-MAX_LIMIT: Final = 1000
-NOT_A_UUID: Final = "must be a UUID"
-BAD_LIMIT: Final = f"must be given once, as an integer from 1 to {MAX_LIMIT}"
-BAD_AFTER: Final = "must be given once, as the command_id of a cancellation of this run"
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ)
 _DIGITS: Final = re.compile("[0-9]{1,4}")
 

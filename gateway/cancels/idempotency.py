@@ -8,15 +8,12 @@ from uuid import UUID
 from aiohttp import web
 from asyncpg import Record
 
-from gateway import schemas
-from gateway.http.errors import ApiError, invalid
+from gateway.cancels.answers import BAD_KEY, KEY_HEADER
+from gateway.http.errors import invalid
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import Outcome, RunStatus
 
-HEADER: Final = "Idempotency-Key"
-PROBLEM: Final = "must be given once, as a UUID"
-COMMAND_HEADER: Final = "X-Command-Id"
 # UUID() accepts braces, prefixes and misplaced hyphens.
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -37,12 +34,12 @@ def uuid_of(text: str) -> UUID | None:
 
 def key_of(request: web.Request) -> UUID | None:
     """The key in the request, if it has one. Raises ApiError 400."""
-    given = request.headers.getall(HEADER, ())
+    given = request.headers.getall(KEY_HEADER, ())
     if not given:
         return None
     key = uuid_of(given[0]) if len(given) == 1 else None
     if key is None:
-        raise invalid({HEADER: PROBLEM})
+        raise invalid({KEY_HEADER: BAD_KEY})
     return key
 
 
@@ -53,19 +50,6 @@ async def recorded(database: Database, command_ids: Sequence[UUID]) -> dict[UUID
         row["command_id"]: Recorded(row["run_id"], row["force"], _status_when_requested(row))
         for row in rows
     }
-
-
-def conflict(key: UUID, found: Recorded, run_id: int) -> ApiError:
-    """The key is that of another command than the one that is asked for on `run_id`."""
-    kind = "force-cancel" if found.force else "cancel"
-    used = "another run" if found.run_id != run_id else f"a {kind} of this run"
-    return ApiError(
-        409,
-        schemas.CommandConflict(
-            message=f"The {HEADER} was already used for {used}. Use a new one.",
-            details=schemas.ReusedCommand(id=key),
-        ),
-    )
 
 
 def _status_when_requested(row: Record) -> RunStatus:

@@ -24,6 +24,8 @@ _EXPOSED: Final = ", ".join(
 _ALLOWED_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id"
 )
+# The method that aiohttp gives a request that it could not parse.
+_UNREADABLE: Final = "UNKNOWN"
 _MAX_AGE: Final = "600"
 """Seconds for which a browser may keep the answer to a preflight."""
 
@@ -46,12 +48,14 @@ class Cors:
 
     def headers_for(self, request: web.BaseRequest) -> Mapping[str, str]:
         """The headers of any response to `request`."""
+        if request.method == _UNREADABLE:
+            return self.headers_without_request()
         if not self._origins or not request.path.startswith(f"{API}/"):
             return {}
         return self._headers(request.headers.get("Origin"))
 
     def headers_without_request(self) -> Mapping[str, str]:
-        """The headers of a response to what is no request: its origin is unknown."""
+        """The headers of a response to what is no well-formed request: its origin is unknown."""
         return self._headers(None) if ANY in self._origins else {}
 
     def _headers(self, origin: str | None) -> Mapping[str, str]:

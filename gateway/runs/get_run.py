@@ -8,9 +8,9 @@ from asyncpg import Record
 from gateway import schemas
 from gateway.auth.access import Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
-from gateway.cancels.views import cancellation_view
 from gateway.http.errors import run_not_found
 from gateway.http.query import wait_of
+from gateway.views import cancellation_view
 from gateway.waiting import TerminalWatch
 from shared.http.json_responses import json_response
 from shared.postgres import sql

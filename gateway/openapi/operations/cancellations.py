@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 from gateway import schemas
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.refusals import missing_scope
-from gateway.cancels.cancellations import BAD_LIMIT, MAX_LIMIT, NOT_A_UUID
+from gateway.cancels.answers import BAD_LIMIT, MAX_LIMIT, NOT_A_UUID
 from gateway.http.errors import cancellation_not_found, invalid
 from gateway.http.query import BAD_WAIT, MAX_WAIT
 from gateway.openapi.operations.common import (

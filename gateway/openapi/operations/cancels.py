@@ -4,8 +4,7 @@ from typing import Final
 
 from gateway import schemas
 from gateway.auth.access import MAY_CANCEL, Scope
-from gateway.cancels.answers import cancel_answer
-from gateway.cancels.idempotency import Recorded, conflict
+from gateway.cancels.answers import cancel_answer, conflict
 from gateway.http.errors import invalid
 from gateway.http.query import UNKNOWN
 from gateway.openapi.operations.common import (
@@ -68,8 +67,8 @@ def _cancel(
             409: Response(
                 "The key is that of a command on another run, or of another kind.",
                 shown(
-                    run=conflict(COMMAND_ID, Recorded(4712, False, RunStatus.RUNNING), 4711),
-                    kind=conflict(COMMAND_ID, Recorded(4711, True, RunStatus.RUNNING), 4711),
+                    run=conflict(COMMAND_ID, of_this_run=False, force=False),
+                    kind=conflict(COMMAND_ID, of_this_run=True, force=True),
                 ),
             ),
             **BODY_FAULTS,

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gateway.auth.access import MAY_CANCEL, Role, Scope
 from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
-from gateway.cancels.idempotency import HEADER, PROBLEM
+from gateway.cancels.answers import BAD_KEY, KEY_HEADER
 from gateway.http.errors import ApiError, internal, invalid, run_not_found, unavailable
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Response
 
@@ -54,12 +54,12 @@ INTERNAL: Final = Response(
     "An unexpected error occurred.", shown(any=internal()), (), RATE_LIMIT_HEADERS
 )
 IDEMPOTENCY_KEY: Final[Json] = {
-    "name": HEADER,
+    "name": KEY_HEADER,
     "in": "header",
     "description": "Becomes the id of the command, so that a repeated request has the same one.",
     "schema": {"type": "string", "format": "uuid"},
 }
-INVALID_KEY: Final = invalid({HEADER: PROBLEM})
+INVALID_KEY: Final = invalid({KEY_HEADER: BAD_KEY})
 BODY_FAULTS: Final[Mapping[int, Response]] = {
     408: Response(
         "The body did not arrive in time.",

@@ -222,7 +222,7 @@ async def test_a_broker_that_goes_away_in_the_middle_is_told_by_each_result(
         def stall_later(_: bytes) -> None:
             nonlocal confirms
             confirms += 1
-            if confirms == 1:
+            if confirms == 2:
                 amqp.stall_answers()
 
         amqp.on_answer = stall_later

@@ -24,6 +24,7 @@ MODULES: Final = (
     sql.endings,
     sql.decisions,
     sql.requests,
+    sql.cancellations,
     sql.statistics,
     sql.hosts,
     sql.outbox,
@@ -124,7 +125,7 @@ REFUSED: Final = {
     "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "DECIDE_PLAIN", "LIST_CANCELLATIONS"},
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
-    "gateway": (sql.requests, sql.statistics),
+    "gateway": (sql.requests, sql.cancellations, sql.statistics),
     "worker": (
         sql.registrations,
         sql.runs,

@@ -94,3 +94,20 @@ async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
     assert "runs_pkey" in plan
     assert "runs_by_status" not in plan
     assert "runs_live_by_host" not in plan
+
+
+async def test_superseded_runs_are_looked_for_among_those_that_are_not_over(
+    database: Connection,
+) -> None:
+    await database.execute("ANALYZE runs, cancellations")
+    await database.execute(
+        f"PREPARE superseded (jsonb, bigint, int) AS {sql.cancellations.LIST_SUPERSEDED}"
+    )
+    await database.execute("SET plan_cache_mode = force_generic_plan")
+
+    plan = "\n".join(
+        row[0] for row in await database.fetch("EXPLAIN EXECUTE superseded (NULL, NULL, NULL)")
+    )
+
+    assert "runs_by_status" in plan
+    assert "Seq Scan on runs" not in plan
