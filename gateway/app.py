@@ -7,12 +7,15 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway.auth.admission import Gate, Limits, count_unrouted_requests, sweep
+from gateway.cancels.bulk import BulkCancelHandler
 from gateway.cancels.cancel import CancelHandler
+from gateway.cancels.cancellations import CancellationsHandler
 from gateway.cancels.publisher import CommandPublisher
 from gateway.events.feed import EventFeed
 from gateway.events.stream import EventStreams, StreamTimes
 from gateway.events.subscription import EventSubscription
 from gateway.http.client_address import ClientAddresses
+from gateway.http.cors import Cors, answer_preflights
 from gateway.http.errors import answer_errors
 from gateway.http.listener import listening, most_connections
 from gateway.http.request_id import bind_request_id
@@ -21,7 +24,12 @@ from gateway.monitoring.queues import QueueWatch
 from gateway.monitoring.statistics import Statistics
 from gateway.monitoring.traces import trace_requests
 from gateway.openapi.docs import add_docs
-from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.cancellations import (
+    CANCEL_RUNS,
+    GET_CANCELLATION,
+    LIST_CANCELLATIONS,
+)
+from gateway.openapi.operations.cancels import CANCEL_RUN, FORCE_CANCEL_RUN
 from gateway.openapi.operations.events import STREAM_EVENTS
 from gateway.openapi.operations.registering import POST_RUNS, PUT_RUN
 from gateway.openapi.operations.runs import GET_RUN, LIST_RUNS
@@ -95,17 +103,39 @@ def build(
     )
     gate = Gate(database, limits, ClientAddresses(settings.trusted_proxies), tasks)
     traced = [trace_requests(tracer)] if tracer.on else []
+    cors = Cors(settings.cors_origins)
+    preflights = [answer_preflights(cors)] if cors.is_on else []
     app = web.Application(
-        middlewares=[bind_request_id, *traced, answer_errors, count_unrouted_requests(gate)],
+        middlewares=[
+            bind_request_id,
+            *traced,
+            answer_errors,
+            *preflights,
+            count_unrouted_requests(gate),
+        ],
         client_max_size=settings.body_limit,
     )
     read = RunHandler(gate, database, watch)
     runs = ListHandler(gate, database)
     register = RegisterHandler(gate, database, settings.body_timeout, settings.register_body_limit)
-    cancel = CancelHandler(gate, commands, settings.body_timeout, metrics.accepts.count)
+    accepts = metrics.accepts
+    cancel = CancelHandler(gate, database, commands, settings.body_timeout, accepts.count)
+    bulk = BulkCancelHandler(
+        gate,
+        database,
+        commands,
+        body_timeout=settings.body_timeout,
+        publish_timeout=settings.confirm_timeout,
+        counted=accepts.count,
+    )
+    cancellations = CancellationsHandler(gate, database, watch)
     # The router tries them in this order.
-    app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_failures(cancel.handle))
+    app.router.add_post(CANCEL_RUN.path, accepts.counting_failures(cancel.cancel))
     app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
+    app.router.add_post(FORCE_CANCEL_RUN.path, accepts.counting_failures(cancel.force_cancel))
+    app.router.add_post(CANCEL_RUNS.path, accepts.counting_failures(bulk.handle))
+    app.router.add_get(LIST_CANCELLATIONS.path, metrics.counting_reads(cancellations.list))
+    app.router.add_get(GET_CANCELLATION.path, metrics.counting_reads(cancellations.get))
     times = StreamTimes(settings.response_timeout, settings.event_stream_duration)
     streams = EventStreams(gate, feed, times)
     app.router.add_get(STREAM_EVENTS.path, streams.handle)

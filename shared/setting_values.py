@@ -26,6 +26,27 @@ def network(text: str) -> Network:
         raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
 
 
+# As browsers send it: in lower case, and without the default port.
+_ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([1-9][0-9]{0,4}))?")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def origins(text: str) -> list[str]:
+    """The origins in a comma-separated list, or `*` alone. Raises ValueError."""
+    given = parts(text)
+    if given != ["*"] and not all(map(_is_origin, given)):
+        raise ValueError(
+            "must be origins like https://ci.example.com, in lower case, without a path and "
+            "without the default port; or * alone"
+        )
+    return given
+
+
+def _is_origin(text: str) -> bool:
+    found = _ORIGIN.fullmatch(text)
+    return found is not None and found[3] != _DEFAULT_PORTS[found[1]]
+
+
 def postgres_url(url: SecretStr) -> SecretStr:
     """Raises ValueError."""
     parse(url.get_secret_value())

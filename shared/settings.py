@@ -12,7 +12,15 @@ from yarl import URL
 from shared.commands import MAX_GRACE_SECONDS
 from shared.errors import InvalidSettings
 from shared.launcher_environment import default_socket
-from shared.setting_values import Network, Seconds, network, parts, postgres_url, url_with_host
+from shared.setting_values import (
+    Network,
+    Seconds,
+    network,
+    origins,
+    parts,
+    postgres_url,
+    url_with_host,
+)
 from shared.telemetry.settings import TracingSettings
 from shared.validation import reworded
 
@@ -139,6 +147,11 @@ class GatewaySettings(ServiceSettings):
         description="Proxies whose `X-Forwarded-For` is trusted: addresses or networks, separated "
         "by commas",
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins whose web pages may use the API from a browser (CORS), like "
+        "`https://ci.example.com`, separated by commas; `*` allows all",
+    )
     max_connections: int = Field(
         1000,
         ge=1,
@@ -183,6 +196,11 @@ class GatewaySettings(ServiceSettings):
         if not isinstance(value, str):
             return value
         return [network(part) for part in parts(value)]
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        return origins(value) if isinstance(value, str) else value
 
 
 class WorkerSettings(ServiceSettings):

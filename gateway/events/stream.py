@@ -15,7 +15,7 @@ from gateway.events.event import position_message
 from gateway.events.feed import EventFeed
 from gateway.events.query import selection_of
 from gateway.events.readers import End, Reader
-from gateway.http.responses import complete
+from gateway.http.connection import GatewayConnection
 from shared.http.connection import Connection
 
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ)
@@ -50,7 +50,7 @@ class EventStreams:
         if request.transport is None:
             return web.Response()  # the client has left meanwhile
         connection = request.protocol
-        assert isinstance(connection, Connection)  # noqa: S101 - there are no others
+        assert isinstance(connection, GatewayConnection)  # noqa: S101 - there are no others
         last_id = request.headers.get("Last-Event-ID") or None
         with self._feed.reading(selection, last_id, connection.abort) as reader:
             connection.when_lost(lambda: _lost(connection, reader))
@@ -97,7 +97,9 @@ class _Response(EventSourceResponse):
         if self.prepared:
             return await web.StreamResponse.prepare(self, request)
         del self.headers["Cache-Control"]  # ours is stricter
-        complete(request, self)
+        connection = request.protocol
+        assert isinstance(connection, GatewayConnection)  # noqa: S101 - there are no others
+        connection.complete(request, self)
         if request.version == HttpVersion10:  # only its end shows where the body ends
             self.headers["Connection"] = "close"
             self.force_close()

@@ -2,17 +2,26 @@
 
 from aiohttp import web
 
+from gateway.http.cors import Cors
 from gateway.http.errors import ApiError, from_aiohttp, internal, invalid, unavailable
 from gateway.http.request_id import request_id
 from gateway.http.responses import QUIET, complete, log_response, raw_response
 from shared.http.connection import Connection
+from shared.http.connection_slots import ConnectionLimiter
 from shared.http.faults import RequestFault
+from shared.http.limits import TimeLimits
 
 
 class GatewayConnection(Connection):
     """Adds the common headers to each response, and logs a line for it."""
 
-    __slots__ = ()
+    __slots__ = ("_cors",)
+
+    def __init__(
+        self, server: web.Server, limits: TimeLimits, limiter: ConnectionLimiter, cors: Cors
+    ) -> None:
+        super().__init__(server, limits, limiter)
+        self._cors = cors
 
     def refusal(self, fault: RequestFault) -> web.StreamResponse:
         return _refused(fault).response()
@@ -24,17 +33,21 @@ class GatewayConnection(Connection):
         return internal().response()
 
     def raw_response(self, fault: RequestFault) -> bytes:
-        return raw_response(_refused(fault))
+        return raw_response(_refused(fault), self._cors)
 
     def id_of(self, request: web.BaseRequest) -> str | None:
         return request_id(request)
+
+    def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Add the headers that every response has. Not needed for one that a handler returns."""
+        complete(request, response, self._cors)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
             resp = from_aiohttp(resp).response()
-        complete(request, resp)
+        self.complete(request, resp)
         begun_at = self.begun_at
         try:
             return await super().finish_response(request, resp, start_time)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import islice
 from typing import Final
+from uuid import UUID
 
 import structlog
 from aiohttp import web
@@ -92,6 +93,16 @@ def run_conflict(run_id: int, result: Registered) -> ApiError:
         409,
         schemas.RunConflict(
             message=message, details=schemas.ConflictingRun(id=run_id, reason=reason)
+        ),
+    )
+
+
+def cancellation_not_found(run_id: int, command_id: UUID) -> ApiError:
+    return ApiError(
+        404,
+        schemas.CancellationNotFound(
+            message=f"Run {run_id} has no cancellation {command_id} on record.",
+            details=schemas.NoSuchCancellation(id=command_id),
         ),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from yarl import URL
 
 from gateway.http.client_address import ClientAddresses
 from gateway.http.connection import GatewayConnection
+from gateway.http.cors import Cors
 from shared.errors import UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.limits import TimeLimits
@@ -39,7 +41,7 @@ async def listening(
     try:
         server = await serve(
             app,
-            GatewayConnection,
+            partial(GatewayConnection, cors=Cors(settings.cors_origins)),
             limits,
             _limiter(settings, refused),
             _listen(host, port),

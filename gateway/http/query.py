@@ -13,6 +13,7 @@ from shared.states import RunStatus
 
 MAX_WAIT: Final = 30.0
 """The longest `wait`, seconds."""
+BAD_WAIT: Final = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
 UNKNOWN: Final = "is not a parameter of this request"
 HOST: Final = r"[A-Za-z0-9._-]{1,100}"
 LABEL: Final = r"[^:\u0000]{1,63}:[^\u0000]{0,255}"
@@ -55,7 +56,7 @@ def wait_of(request: web.Request) -> float:
     problems = unknown(request, "wait")
     wait = _seconds(request.query.getall("wait", ["0"]))
     if wait is None:
-        problems["wait"] = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
+        problems["wait"] = BAD_WAIT
     if wait is None or problems:
         raise invalid(problems)
     return wait

@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from gateway.http.cors import Cors
 from gateway.http.errors import ApiError
 from gateway.http.log_fields import log_fields
 from gateway.http.request_id import HEADER, new_request_id, request_id
@@ -24,7 +25,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 _NOT_KEPT: Final = ("Cache-Control", "no-store")
 
 
-def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
+def complete(request: web.BaseRequest, response: web.StreamResponse, cors: Cors) -> None:
     """Add the headers that every response has."""
     headers = response.headers
     headers.update(_HEADERS)
@@ -32,6 +33,7 @@ def complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
     headers.setdefault(*_NOT_KEPT)
     if spent := request.get(RATE_LIMIT):
         headers.update(spent.headers)
+    headers.update(cors.headers_for(request))
 
 
 def log_response(
@@ -59,12 +61,13 @@ def log_response(
         log.info("request", **fields)
 
 
-def raw_response(error: ApiError) -> bytes:
+def raw_response(error: ApiError, cors: Cors) -> bytes:
     """A complete response as bytes, for a connection without a parsed request."""
     headers = {
         **_HEADERS,
         _NOT_KEPT[0]: _NOT_KEPT[1],
         HEADER: new_request_id(),
+        **cors.headers_without_request(),
         **(error.headers or {}),
     }
     return json_response_bytes(error.body, error.status, headers)

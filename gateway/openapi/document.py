@@ -18,6 +18,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
     "X-RateLimit-Reset": ("Unix time at which the next window starts.", {"type": "integer"}),
     "Retry-After": ("Seconds to wait before the next attempt.", {"type": "integer"}),
     "WWW-Authenticate": ("The challenge, as in RFC 6750.", {"type": "string"}),
+    "X-Command-Id": ("The id of the cancel command.", {"type": "string", "format": "uuid"}),
     "Link": (
         "The next page, with the relation `next`, as in RFC 8288. Absent on the last page.",
         {"type": "string"},

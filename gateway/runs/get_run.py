@@ -11,11 +11,11 @@ from gateway.auth.access import Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
 from gateway.http.errors import run_not_found
 from gateway.http.query import wait_of
+from gateway.views import cancellation_view
 from gateway.waiting import TerminalWatch
 from shared.http.json_responses import json_response
 from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.states import CommandState, command_state
 
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ, RunLookup.SUMMARY)
 
@@ -54,30 +54,5 @@ def run_view(row: Record) -> schemas.RunView:
         expired=row["expired"],
         exit_code=row["exit_code"],
         error=row["error"],
-        cancellation=_cancellation(row),
-    )
-
-
-def _cancellation(row: Record) -> schemas.Cancellation | None:
-    if row["command_id"] is None:
-        return None
-    is_open = row["outcome"] is None
-    state = command_state(row["status"], row["host_state"]) if is_open else None
-    return schemas.Cancellation(
-        command_id=row["command_id"],
-        via=row["via"],
-        requested_by=row["requested_by"],
-        reason=row["reason"],
-        received_at=row["received_at"],
-        outcome=row["outcome"],
-        state=state,
-        waiting_for=schemas.WaitingFor(
-            host=row["host"], host_state=row["host_state"], since=row["host_since"]
-        )
-        if state is CommandState.PENDING
-        else None,
-        finished_at=row["answered_at"],
-        evidence=schemas.Evidence(
-            ended=row["ended"], proof=row["proof"], duration_ms=row["duration_ms"]
-        ),
+        cancellation=None if row["command_id"] is None else cancellation_view(row),
     )

@@ -1,6 +1,7 @@
 """Every error of the API has the envelope `code`, `message`, `details`."""
 
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -78,6 +79,26 @@ class ConflictingRun(Model):
 class RunConflict(ErrorBody):
     code: Literal["conflict"] = "conflict"
     details: ConflictingRun
+
+
+class NoSuchCancellation(Model):
+    resource: Literal["cancellation"] = "cancellation"
+    id: UUID
+
+
+class CancellationNotFound(ErrorBody):
+    code: Literal["not_found"] = "not_found"
+    details: NoSuchCancellation | NoSuchRun
+
+
+class ReusedCommand(Model):
+    resource: Literal["cancellation"] = "cancellation"
+    id: UUID
+
+
+class CommandConflict(ErrorBody):
+    code: Literal["conflict"] = "conflict"
+    details: ReusedCommand
 
 
 class SpentBudget(Model):

@@ -2,7 +2,12 @@
 
 from typing import Final
 
-from gateway.openapi.operations.cancels import CANCEL_RUN
+from gateway.openapi.operations.cancellations import (
+    CANCEL_RUNS,
+    GET_CANCELLATION,
+    LIST_CANCELLATIONS,
+)
+from gateway.openapi.operations.cancels import CANCEL_RUN, FORCE_CANCEL_RUN
 from gateway.openapi.operations.events import STREAM_EVENTS
 from gateway.openapi.operations.model import Operation
 from gateway.openapi.operations.registering import POST_RUNS, PUT_RUN
@@ -10,6 +15,10 @@ from gateway.openapi.operations.runs import GET_RUN, LIST_RUNS
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     CANCEL_RUN,
+    FORCE_CANCEL_RUN,
+    LIST_CANCELLATIONS,
+    GET_CANCELLATION,
+    CANCEL_RUNS,
     GET_RUN,
     LIST_RUNS,
     PUT_RUN,

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from pydantic import BaseModel
 
-from gateway.auth.refusals import rate_limited, unauthorized
+from gateway.auth.access import MAY_CANCEL, Role, Scope
+from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
+from gateway.cancels.answers import BAD_KEY, KEY_HEADER
 from gateway.http.errors import ApiError, internal, invalid, run_not_found, unavailable
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Response
 
@@ -25,6 +28,17 @@ def shown(**errors: ApiError) -> Mapping[str, BaseModel]:
     return {name: error.body for name, error in errors.items()}
 
 
+COMMAND_ID: Final = UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11")
+
+
+def cannot_cancel(required: Scope, *has: Scope) -> Response:
+    return Response(
+        "The token lacks the scope, or its role may not cancel runs.",
+        shown(scope=missing_scope(required, has), role=missing_role(MAY_CANCEL, Role.USER)),
+        sometimes=("WWW-Authenticate",),
+    )
+
+
 UNAUTHORIZED: Final = Response(
     "The bearer token is missing, invalid, expired or revoked.",
     shown(missing=unauthorized(None), invalid=unauthorized("rct_…")),
@@ -36,19 +50,28 @@ RATE_LIMITED: Final = Response(
     shown(spent=rate_limited(20, 60, 30.0)),
     ("Retry-After", *RATE_LIMIT_HEADERS),
 )
-LATE_BODY: Final = Response(
-    "The body did not arrive in time.", shown(body=invalid({"body": "did not arrive in time"}))
-)
-LARGE_BODY: Final = Response(
-    "The body is too large.", shown(body=invalid({"body": "is too large"}, status=413))
-)
-OTHER_BODY: Final = Response(
-    "The body is not JSON in UTF-8.",
-    shown(type=invalid({"Content-Type": "must be application/json"}, status=415)),
-)
 INTERNAL: Final = Response(
     "An unexpected error occurred.", shown(any=internal()), (), RATE_LIMIT_HEADERS
 )
+IDEMPOTENCY_KEY: Final[Json] = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "description": "Becomes the id of the command, so that a repeated request has the same one.",
+    "schema": {"type": "string", "format": "uuid"},
+}
+INVALID_KEY: Final = invalid({KEY_HEADER: BAD_KEY})
+BODY_FAULTS: Final[Mapping[int, Response]] = {
+    408: Response(
+        "The body did not arrive in time.", shown(body=invalid({"body": "did not arrive in time"}))
+    ),
+    413: Response(
+        "The body is too large.", shown(body=invalid({"body": "is too large"}, status=413))
+    ),
+    415: Response(
+        "The body is not JSON in UTF-8.",
+        shown(type=invalid({"Content-Type": "must be application/json"}, status=415)),
+    ),
+}
 UNAVAILABLE: Final = Response(
     "A service is unavailable, or the result of the request is unknown. A retry is safe.",
     shown(any=unavailable()),

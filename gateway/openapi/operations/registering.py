@@ -8,10 +8,8 @@ from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
 from gateway.http.errors import invalid, run_conflict
 from gateway.openapi.operations.common import (
+    BODY_FAULTS,
     INTERNAL,
-    LARGE_BODY,
-    LATE_BODY,
-    OTHER_BODY,
     RATE_LIMITED,
     RUN_ID,
     UNAUTHORIZED,
@@ -42,9 +40,7 @@ _REFUSED: Final[Mapping[int, Response]] = {
         shown(scope=missing_scope(Scope.RUNS_REGISTER, ["runs:read"])),
         ("WWW-Authenticate", *RATE_LIMIT_HEADERS),
     ),
-    408: LATE_BODY,
-    413: LARGE_BODY,
-    415: OTHER_BODY,
+    **BODY_FAULTS,
     429: RATE_LIMITED,
     500: INTERNAL,
     503: UNAVAILABLE,

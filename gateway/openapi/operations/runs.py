@@ -2,16 +2,16 @@
 
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 from gateway import schemas
 from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
 from gateway.http.errors import invalid
 from gateway.http.paging import BAD_CURSOR, DEFAULT_LIMIT, MAX_LIMIT
-from gateway.http.query import BAD_LABEL, HOST, LABEL, MAX_WAIT
+from gateway.http.query import BAD_LABEL, BAD_WAIT, HOST, LABEL, MAX_WAIT
 from gateway.openapi.operations.common import (
     AT,
+    COMMAND_ID,
     INTERNAL,
     NOT_FOUND,
     RATE_LIMITED,
@@ -82,10 +82,11 @@ _NO_SCOPE: Final = Response(
     ("WWW-Authenticate", *RATE_LIMIT_HEADERS),
 )
 CANCELLATION: Final = schemas.Cancellation(
-    command_id=UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11"),
+    command_id=COMMAND_ID,
     via="rest",
     requested_by="alice",
     reason="superseded by a newer commit",
+    force=False,
     received_at=AT + timedelta(seconds=61),
     outcome=Outcome.CANCELED,
     state=None,
@@ -139,7 +140,7 @@ GET_RUN: Final = Operation(
         200: Response("The run.", {"canceled": _OVER, "waiting": _WAITING}),
         400: Response(
             "The path or the query is invalid.",
-            shown(wait=invalid({"wait": "must be given once, as seconds from 0 to 30"})),
+            shown(wait=invalid({"wait": BAD_WAIT})),
         ),
         401: UNAUTHORIZED,
         403: _NO_SCOPE,

@@ -1,6 +1,7 @@
 """All SQL, by name, in one file for each concern: `sql.runs.FIND_RUN`."""
 
 from shared.postgres.sql import (
+    cancellations,
     dead_letters,
     decisions,
     endings,
@@ -13,6 +14,7 @@ from shared.postgres.sql import (
 )
 
 __all__ = [
+    "cancellations",
     "dead_letters",
     "decisions",
     "endings",

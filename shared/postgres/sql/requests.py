@@ -38,7 +38,7 @@ _ADMIT: Final = """
     )
     SELECT token_id, subject, role, scopes, write_limit, read_limit, register_limit,
            used - count(*) OVER same + row_number() OVER (same ORDER BY number) AS used,
-           resets_at, resets_in, run.*
+           resets_at, resets_in, now() AS asked_at, run.*
       FROM request JOIN spent USING (spender, budget)
       LEFT JOIN LATERAL ({run}) AS run ON true
     WINDOW same AS (PARTITION BY spender, budget)
@@ -48,7 +48,8 @@ _ADMIT: Final = """
 _SUMMARY: Final = f"""
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
            r.exit_code, r.error, r.labels, r.url, r.start_before, r.expired, c.command_id, c.via,
-           c.requested_by, c.reason, c.received_at, c.outcome, r.host, {STATE} AS host_state,
+           c.requested_by, c.reason, c.force, c.received_at, c.outcome, r.host,
+           {STATE} AS host_state,
            coalesce({SINCE}, c.received_at) AS host_since, c.finished_at AS answered_at,
            c.evidence ->> 'ended' AS ended,
            c.evidence ->> 'proof' AS proof,
@@ -101,10 +102,15 @@ LIST_BY_HOST: Final = _LIST.format(those="SELECT run_id FROM runs WHERE host = $
 # $7: one of the labels, as key:value
 LIST_BY_LABEL: Final = _LIST.format(those="SELECT run_id FROM run_labels WHERE label = $7")
 
-LIST_TERMINAL: Final = """
-    SELECT run_id
+# The runs in $1 that are over, and the commands in $2 that have their outcome.
+LIST_ENDED: Final = """
+    SELECT run_id, NULL::uuid AS command_id
       FROM runs
      WHERE run_id = ANY ($1::bigint[]) AND status IN ('pass', 'fail', 'canceled', 'error')
+     UNION ALL
+    SELECT NULL, command_id
+      FROM cancellations
+     WHERE command_id = ANY ($2::uuid[]) AND outcome IS NOT NULL
 """
 
 SWEEP_RATE_WINDOWS: Final = "DELETE FROM rate_windows WHERE resets_at < now()"

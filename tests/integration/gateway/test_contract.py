@@ -14,7 +14,8 @@ from gateway.auth.access import Role, Scope, new_token
 from gateway.openapi.operations import OPERATIONS
 from gateway.openapi.operations.model import Operation
 from tests.support.http.api import Answer, Api
-from tests.support.http.contract import CASES, SPENT, Callers, Case
+from tests.support.http.contract import CASES
+from tests.support.http.contract.case import COMMAND, SPENT, Callers, Case
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.services.databases import new_database
@@ -24,7 +25,7 @@ from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NAMED = {"X-Request-Id", "Retry-After", "WWW-Authenticate", "Location", "Link"}
+NAMED = {"X-Request-Id", "Retry-After", "WWW-Authenticate", "Location", "X-Command-Id", "Link"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,6 +35,11 @@ async def system(
     async with shared_system(services, template, tmp_path_factory.mktemp("gw")) as running:
         await running.add_run(1)
         await insert_run(running.database, 2, PASS)
+        await running.database.execute(
+            "INSERT INTO cancellations (command_id, run_id, via, force, outcome,"
+            " finished_at) VALUES ($1, 1, 'rest', false, 'no_op', now())",
+            COMMAND,
+        )
         yield running
 
 

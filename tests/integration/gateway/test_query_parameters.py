@@ -28,7 +28,11 @@ UNKNOWN: Final = "is not a parameter of this request"
 NAMELESS: Final = {"query": "has a parameter without a name"}
 WAIT: Final = {"wait": "must be given once, as seconds from 0 to 30"}
 # What stands in a path for each part of it that is not fixed.
-PARTS: Final = {"run_id": "1", "name": "swagger-ui.css"}
+PARTS: Final = {
+    "run_id": "1",
+    "command_id": "6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11",
+    "name": "swagger-ui.css",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -27,6 +27,7 @@ MODULES: Final = (
     sql.decisions,
     sql.requests,
     sql.registrations,
+    sql.cancellations,
     sql.statistics,
     sql.hosts,
     sql.outbox,
@@ -148,7 +149,7 @@ REFUSED: Final = {
     },
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
-    "gateway": (sql.requests, sql.registrations, sql.statistics),
+    "gateway": (sql.requests, sql.registrations, sql.cancellations, sql.statistics),
     "worker": (
         sql.registrations,
         sql.runs,

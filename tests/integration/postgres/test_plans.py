@@ -193,3 +193,20 @@ async def test_a_list_reads_little_of_many_runs(
     assert blocks is not None, shown
     assert sum(map(int, blocks.groups(default="0"))) < most_blocks, shown
     assert "Seq Scan on run" not in shown, shown
+
+
+async def test_superseded_runs_are_looked_for_among_those_that_are_not_over(
+    database: Connection,
+) -> None:
+    await database.execute("ANALYZE runs, cancellations")
+    await database.execute(
+        f"PREPARE superseded (jsonb, bigint, int) AS {sql.cancellations.LIST_SUPERSEDED}"
+    )
+    await database.execute("SET plan_cache_mode = force_generic_plan")
+
+    plan = "\n".join(
+        row[0] for row in await database.fetch("EXPLAIN EXECUTE superseded (NULL, NULL, NULL)")
+    )
+
+    assert "runs_by_status" in plan
+    assert "Seq Scan on runs" not in plan

@@ -106,6 +106,15 @@ def test_a_wrong_value_is_refused_by_its_variable_and_not_shown(
         ("CANCEL_TRUSTED_PROXIES", SECRET),
         ("CANCEL_TRUSTED_PROXIES", "10.0.0.0/8;10.1.0.0/16"),
         ("CANCEL_TRUSTED_PROXIES", "10.0.0.1/8"),  # a network, or one address of it?
+        ("CANCEL_CORS_ORIGINS", SECRET),
+        ("CANCEL_CORS_ORIGINS", "https://ci.example.com/"),
+        ("CANCEL_CORS_ORIGINS", "https://CI.example.com"),
+        ("CANCEL_CORS_ORIGINS", "https://ci.example.com:443"),  # browsers leave it out
+        ("CANCEL_CORS_ORIGINS", "ci.example.com"),
+        ("CANCEL_CORS_ORIGINS", "null"),
+        ("CANCEL_CORS_ORIGINS", "https://*.example.com"),
+        ("CANCEL_CORS_ORIGINS", "*, https://ci.example.com"),
+        ("CANCEL_CORS_ORIGINS", "https://a.example.com\r\nX: y"),
         ("CANCEL_WRITE_LIMIT", "0"),
         ("CANCEL_RATE_WINDOW", "1.5"),
         ("CANCEL_MAX_CONNECTIONS", SECRET),
@@ -129,6 +138,25 @@ def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPa
     found = load(GatewaySettings).trusted_proxies
 
     assert [str(network) for network in found] == ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", ()),
+        ("*", ("*",)),
+        (
+            "https://ci.example.com, http://localhost:3000,http://[::1]:8080",
+            ("https://ci.example.com", "http://localhost:3000", "http://[::1]:8080"),
+        ),
+    ],
+)
+def test_cors_origins_are_a_list_or_a_star(
+    monkeypatch: pytest.MonkeyPatch, value: str, origins: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CANCEL_CORS_ORIGINS", value)
+
+    assert load(GatewaySettings).cors_origins == origins
 
 
 def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
