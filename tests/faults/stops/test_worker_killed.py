@@ -104,7 +104,7 @@ async def test_shutting_down_it_connects_no_more(system: System) -> None:
         assert await worker.stop(signal.SIGTERM) == 0
 
     names = [e["connection"] for e in worker.events if e["event"] == "rabbitmq_connected"]
-    assert len(names) == len(set(names)) == 3, "to consume, to publish, to tell events"
+    assert len(names) == len(set(names)) == 4, "commands, runs, publishing, events"
     await system.worker()
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
     await until_gone(mark, deadline=0)
