@@ -86,7 +86,9 @@ _LIST: Final = f"""
       LEFT JOIN LATERAL (
                SELECT found.*
                  FROM (SELECT r.run_id
-                         FROM looked_at l, LATERAL (SELECT * FROM runs WHERE run_id = l.run_id) r
+                         FROM looked_at l,
+                              -- One by one, also before the table is analyzed.
+                              LATERAL (SELECT * FROM runs WHERE run_id = l.run_id LIMIT 1) r
                         WHERE ($1::text IS NULL OR r.status = $1)
                           AND ($2::text IS NULL OR r.host = $2)
                           AND r.labels @> ALL ($3::jsonb[])
