@@ -19,8 +19,11 @@ from gateway.monitoring.statistics import Statistics
 from gateway.monitoring.traces import trace_requests
 from gateway.openapi.docs import add_docs
 from gateway.openapi.operations.cancels import CANCEL_RUN
-from gateway.openapi.operations.runs import GET_RUN
+from gateway.openapi.operations.registering import POST_RUNS, PUT_RUN
+from gateway.openapi.operations.runs import GET_RUN, LIST_RUNS
 from gateway.runs.get_run import RunHandler
+from gateway.runs.list_runs import ListHandler
+from gateway.runs.register import RegisterHandler
 from gateway.waiting import TerminalWatch
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import Topology
@@ -89,10 +92,15 @@ def build(
         client_max_size=settings.body_limit,
     )
     read = RunHandler(gate, database, watch)
+    runs = ListHandler(gate, database)
+    register = RegisterHandler(gate, database, settings.body_timeout, settings.register_body_limit)
     cancel = CancelHandler(gate, commands, settings.body_timeout, metrics.accepts.count)
     # The router tries them in this order.
     app.router.add_post(CANCEL_RUN.path, metrics.accepts.counting_failures(cancel.handle))
     app.router.add_get(GET_RUN.path, metrics.counting_reads(read.handle))
+    app.router.add_get(LIST_RUNS.path, metrics.counting_reads(runs.handle))
+    app.router.add_put(PUT_RUN.path, metrics.counting_registers(register.put_run))
+    app.router.add_post(POST_RUNS.path, metrics.counting_registers(register.post_runs))
     add_docs(app)
 
     async def release_waiting(_: web.Application) -> None:

@@ -1,13 +1,15 @@
 """Registering runs: one statement for one run or a thousand, over HTTP, by message or command."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.commands import GraceSeconds, RunId, in_utc, storable
+from shared.commands import GraceSeconds, RunId, Text, in_utc, storable
 from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
@@ -16,11 +18,55 @@ from shared.states import StopScope, StopSignal
 MAX_LABELS: Final = 16
 MAX_URL: Final = 2048
 
+_KEY_PATTERN: Final = r"^[^\u0000:]*$"
+_URL: Final = re.compile(r"https?://[!-~]+")
+_RFC_3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def _without_colon(key: str) -> str:
+    if ":" in key:
+        raise ValueError("must not contain a colon")
+    return key
+
+
+def _web_address(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError("must be an http or https URL in ASCII, without spaces")
+    return url
+
+
+def _rfc_3339(time: object) -> object:
+    """Pydantic alone also takes a number of seconds, and times without seconds."""
+    if not isinstance(time, datetime) and not (isinstance(time, str) and _RFC_3339.fullmatch(time)):
+        raise ValueError("must be a time with an offset, as in RFC 3339")
+    return time
+
+
 LabelKey = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[^\x00:]*$"), AfterValidator(storable)
+    str,
+    Field(min_length=1, max_length=63),
+    AfterValidator(_without_colon),
+    AfterValidator(storable),
 ]
-LabelValue = Annotated[str, Field(max_length=255), AfterValidator(storable)]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
+Labels = Annotated[
+    dict[LabelKey, Text],
+    Field(
+        max_length=MAX_LABELS,
+        json_schema_extra={
+            "propertyNames": {"minLength": 1, "maxLength": 63, "pattern": _KEY_PATTERN}
+        },
+    ),
+]
+Url = Annotated[
+    str,
+    Field(max_length=MAX_URL, json_schema_extra={"pattern": f"^{_URL.pattern}$"}),
+    AfterValidator(_web_address),
+]
+Time = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(in_utc)
+]
 
 
 class RunOptions(BaseModel):
@@ -39,10 +85,8 @@ class RunOptions(BaseModel):
     labels: Labels = Field(
         default_factory=dict, description="A key has no colon.", examples=[{"branch": "main"}]
     )
-    url: Annotated[str, Field(max_length=MAX_URL, pattern=r"^https?://[!-~]+$")] | None = Field(
-        None, description="The run's page on the platform."
-    )
-    start_before: Annotated[AwareDatetime, AfterValidator(in_utc)] | None = Field(
+    url: Url | None = Field(None, description="The run's page on the platform.")
+    start_before: Time | None = Field(
         None, description="If the run has not started by then, it is canceled as expired."
     )
 
@@ -96,7 +140,7 @@ def _columns(runs: Sequence[Registration]) -> Sequence[list[object]]:
 
 
 def _json(labels: Mapping[str, str]) -> str:
-    return json.dumps(labels) if labels else "{}"
+    return orjson.dumps(labels).decode() if labels else "{}"
 
 
 async def expire(database: Database, limit: int = 500) -> Sequence[int]:

@@ -152,6 +152,11 @@ class GatewaySettings(ServiceSettings):
         "not apply to `CANCEL_TRUSTED_PROXIES`",
     )
     body_limit: int = Field(16384, ge=1024, description="Maximum size of a request body, bytes")
+    register_body_limit: int = Field(
+        1024 * 1024,
+        ge=1024,
+        description="Maximum size of the body of a request that registers many runs, bytes",
+    )
     head_timeout: Seconds = Field(
         10.0, description="Timeout for receiving a request line and headers, seconds"
     )

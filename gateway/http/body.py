@@ -2,39 +2,45 @@
 
 import asyncio
 import codecs
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from pydantic import BaseModel, ValidationError
 
 from gateway.http.errors import invalid, unavailable
 from shared.validation import reworded
 
 Model = TypeVar("Model", bound=BaseModel)
+_KEY: Final = ".[key]"
+"""Of the place of a problem: the key is wrong, not its value."""
 
 
-async def read_body(request: web.Request, model: type[Model], timeout: float) -> Model:
+async def read_body(
+    request: web.Request, model: type[Model], timeout: float, limit: int | None = None
+) -> Model:
     """The body of a request as a `model`; an empty one is `{}`.
 
-    `timeout` is in seconds. Raises ApiError 400, 408, 413, 415, and 503 at shutdown.
+    `timeout` is in seconds, `limit` in bytes, if not that of all requests. Raises ApiError 400,
+    408, 413, 415, and 503 at shutdown.
     """
-    return _parse(request, await _read(request, timeout), model)
+    content = await _read(request, timeout, request.client_max_size if limit is None else limit)
+    return _parse(request, content, model)
 
 
-async def _read(request: web.Request, timeout: float) -> bytes:
+async def _read(request: web.Request, timeout: float, limit: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise invalid({"Content-Encoding": "is not supported"}, status=415)
-    if (request.content_length or 0) > request.client_max_size:
+    if (request.content_length or 0) > limit:
         raise invalid({"body": "is too large"}, status=413)  # before it has arrived
     content = request.content
     if content.is_eof() and content.exception() is None:
         # The usual case: the body came with the head, so there is nothing to wait for.
-        if content.total_bytes > request.client_max_size:
+        if content.total_bytes > limit:
             raise invalid({"body": "is too large"}, status=413)
         return content.read_nowait()
     try:
         async with asyncio.timeout(timeout):
-            return await request.read()
+            return await _read_all(content, limit)
     except TimeoutError:
         raise invalid({"body": "did not arrive in time"}, status=408) from None
     except ConnectionError:  # the client is gone; the response only goes to the log
@@ -47,6 +53,15 @@ async def _read(request: web.Request, timeout: float) -> bytes:
         raise unavailable() from None
 
 
+async def _read_all(content: StreamReader, limit: int) -> bytes:
+    body = bytearray()
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > limit:
+            raise invalid({"body": "is too large"}, status=413)
+    return bytes(body)
+
+
 def _parse(request: web.Request, content: bytes, model: type[Model]) -> Model:
     if not content.strip():
         content = b"{}"
@@ -57,12 +72,15 @@ def _parse(request: web.Request, content: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise invalid(
-            {
-                ".".join(("body", *map(str, problem["loc"]))): reworded(problem["msg"])
-                for problem in error.errors(include_input=False, include_url=False)
-            }
-        ) from None
+        raise invalid(problems_of(error, "body")) from None
+
+
+def problems_of(error: ValidationError, *within: str) -> dict[str, str]:
+    """What is wrong, by field; `within` is what the fields are in."""
+    return {
+        ".".join((*within, *map(str, problem["loc"]))).removesuffix(_KEY): reworded(problem["msg"])
+        for problem in error.errors(include_input=False, include_url=False)
+    }
 
 
 def _is_utf8(charset: str) -> bool:

@@ -13,6 +13,7 @@ from gateway.http.log_fields import log_fields
 from gateway.schemas import ErrorBody
 from shared.errors import PublishRefused, RunCancelError, ServiceUnavailable
 from shared.http.json_responses import json_response
+from shared.registrations import Registered
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +40,9 @@ class ApiError(RunCancelError):
 def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
     """The request is invalid; `fields` has the problems by field.
 
-    The caller controls the number of fields and their names, so both are limited here.
+    The caller controls the number of fields and their names, so only the first are told.
     """
-    told = {_cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
-    if len(fields) > _MOST_TOLD:
-        told["…"] = f"{len(fields) - _MOST_TOLD} more"
+    told = first_of(fields)
     shown = "; ".join(f"{name}: {problem}" for name, problem in told.items())
     return ApiError(
         status,
@@ -51,6 +50,14 @@ def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
             message=f"Invalid request: {shown}.", details=schemas.FieldProblems(fields=told)
         ),
     )
+
+
+def first_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """As many of `fields` as an answer tells, with names that are not too long."""
+    told = {_cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
+    if len(fields) > _MOST_TOLD:
+        told["…"] = f"{len(fields) - _MOST_TOLD} more"
+    return told
 
 
 def _cut(name: str) -> str:
@@ -72,6 +79,20 @@ def run_not_found(run_id: int) -> ApiError:
     return ApiError(
         404,
         schemas.NotFound(message=f"Run {run_id} not found.", details=schemas.NoSuchRun(id=run_id)),
+    )
+
+
+def run_conflict(run_id: int, result: Registered) -> ApiError:
+    """The run cannot be registered, because of what is on record."""
+    if result is Registered.STARTED:
+        reason, message = "not_queued", f"Run {run_id} is on record and no longer queued."
+    else:
+        reason, message = "differs", f"Run {run_id} is on record with other options."
+    return ApiError(
+        409,
+        schemas.RunConflict(
+            message=message, details=schemas.ConflictingRun(id=run_id, reason=reason)
+        ),
     )
 
 

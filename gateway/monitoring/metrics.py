@@ -14,6 +14,7 @@ from gateway.schemas import CancelStatus
 from shared.errors import PublishRefused, ServiceUnavailable
 
 _FOUND: Final = "found"
+_ANSWERED: Final = "answered"
 # Seconds. A confirm takes a few milliseconds, and at most `CANCEL_CONFIRM_TIMEOUT`.
 _PUBLISH_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -27,6 +28,7 @@ class RequestFailure(StrEnum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -61,6 +63,17 @@ class Requests:
 
         return counted
 
+    def counting(self, success: str, handler: Handler) -> Handler:
+        """`handler`, but counting its errors and, as `success`, its other answers."""
+        counting_failures = self.counting_failures(handler)
+
+        async def counted(request: web.Request) -> web.StreamResponse:
+            response = await counting_failures(request)
+            self.count(success)
+            return response
+
+        return counted
+
 
 class GatewayMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -72,8 +85,14 @@ class GatewayMetrics:
         )
         self.reads = Requests(
             "cancel_reads",
-            "Requests for the status of a run, by result.",
+            "Requests for the status of a run or for a list of runs, by result.",
             (_FOUND,),
+            registry,
+        )
+        self.registers = Requests(
+            "cancel_registers",
+            "Requests to register runs, by result.",
+            (_ANSWERED,),
             registry,
         )
         self.connections_refused = Counter(
@@ -95,14 +114,11 @@ class GatewayMetrics:
 
     def counting_reads(self, handler: Handler) -> Handler:
         """`handler`, but counting its results."""
-        counted = self.reads.counting_failures(handler)
+        return self.reads.counting(_FOUND, handler)
 
-        async def read(request: web.Request) -> web.StreamResponse:
-            response = await counted(request)
-            self.reads.count(_FOUND)
-            return response
-
-        return read
+    def counting_registers(self, handler: Handler) -> Handler:
+        """`handler`, but counting its results."""
+        return self.registers.counting(_ANSWERED, handler)
 
 
 def failure_of(error: Exception) -> RequestFailure:

@@ -18,6 +18,10 @@ _HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
     "X-RateLimit-Reset": ("Unix time at which the next window starts.", {"type": "integer"}),
     "Retry-After": ("Seconds to wait before the next attempt.", {"type": "integer"}),
     "WWW-Authenticate": ("The challenge, as in RFC 6750.", {"type": "string"}),
+    "Link": (
+        "The next page, with the relation `next`, as in RFC 8288. Absent on the last page.",
+        {"type": "string"},
+    ),
     "Location": (
         "The path that reports the status of the run.",
         {"type": "string", "format": "uri-reference"},
@@ -72,7 +76,9 @@ def _operation(operation: Operation) -> Json:
         },
     }
     if operation.request is not None:
-        described["requestBody"] = {"required": False, "content": _content(operation.request)}
+        # Without a body, it is `{}`.
+        required = any(it.is_required() for it in operation.request.model_fields.values())
+        described["requestBody"] = {"required": required, "content": _content(operation.request)}
     return described
 
 

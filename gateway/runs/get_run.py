@@ -1,5 +1,6 @@
 """GET /api/v1/runs/{run_id}, the Location of a 202."""
 
+import json
 from typing import Final
 
 from aiohttp import web
@@ -35,10 +36,11 @@ class RunHandler:
             row = await self._database.fetchrow(sql.requests.FIND_RUN_SUMMARY, run_id)
         if row is None or row["status"] is None:
             raise run_not_found(run_id)
-        return json_response(_view(row))
+        return json_response(run_view(row))
 
 
-def _view(row: Record) -> schemas.RunView:
+def run_view(row: Record) -> schemas.RunView:
+    """The run in `row`, which has the columns of FIND_RUN_SUMMARY."""
     return schemas.RunView(
         run_id=row["run_id"],
         status=row["status"],
@@ -46,6 +48,10 @@ def _view(row: Record) -> schemas.RunView:
         started_at=row["started_at"],
         canceling_at=row["canceling_at"],
         finished_at=row["finished_at"],
+        labels=json.loads(row["labels"]),
+        url=row["url"],
+        start_before=row["start_before"],
+        expired=row["expired"],
         exit_code=row["exit_code"],
         error=row["error"],
         cancellation=_cancellation(row),

@@ -67,6 +67,19 @@ class NotFound(ErrorBody):
     details: NoSuchRun
 
 
+class ConflictingRun(Model):
+    resource: Literal["run"] = "run"
+    id: int = Field(ge=1)
+    reason: Literal["differs", "not_queued"] = Field(
+        description="The run is on record with other options, or is no longer queued."
+    )
+
+
+class RunConflict(ErrorBody):
+    code: Literal["conflict"] = "conflict"
+    details: ConflictingRun
+
+
 class SpentBudget(Model):
     retry_after: int = Field(ge=1, description="Seconds to wait before the next request.")
     limit: int

@@ -1,6 +1,7 @@
 """Rows of runs in each state, for tests that write them without living through that life."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -59,6 +60,13 @@ async def insert(
         f"SELECT {names} FROM json_populate_record(NULL::{table}, $1::json)",
         json.dumps(row),
     )
+
+
+def registration(
+    run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"
+) -> Sequence[Sequence[object]]:
+    """The arguments of REGISTER for one run."""
+    return [run_id], [grace], [stop_signal], ["tree"], ["{}"], [None], [None]
 
 
 async def insert_run(pool: "asyncpg.Pool[asyncpg.Record]", run_id: int, row: Row = QUEUED) -> None:

@@ -29,6 +29,7 @@ from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD, alive, why_no_cgroups
 from tools.support.program import DEADLINE, Program
 from tools.support.records import Records
+from tools.support.rows import registration
 from tools.support.waiting import eventually
 from worker.processes.cgroup import Cgroup, path_of
 
@@ -199,7 +200,9 @@ class System(Records):
     async def add_run(
         self, run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"
     ) -> None:
-        await self.database.execute(sql.runs.ADD_RUN, run_id, grace, stop_signal)
+        await self.database.execute(
+            sql.registrations.REGISTER, *registration(run_id, grace, stop_signal)
+        )
 
     async def token(
         self,

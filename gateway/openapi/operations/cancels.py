@@ -10,7 +10,10 @@ from gateway.http.errors import invalid
 from gateway.http.query import UNKNOWN
 from gateway.openapi.operations.common import (
     INTERNAL,
+    LARGE_BODY,
+    LATE_BODY,
     NOT_FOUND,
+    OTHER_BODY,
     RATE_LIMITED,
     RUN_ID,
     UNAUTHORIZED,
@@ -62,15 +65,9 @@ CANCEL_RUN: Final = Operation(
             sometimes=("WWW-Authenticate",),
         ),
         404: NOT_FOUND,
-        408: Response(
-            "The body did not arrive in time.",
-            shown(body=invalid({"body": "did not arrive in time"})),
-        ),
-        413: Response("The body is too large.", shown(body=invalid({"body": "is too large"}))),
-        415: Response(
-            "The body is not JSON in UTF-8.",
-            shown(type=invalid({"Content-Type": "must be application/json"})),
-        ),
+        408: LATE_BODY,
+        413: LARGE_BODY,
+        415: OTHER_BODY,
         429: RATE_LIMITED,
         500: INTERNAL,
         503: UNAVAILABLE,

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from gateway.auth.refusals import rate_limited, unauthorized
-from gateway.http.errors import ApiError, internal, run_not_found, unavailable
+from gateway.http.errors import ApiError, internal, invalid, run_not_found, unavailable
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Response
 
 RUN_ID: Final[Json] = {
@@ -36,11 +36,21 @@ RATE_LIMITED: Final = Response(
     shown(spent=rate_limited(20, 60, 30.0)),
     ("Retry-After", *RATE_LIMIT_HEADERS),
 )
+LATE_BODY: Final = Response(
+    "The body did not arrive in time.", shown(body=invalid({"body": "did not arrive in time"}))
+)
+LARGE_BODY: Final = Response(
+    "The body is too large.", shown(body=invalid({"body": "is too large"}, status=413))
+)
+OTHER_BODY: Final = Response(
+    "The body is not JSON in UTF-8.",
+    shown(type=invalid({"Content-Type": "must be application/json"}, status=415)),
+)
 INTERNAL: Final = Response(
     "An unexpected error occurred.", shown(any=internal()), (), RATE_LIMIT_HEADERS
 )
 UNAVAILABLE: Final = Response(
-    "A service is unavailable, or the command may or may not be in the queue. A retry is safe.",
+    "A service is unavailable, or the result of the request is unknown. A retry is safe.",
     shown(any=unavailable()),
     ("Retry-After",),
     RATE_LIMIT_HEADERS,

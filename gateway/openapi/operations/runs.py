@@ -8,7 +8,8 @@ from gateway import schemas
 from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
 from gateway.http.errors import invalid
-from gateway.http.query import MAX_WAIT
+from gateway.http.paging import BAD_CURSOR, DEFAULT_LIMIT, MAX_LIMIT
+from gateway.http.query import BAD_LABEL, HOST, LABEL, MAX_WAIT
 from gateway.openapi.operations.common import (
     AT,
     INTERNAL,
@@ -21,6 +22,7 @@ from gateway.openapi.operations.common import (
 )
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
 from gateway.schemas import API
+from shared.registrations import MAX_LABELS
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
 _WAIT: Final[Json] = {
@@ -29,6 +31,56 @@ _WAIT: Final[Json] = {
     "description": "Seconds to wait for the run to end. The response comes as soon as it ends.",
     "schema": {"type": "number", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
 }
+_FILTERS: Final[tuple[Json, ...]] = (
+    {
+        "name": "status",
+        "in": "query",
+        "description": "Only runs with this status.",
+        "schema": {"type": "string", "enum": list(RunStatus)},
+    },
+    {
+        "name": "host",
+        "in": "query",
+        "description": "Only runs that started on this host.",
+        "schema": {"type": "string", "pattern": f"^{HOST}$"},
+    },
+    {
+        "name": "label",
+        "in": "query",
+        "description": "Only runs with this label, `key:value`. Of several, runs have each.",
+        "schema": {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^{LABEL}$"},
+            "minItems": 1,
+            "maxItems": MAX_LABELS,
+        },
+        "example": ["branch:main"],
+    },
+)
+_PAGES: Final[tuple[Json, ...]] = (
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "The most runs on a page.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_LIMIT,
+            "default": DEFAULT_LIMIT,
+        },
+    },
+    {
+        "name": "after",
+        "in": "query",
+        "description": "Where the page begins: only as it is in the link to the next page.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
+    },
+)
+_NO_SCOPE: Final = Response(
+    "The token lacks the scope.",
+    shown(scope=missing_scope(Scope.RUNS_READ, ["runs:write"])),
+    ("WWW-Authenticate", *RATE_LIMIT_HEADERS),
+)
 CANCELLATION: Final = schemas.Cancellation(
     command_id=UUID("6f1d3c52-8a0e-4d7b-9b1a-2f4f0f1f7c11"),
     via="rest",
@@ -48,6 +100,10 @@ _OVER: Final = schemas.RunView(
     started_at=AT + timedelta(seconds=2),
     canceling_at=AT + timedelta(seconds=61),
     finished_at=AT + timedelta(seconds=61.04),
+    labels={"branch": "main"},
+    url="https://ci.example/runs/4711",
+    start_before=None,
+    expired=False,
     exit_code=143,
     error=None,
     cancellation=CANCELLATION,
@@ -86,15 +142,38 @@ GET_RUN: Final = Operation(
             shown(wait=invalid({"wait": "must be given once, as seconds from 0 to 30"})),
         ),
         401: UNAUTHORIZED,
-        403: Response(
-            "The token lacks the scope.",
-            shown(scope=missing_scope(Scope.RUNS_READ, ["runs:write"])),
-            ("WWW-Authenticate", *RATE_LIMIT_HEADERS),
-        ),
+        403: _NO_SCOPE,
         404: NOT_FOUND,
         429: RATE_LIMITED,
         500: INTERNAL,
         503: UNAVAILABLE,
     },
     (RUN_ID, _WAIT),
+)
+
+LIST_RUNS: Final = Operation(
+    "get",
+    f"{API}/runs",
+    "listRuns",
+    "List runs",
+    "Newest first: the highest ids. A page may have fewer runs than `limit`, or none, and still "
+    "have a next one; follow the links until there is none.",
+    Scope.RUNS_READ,
+    {
+        200: Response(
+            "A page of runs.",
+            {"runs": schemas.RunList(runs=[_OVER])},
+            sometimes=("Link",),
+        ),
+        400: Response(
+            "The query is invalid.",
+            shown(label=invalid({"label": BAD_LABEL}), after=invalid({"after": BAD_CURSOR})),
+        ),
+        401: UNAUTHORIZED,
+        403: _NO_SCOPE,
+        429: RATE_LIMITED,
+        500: INTERNAL,
+        503: UNAVAILABLE,
+    },
+    (*_FILTERS, *_PAGES),
 )

@@ -47,8 +47,8 @@ _ADMIT: Final = """
 
 _SUMMARY: Final = f"""
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
-           r.exit_code, r.error, c.command_id, c.via, c.requested_by, c.reason, c.received_at,
-           c.outcome, r.host, {STATE} AS host_state,
+           r.exit_code, r.error, r.labels, r.url, r.start_before, r.expired, c.command_id, c.via,
+           c.requested_by, c.reason, c.received_at, c.outcome, r.host, {STATE} AS host_state,
            coalesce({SINCE}, c.received_at) AS host_since, c.finished_at AS answered_at,
            c.evidence ->> 'ended' AS ended,
            c.evidence ->> 'proof' AS proof,
@@ -67,6 +67,39 @@ ADMIT_WITH_STATUS: Final = _ADMIT.format(
 ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="request.run_id"))
 
 FIND_RUN_SUMMARY: Final = _SUMMARY.format(run_id="$1")
+
+# A page of a list of runs, newest first: those up to run $4 that have status $1, ran on host $2
+# and have each label of $3; what is null is no condition. The newest $5 runs of one index are
+# looked at, so that no combination of conditions reads more; `last` is the oldest of them if there
+# may be others. The one row without a run says only that.
+_LIST: Final = f"""
+    WITH looked_at AS MATERIALIZED (
+        {{those}} AND run_id <= $4
+         ORDER BY run_id DESC
+         LIMIT $5
+    ), seen AS (
+        SELECT CASE WHEN count(*) = $5 THEN min(run_id) END AS last FROM looked_at
+    )
+    SELECT seen.last, page.*
+      FROM seen
+      LEFT JOIN LATERAL (
+               SELECT found.*
+                 FROM (SELECT r.run_id
+                         FROM looked_at l, LATERAL (SELECT * FROM runs WHERE run_id = l.run_id) r
+                        WHERE ($1::text IS NULL OR r.status = $1)
+                          AND ($2::text IS NULL OR r.host = $2)
+                          AND r.labels @> ALL ($3::jsonb[])
+                        ORDER BY l.run_id DESC
+                        LIMIT $6) listed,
+                      LATERAL ({_SUMMARY.format(run_id="listed.run_id")}) found
+           ) page ON true
+     ORDER BY page.run_id DESC
+"""  # noqa: S608 - put together from constants
+LIST_ALL: Final = _LIST.format(those="SELECT run_id FROM runs WHERE run_id >= 1")
+LIST_BY_STATUS: Final = _LIST.format(those="SELECT run_id FROM runs WHERE status = $1")
+LIST_BY_HOST: Final = _LIST.format(those="SELECT run_id FROM runs WHERE host = $2")
+# $7: one of the labels, as key:value
+LIST_BY_LABEL: Final = _LIST.format(those="SELECT run_id FROM run_labels WHERE label = $7")
 
 LIST_TERMINAL: Final = """
     SELECT run_id

@@ -10,6 +10,7 @@ import pytest
 from shared.postgres import sql
 from tests.support.launcher.launching import blocked_in_database, children, marking, starts
 from tools.support.launched import Launched
+from tools.support.rows import registration
 from tools.support.system import System
 from tools.support.waiting import eventually
 from worker.processes.cgroup import path_of
@@ -57,7 +58,7 @@ async def test_a_run_that_is_canceled_when_it_appears_never_starts(system: Syste
     launched = await waiting(system, marks)
 
     async with system.database.acquire() as connection, connection.transaction():
-        await connection.execute(sql.runs.ADD_RUN, 1, None, "SIGTERM")
+        await connection.execute(sql.registrations.REGISTER, *registration(1))
         await connection.execute(
             "UPDATE runs SET status = 'canceled', finished_at = now(), proof = 'never_started'"
         )
@@ -115,7 +116,7 @@ async def test_a_launcher_killed_while_it_asks_for_a_run_that_appears_starts_not
         assert len(children(launched.process.pid)) == 1
         launched.process.kill()
         await launched.exit_code()
-        await connection.execute(sql.runs.ADD_RUN, 1, None, "SIGTERM")
+        await connection.execute(sql.registrations.REGISTER, *registration(1))
 
     # The claim was sent before the launcher died, and is carried out.
     await worker.event("run_claimed")

@@ -19,6 +19,7 @@ from shared.settings import DatabaseSettings
 from tests.support.http.api import Api
 from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
 from tools.support.program import Program
+from tools.support.rows import registration
 
 TOKEN = "rct_for-this-test-alone"
 CONFIRM_TIMEOUT = 5.0
@@ -61,7 +62,7 @@ async def _prepare(url: str) -> None:
     async with connected(DatabaseSettings.model_validate({"DATABASE_URL": url})) as database:
         await migrate(database)
     connection = await asyncpg.connect(url)
-    await connection.execute(sql.runs.ADD_RUN, 1, None, "SIGTERM")
+    await connection.execute(sql.registrations.REGISTER, *registration(1))
     await connection.execute(
         sql.requests.ADD_TOKEN,
         token_hash(TOKEN),

@@ -24,7 +24,7 @@ from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NAMED = {"X-Request-Id", "Retry-After", "WWW-Authenticate", "Location"}
+NAMED = {"X-Request-Id", "Retry-After", "WWW-Authenticate", "Location", "Link"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -55,6 +55,7 @@ async def callers(services: Services, template: str, system: System) -> AsyncIte
         spent = await caller(Role.TESTER, *Scope, limit=1)
         await spent.cancel(1)
         await spent.ask("GET", "/api/v1/runs/1")
+        await spent.ask("PUT", "/api/v1/runs/1")
         built = Callers(
             alice=alice,
             user=await caller(Role.USER, *Scope),

@@ -107,6 +107,32 @@ async def test_reads_and_writes_have_budgets_of_their_own(api: Api) -> None:
     assert _budget(await api.cancel(1)) == (20, 18)
 
 
+async def test_registering_has_a_budget_of_its_own_and_a_batch_counts_once(api: Api) -> None:
+    batch = {"runs": [{"run_id": run_id} for run_id in range(1, 101)]}
+
+    answers = [
+        await api.ask("PUT", "/api/v1/runs/1"),
+        await api.ask("POST", "/api/v1/runs", json=batch),
+        await api.ask("POST", "/api/v1/runs", json={"runs": []}),
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 400]
+    assert [_budget(answer) for answer in answers] == [(600, 599), (600, 598), (600, 597)]
+    assert _budget(await api.cancel(1)) == (20, 19)
+    assert _budget(await api.ask("GET", "/api/v1/runs")) == (120, 119)
+
+
+async def test_nothing_is_registered_over_the_limit(system: System, api: Api) -> None:
+    limited = Api(api.url, api.http, await system.token(limit=1))
+    await limited.ask("PUT", "/api/v1/runs/1")
+
+    put = await limited.ask("PUT", "/api/v1/runs/8001")
+    post = await limited.ask("POST", "/api/v1/runs", json={"runs": [{"run_id": 8001}]})
+
+    assert (put.status, post.status) == (429, 429)
+    assert (await api.ask("GET", "/api/v1/runs/8001")).status == 404
+
+
 async def test_each_token_has_a_budget_of_its_own(system: System, api: Api) -> None:
     await api.cancel(1)
     other = Api(api.url, api.http, await system.token(limit=None))
@@ -115,14 +141,20 @@ async def test_each_token_has_a_budget_of_its_own(system: System, api: Api) -> N
 
 
 async def test_a_token_may_have_limits_of_its_own(system: System, api: Api) -> None:
-    options = ("--rate-limit", "2", "--read-rate-limit", "3")
-    _, out, _ = await system.cli("gateway", "tokens", "create", "--subject", "own", *options)
+    options = ("--rate-limit", "2", "--read-rate-limit", "3", "--register-rate-limit", "1")
+    scopes = [word for scope in Scope for word in ("--scope", scope)]
+    _, out, _ = await system.cli(
+        *("gateway", "tokens", "create", "--subject", "own"), *options, *scopes
+    )
     own = Api(api.url, api.http, out.strip())
 
     writes = [(await own.cancel(1)).status for _ in range(3)]
     reads = [(await own.ask("GET", "/api/v1/runs/1")).status for _ in range(4)]
 
+    registers = [(await own.ask("PUT", "/api/v1/runs/1")).status for _ in range(2)]
+
     assert writes == [202, 202, 429]
+    assert registers == [200, 429]
     assert reads == [200, 200, 200, 429]
 
 
@@ -187,7 +219,7 @@ async def test_the_limit_of_an_address_is_told_as_well(stranger: Api) -> None:
 
 
 async def test_requests_without_a_token_are_limited_whatever_they_ask_for(stranger: Api) -> None:
-    asked = [("GET", "/api/v1/runs/1"), ("GET", "/api/v1/nope"), ("PUT", "/api/v1/runs/1")] * 8
+    asked = [("GET", "/api/v1/runs/1"), ("GET", "/api/v1/nope"), ("DELETE", "/api/v1/runs/1")] * 8
 
     answers = [await stranger.ask(method, path, headers={}) for method, path in asked]
 

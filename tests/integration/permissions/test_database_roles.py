@@ -24,6 +24,7 @@ MODULES: Final = (
     sql.endings,
     sql.decisions,
     sql.requests,
+    sql.registrations,
     sql.statistics,
     sql.hosts,
     sql.outbox,
@@ -124,7 +125,7 @@ REFUSED: Final = {
     "platform": {"ADD_TOKEN", "CLAIM_RUN", "RECORD", "DECIDE_PLAIN", "LIST_CANCELLATIONS"},
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
-    "gateway": (sql.requests, sql.statistics),
+    "gateway": (sql.requests, sql.registrations, sql.statistics),
     "worker": (
         sql.registrations,
         sql.runs,
@@ -143,7 +144,6 @@ NOT_REFUSED: Final = {
     "ops": {
         "ABANDON",
         "ADD_ACTION",
-        "ADD_RUN",
         "ADD_TOKEN",
         "CLOSE_COMMANDS_OF_ABANDONED",
         "DISCARD",
@@ -151,9 +151,10 @@ NOT_REFUSED: Final = {
         "LOSE_RUNS_OF_ABANDONED",
         "MARK_EDITED",
         "MARK_REPLAYED",
+        "REGISTER",
         "REVOKE_TOKEN",
     },
-    "platform": {"ADD_RUN", "FIND_RUN"},
+    "platform": {"REGISTER", "FIND_RUN"},
 }
 
 

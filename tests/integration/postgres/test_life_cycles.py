@@ -11,7 +11,15 @@ import pytest_asyncio
 from shared.postgres import sql
 from tools.services import Services
 from tools.services.databases import new_database
-from tools.support.rows import IDENTITY, IN_EACH_STATE, RUNNING, Connection, Row, insert
+from tools.support.rows import (
+    IDENTITY,
+    IN_EACH_STATE,
+    RUNNING,
+    Connection,
+    Row,
+    insert,
+    registration,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -177,7 +185,7 @@ async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
     ],
 )
 async def test_a_life(database: Connection, life: list[str], end: str) -> None:
-    await database.execute(sql.runs.ADD_RUN, 1, None, "SIGTERM")
+    await database.execute(sql.registrations.REGISTER, *registration(1))
 
     for transition in life:
         await _do(database, transition)

@@ -1,12 +1,15 @@
 """Plans that stay good: made while tables are small, used when they are large."""
 
+import re
 from collections.abc import AsyncIterator
+from typing import Final
 from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from shared.commands import BIGINT_MAX
 from shared.postgres import sql
 from tools.services import Services
 from tools.services.databases import new_database
@@ -94,3 +97,74 @@ async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
     assert "runs_pkey" in plan
     assert "runs_by_status" not in plan
     assert "runs_live_by_host" not in plan
+
+
+# Some in each status, on 50 hosts, on 20 branches, of 2 systems.
+_ADD_MANY_RUNS: Final = f"""
+    INSERT INTO runs (run_id, status, labels, exit_code, started_at, finished_at, host, boot_id,
+                      pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id,
+                      containment)
+    SELECT n, CASE WHEN ran THEN 'pass' ELSE 'queued' END,
+           jsonb_build_object('branch', 'b' || n % 20, 'os', 'o' || n % 2),
+           CASE WHEN ran THEN 0 END, CASE WHEN ran THEN now() END, CASE WHEN ran THEN now() END,
+           CASE WHEN ran THEN 'h' || n % 50 END,
+           CASE WHEN ran THEN '{IDENTITY["boot_id"]}'::uuid END, CASE WHEN ran THEN n + 1 END,
+           CASE WHEN ran THEN 1 END, CASE WHEN ran THEN n + 1 END, CASE WHEN ran THEN 1 END,
+           CASE WHEN ran THEN 0 END, CASE WHEN ran THEN gen_random_uuid() END,
+           CASE WHEN ran THEN 'session' END
+      FROM generate_series(1001, 201000) n, LATERAL (SELECT n % 100 > 0 AS ran) r
+"""  # noqa: S608 - of a test's own
+_BLOCKS_READ: Final = re.compile(r"Buffers: shared (?:hit=(\d+))?(?: read=(\d+))?")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def many_runs(services: Services, template: str) -> AsyncIterator[Connection]:
+    async with new_database(services, template) as url:
+        opened = await asyncpg.connect(url)
+        # What tells of each would take longer than the runs themselves.
+        await opened.execute("ALTER TABLE runs DISABLE TRIGGER USER")
+        await opened.execute(_ADD_MANY_RUNS)
+        await opened.execute(
+            "INSERT INTO run_labels SELECT key || ':' || value, run_id"
+            " FROM runs, jsonb_each_text(labels)"
+        )
+        await opened.execute("VACUUM ANALYZE runs, run_labels, cancellations")
+        yield opened
+        await opened.close()
+
+
+@pytest.mark.parametrize("before", [BIGINT_MAX, 100_000], ids=["newest", "in the middle"])
+@pytest.mark.parametrize("plan", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize(
+    ("statement", "filters", "looked_at", "most_blocks"),
+    [
+        (sql.requests.LIST_ALL, (None, None, []), 51, 800),
+        (sql.requests.LIST_BY_STATUS, ("queued", None, []), 51, 800),
+        (sql.requests.LIST_BY_STATUS, ("pass", None, []), 51, 800),
+        (sql.requests.LIST_BY_HOST, (None, "h7", []), 51, 800),
+        (sql.requests.LIST_BY_LABEL, (None, None, ['{"branch": "b7"}']), 51, 800),
+        # Nothing is found: all that a page may look at is looked at.
+        (sql.requests.LIST_BY_LABEL, ("fail", None, ['{"branch": "b7"}']), 5000, 25_000),
+        (sql.requests.LIST_BY_HOST, ("fail", "h7", []), 5000, 25_000),
+    ],
+    ids=["all", "queued", "pass", "host", "label", "label and status", "host and status"],
+)
+async def test_a_list_reads_little_of_many_runs(
+    many_runs: Connection,
+    statement: str,
+    filters: tuple[object, ...],
+    looked_at: int,
+    most_blocks: int,
+    plan: str,
+    before: int,
+) -> None:
+    arguments = [*filters, before, looked_at, 51, *["branch:b7"] * ("$7" in statement)]
+    await many_runs.execute(f"SET plan_cache_mode = {plan}")
+
+    rows = await many_runs.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", *arguments)
+    shown = "\n".join(row[0] for row in rows)
+
+    blocks = _BLOCKS_READ.search(shown)
+    assert blocks is not None, shown
+    assert sum(map(int, blocks.groups(default="0"))) < most_blocks, shown
+    assert "Seq Scan on run" not in shown, shown

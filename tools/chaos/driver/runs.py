@@ -19,6 +19,7 @@ from tools.chaos.driver.journal import Journal
 from tools.chaos.driver.rows import execute
 from tools.chaos.observed.processes import all_processes
 from tools.support.launched import CANCEL_EXEC
+from tools.support.rows import registration
 
 JOB: Final = Path(__file__).with_name("job.py")
 MOST_LIVE: Final = 60
@@ -82,7 +83,7 @@ class Runs:
         run = Run(self._next, host)
         self._next += 1
         self._marks[run.run_id] = run.mark
-        await execute(self.database, sql.runs.ADD_RUN, run.run_id, grace, "SIGTERM")
+        await execute(self.database, sql.registrations.REGISTER, *registration(run.run_id, grace))
         self._journal.write("run", run_id=run.run_id, host=host, mark=run.mark)
         return run
 
