@@ -11,7 +11,6 @@ import pytest_asyncio
 from gateway.auth.access import Scope
 from tests.support.http.api import Api
 from tests.support.platforms.buildbot import Buildbot
-from tests.support.platforms.registering import registering
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.processes import BAD_CHILD, until_gone
@@ -30,14 +29,13 @@ async def system(
     services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
     async with shared_system(services, template, tmp_path_factory.mktemp("buildbot")) as running:
-        await running.worker()
+        await running.worker(grace_seconds=3)
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(system: System) -> AsyncIterator[str]:
-    async with registering(system, await system.gateway()) as url:
-        yield url
+async def gateway(system: System) -> str:
+    return await system.gateway()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -58,7 +56,7 @@ async def started(buildbot: Buildbot, script: str) -> tuple[int, int]:
     buildbot.script(script)
     request = await buildbot.force()
     build = await buildbot.build(request)
-    await buildbot.prints(build, "ready")
+    await buildbot.prints("ready")
     return build, request * 1000 + 1
 
 
@@ -117,7 +115,7 @@ async def test_buildbots_stop_button_gives_the_job_its_grace_period(
     await buildbot.stop(build, "not needed")
 
     assert await buildbot.result(build) == "cancelled"
-    assert "cleaned up" in (await buildbot.output(build)).splitlines()
+    assert "cleaned up" in buildbot.printed()
     assert (await system.run(run_id))["status"] == "canceled"
     (cancellation,) = await system.cancellations(run_id)
     assert (cancellation["outcome"], cancellation["requested_by"], cancellation["reason"]) == (
@@ -144,7 +142,7 @@ async def test_a_run_that_is_canceled_while_its_build_is_queued_never_starts(
     assert await buildbot.result(build) == "cancelled"
     output = await buildbot.output(build)
     assert f"run {run_id} was canceled before it started, by alice (via rest)" in output
-    assert "started" not in output.splitlines()
+    assert buildbot.printed() == []
 
 
 async def test_a_build_that_is_canceled_in_buildbots_queue_is_canceled_on_record(
@@ -200,6 +198,6 @@ async def test_where_the_service_does_not_take_the_cancel_buildbot_ends_the_job(
         assert await buildbot.result(build) == "cancelled"
     finally:
         await system.database.execute(query, list(SCOPES))
-    assert "cleaned up" in (await buildbot.output(build)).splitlines()
+    assert "cleaned up" in buildbot.printed()
     assert await system.cancellations(run_id) == []
     assert f"post /runs/{run_id}/cancel: 403" in buildbot.log()
