@@ -10,8 +10,9 @@ from typing import Final
 
 from gateway.events.event import Event, Selection
 
-_MOST: Final = 1000
-_MOST_BYTES: Final = 1024 * 1024
+# Several times what a gateway receives together.
+_MOST: Final = 4000
+_MOST_BYTES: Final = 4 * 1024 * 1024
 _PIECE: Final = 65536
 """Bytes that are sent together."""
 
