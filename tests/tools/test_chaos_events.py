@@ -334,9 +334,6 @@ def test_a_registration_had_a_result_that_cannot_be() -> None:
         ("pass", AT.replace(hour=1), "run 7 was started after"),
     ],
 )
-def test_a_late_run_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, status: str, started_at: datetime | None, found: str
-) -> None:
-    monkeypatch.setattr(registered, "LATE_RUNS_EXPIRE", True)
+def test_a_late_run_is_left_alone(status: str, started_at: datetime | None, found: str) -> None:
     late = late_run(status=status, expired=False, started_at=started_at)
     assert found in only(registered.check(late))

@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-LATE_RUNS_EXPIRE: Final = False
-"""Whether workers cancel queued runs whose `start_before` has passed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from tools.chaos.driver import journal
 from tools.chaos.driver.rows import AWAY
 from tools.chaos.faults import Scene
 from tools.chaos.observed.queues import depths
-from tools.chaos.options import LATE_RUNS_EXPIRE
 
 _PAUSE: Final = 0.5
 
@@ -52,7 +51,7 @@ async def settle(scene: Scene, seconds: float) -> list[str]:
 async def _left(scene: Scene) -> list[str]:
     database = scene.runs.database
     try:
-        rows = await database.fetch(_UNDER_WAY + _LATE if LATE_RUNS_EXPIRE else _UNDER_WAY)
+        rows = await database.fetch(_UNDER_WAY + _LATE)
         answered = {row["reason"] for row in await database.fetch(_ANSWERED)}
     except AWAY as error:
         return [f"Postgres: {error}"]

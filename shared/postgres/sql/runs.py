@@ -10,11 +10,6 @@ from shared.postgres.sql.hosts import OPEN_RUNS_OF_HOST, STATE
 
 IS_READ_ONLY: Final = "SELECT current_setting('transaction_read_only')::bool AS read_only"
 
-ADD_RUN: Final = """
-    INSERT INTO runs (run_id, grace_seconds, stop_signal) VALUES ($1, $2, $3)
-    ON CONFLICT (run_id) DO NOTHING
-    RETURNING run_id
-"""
 
 FIND_RUN: Final = "SELECT * FROM runs WHERE run_id = $1"
 

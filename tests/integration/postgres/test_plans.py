@@ -198,6 +198,11 @@ async def test_a_list_reads_little_of_many_runs(
 async def test_superseded_runs_are_looked_for_among_those_that_are_not_over(
     database: Connection,
 ) -> None:
+    # As it is after a while: nearly all runs are over.
+    await database.execute(
+        "INSERT INTO runs (run_id, status, finished_at, proof)"
+        " SELECT n, 'canceled', now(), 'never_started' FROM generate_series(10001, 30000) n"
+    )
     await database.execute("ANALYZE runs, cancellations")
     await database.execute(
         f"PREPARE superseded (jsonb, bigint, int) AS {sql.cancellations.LIST_SUPERSEDED}"

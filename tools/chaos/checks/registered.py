@@ -6,7 +6,6 @@ from typing import Final
 from tools.chaos.checks.events.steps import FINISHED
 from tools.chaos.checks.model import Checked
 from tools.chaos.observed.facts import Facts, Row
-from tools.chaos.options import LATE_RUNS_EXPIRE
 
 _CLOCKS: Final = timedelta(seconds=1)
 """What may lie between the look at the clock that allows a start, and its record."""
@@ -44,7 +43,7 @@ def _check_expiry(checked: Checked, facts: Facts, run: Row) -> None:
         checked.hold(not started, f"run {run_id} expired and was started", _times(run))
         is_early = due is None or run["finished_at"] < due
         checked.hold(not is_early, f"run {run_id} expired before {due}", _times(run))
-    elif LATE_RUNS_EXPIRE and due is not None:
+    elif due is not None:
         checked.hold(run["status"] != "queued", f"run {run_id} did not expire", _times(run))
         late = run["started_at"] is not None and run["started_at"] > due + _CLOCKS
         checked.hold(not late, f"run {run_id} was started after {due}", _times(run))
