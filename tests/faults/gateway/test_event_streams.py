@@ -13,8 +13,8 @@ import pytest
 from aio_pika.abc import AbstractExchange
 from yarl import URL
 
-from gateway.events.event import EventType
 from shared.amqp.topology import MOST_EVENTS
+from shared.events import EventType
 from tests.support.http.api import Api
 from tests.support.http.event_stream import EVENTS, EventStream, streaming, tell
 from tests.support.telemetry.exposition import scrape
@@ -136,7 +136,7 @@ async def test_an_open_stream_is_told_of_the_gap_when_the_broker_is_back(
 async def test_events_that_the_broker_dropped_meanwhile_are_a_gap(system: System) -> None:
     program, api = await _subscribed(system)
     number = MOST_EVENTS + 3000
-    query = f"?type={EventType.CANCEL_SETTLED}"  # few, so that this client keeps up with them
+    query = f"?type={EventType.CANCEL_SETTLED.cloud_type}"  # few, so that this client keeps up with them
     async with (
         streaming(api, query) as stream,
         await aio_pika.connect(system.amqp_url) as connection,
@@ -149,7 +149,7 @@ async def test_events_that_the_broker_dropped_meanwhile_are_a_gap(system: System
         await connection.close()  # the broker has taken all of it
         program.thaw()
         await program.event("events_dropped_by_broker")
-        await tell(system, "last", kind=EventType.CANCEL_SETTLED)
+        await tell(system, "last", kind=EventType.CANCEL_SETTLED.cloud_type)
 
         assert None in await stream.until("last")
 
