@@ -11,23 +11,23 @@ from run_cancellation_client.api.runs import (
     get_cancellation,
     get_run,
     list_runs,
-    register_run,
-    register_runs,
+    post_runs,
+    put_run,
 )
 from run_cancellation_client.models import (
+    BulkCancelRequest,
     CancelRequest,
-    CancelRunsRequest,
     RegisterRequest,
-    RegisterRunsRequest,
+    RegisterRuns,
 )
 
 url, token, first = sys.argv[1:]
 run = int(first)
 labels = {"branch": "main"}
 with AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_status=True) as client:
-    register_run.sync(run, client=client, body=RegisterRequest.from_dict({"labels": labels}))
+    put_run.sync(run, client=client, body=RegisterRequest.from_dict({"labels": labels}))
     runs = {"runs": [{"run_id": run}, {"run_id": run + 1, "labels": labels}]}
-    registered = register_runs.sync(client=client, body=RegisterRunsRequest.from_dict(runs))
+    registered = post_runs.sync(client=client, body=RegisterRuns.from_dict(runs))
     canceled = cancel_run.sync_detailed(
         run, client=client, body=CancelRequest(reason="by a generated client")
     )
@@ -38,7 +38,7 @@ with AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_status=T
         if outcome := getattr(settled, "outcome", None):
             break
     superseded = {"labels": labels, "before_run": run + 2}
-    many = cancel_runs.sync(client=client, body=CancelRunsRequest.from_dict(superseded))
+    many = cancel_runs.sync(client=client, body=BulkCancelRequest.from_dict(superseded))
     over = get_run.sync(run + 1, client=client, wait=10)
     found = list_runs.sync(client=client, label=["branch:main"], status="canceled")
     missing = get_run.sync(404404, client=client)

@@ -136,7 +136,8 @@ async def test_an_open_stream_is_told_of_the_gap_when_the_broker_is_back(
 async def test_events_that_the_broker_dropped_meanwhile_are_a_gap(system: System) -> None:
     program, api = await _subscribed(system)
     number = MOST_EVENTS + 3000
-    query = f"?type={EventType.CANCEL_SETTLED.cloud_type}"  # few, so that this client keeps up with them
+    # Few, so that this client keeps up with them.
+    query = f"?type={EventType.CANCEL_SETTLED.cloud_type}"
     async with (
         streaming(api, query) as stream,
         await aio_pika.connect(system.amqp_url) as connection,

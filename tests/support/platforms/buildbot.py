@@ -1,11 +1,8 @@
 """A Buildbot master and a worker of it, from a virtual environment of their own."""
 
 import asyncio
-import fcntl
 import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,11 +13,11 @@ import aiohttp
 import pytest
 
 from tests.support.repository.documents import ROOT, code_block
+from tools.support.environments import NoEnvironment, python_environment
 from tools.support.program import DEADLINE
 from tools.support.waiting import eventually
 
 EXAMPLE: Final = ROOT / "deploy/buildbot"
-ENVIRONMENT: Final = ROOT / ".venv/buildbot"
 BUILDER: Final = "build"
 _ANSWER: Final = aiohttp.ClientTimeout(total=10)
 DOCUMENTED_GATEWAY: Final = "https://run-cancel.example.com"
@@ -51,24 +48,11 @@ c["builders"] = [
 
 
 def bin_of_buildbot() -> Path:
-    """Where Buildbot's programs are; installs them once. Skips the test if that fails."""
-    wanted = (EXAMPLE / "requirements.txt").read_text()
-    installed = ENVIRONMENT / ".installed"
-    with ENVIRONMENT.with_name("buildbot.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not installed.exists() or installed.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-            pip = (ENVIRONMENT / "bin/python", "-m", "pip", "install", "-qq", "--no-input")
-            done = subprocess.run(
-                [*pip, "--only-binary", ":all:", "-r", EXAMPLE / "requirements.txt"],
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                reason = (done.stderr.strip() or "pip said nothing").splitlines()[-1]
-                pytest.skip(f"Buildbot cannot be installed: {reason}")
-            installed.write_text(wanted)
-    return ENVIRONMENT / "bin"
+    """Where Buildbot's programs are. Skips the test if they cannot be installed."""
+    try:
+        return python_environment("buildbot", EXAMPLE / "requirements.txt").parent
+    except NoEnvironment as error:
+        pytest.skip(str(error))
 
 
 class Buildbot:
