@@ -53,7 +53,7 @@ class CancellationsHandler:
             since = found["received_at"]
         # One more, to know whether there are more.
         rows = await self._database.fetch(
-            sql.cancellations.LIST_OF_RUN, run_id, since, after, limit + 1
+            sql.cancellations.SHOW_ALL, run_id, since, after, limit + 1
         )
         shown = schemas.Cancellations(cancellations=[cancellation_view(it) for it in rows[:limit]])
         headers = {}

@@ -77,9 +77,10 @@ def _operation(operation: Operation) -> Json:
         },
     }
     if operation.request is not None:
-        # Without a body, it is `{}`.
-        required = any(it.is_required() for it in operation.request.model_fields.values())
-        described["requestBody"] = {"required": required, "content": _content(operation.request)}
+        described["requestBody"] = {
+            "required": operation.needs_body,
+            "content": _content(operation.request),
+        }
     return described
 
 

@@ -174,4 +174,5 @@ CANCEL_RUNS: Final = Operation(
     },
     (IDEMPOTENCY_KEY,),
     schemas.BulkCancelRequest,
+    needs_body=True,
 )

@@ -40,4 +40,6 @@ class Operation:
     responses: Mapping[int, Response]
     parameters: tuple[Json, ...] = ()
     request: type[BaseModel] | None = None
+    needs_body: bool = False
+    """Whether `{}`, which stands for an empty body, is refused."""
     tag: str = "Runs"

@@ -24,6 +24,8 @@ from shared.registrations import Registered
 
 _RUN_ID: Final[Json] = {
     **RUN_ID,
+    # An id of its own: the other examples cancel theirs.
+    "example": 4713,
     "description": "The id that the run gets.",
     "schema": {**RUN_ID["schema"], "maximum": BIGINT_MAX},
 }
@@ -113,4 +115,5 @@ POST_RUNS: Final = Operation(
     },
     (),
     schemas.RegisterRuns,
+    needs_body=True,
 )

@@ -20,12 +20,17 @@ FIND_STATUSES: Final = """
 # Queued and running runs before $2 with the labels $1, the oldest $3 of them, and the number of
 # all. Runs with an open command are left out: they are being canceled, and would hide the rest
 # when the request is repeated. By the labels of the run itself: the runs that are not over are
-# few, while `run_labels` has those of all runs ever.
+# few, while `run_labels` has those of all runs ever. MATERIALIZED, or Postgres might go through all
+# runs by their ids, for the order.
 LIST_SUPERSEDED: Final = """
+    WITH live AS MATERIALIZED (
+        SELECT run_id, status
+          FROM runs
+         WHERE status = ANY (ARRAY['queued', 'running']) AND run_id < $2 AND labels @> $1::jsonb
+    )
     SELECT run_id, status, count(*) OVER () AS matched
-      FROM runs r
-     WHERE status = ANY (ARRAY['queued', 'running']) AND run_id < $2 AND labels @> $1::jsonb
-       AND NOT EXISTS (SELECT FROM cancellations c
+      FROM live r
+     WHERE NOT EXISTS (SELECT FROM cancellations c
                         WHERE c.run_id = r.run_id AND c.outcome IS NULL)
      ORDER BY run_id
      LIMIT $3
@@ -47,7 +52,7 @@ SHOW: Final = f"{_SHOW} WHERE c.run_id = $1 AND c.command_id = $2"
 
 _NIL: Final = "00000000-0000-0000-0000-000000000000"
 # Those of run $1 after the one received at $2 with the id $3, if these are not null.
-LIST_OF_RUN: Final = f"""{_SHOW}
+SHOW_ALL: Final = f"""{_SHOW}
      WHERE c.run_id = $1
        AND (c.received_at, c.command_id) > (coalesce($2::timestamptz, '-infinity'),
                                             coalesce($3::uuid, '{_NIL}'))

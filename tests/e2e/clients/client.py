@@ -17,6 +17,7 @@ from run_cancellation_client.api.runs import (
 from run_cancellation_client.models import (
     BulkCancelRequest,
     CancelRequest,
+    ListRunsStatus,
     RegisterRequest,
     RegisterRuns,
 )
@@ -40,7 +41,7 @@ with AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_status=T
     superseded = {"labels": labels, "before_run": run + 2}
     many = cancel_runs.sync(client=client, body=BulkCancelRequest.from_dict(superseded))
     over = get_run.sync(run + 1, client=client, wait=10)
-    found = list_runs.sync(client=client, label=["branch:main"], status="canceled")
+    found = list_runs.sync(client=client, label=["branch:main"], status=ListRunsStatus.CANCELED)
     missing = get_run.sync(404404, client=client)
     print(
         json.dumps(

@@ -25,10 +25,12 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 AUTHORIZED: Final = b"Host: x\r\nAuthorization: Bearer " + TOKEN + b"\r\n"
 CANCEL: Final = b"POST /api/v1/runs/1/cancel HTTP/1.1\r\n" + AUTHORIZED
 GET: Final = b"GET /api/v1/runs/1 HTTP/1.1\r\n" + AUTHORIZED
+PUT: Final = b"PUT /api/v1/runs/%d HTTP/1.1\r\n" + AUTHORIZED
+NEW_RUN: Final = 4711
 FILE: Final = b"GET /api/v1/docs/favicon-32x32.png HTTP/1.1\r\n" + AUTHORIZED
 
 BAD: Final = ("error", "critical")
-STATUSES: Final = {200, 202, 302, 400, 401, 403, 404, 405, 408, 413, 415, 417}
+STATUSES: Final = {200, 201, 202, 302, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ async def test_a_thousand_hostile_requests_are_answered_and_do_no_harm(system: S
     @example(Hostile(CANCEL + b"Expect: 100-continue\r\n\r\n", ending="close"))
     @example(Hostile(CANCEL + b"Expect: 100-continue\r\n\r\n", ending="reset"))
     @example(Hostile((GET + b"\r\n") * 50))
+    @example(Hostile(PUT % NEW_RUN + b"\r\n"))
+    @example(Hostile(PUT % RUN + b'Content-Length: 20\r\n\r\n{"grace_seconds": 9 }'))
     @example(Hostile(b"GET / HTTP/1.1\r\n" + AUTHORIZED + b"\r\n"))
     def every_answer_is_one_of_the_api(request: Hostile) -> None:
         note(str(request))
@@ -160,8 +164,12 @@ def _assert_documented(answer: Answer, *, to_head: bool) -> None:
         return
     if answer.status == 202:
         schemas.CancelAnswer.model_validate_json(answer.body)
-    elif answer.status == 200:
-        if b"run_id" in answer.body:
+    elif answer.status in (200, 201):
+        if b'"result":' in answer.body:
+            schemas.RunRegistered.model_validate_json(answer.body)
+        elif b'"runs":' in answer.body:
+            schemas.RunList.model_validate_json(answer.body)
+        elif b"run_id" in answer.body:
             schemas.RunView.model_validate_json(answer.body)
     elif answer.status == 302:
         assert answer.headers["Location"] == f"{schemas.API}/docs"

@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 
 from shared.states import Outcome
+from tests.support.broker.event_listener import until_told
 from tests.support.broker.many_cancels import Storm
 from tests.support.http.api import Api
 from tests.support.postgres.commit_proxy import CommitProxy
@@ -54,6 +55,7 @@ async def test_a_stop_that_was_just_decided_on_is_finished_first(system: System)
     )
     _, mark = await system.launch_bad_child(1, "ignores_term")
 
+    await until_told(system)  # or the next COMMIT would be that of the relay
     commits.lose()
     command_id = await system.publish(1, grace_seconds=2)
     await system.status_becomes(1, "canceling")

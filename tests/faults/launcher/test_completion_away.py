@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.broker.event_listener import until_told
 from tests.support.launcher.launching import Command, blocked_in_database, is_live, locked_run
 from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.launched import Launched
@@ -95,6 +96,7 @@ async def test_recorded_but_never_answered_it_is_recorded_once(
     worker = await system.program("worker", "serve", DATABASE_URL=proxy.proxied)
     await worker.event("worker_ready")
     launched = await command.start()
+    await until_told(system)  # or the next COMMIT would be that of the relay
     proxy.lose()
     command.end_with(8)
     before = await system.status_becomes(1, "fail")

@@ -4,9 +4,12 @@ from tests.support.launcher.launching import Launch, starts
 from tests.support.postgres.commit_proxy import CommitProxy
 from tools.support.system import System
 
+NO_BEAT = 300.0
+"""Seconds. With a heartbeat, the relay publishes that the run is registered: another COMMIT."""
+
 
 async def test_worker_killed_before_it_could_answer(system: System, commits: CommitProxy) -> None:
-    worker = await system.worker(env={"DATABASE_URL": commits.proxied})
+    worker = await system.worker(env={"DATABASE_URL": commits.proxied}, host_heartbeat=NO_BEAT)
     commits.lose()
     launch = await Launch.begin(system)
     claimed = await system.status_becomes(1, "running")
@@ -22,7 +25,7 @@ async def test_worker_killed_before_it_could_answer(system: System, commits: Com
 async def test_launcher_killed_before_it_could_be_answered(
     system: System, commits: CommitProxy
 ) -> None:
-    await system.worker(env={"DATABASE_URL": commits.proxied})
+    await system.worker(env={"DATABASE_URL": commits.proxied}, host_heartbeat=NO_BEAT)
     commits.lose()
     launch = await Launch.begin(system)
     await system.status_becomes(1, "running")
@@ -36,7 +39,7 @@ async def test_launcher_killed_before_it_could_be_answered(
 async def test_worker_and_launcher_killed_before_the_answer(
     system: System, commits: CommitProxy
 ) -> None:
-    worker = await system.worker(env={"DATABASE_URL": commits.proxied})
+    worker = await system.worker(env={"DATABASE_URL": commits.proxied}, host_heartbeat=NO_BEAT)
     commits.lose()
     launch = await Launch.begin(system)
     await system.status_becomes(1, "running")
@@ -52,7 +55,7 @@ async def test_database_connection_cut_before_the_answer(
     system: System, commits: CommitProxy
 ) -> None:
     """The worker cannot know whether its claim was committed, and the launcher asks again."""
-    worker = await system.worker(env={"DATABASE_URL": commits.proxied})
+    worker = await system.worker(env={"DATABASE_URL": commits.proxied}, host_heartbeat=NO_BEAT)
     commits.lose()
     launch = await Launch.begin(system)
     claimed = await system.status_becomes(1, "running")

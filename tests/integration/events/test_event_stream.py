@@ -185,7 +185,7 @@ async def test_an_event_that_is_published_again_is_sent_once(system: System, api
     "body",
     [
         *(b"", b"{", b"[]", b"null", b"\xff", b"\x00"),
-        b'{"id": "1", "type": "t"}',
+        b'{"id": "1", "subject": "1"}',
         b'{"id": "1\\nevent: x", "type": "t", "subject": "1"}',
         b'{"id": "1", "type": "t\\ndata: x", "subject": "1"}',
         b'{"id": 1, "type": "t", "subject": "1"}',

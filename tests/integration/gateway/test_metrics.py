@@ -44,6 +44,7 @@ async def test_cancel_requests_are_counted_by_their_answer(system: System) -> No
         "accepted": 2,
         "no_op": 2,
         "not_found": 1,
+        "conflict": 0,
         "validation_error": 1,
         "forbidden": 1,
         "unauthorized": 1,

@@ -65,7 +65,19 @@ def _decided(
         [None],
         [None],
     )
-    return *asked, ["{}"], [None], [None], [outcome], [evidence], [new_grace], [force], 0
+    return (
+        *asked,
+        ["{}"],
+        [None],
+        [None],
+        [None],
+        [None],
+        [outcome],
+        [evidence],
+        [new_grace],
+        [force],
+        0,
+    )
 
 
 # Every statement that changes a run, as a worker of the run's own host would execute it.

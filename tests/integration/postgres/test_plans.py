@@ -39,14 +39,23 @@ _LOOKS_THROUGH_COMMANDS = """
 async def database(services: Services, template: str) -> AsyncIterator[Connection]:
     async with new_database(services, template) as url:
         opened = await asyncpg.connect(url)
+        await opened.execute(_ADD_RUNNING, 1, 1000)
+        await opened.execute(_ADD_COMMANDS, 3)
+        await opened.execute("VACUUM ANALYZE cancellations")
         yield opened
         await opened.close()
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def rolled_back(database: Connection) -> AsyncIterator[Connection]:
+    """What a test adds, and the statistics of it, are there for no other."""
+    transaction = database.transaction()
+    await transaction.start()
+    yield database
+    await transaction.rollback()
+
+
 async def test_the_end_of_a_run_looks_through_no_table(database: Connection) -> None:
-    await database.execute(_ADD_RUNNING, 1, 1000)
-    await database.execute(_ADD_COMMANDS, 3)
-    await database.execute("VACUUM ANALYZE cancellations")
     # The sixth plan of a statement is kept (PREPARE, "Notes"): for a table of one page.
     for run_id in range(1, 10):
         await database.execute(_PASS, run_id)
@@ -84,16 +93,18 @@ async def test_what_tells_of_a_batch_compares_no_row_with_each_other(database: C
     ids=["stop recorded", "completion", "plain commands", "commands"],
 )
 async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
-    database: Connection, statement: str, types: str
+    rolled_back: Connection, statement: str, types: str
 ) -> None:
     # Nothing is canceling while this is planned: by state would be the shortest way, today.
-    await database.execute("ANALYZE runs, cancellations")
+    await rolled_back.execute("ANALYZE runs, cancellations")
     name = f"p{uuid4().hex}"
-    await database.execute(f"PREPARE {name} ({types}) AS {statement}")
+    await rolled_back.execute(f"PREPARE {name} ({types}) AS {statement}")
     nothing = ", ".join("NULL" for _ in types.split(", "))
-    await database.execute("SET plan_cache_mode = force_generic_plan")
+    await rolled_back.execute("SET plan_cache_mode = force_generic_plan")
 
-    plan = "\n".join(row[0] for row in await database.fetch(f"EXPLAIN EXECUTE {name} ({nothing})"))
+    plan = "\n".join(
+        row[0] for row in await rolled_back.fetch(f"EXPLAIN EXECUTE {name} ({nothing})")
+    )
 
     assert "runs_pkey" in plan
     assert "runs_by_status" not in plan
@@ -104,21 +115,22 @@ async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
     ("statement", "parameters"), [(sql.registrations.EXPIRE, 1), (sql.hosts.BEAT, 2)]
 )
 async def test_runs_that_did_not_start_in_time_are_found_by_that_time(
-    database: Connection, statement: str, parameters: int
+    rolled_back: Connection, statement: str, parameters: int
 ) -> None:
     """Every host asks for them with each heartbeat, however many runs are queued."""
-    await database.execute(
+    await rolled_back.execute(
         "INSERT INTO runs (run_id, start_before)"
         " SELECT n, now() + interval '1 day' FROM generate_series(10001, 20000) n"
-        " ON CONFLICT DO NOTHING"
     )
-    await database.execute("ANALYZE runs")
+    await rolled_back.execute("ANALYZE runs")
     name = f"p{uuid4().hex}"
-    await database.execute(f"PREPARE {name} AS {statement}")
+    await rolled_back.execute(f"PREPARE {name} AS {statement}")
     nothing = ", ".join(parameters * ["NULL"])
-    await database.execute("SET plan_cache_mode = force_generic_plan")
+    await rolled_back.execute("SET plan_cache_mode = force_generic_plan")
 
-    plan = "\n".join(row[0] for row in await database.fetch(f"EXPLAIN EXECUTE {name} ({nothing})"))
+    plan = "\n".join(
+        row[0] for row in await rolled_back.fetch(f"EXPLAIN EXECUTE {name} ({nothing})")
+    )
 
     assert "using runs_to_expire" in plan
     assert "Index Cond: (start_before <= statement_timestamp())" in plan
@@ -196,21 +208,21 @@ async def test_a_list_reads_little_of_many_runs(
 
 
 async def test_superseded_runs_are_looked_for_among_those_that_are_not_over(
-    database: Connection,
+    rolled_back: Connection,
 ) -> None:
     # As it is after a while: nearly all runs are over.
-    await database.execute(
+    await rolled_back.execute(
         "INSERT INTO runs (run_id, status, finished_at, proof)"
-        " SELECT n, 'canceled', now(), 'never_started' FROM generate_series(10001, 30000) n"
+        " SELECT n, 'canceled', now(), 'never_started' FROM generate_series(10001, 110000) n"
     )
-    await database.execute("ANALYZE runs, cancellations")
-    await database.execute(
+    await rolled_back.execute("ANALYZE runs, cancellations")
+    await rolled_back.execute(
         f"PREPARE superseded (jsonb, bigint, int) AS {sql.cancellations.LIST_SUPERSEDED}"
     )
-    await database.execute("SET plan_cache_mode = force_generic_plan")
+    await rolled_back.execute("SET plan_cache_mode = force_generic_plan")
 
     plan = "\n".join(
-        row[0] for row in await database.fetch("EXPLAIN EXECUTE superseded (NULL, NULL, NULL)")
+        row[0] for row in await rolled_back.fetch("EXPLAIN EXECUTE superseded (NULL, NULL, NULL)")
     )
 
     assert "runs_by_status" in plan
