@@ -95,11 +95,12 @@ class Relay:
         """
         while True:
             await self._woken.wait()
-            await self._let_others_go_first()
+            first = monotonic() + _MAX_BACKLOG
+            await self._let_others_go_first(first)
             began = monotonic()
             self._woken.clear()
             try:
-                await self._publish_all()
+                await self._publish_all(first)
             except ServiceUnavailable as error:
                 log.warning("events_not_published", error=str(error))
                 await asyncio.sleep(_FAILED_PAUSE)
@@ -108,20 +109,23 @@ class Relay:
                 log.exception("relay_failed")
             await asyncio.sleep(began + _INTERVAL - monotonic())
 
-    async def _let_others_go_first(self) -> None:
-        """Return once no urgent work is pending, or after a bounded time."""
-        until = monotonic() + _MAX_BACKLOG
+    async def _let_others_go_first(self, until: float) -> None:
+        """Return once no urgent work is pending, but not later than `until`."""
         while True:
             if not self._is_behind() or monotonic() > until:
                 return
             await asyncio.sleep(_GIVE_WAY)
 
-    async def _publish_all(self) -> None:
-        """Publish what is in the outbox, unless another worker is publishing for a while."""
+    async def _publish_all(self, until: float) -> None:
+        """Publish what is in the outbox, unless another worker is publishing for a while.
+
+        Until then, give way to urgent work that begins in between.
+        """
         has_events = await self._database.fetchrow(sql.outbox.HAS_EVENTS)
         busy = 0
         while has_events is not None and has_events[0] and busy < _BUSY_TRIES:
             are_more = await self._publish_some()
+            await self._let_others_go_first(until)
             if are_more is None:
                 busy += 1
                 await asyncio.sleep(_BUSY_PAUSE)

@@ -76,7 +76,10 @@ BEGIN
                    WHEN after.finished_at IS NOT NULL THEN
                        jsonb_build_object('run_id', run_id, 'status', after.status,
                                           'exit_code', after.exit_code, 'error', after.error,
-                                          'proof', after.proof, 'ended', how_ended(after),
+                                          'proof', after.proof,
+                                          -- Most often; to call the function costs more.
+                                          'ended', CASE WHEN after.host IS NULL AND NOT after.expired
+                                              THEN 'never_started' ELSE how_ended(after) END,
                                           'labels', after.labels, 'url', after.url)
                    WHEN after.status = 'running' THEN
                        jsonb_build_object('run_id', run_id, 'host', after.host)

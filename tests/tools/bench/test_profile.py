@@ -11,7 +11,7 @@ import structlog
 
 from tools.bench import profile
 
-_PROJECT = Path(__file__).parents[2]
+_PROJECT = Path(__file__).parents[3]
 _READ = (
     *(_PROJECT / name for name in ("gateway", "worker", "shared")),
     *(Path(library.__path__[0]) for library in (aiohttp, aiormq, structlog)),
