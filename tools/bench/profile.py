@@ -34,7 +34,7 @@ PARTS = {
     "log lines": ("log_response", "BoundLoggerBase._proxy_to_logger", "_Lines.flush"),
     "publish and confirm": ("CommandPublisher.publish", "JoinedFrames._write"),
     "token, limit and run": ("Gate.admit", "Batcher._work_off"),
-    "validate, answer": ("CancelHandler.handle",),
+    "validate, answer": ("CancelHandler._handle",),
     "HTTP (aiohttp)": ("RequestHandler.start", "Connection.data_received"),
     "read frames (aiormq)": ("Connection.__reader", "Channel._reader"),
     "write frames (aiormq)": ("Connection.__writer", "Consumer._acknowledge"),

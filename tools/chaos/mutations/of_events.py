@@ -59,7 +59,7 @@ OF_EVENTS: Final = (
     Mutation(
         "wrong_proof_told",
         "told",
-        (Edit(EVENTS, "'proof', after.proof, 'ended'", "'proof', before.proof, 'ended'"),),
+        (Edit(EVENTS, "'proof', after.proof,", "'proof', before.proof,"),),
         ("worker_killed",),
     ),
     Mutation(
