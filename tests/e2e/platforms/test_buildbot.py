@@ -21,7 +21,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BLOCKS = "echo ready; exec sleep 1000"
 SCOPES = (Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.RUNS_REGISTER)
-CLEANS_UP = "trap 'echo cleaned up; exit 0' TERM; sleep 1000 & echo ready; wait"
+# Until it has become `sleep`, the child of a shell with a trap swallows the signal.
+CLEANS_UP = """trap 'echo cleaned up; exit 0' TERM
+sleep 1000 &
+until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
+echo ready
+wait"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

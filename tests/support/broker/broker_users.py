@@ -72,6 +72,7 @@ def broker_with_users() -> Iterator[Broker]:
     with Sandbox() as sandbox:
         broker = Broker(sandbox)
         broker.start()
+        broker.ctl("await_startup")  # it accepts connections a little before rabbitmqctl's commands
         yield broker
 
 
