@@ -1,7 +1,5 @@
 """GET /api/v1/runs/{run_id}/cancellations, and one of them."""
 
-import re
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -12,6 +10,7 @@ from gateway.auth.admission import Access, Budget, Gate
 from gateway.cancels.answers import BAD_AFTER, BAD_LIMIT, MAX_LIMIT, NOT_A_UUID
 from gateway.cancels.idempotency import uuid_of
 from gateway.http.errors import cancellation_not_found, invalid
+from gateway.http.paging import limit_of
 from gateway.http.query import unknown, wait_of
 from gateway.schemas import API
 from gateway.views import cancellation_view
@@ -21,7 +20,6 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ)
-_DIGITS: Final = re.compile("[0-9]{1,4}")
 
 
 class CancellationsHandler:
@@ -34,7 +32,7 @@ class CancellationsHandler:
         admission = await self._gate.admit(request, _ACCESS)
         run_id = admission.run_id
         problems = unknown(request, "limit", "after")
-        limit = _limit(request.query.getall("limit", [str(MAX_LIMIT)]))
+        limit = limit_of(request, MAX_LIMIT, MAX_LIMIT)
         if limit is None:
             problems["limit"] = BAD_LIMIT
         cursors = request.query.getall("after", [])
@@ -79,10 +77,3 @@ class CancellationsHandler:
         if row is None:
             raise cancellation_not_found(run_id, command_id)
         return json_response(cancellation_view(row))
-
-
-def _limit(given: Sequence[str]) -> int | None:
-    if len(given) != 1 or not _DIGITS.fullmatch(given[0]):
-        return None
-    limit = int(given[0])
-    return limit if 1 <= limit <= MAX_LIMIT else None

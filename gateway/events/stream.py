@@ -49,8 +49,7 @@ class EventStreams:
             return web.Response(content_type="text/event-stream")
         if request.transport is None:
             return web.Response()  # the client has left meanwhile
-        connection = request.protocol
-        assert isinstance(connection, GatewayConnection)  # noqa: S101 - there are no others
+        connection = _connection_of(request)
         last_id = request.headers.get("Last-Event-ID") or None
         with self._feed.reading(selection, last_id, connection.abort) as reader:
             connection.when_lost(lambda: _lost(connection, reader))
@@ -97,13 +96,18 @@ class _Response(EventSourceResponse):
         if self.prepared:
             return await web.StreamResponse.prepare(self, request)
         del self.headers["Cache-Control"]  # ours is stricter
-        connection = request.protocol
-        assert isinstance(connection, GatewayConnection)  # noqa: S101 - there are no others
+        connection = _connection_of(request)
         connection.complete(request, self)
         if request.version == HttpVersion10:  # only its end shows where the body ends
             self.headers["Connection"] = "close"
             self.force_close()
         return await super().prepare(request)
+
+
+def _connection_of(request: web.BaseRequest) -> GatewayConnection:
+    connection = request.protocol
+    assert isinstance(connection, GatewayConnection)  # noqa: S101 - there are no others
+    return connection
 
 
 def _lost(connection: Connection, reader: Reader) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ MAX_LIMIT: Final = 200
 PARAMETERS: Final = ("limit", "after")
 BAD_LIMIT: Final = f"must be given once, as an integer from 1 to {MAX_LIMIT}"
 BAD_CURSOR: Final = "must be given once, as in the link to the next page of this list"
+_DIGITS: Final = re.compile("[0-9]{1,4}")
 _DIGEST: Final = 8  # bytes
 _POSITION: Final = 8
 
@@ -31,7 +33,7 @@ def page_of(request: web.Request, problems: dict[str, str]) -> Page:
 
     A cursor belongs to the list with the path and the filters of the request.
     """
-    limit = _limit(request.query.getall("limit", [str(DEFAULT_LIMIT)]))
+    limit = limit_of(request, DEFAULT_LIMIT, MAX_LIMIT)
     if limit is None:
         problems["limit"] = BAD_LIMIT
     cursors = request.query.getall("after", None)
@@ -47,11 +49,13 @@ def next_page(request: web.Request, last: int) -> Mapping[str, str]:
     return {"Link": f'<{request.rel_url.update_query(after=cursor)}>; rel="next"'}
 
 
-def _limit(given: list[str]) -> int | None:
-    text = given[0]
-    if len(given) != 1 or not (text.isascii() and text.isdigit()) or len(text) > 3:
+def limit_of(request: web.Request, default: int, most: int) -> int | None:
+    """The parameter `limit`, or None if it is not given once as an integer from 1 to `most`."""
+    given = request.query.getall("limit", [str(default)])
+    if len(given) != 1 or not _DIGITS.fullmatch(given[0]):
         return None
-    return int(text) if 1 <= int(text) <= MAX_LIMIT else None
+    limit = int(given[0])
+    return limit if 1 <= limit <= most else None
 
 
 def _position(request: web.Request, cursors: list[str]) -> int | None:

@@ -101,7 +101,7 @@ async def _until_settled(system: System, worker: Program, messages: list[AnyMess
             return
         lost = [event for event in worker.events if event["event"] == "rabbitmq_disconnected"]
         assert monotonic() < end, f"{names}, {kept} kept, {await _left(system)} left, {lost}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # a poll, until `end`
 
 
 async def _left(system: System) -> int:

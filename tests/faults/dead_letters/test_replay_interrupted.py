@@ -43,7 +43,7 @@ async def _replaying(system: System) -> Program:
     program = await system.program("worker", "dead-letters", "replay", "--all")
     while await system.depth(system.topology.cancel) < LETTERS / 20:
         assert program.process.returncode is None, program.log()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # a poll, until the program ends
     return program
 
 

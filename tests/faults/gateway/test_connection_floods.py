@@ -173,7 +173,7 @@ async def test_clients_that_do_not_read_their_responses_make_way(
     before = None
     while not before or before != _unsent(url):  # until the kernel takes no more
         before = _unsent(url)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # between two looks at what the kernel has taken
 
     assert await _ask(url, flood.DOCUMENT) == 200
 
