@@ -79,10 +79,12 @@ async def test_while_postgres_is_away_registrations_wait(
     system: System, postgres: TcpProxy
 ) -> None:
     worker = await system.worker(env={"DATABASE_URL": postgres.proxied}, database_timeout=2)
-    postgres.refuse()
-    await postgres.cut()
-    await send_registration(system, 1)
-    await holds(system, system.topology.queued, 0)
+    async with system.database.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE")
+        await _send_and_wait(system, 1)
+        await blocked_in_database(system)
+        postgres.refuse()
+        await postgres.cut()
 
     await worker.event("registering_paused")
     await send_registration(system, 2)
