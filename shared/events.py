@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.commands import RunId
-from shared.states import Outcome, RunStatus, StopScope, StopSignal, Via
+from shared.states import LeftoversPolicy, Outcome, RunStatus, StopScope, StopSignal, Via
 
 SOURCE: Final = "/run-cancel"
 """The `source` of each event."""
@@ -52,6 +52,9 @@ class RunRegistered(EventData):
     )
     stop_signal: StopSignal = Field(description="The first signal of a stop.")
     stop_scope: StopScope = Field(description="The processes that get the stop signal.")
+    leftovers: LeftoversPolicy = Field(
+        description="What happens to processes that the command leaves behind."
+    )
     start_before: AwareDatetime | None = Field(
         description="If the run has not started by then, it is canceled as expired."
     )
@@ -74,6 +77,17 @@ class RunCanceling(EventData):
     )
 
 
+class LeftBehind(EventData):
+    """The processes that a command left behind when it ended by itself."""
+
+    number: int = Field(description="How many there were.")
+    ended: str | None = Field(
+        description="How they ended: `obeyed`, `killed`, `survived` and so on. Null: they were "
+        "kept, and had not ended."
+    )
+    proof: str | None = Field(description="What proves that none is left; null: some may be.")
+
+
 class RunFinished(EventData):
     """The run is over: its status is final."""
 
@@ -85,6 +99,9 @@ class RunFinished(EventData):
     ended: str | None = Field(
         description="How it ended. `exited`: by itself. If it is `canceled`: the `ended` of the "
         "evidence, or `expired`. If it is `error`: the cause of the loss."
+    )
+    left_behind: LeftBehind | None = Field(
+        description="What its command left behind; null if nothing."
     )
     labels: dict[str, str] = Field(description="The run's labels.")
     url: str | None = Field(description="The run's page on the platform.")

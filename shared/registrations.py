@@ -13,7 +13,7 @@ from shared.commands import GraceSeconds, RunId, Text, in_utc, storable
 from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.states import StopScope, StopSignal
+from shared.states import LeftoversPolicy, StopScope, StopSignal
 
 QUEUED_TYPE: Final = "ci.run.queued.v1"
 MAX_LABELS: Final = 16
@@ -83,6 +83,11 @@ class RunOptions(BaseModel):
         StopScope.TREE,
         description="The processes that get the stop signal: the whole tree, or its leader alone.",
     )
+    leftovers: LeftoversPolicy = Field(
+        LeftoversPolicy.STOP,
+        description="What happens to processes that the command leaves behind when it ends by "
+        "itself: they are stopped, or they keep running.",
+    )
     labels: Labels = Field(
         default_factory=dict, description="A key has no colon.", examples=[{"branch": "main"}]
     )
@@ -143,6 +148,7 @@ def _columns(runs: Sequence[Registration]) -> Sequence[list[object]]:
         [_json(run.labels) for run in runs],
         [run.url for run in runs],
         [run.start_before for run in runs],
+        [run.leftovers for run in runs],
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from shared.states import Containment, RunStatus, StopScope
+from shared.states import Containment, LeftoversPolicy, RunStatus, StopScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Run:
     grace_seconds: float | None
     stop_signal: str
     stop_scope: StopScope
+    leftovers: LeftoversPolicy
     created_at: datetime
     started_at: datetime | None
     canceling_at: datetime | None
@@ -47,8 +48,10 @@ class Run:
     """Whether it was canceled because it had not started by `start_before`."""
     exit_code: int | None
     error: str | None
+    leftovers_noted: bool
+    """Whether its command ended by itself, and processes that it left behind are on record."""
     leftovers_possible: bool
-    """Whether the run was lost and processes of it may be alive."""
+    """Whether the run is over and processes of it may be alive."""
     process: RunProcess | None
 
     @classmethod
@@ -60,6 +63,7 @@ class Run:
             grace_seconds=row["grace_seconds"],
             stop_signal=row["stop_signal"],
             stop_scope=StopScope(row["stop_scope"]),
+            leftovers=LeftoversPolicy(row["leftovers"]),
             created_at=row["created_at"],
             started_at=row["started_at"],
             canceling_at=row["canceling_at"],
@@ -69,10 +73,21 @@ class Run:
             expired=row["expired"],
             exit_code=row["exit_code"],
             error=row["error"],
-            leftovers_possible=row["status"] == RunStatus.ERROR
-            and json.loads(row["loss"] or "{}").get("proof") is None,
+            leftovers_noted=row["left_behind"] is not None,
+            leftovers_possible=_leftovers_possible(row),
             process=_process(row) if with_process else None,
         )
+
+
+def _leftovers_possible(row: Record) -> bool:
+    match row["status"]:
+        case RunStatus.ERROR:
+            record = row["loss"] or "{}"
+        case RunStatus.PASS | RunStatus.FAIL if row["left_behind"] is not None:
+            record = row["left_behind"]
+        case _:
+            return False
+    return json.loads(record).get("proof") is None
 
 
 def _process(row: Record) -> RunProcess | None:

@@ -256,6 +256,13 @@ class WorkerSettings(ServiceSettings):
     kill_wait: Seconds = Field(
         10.0, le=120, description="Timeout for processes to end after SIGKILL, seconds"
     )
+    leftovers_grace_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=60,
+        description="Grace period for processes that a command leaves behind when it ends by "
+        "itself, seconds; at most the grace period of the run",
+    )
     containment: ContainmentPolicy = Field(
         ContainmentPolicy.AUTO,
         description="`cgroup` (exit if there is none), `session` (never use cgroups) or `auto`",

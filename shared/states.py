@@ -53,6 +53,14 @@ class StopScope(StrEnum):
     any case."""
 
 
+class LeftoversPolicy(StrEnum):
+    """What happens to processes that a command leaves behind when it ends by itself."""
+
+    STOP = "stop"
+    KEEP = "keep"
+    """They keep running. A cancel of the run stops them, however long after."""
+
+
 class Outcome(StrEnum):
     """How a command ended. A command without one is open."""
 
@@ -62,7 +70,7 @@ class Outcome(StrEnum):
     """It ended the grace period of a stop in progress; that stop's own command ends the run."""
     STOP_FAILED = "stop_failed"
     LEFTOVERS_STOPPED = "leftovers_stopped"
-    """The run was already lost; its remaining processes are now stopped."""
+    """The run was over; the processes that it had left are now stopped."""
     ABANDONED = "abandoned"
     """The run's host was abandoned: the state of its processes is unknown."""
     NOT_PROVED = "not_proved"

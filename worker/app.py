@@ -37,6 +37,8 @@ from worker.launches.claims import Launches
 from worker.launches.expiry import Expiry
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import RunCgroups
+from worker.leftovers.kept_runs import KeptRuns
+from worker.leftovers.leftovers import Leftovers
 from worker.messages.headers import HistoryReader
 from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
@@ -115,6 +117,16 @@ async def _serve(
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
     lost_run_watch = LostRunWatch(database, host, tasks, settings.kill_wait, launchers, relay)
     expiry = Expiry(database, relay, metrics)
+    leftovers = Leftovers(
+        database,
+        settings.leftovers_grace_seconds,
+        settings.kill_wait,
+        tasks,
+        launchers,
+        stops,
+        metrics,
+    )
+    kept_runs = KeptRuns(database, host, launchers, stops)
     launches = Launches(
         database,
         host,
@@ -124,6 +136,7 @@ async def _serve(
         privileges,
         relay,
         expiry,
+        leftovers,
     )
     histories = HistoryReader(
         settings.broker_user, settings.gateway_user, settings.trusted_publishers
@@ -196,6 +209,7 @@ async def _serve(
     open_commands.wake()
     expiry.wake()
     tasks.create_task(expiry.run())
+    tasks.create_task(kept_runs.keep_looking())
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone

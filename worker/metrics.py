@@ -90,6 +90,15 @@ class WorkerMetrics:
             registry=registry,
         )
         self._stops = {ended: stops.labels(name) for ended, name in _ENDS.items()}
+        leftovers = Counter(
+            "cancel_runs_with_leftovers",
+            "Runs whose command left processes behind when it ended by itself, by what became of "
+            "them.",
+            ["ended"],
+            registry=registry,
+        )
+        self._leftovers = {ended: leftovers.labels(name) for ended, name in _ENDS.items()}
+        self.leftovers_kept = leftovers.labels("kept").inc
 
     def settled(self, outcome: Outcome) -> None:
         self._commands[outcome].inc()
@@ -118,6 +127,10 @@ class WorkerMetrics:
     def stopped(self, evidence: Evidence) -> None:
         if stops := self._stops.get(evidence.ended):
             stops.observe(evidence.duration_ms / 1000)
+
+    def leftovers_stopped(self, evidence: Evidence) -> None:
+        if counter := self._leftovers.get(evidence.ended):
+            counter.inc()
 
     def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
         """Export the numbers of deliveries and stops in flight; call this once.

@@ -42,7 +42,7 @@ GRANT SELECT ON hosts TO gateway;
 GRANT SELECT (letter_id, state, reason, arrived_at) ON dead_letters TO gateway;
 GRANT SELECT (event_id, at) ON outbox TO gateway;
 -- For registering, and for lists by label.
-GRANT INSERT (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before)
+GRANT INSERT (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers)
    ON runs TO gateway;
 GRANT SELECT ON run_labels TO gateway, ops;
 
@@ -52,9 +52,9 @@ GRANT SELECT, UPDATE (
     status, started_at, canceling_at, finished_at, stop_deadline, first_stop_deadline,
     host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id,
     containment, cgroup, cgroup_inode, pid_namespace, unreported_since, exit_code, error, loss, proof,
-    expired
+    expired, left_behind
 ), INSERT (
-    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers
 ) ON runs TO worker;
 GRANT SELECT, INSERT (
     command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds, requested_at,
@@ -83,12 +83,12 @@ GRANT SELECT, DELETE ON outbox TO worker;
 
 -- The platform adds queued runs, and nothing else.
 GRANT SELECT, INSERT (
-    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers
 ) ON runs TO platform;
 
 -- Operators add runs, create and revoke tokens, replay dead letters and abandon hosts.
 GRANT SELECT, INSERT (
-    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+    run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers
 ), UPDATE (status, finished_at, error, loss) ON runs TO ops;
 GRANT SELECT, INSERT (token_hash, subject, role, scopes, write_limit, read_limit, register_limit,
               expires_at),

@@ -1,6 +1,6 @@
 """What the handlers answer and the document shows."""
 
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from gateway import schemas
@@ -17,9 +17,17 @@ BAD_AFTER: Final = "must be given once, as the command_id of a cancellation of t
 NOT_A_UUID: Final = "must be a UUID"
 
 
-def cancel_answer(run_id: int, status: RunStatus) -> PlainCancelAnswer:
-    """The body of a 202 for a run with this status."""
-    answer, message = _status_and_message(run_id, status)
+class RunState(NamedTuple):
+    """What the answer to a cancel depends on."""
+
+    status: RunStatus
+    leftovers_possible: bool = False
+    """Whether the run is over, and processes of it may be alive: a cancel stops them."""
+
+
+def cancel_answer(run_id: int, state: RunState) -> PlainCancelAnswer:
+    """The body of a 202 for a run in this state."""
+    answer, message = _status_and_message(run_id, state)
     return {
         "run_id": run_id,
         "new_run_id": None,
@@ -29,7 +37,12 @@ def cancel_answer(run_id: int, status: RunStatus) -> PlainCancelAnswer:
     }
 
 
-def _status_and_message(run_id: int, status: RunStatus) -> tuple[CancelStatus, str]:
+def _status_and_message(run_id: int, state: RunState) -> tuple[CancelStatus, str]:
+    status = state.status
+    if state.leftovers_possible:
+        return CancelStatus.ACCEPTED, (
+            f"Run {run_id} has already finished ({status}); what it left running is being stopped."
+        )
     if status is RunStatus.CANCELED:
         return CancelStatus.NO_OP, f"Run {run_id} is already canceled."
     if status.is_terminal:

@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
 from aiohttp import web
+from asyncpg import Record
 
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.admission import Access, Budget, Gate
-from gateway.cancels.answers import cancel_answer
+from gateway.cancels.answers import RunState, cancel_answer
 from gateway.cancels.idempotency import key_of, recorded
 from gateway.cancels.publisher import CommandPublisher
 from gateway.http.body import read_body
@@ -37,9 +38,9 @@ _IN_FLIGHT: Final = 100
 
 
 class _Selection(NamedTuple):
-    """The runs that are asked for, in order; a status of None is an unknown run."""
+    """The runs that are asked for, in order; a state of None is an unknown run."""
 
-    runs: dict[int, RunStatus | None]
+    runs: dict[int, RunState | None]
     matched: int
 
 
@@ -78,8 +79,8 @@ class BulkCancelHandler:
                 requested_by=admission.caller.subject,
                 requested_at=admission.row["asked_at"],
             )
-            for run_id, status in selection.runs.items()
-            if status is not None
+            for run_id, state in selection.runs.items()
+            if state is not None
         }
         earlier = await self._earlier(key, commands)
         new = [command for run_id, command in commands.items() if run_id not in earlier]
@@ -89,14 +90,14 @@ class BulkCancelHandler:
 
         results = []
         for run_id, now in selection.runs.items():
-            status = earlier.get(run_id, now)
-            if status is None:
+            state = earlier.get(run_id, now)
+            if state is None:
                 result = BulkResult(run_id=run_id, status=BulkStatus.NOT_FOUND, command_id=None)
             else:
                 is_sure = run_id in earlier or run_id in confirmed
                 result = BulkResult(
                     run_id=run_id,
-                    status=BulkStatus(cancel_answer(run_id, status)["status"])
+                    status=BulkStatus(cancel_answer(run_id, state)["status"])
                     if is_sure
                     else BulkStatus.UNAVAILABLE,
                     command_id=commands[run_id].command_id,
@@ -114,21 +115,21 @@ class BulkCancelHandler:
                 MAX_BULK,
             )
             return _Selection(
-                {row["run_id"]: RunStatus(row["status"]) for row in rows},
+                {row["run_id"]: _state(row) for row in rows},
                 rows[0]["matched"] if rows else 0,
             )
         rows = await self._database.fetch(sql.cancellations.FIND_STATUSES, body.run_ids)
-        statuses = {row["run_id"]: RunStatus(row["status"]) for row in rows}
-        return _Selection({run_id: statuses.get(run_id) for run_id in body.run_ids}, len(statuses))
+        states = {row["run_id"]: _state(row) for row in rows}
+        return _Selection({run_id: states.get(run_id) for run_id in body.run_ids}, len(states))
 
     async def _earlier(
         self, key: UUID | None, commands: dict[int, CancelCommand]
-    ) -> dict[int, RunStatus]:
+    ) -> dict[int, RunState]:
         """The runs whose command is on record from an earlier attempt, as they were then."""
         if key is None or not commands:
             return {}
         found = await recorded(self._database, [it.command_id for it in commands.values()])
-        return {it.run_id: it.status for it in found.values()}
+        return {it.run_id: it.state for it in found.values()}
 
     async def _publish(self, commands: list[CancelCommand], correlation_id: str) -> set[int]:
         """Publish the commands; the runs of those that the broker confirmed."""
@@ -155,3 +156,7 @@ class BulkCancelHandler:
             except (PublishRefused, ServiceUnavailable):
                 continue  # told by its result
             confirmed.add(command.run_id)
+
+
+def _state(row: Record) -> RunState:
+    return RunState(RunStatus(row["status"]), row["leftovers_possible"])

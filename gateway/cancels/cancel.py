@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.admission import Access, Budget, Gate, RunLookup
-from gateway.cancels.answers import cancel_answer, conflict
+from gateway.cancels.answers import RunState, cancel_answer, conflict
 from gateway.cancels.idempotency import key_of, recorded
 from gateway.cancels.publisher import CommandPublisher
 from gateway.http.body import read_body
@@ -51,7 +51,7 @@ class CancelHandler:
         refuse_unknown(request)
         key = key_of(request)
         body = await read_body(request, CancelRequest, self._body_timeout)
-        status = admission.found_status()
+        state = RunState(admission.found_status(), admission.row["leftovers_possible"])
 
         run_id = admission.run_id
         command = CancelCommand(
@@ -72,8 +72,8 @@ class CancelHandler:
         elif key and (found.run_id, found.force) != (run_id, force):
             raise conflict(key, of_this_run=found.run_id == run_id, force=found.force)
         else:
-            status = found.status
-        answer = cancel_answer(run_id, status)
+            state = found.state
+        answer = cancel_answer(run_id, state)
         self._accepted(answer["status"])
         headers = {
             "Location": f"{API}/runs/{run_id}",

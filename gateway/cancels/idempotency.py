@@ -8,7 +8,7 @@ from uuid import UUID
 from aiohttp import web
 from asyncpg import Record
 
-from gateway.cancels.answers import BAD_KEY, KEY_HEADER
+from gateway.cancels.answers import BAD_KEY, KEY_HEADER, RunState
 from gateway.http.errors import invalid
 from shared.postgres import sql
 from shared.postgres.database import Database
@@ -23,8 +23,8 @@ class Recorded(NamedTuple):
 
     run_id: int
     force: bool
-    status: RunStatus
-    """The status of the run when the command was requested."""
+    state: RunState
+    """The state of the run when the command was requested."""
 
 
 def uuid_of(text: str) -> UUID | None:
@@ -47,20 +47,19 @@ async def recorded(database: Database, command_ids: Sequence[UUID]) -> dict[UUID
     """Those of the commands that are on record."""
     rows = await database.fetch(sql.cancellations.FIND_COMMANDS, command_ids)
     return {
-        row["command_id"]: Recorded(row["run_id"], row["force"], _status_when_requested(row))
+        row["command_id"]: Recorded(row["run_id"], row["force"], _state_when_requested(row))
         for row in rows
     }
 
 
-def _status_when_requested(row: Record) -> RunStatus:
-    """The status that the first answer was made from, by the run's times."""
+def _state_when_requested(row: Record) -> RunState:
+    """The state that the first answer was made from, by the run's times."""
     # Not after the command was received: what it did itself came after that.
     received = row["received_at"]
     at = min(row["requested_at"] or received, received)
-    # Any other outcome says that the run was not over.
-    may_be_over = row["outcome"] in (Outcome.NO_OP, Outcome.LEFTOVERS_STOPPED)
-    if may_be_over and row["finished_at"] is not None and row["finished_at"] <= at:
-        return RunStatus(row["status"])
+    if row["finished_at"] is not None and row["finished_at"] <= at:
+        looked = row["looked"] or row["outcome"] != Outcome.NO_OP
+        return RunState(RunStatus(row["status"]), leftovers_possible=looked)
     if row["canceling_at"] is not None and row["canceling_at"] <= at:
-        return RunStatus.CANCELING
-    return RunStatus.RUNNING
+        return RunState(RunStatus.CANCELING)
+    return RunState(RunStatus.RUNNING)

@@ -54,5 +54,18 @@ def run_view(row: Record) -> schemas.RunView:
         expired=row["expired"],
         exit_code=row["exit_code"],
         error=row["error"],
+        left_behind=_left_behind(row["left_behind"]),
         cancellation=None if row["command_id"] is None else cancellation_view(row),
+    )
+
+
+def _left_behind(record: str | None) -> schemas.LeftBehind | None:
+    if record is None:
+        return None
+    found = json.loads(record)
+    return schemas.LeftBehind(
+        number=found["number"],
+        kept=found["kept"],
+        ended=found.get("ended"),
+        proof=found.get("proof"),
     )

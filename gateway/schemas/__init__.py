@@ -55,6 +55,7 @@ from gateway.schemas.registering import (
     RunResult,
 )
 from gateway.schemas.runs import (
+    LeftBehind,
     RunList,
     RunView,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "Forbidden",
     "InternalError",
     "InvalidRun",
+    "LeftBehind",
     "Message",
     "MissingRole",
     "MissingScope",

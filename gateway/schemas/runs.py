@@ -9,6 +9,18 @@ from gateway.schemas.model import Model
 from shared.states import RunStatus
 
 
+class LeftBehind(Model):
+    """The processes that a run's command left behind when it ended by itself."""
+
+    number: int = Field(description="How many there were.")
+    kept: bool = Field(description="Whether the run was registered to keep them.")
+    ended: str | None = Field(
+        description="How they ended: `obeyed`, `killed`, `survived` and so on. Null: they have not "
+        "ended, as far as is known."
+    )
+    proof: str | None = Field(description="What proves that none is left; null: some may be.")
+
+
 class RunView(Model):
     """A run and, if it was canceled or is being canceled, its cancellation."""
 
@@ -24,6 +36,9 @@ class RunView(Model):
     expired: bool = Field(description="Whether the run was canceled because of `start_before`.")
     exit_code: int | None
     error: str | None
+    left_behind: LeftBehind | None = Field(
+        description="What its command left behind; null if nothing."
+    )
     cancellation: Cancellation | None = Field(
         description="The cancellation that ended the run or will end it, never a later repeat. "
         "Null if no cancel has ended the run, and none will."

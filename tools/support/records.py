@@ -30,6 +30,16 @@ class Records:
         assert row is not None
         return dict(row)
 
+    async def left_behind(self, run_id: int) -> Json:
+        """Wait until it is on record that the command of the run left something behind; that."""
+        run = await eventually(
+            lambda: self.run(run_id),
+            lambda run: run["left_behind"] is not None,
+            what=f"run {run_id}",
+        )
+        found: Json = json.loads(run["left_behind"])
+        return found
+
     async def cancellations(self, run_id: int) -> list[Json]:
         rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]

@@ -63,10 +63,13 @@ async def insert(
 
 
 def registration(
-    run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"
+    run_id: int,
+    grace: float | None = None,
+    stop_signal: str = "SIGTERM",
+    leftovers: str = "stop",
 ) -> Sequence[Sequence[object]]:
     """The arguments of REGISTER for one run."""
-    return [run_id], [grace], [stop_signal], ["tree"], ["{}"], [None], [None]
+    return [run_id], [grace], [stop_signal], ["tree"], ["{}"], [None], [None], [leftovers]
 
 
 async def insert_run(pool: "asyncpg.Pool[asyncpg.Record]", run_id: int, row: Row = QUEUED) -> None:

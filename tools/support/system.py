@@ -198,10 +198,14 @@ class System(Records):
         return mark
 
     async def add_run(
-        self, run_id: int, grace: float | None = None, stop_signal: str = "SIGTERM"
+        self,
+        run_id: int,
+        grace: float | None = None,
+        stop_signal: str = "SIGTERM",
+        leftovers: str = "stop",
     ) -> None:
         await self.database.execute(
-            sql.registrations.REGISTER, *registration(run_id, grace, stop_signal)
+            sql.registrations.REGISTER, *registration(run_id, grace, stop_signal, leftovers)
         )
 
     async def token(

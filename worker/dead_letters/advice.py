@@ -70,6 +70,8 @@ def _is_over(run: Json) -> bool:
     """Whether a cancel would have nothing to stop, as in `shared.runs`."""
     if run["status"] == RunStatus.ERROR:
         return bool((run["loss"] or {}).get("proof"))
+    if run["status"] in (RunStatus.PASS, RunStatus.FAIL) and run["left_behind"] is not None:
+        return bool(run["left_behind"].get("proof"))
     return RunStatus(run["status"]).is_terminal
 
 

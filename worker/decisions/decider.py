@@ -204,6 +204,11 @@ class Decider:
             recorded = (
                 await decision_store.record(connection, rows, taking_up=counts) if rows else set()
             )
+            for each, run, verdict in judged:
+                if (grace := _grace_for_left_behind(run, verdict)) is not None and (
+                    each.command.command_id in recorded
+                ):
+                    await decision_store.plan_left_behind(connection, run.run_id, grace)
         # Effects start after the commit: a command id that was just used for another run, or a
         # lost commit, has none.
         return undecidable | {
@@ -245,14 +250,22 @@ class Decider:
                 return self._stops.register(run, process, command.command_id, grace)
             case ResumeStop(process, grace, _):
                 return self._stops.register(run, process, command.command_id, grace)
-            case StopLeftovers(process):
-                return self._stops.register(
-                    run, process, command.command_id, grace=0, leftovers=True
-                )
+            case StopLeftovers(process, grace):
+                return self._stops.register(run, process, command.command_id, grace, leftovers=True)
 
     def _force(self, run: Run, *, when: bool) -> None:
         if when and (stop := self._stops.of(run.run_id)):
             stop.force.set()
+
+
+def _grace_for_left_behind(run: Run, verdict: Verdict) -> float | None:
+    """The new grace period for what a finished run has left behind, seconds; None: as before."""
+    match verdict:
+        case StopLeftovers(_, grace, begins=True):
+            return grace
+        case Join(ends_grace=True) if run.status.is_terminal:
+            return 0.0
+    return None
 
 
 def _one_per_run(requests: Iterable[Request]) -> list[Request]:

@@ -17,7 +17,6 @@ from worker.decisions.rows import Row, Rule
 from worker.decisions.verdict import Situation, asked_grace
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
-_MAY_BE_STOPPED: Final = (RunStatus.CANCELING, RunStatus.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ async def lock_runs(
         for each in requests
         if (row := rows.get(each.command.command_id)) is not None
         and row["command_outcome"] in (None, Outcome.STOP_FAILED)
-        and row["status"] in _MAY_BE_STOPPED
+        and _may_be_stopping(row)
     ]
     if again:
         rows |= await _fetch(connection, sql.decisions.LOCK_RUNS, again, host)
@@ -81,13 +80,26 @@ async def _fetch(
 
 def _situation(row: Record) -> Situation:
     return Situation(
-        run=Run.from_record(row, with_process=row["status"] not in _OVER),
+        run=Run.from_record(
+            row, with_process=row["status"] not in _OVER or row["left_behind"] is not None
+        ),
         host_abandoned=row["host_abandoned"],
         grace_left=row["grace_left"],
         is_asked_for=bool(row["is_asked_for"]),
         command_run_id=row["command_run_id"],
         command_outcome=Outcome(row["command_outcome"]) if row["command_outcome"] else None,
     )
+
+
+def _may_be_stopping(row: Record) -> bool:
+    if row["status"] in (RunStatus.PASS, RunStatus.FAIL):
+        return row["left_behind"] is not None
+    return row["status"] in (RunStatus.CANCELING, RunStatus.ERROR)
+
+
+async def plan_left_behind(connection: Connection, run_id: int, grace: float) -> None:
+    """Set the deadline of the stop of what a finished run has left behind, in `grace` seconds."""
+    await connection.execute(sql.runs.BEGIN_STOP_OF_LEFT_BEHIND, run_id, grace)
 
 
 async def record(connection: Connection, rows: Iterable[Row], *, taking_up: bool) -> set[UUID]:

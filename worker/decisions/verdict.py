@@ -16,7 +16,9 @@ class Situation:
     run: Run
     host_abandoned: bool
     grace_left: float | None
-    """Seconds until the deadline of the stop on record, negative after it; None without one."""
+    """Seconds until the deadline of the stop on record, negative after it; None without one.
+
+    If the run passed or failed: of the stop of what its command left behind."""
     is_asked_for: bool
     """Whether another open command already asks for at least as much as this one."""
     command_run_id: int | None
@@ -76,9 +78,14 @@ class ResumeStop:
 
 @dataclass(frozen=True, slots=True)
 class StopLeftovers:
-    """The run is lost, and it is not proved yet that its processes are gone."""
+    """The run is over, and it is not proved yet that its processes are gone.
+
+    `grace` is in seconds. `begins`: its deadline is not on record yet.
+    """
 
     process: RunProcess
+    grace: float
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +162,12 @@ def judge(
         raise CommandReused(command.command_id)
     if situation.command_outcome not in (None, Outcome.STOP_FAILED):
         return Repeat(situation.command_outcome)
-    if (verdict := by_status(run.status)) is not None:
-        return verdict
-    if run.status.is_terminal and not run.leftovers_possible:
-        return NoOp(run.status)
-    assert run.process is not None  # noqa: S101 - a CHECK holds it for running, canceling, error
+    if not run.leftovers_possible:
+        if (verdict := by_status(run.status)) is not None:
+            return verdict
+        if run.status.is_terminal:
+            return NoOp(run.status)
+    assert run.process is not None  # noqa: S101 - a CHECK holds it for all other states
     if run.process.host != host:
         return _elsewhere(situation, run.process.host)
     if run.status is RunStatus.RUNNING:
@@ -170,13 +178,20 @@ def judge(
         return InProgress() if situation.command_outcome is None else OpenAgain()
     if in_progress is not None:
         return Join(ends_grace)
+    if run.status is RunStatus.ERROR:
+        return StopLeftovers(run.process, grace=0.0)
     if run.status.is_terminal:
-        return StopLeftovers(run.process)
+        begins = situation.grace_left is None
+        grace = _grace(run, command, default_grace) if begins else grace_left
+        return StopLeftovers(run.process, 0.0 if command.force else grace, begins)
     return ResumeStop(run.process, 0.0 if command.force else grace_left, ends_grace)
 
 
 def by_status(status: RunStatus) -> CancelQueued | NoOp | None:
-    """What a new command means, for states in which the status alone decides."""
+    """What a new command means, for states in which the status decides.
+
+    For a run that is over: if it has nothing left to stop.
+    """
     if status is RunStatus.QUEUED:
         return CancelQueued()
     if status in (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED):

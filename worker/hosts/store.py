@@ -113,8 +113,15 @@ async def register(database: Database, worker: HostWorker) -> datetime | None:
         if before is not None and before["abandoned_at"] is not None:
             await _note(connection, worker.host, "returned", "worker", None, [])
         if is_replaced:
-            rows = await connection.fetch(sql.hosts.CLOSE_LOST_OF_REPLACED, worker.host)
-            await record.close_over(connection, [row["run_id"] for row in rows])
+            over = [
+                row["run_id"]
+                for query in (
+                    sql.hosts.CLOSE_LOST_OF_REPLACED,
+                    sql.hosts.CLOSE_LEFT_BEHIND_OF_REPLACED,
+                )
+                for row in await connection.fetch(query, worker.host)
+            ]
+            await record.close_over(connection, over)
         # Including earlier boots than the recorded one: older versions left such runs.
         gone = [] if is_replaced else await _record_reboot(connection, worker)
         if gone or (rebooted and not is_replaced):
@@ -178,7 +185,7 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
         )
         run_ids = sorted(row["run_id"] for row in rows)
         # So that a command that is just being recorded on one of them is closed too.
-        await connection.execute(sql.hosts.LOCK_LOST, host)
+        await connection.execute(sql.hosts.LOCK_OVER_UNPROVED, host)
         answered = await connection.fetch(
             sql.hosts.CLOSE_COMMANDS_OF_ABANDONED, run_ids, by, reason, host
         )
@@ -262,9 +269,8 @@ async def _record_reboot(connection: Connection, worker: HostWorker) -> list[int
         run_id: int = row["run_id"]
         await record.record_canceled(connection, run_id, host_rebooted())
         run_ids.append(run_id)
-    run_ids += [
-        row["run_id"] for row in await connection.fetch(sql.hosts.PROVE_LOST_OF_REBOOTED, *on_host)
-    ]
+    for query in (sql.hosts.PROVE_LOST_OF_REBOOTED, sql.hosts.PROVE_LEFT_BEHIND_OF_REBOOTED):
+        run_ids += [row["run_id"] for row in await connection.fetch(query, *on_host)]
     await record.close_over(connection, run_ids)
     return sorted(run_ids)
 

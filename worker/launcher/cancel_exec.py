@@ -153,6 +153,8 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
         instead = f", exiting with {error.exit_code}" if code == 0 else ""
         say(f"could not report exit code {code}{instead}: {error}")
         return code or error.exit_code
+    if told := job_log.left_behind(answer):
+        say(told)
     status = answer.get("status")
     if status in ("canceling", "canceled"):
         if not may_run:
@@ -169,7 +171,10 @@ def _report(options: argparse.Namespace, code: int, *, may_run: bool) -> int:
 
 
 def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
-    """The worker's response, once a stop in progress is over. Raises LauncherFailed."""
+    """The worker's response, once a stop in progress is over. Raises LauncherFailed.
+
+    A stop of the run, or of what its command has left behind.
+    """
     body: dict[str, object] = {"run_id": options.run_id, "exit_code": code}
     pauses = _growing(_FIRST_PAUSE, 2, _LONGEST_PAUSE)
     give_up_at = time.monotonic() + options.report_timeout
@@ -178,7 +183,7 @@ def _complete(options: argparse.Namespace, code: int) -> dict[str, object]:
         try:
             status, answer = _ask(options.socket, wire.COMPLETIONS, body, options.report_timeout)
         except LauncherFailed:
-            if known is None:
+            if known is None or known.get("status") == "running":
                 raise
             return known  # it is being canceled, even if a service is now unavailable
         if status != 200:

@@ -54,6 +54,31 @@ def refused_as_canceled(run_id: int, answer: dict[str, object]) -> str:
     return f"run {run_id} was already started, and {asked}; the command was not run"
 
 
+def left_behind(answer: dict[str, object]) -> str | None:
+    """What became of the processes that the command left behind; None if there were none."""
+    found = answer.get("left_behind")
+    if not isinstance(found, dict):
+        return None
+    number = found.get("number")
+    what = "1 process" if number == 1 else f"{number} processes"
+    names = _names(found)
+    if found.get("kept"):
+        return f"the command left {what} running, as the run was registered to do{names}"
+    if found.get("proof"):
+        how = ", which had to be killed" if found.get("ended") == "killed" else ""
+        return f"stopped {what} that the command left behind{how}{names}"
+    return f"the command left {what} behind that could not all be stopped{names}"
+
+
+def _names(found: dict[str, object]) -> str:
+    processes = found.get("found")
+    if not isinstance(processes, list) or not processes:
+        return ""
+    named = ", ".join(f"{each.get('name')} (pid {each.get('pid')})" for each in processes)
+    more = ", …" if found.get("number") != len(processes) else ""
+    return f": {named}{more}"
+
+
 def _cancellation(answer: dict[str, object]) -> dict[str, object]:
     """Empty if the worker is of an older version, which does not send it."""
     cancellation = answer.get("cancellation")

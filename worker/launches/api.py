@@ -79,15 +79,17 @@ class LauncherApi:
         completion = await _read(request, _Completion)
         run_id, exit_code = completion.run_id, completion.exit_code
         await self._until_stopped(run_id, _PROMPT)
-        completed = await self._launches.complete(run_id, launcher, exit_code)
-        if completed is not None and completed.stopping:
+        completed = await self._launches.complete(run_id, launcher, exit_code, _HOLD)
+        if completed is not None and completed.status is RunStatus.CANCELING and completed.stopping:
             await self._until_stopped(run_id, _HOLD)
-            completed = await self._launches.complete(run_id, launcher, exit_code)
+            completed = await self._launches.complete(run_id, launcher, exit_code, _HOLD)
         if completed is None:
             raise NotAllowed(f"run {run_id} does not belong to the caller")
         told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
         if completed.status in (RunStatus.CANCELING, RunStatus.CANCELED):
             told |= await self._cancellation(run_id)
+        elif completed.left_behind is not None:
+            told["left_behind"] = completed.left_behind
         return json_response(told)
 
     async def _cancellation(self, run_id: int) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Claims and completions of runs, for their launchers."""
 
 import asyncio
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from worker.launches.cancellations import Cancellation
 from worker.launches.expiry import Expiry
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
+from worker.leftovers.left_behind import Json
+from worker.leftovers.leftovers import Leftovers
 from worker.outbox.relay import Relay
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import Identity, boot_id, pid_namespace
@@ -72,7 +75,10 @@ class Claimed:
 class Completed:
     status: RunStatus
     stopping: bool
-    """Whether a stop of the run is in progress or about to be resumed."""
+    """Whether a stop of the run, or of what its command left behind, is in progress or about to be
+    resumed."""
+    left_behind: Json | None = None
+    """What became of the processes that the command left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class _Ended:
     run_id: int
     launcher: Identity
     exit_code: int
+    left_behind: Json | None
 
 
 class CannotProve(RunCancelError):
@@ -99,6 +106,7 @@ class Launches:
         privileges: Privileges,
         relay: Relay,
         expiry: Expiry,
+        leftovers: Leftovers,
     ) -> None:
         self._database = database
         self._host = host
@@ -107,8 +115,10 @@ class Launches:
         self._lost_run_watch = lost_run_watch
         self._relay = relay
         self._expiry = expiry
+        self._leftovers = leftovers
         self._boot_id = boot_id()
         self._pid_namespace = pid_namespace()
+        self._own = Batcher(self._find_own, tasks)
         self._completions = Batcher(partial(self._complete, sql.endings.COMPLETE), tasks)
         self._endings = Batcher(partial(cancellations.find_ending, database), tasks)
 
@@ -185,12 +195,24 @@ class Launches:
         if row is not None and row[0]:
             raise InsideRun("a process of a run may not start another run")
 
-    async def complete(self, run_id: int, launcher: Launcher, exit_code: int) -> Completed | None:
+    async def complete(
+        self, run_id: int, launcher: Launcher, exit_code: int, most: float
+    ) -> Completed | None:
         """Record the exit code; the status of the run, or None if it is not the launcher's.
 
-        A run that is being canceled keeps its status. Raises ServiceUnavailable.
+        Before, what the command has left behind is stopped, unless it is to be kept; if that takes
+        longer than `most` seconds, the launcher must ask again. A run that is being canceled keeps
+        its status. Raises ServiceUnavailable.
         """
-        ended = _Ended(run_id, launcher.identity, exit_code)
+        run = await self._own.submit((run_id, launcher.identity))
+        left_behind: Json | None = None
+        if run is not None and run.status is RunStatus.RUNNING and run.process is not None:
+            try:
+                async with asyncio.timeout(most):
+                    left_behind = await self._leftovers.stopped(run, run.process)
+            except TimeoutError:
+                return Completed(RunStatus.RUNNING, stopping=True)
+        ended = _Ended(run_id, launcher.identity, exit_code, left_behind)
         row = await self._completions.submit(ended)
         if row is None:  # the run is locked, or is not the launcher's
             [row] = await self._complete(sql.endings.COMPLETE_WAITING, [ended])
@@ -198,19 +220,39 @@ class Launches:
             return None
         if row["cgroup"] is not None:
             Cgroup(Path(row["cgroup"])).remove()
+        self._leftovers.forget(row["launch_id"])
         status = RunStatus(row["status"])
         if status in _ENDED_WELL:
             self._lost_run_watch.forget(row["launch_id"])
         if row["is_news"]:  # during a stop, the launcher asks several times a second
             self._relay.wake()
             log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
+        is_canceling = status is RunStatus.CANCELING
         return Completed(
-            status, stopping=status is RunStatus.CANCELING and await self._is_being_stopped(run_id)
+            status,
+            stopping=is_canceling and await self._is_being_stopped(run_id),
+            left_behind=json.loads(row["left_behind"]) if row["left_behind"] else None,
         )
 
     async def cancellation_of(self, run_id: int) -> Cancellation | None:
         """The cancellation that ended or will end the run. Raises ServiceUnavailable."""
         return await self._endings.submit(run_id)
+
+    async def _find_own(self, asked: Sequence[tuple[int, Identity]]) -> list[Run | None]:
+        """The runs of these launchers."""
+        rows = await self._database.fetch(
+            sql.endings.FIND_OWN,
+            [run_id for run_id, _ in asked],
+            [launcher.pid for _, launcher in asked],
+            [launcher.start_ticks for _, launcher in asked],
+            self._boot_id,
+            self._pid_namespace,
+        )
+        found = {
+            (row["run_id"], Identity(row["launcher_pid"], row["launcher_start_ticks"])): row
+            for row in rows
+        }
+        return [Run.from_record(row) if (row := found.get(each)) else None for each in asked]
 
     async def _complete(self, query: str, ended: Sequence[_Ended]) -> list[Record | None]:
         rows = await self._database.fetch(
@@ -221,6 +263,7 @@ class Launches:
             [each.exit_code for each in ended],
             self._boot_id,
             self._pid_namespace,
+            [json.dumps(each.left_behind) if each.left_behind else None for each in ended],
         )
         by_run = {row["run_id"]: row for row in rows}
         return [by_run.get(each.run_id) for each in ended]

@@ -20,6 +20,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "grace_seconds": "grace period",
     "stop_signal": "stop signal",
     "stop_scope": "stop scope",
+    "leftovers": "leftovers",
     "labels": "labels",
     "url": "url",
     "start_before": "start before",

@@ -10,7 +10,7 @@ from shared import cli
 from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS, MAX_TEXT
 from shared.errors import ServiceUnavailable, UserError
 from shared.output import print_error
-from shared.states import RunStatus, StopScope, StopSignal
+from shared.states import LeftoversPolicy, RunStatus, StopScope, StopSignal
 from worker.operator import operator
 from worker.runs import add_cli, options_cli, reports
 from worker.runs import store as run_store
@@ -43,6 +43,10 @@ def add(
         StopScope,
         typer.Option(help="Who gets the stop signal: all processes, or the first one alone."),
     ] = StopScope.TREE,
+    leftovers: Annotated[
+        LeftoversPolicy,
+        typer.Option(help="What happens to processes that the command leaves behind."),
+    ] = LeftoversPolicy.STOP,
     labels: Annotated[
         list[Any] | None,
         typer.Option(
@@ -79,6 +83,7 @@ def add(
         grace_seconds=grace,
         stop_signal=stop_signal,
         stop_scope=stop_scope,
+        leftovers=leftovers,
         url=url,
         start_before=start_before if isinstance(start_before, datetime) else None,
     )

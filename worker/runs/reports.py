@@ -8,7 +8,14 @@ from typing import Any, Final
 from asyncpg import Record
 
 from shared.output import plain, print_columns, print_json, print_line
-from shared.states import CommandState, Outcome, RunStatus, StopScope, command_state
+from shared.states import (
+    CommandState,
+    LeftoversPolicy,
+    Outcome,
+    RunStatus,
+    StopScope,
+    command_state,
+)
 from worker.dead_letters.advice import advice
 from worker.dead_letters.store import LetterState
 from worker.runs import timeline
@@ -61,6 +68,7 @@ def _described(run: Record) -> Json:
 def _objects(run: Record) -> Json:
     return {
         "loss": json.loads(run["loss"]) if run["loss"] else None,
+        "left_behind": json.loads(run["left_behind"]) if run["left_behind"] else None,
         "labels": json.loads(run["labels"]),
     }
 
@@ -141,6 +149,8 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
         yield "error", run["error"]
     if (lost := timeline.loss(run)) is not None:
         yield "lost", lost
+    if (left := timeline.left_behind(run)) is not None:
+        yield "left behind", left
     if run["start_before"] is not None and not run["expired"]:
         yield "start before", timeline.second(run["start_before"])
     if run["labels"]:
@@ -153,6 +163,8 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
         grace = "the default grace period" if own is None else f"a grace period of {own:g} s"
         to = " to the leader alone" if alone else ""
         yield "stop by", f"{run['stop_signal']}{to}, {grace}"
+    if run["leftovers"] == LeftoversPolicy.KEEP:
+        yield "leftovers", "kept"
     yield from _what_to_do(run)
 
 

@@ -147,6 +147,23 @@ def loss(run: Json) -> str | None:
     return f"{cause}; processes may be left"
 
 
+def left_behind(run: Json) -> str | None:
+    """What the command of a run left behind, and what became of it."""
+    left = run["left_behind"]
+    if left is None:
+        return None
+    names = ", ".join(f"{each['name']} (pid {each['pid']})" for each in left["found"])
+    more = ", …" if left["number"] > len(left["found"]) else ""
+    what = f"{_count(left['number'])}: {names}{more}"
+    if left.get("ended") is None:
+        return f"{what}; {'kept' if left['kept'] else 'they may be alive'}"
+    if left.get("proof") in set(Proof):
+        return f"{what}; {_ended(left)}"
+    if left.get("survivors") or left.get("in_doubt"):
+        return f"{what}; {remains(left)}"
+    return f"{what}; whether they are alive can no longer be determined ({left.get('proof')})"
+
+
 def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
     yield run["created_at"], "queued"
     yield run["started_at"], f"running on {run['host']}, pid {run['pid']}, user {run['uid']}"
@@ -165,7 +182,14 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
     if run["unreported_since"] is not None:
         what = f"command ended, but launcher {run['launcher_pid']} did not report its exit code"
         yield run["unreported_since"], what
-    for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}):
+    left = run["left_behind"] or {}
+    if left:
+        kept = ", to be kept" if left["kept"] else ""
+        yield (
+            left.get("noticed_at"),
+            f"command ended, and left {_count(left['number'])} behind{kept}",
+        )
+    for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}, left):
         yield from _stopped(evidence)
     lost = run["loss"] or {}
     cause = str(lost.get("cause"))

@@ -43,7 +43,7 @@ async def record_canceled(connection: Connection, run_id: int, evidence: Evidenc
 
 
 async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> bool:
-    """Record what a stop found of a lost run; False if it is not lost, or has a proof."""
+    """Record what a stop found of a run that is over; False if it is not, or has a proof."""
     content = json.dumps(evidence.as_json())
     return await connection.fetchval(sql.runs.RECORD_LEFTOVERS, run_id, content) is not None
 
@@ -54,7 +54,8 @@ async def lose_out_of_sight(connection: Connection, run: Run) -> bool:
     namespace = pid_namespace()
     lost = await connection.fetchval(sql.runs.LOSE_RUN_OUT_OF_SIGHT, run.run_id, namespace)
     if lost is None:
-        lost = await connection.fetchval(sql.runs.CLOSE_LOSS_OUT_OF_SIGHT, run.run_id, namespace)
+        found = json.dumps({"proof": "none_container_lost", "seen_from": namespace})
+        lost = await connection.fetchval(sql.runs.RECORD_LEFTOVERS, run.run_id, found)
     evidence = out_of_sight(run.process.pid_namespace if run.process else None, namespace)
     await connection.execute(
         sql.runs.CLOSE_COMMANDS, run.run_id, Outcome.NOT_PROVED, json.dumps(evidence)

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A stop in progress on this worker, of a run or of the leftovers of a lost run."""
+    """A stop in progress on this worker, of a run or of the leftovers of one that is over."""
 
     run: Run
     process: RunProcess
@@ -46,7 +46,7 @@ class Stop:
 
     def may_be_forced(self, now: float) -> bool:
         """Whether a forced command would still end its grace period earlier."""
-        return not (self.leftovers or self.force.is_set()) and now < self.deadline
+        return not self.force.is_set() and now < self.deadline
 
 
 class Stops:
@@ -72,6 +72,7 @@ class Stops:
         self._in_progress: dict[int, Stop] = {}
         self._started: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
+        self._awaited: dict[int, asyncio.Event] = {}
         self._records = Batcher(partial(record.record_canceled_unless_locked, database), tasks)
 
     @property
@@ -103,6 +104,16 @@ class Stops:
         if stop := self._in_progress.get(run_id):
             await stop.done.wait()
 
+    async def begins(self, run_id: int) -> None:
+        """Return when a stop of `run_id` is in progress here."""
+        if run_id in self._in_progress:
+            return
+        begun = self._awaited.setdefault(run_id, asyncio.Event())
+        try:
+            await begun.wait()
+        finally:
+            self._awaited.pop(run_id, None)
+
     def register(
         self,
         run: Run,
@@ -119,6 +130,8 @@ class Stops:
         self._launchers.add(run.run_id, process)
         stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
         self._in_progress[run.run_id] = stop
+        if begun := self._awaited.get(run.run_id):
+            begun.set()
         return stop
 
     def start(self, stop: Stop) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway import schemas
 from gateway.auth.access import MAY_CANCEL, Scope
-from gateway.cancels.answers import cancel_answer, conflict
+from gateway.cancels.answers import RunState, cancel_answer, conflict
 from gateway.http.errors import invalid
 from gateway.http.query import UNKNOWN
 from gateway.openapi.operations.common import (
@@ -42,8 +42,12 @@ def _cancel(
             202: Response(
                 "The command is in the queue. With `no_op`, the run was already over.",
                 {
-                    "accepted": schemas.CancelAnswer(**cancel_answer(4711, RunStatus.RUNNING)),
-                    "no_op": schemas.CancelAnswer(**cancel_answer(4711, RunStatus.CANCELED)),
+                    "accepted": schemas.CancelAnswer(
+                        **cancel_answer(4711, RunState(RunStatus.RUNNING))
+                    ),
+                    "no_op": schemas.CancelAnswer(
+                        **cancel_answer(4711, RunState(RunStatus.CANCELED))
+                    ),
                 },
                 ("Location", "X-Command-Id", *RATE_LIMIT_HEADERS),
                 links={

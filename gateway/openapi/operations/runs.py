@@ -107,6 +107,7 @@ _OVER: Final = schemas.RunView(
     expired=False,
     exit_code=143,
     error=None,
+    left_behind=None,
     cancellation=CANCELLATION,
 )
 _WAITING: Final = _OVER.model_copy(

@@ -2,6 +2,10 @@
 ALTER TABLE runs
     -- Which processes get the stop signal: the whole tree, or its leader alone.
     ADD COLUMN stop_scope   text NOT NULL DEFAULT 'tree' CHECK (stop_scope IN ('tree', 'leader')),
+    -- What happens to the processes that the command leaves behind when it ends by itself.
+    ADD COLUMN leftovers    text NOT NULL DEFAULT 'stop' CHECK (leftovers IN ('stop', 'keep')),
+    -- Which they were, and what became of them. Without a proof, some may be alive.
+    ADD COLUMN left_behind  jsonb CHECK (jsonb_typeof(left_behind) = 'object'),
     ADD COLUMN labels       jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
     -- The run's page on the platform.
     ADD COLUMN url          text CHECK (length(url) <= 2048),
@@ -9,12 +13,16 @@ ALTER TABLE runs
     ADD COLUMN start_before timestamptz,
     -- Whether it was.
     ADD COLUMN expired      boolean NOT NULL DEFAULT false,
+    ADD CONSTRAINT left_behind_by_a_process CHECK (left_behind IS NULL OR host IS NOT NULL),
     ADD CONSTRAINT expired_before_it_started CHECK (
         NOT expired OR (status = 'canceled' AND host IS NULL AND start_before IS NOT NULL)
     );
 
 CREATE INDEX runs_to_expire ON runs (start_before)
     WHERE status = 'queued' AND start_before IS NOT NULL;
+CREATE INDEX runs_with_leftovers ON runs (host)
+    WHERE status IN ('pass', 'fail') AND left_behind IS NOT NULL
+      AND left_behind ->> 'proof' IS NULL;
 CREATE INDEX runs_by_host ON runs (host, run_id) WHERE host IS NOT NULL;
 
 -- The labels of `runs`, for lookups: each as `key:value`, newest run first. A GIN index would be

@@ -32,7 +32,8 @@ BEGIN
     SELECT 'run.registered', run_id,
            jsonb_build_object('run_id', run_id, 'labels', labels, 'url', url,
                               'grace_seconds', grace_seconds, 'stop_signal', stop_signal,
-                              'stop_scope', stop_scope, 'start_before', start_before)
+                              'stop_scope', stop_scope, 'leftovers', leftovers,
+                              'start_before', start_before)
       FROM after
      WHERE status = 'queued'
      ORDER BY run_id;
@@ -80,6 +81,13 @@ BEGIN
                                           -- Most often; to call the function costs more.
                                           'ended', CASE WHEN after.host IS NULL AND NOT after.expired
                                               THEN 'never_started' ELSE how_ended(after) END,
+                                          'left_behind', CASE
+                                              WHEN after.left_behind IS NOT NULL
+                                                   AND after.status IN ('pass', 'fail') THEN
+                                              jsonb_build_object(
+                                                  'number', after.left_behind -> 'number',
+                                                  'ended', after.left_behind -> 'ended',
+                                                  'proof', after.left_behind -> 'proof') END,
                                           'labels', after.labels, 'url', after.url)
                    WHEN after.status = 'running' THEN
                        jsonb_build_object('run_id', run_id, 'host', after.host)
@@ -99,7 +107,10 @@ BEGIN
                evidence = c.evidence || jsonb_build_object('run_status', r.status)
           FROM after r
          WHERE c.run_id = ANY (ended) AND c.outcome IS NULL
-           AND r.run_id = c.run_id AND r.status IN ('pass', 'fail', 'canceled');
+           AND r.run_id = c.run_id AND r.status IN ('pass', 'fail', 'canceled')
+           -- What may be alive of it, a waiting command stops.
+           AND (r.status = 'canceled' OR r.left_behind IS NULL
+                OR r.left_behind ->> 'proof' IS NOT NULL);
     END IF;
     RETURN NULL;
 END

@@ -2,20 +2,23 @@
 
 from typing import Final
 
-from shared.postgres.sql.hosts import SINCE, STATE
+from shared.postgres.sql.hosts import LEFT_BEHIND, LOST, SINCE, STATE
 
-# $1 command ids. LATERAL and LIMIT make it an index lookup for each.
+# $1 command ids; `looked`: whether processes were looked for. LATERAL and LIMIT make it an index
+# lookup for each.
 FIND_COMMANDS: Final = """
     SELECT c.*, r.status, r.canceling_at, r.finished_at
       FROM unnest($1::uuid[]) AS asked (command_id),
-           LATERAL (SELECT command_id, run_id, force, requested_at, received_at, outcome
+           LATERAL (SELECT command_id, run_id, force, requested_at, received_at, outcome,
+                           evidence ? 'ended' AS looked
                       FROM cancellations WHERE command_id = asked.command_id LIMIT 1) c
       JOIN runs r USING (run_id)
 """
 
-FIND_STATUSES: Final = """
-    SELECT run_id, status FROM runs WHERE run_id = ANY ($1::bigint[])
-"""
+FIND_STATUSES: Final = f"""
+    SELECT run_id, status, ({LOST}) OR ({LEFT_BEHIND}) AS leftovers_possible
+      FROM runs WHERE run_id = ANY ($1::bigint[])
+"""  # noqa: S608 - put together from constants
 
 # Queued and running runs before $2 with the labels $1, the oldest $3 of them, and the number of
 # all. Runs with an open command are left out: they are being canceled, and would hide the rest
@@ -28,7 +31,7 @@ LIST_SUPERSEDED: Final = """
           FROM runs
          WHERE status = ANY (ARRAY['queued', 'running']) AND run_id < $2 AND labels @> $1::jsonb
     )
-    SELECT run_id, status, count(*) OVER () AS matched
+    SELECT run_id, status, false AS leftovers_possible, count(*) OVER () AS matched
       FROM live r
      WHERE NOT EXISTS (SELECT FROM cancellations c
                         WHERE c.run_id = r.run_id AND c.outcome IS NULL)

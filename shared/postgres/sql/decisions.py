@@ -6,9 +6,14 @@ one step, and there are no deadlocks. For `IS TRUE` see `endings`.
 
 from typing import Final
 
+from shared.postgres.sql.hosts import LEFT_BEHIND
+
+# A stop of what a command left behind has its deadline there.
 _LOCK_RUNS: Final = """
     SELECT asked.command_id AS asked_by, r.*,
-           extract(epoch FROM r.stop_deadline - clock_timestamp())::float8 AS grace_left,
+           extract(epoch FROM CASE
+               WHEN r.status IN ('pass', 'fail') THEN (r.left_behind ->> 'deadline')::timestamptz
+               ELSE r.stop_deadline END - clock_timestamp())::float8 AS grace_left,
            h.abandoned_at IS NOT NULL AS host_abandoned,
            c.run_id AS command_run_id,
            c.outcome AS command_outcome,
@@ -119,7 +124,8 @@ DECIDE_PLAIN: Final = f"""
         SELECT run_id, status, grace_seconds AS own_grace
           FROM runs
          WHERE run_id = ANY ((SELECT $2::bigint[])::bigint[])
-           AND (status = ANY ($15) OR status = 'running' AND host = $18) IS TRUE
+           AND (status = ANY ($15) AND NOT coalesce({LEFT_BEHIND}, false)
+                OR status = 'running' AND host = $18) IS TRUE
            FOR UPDATE SKIP LOCKED
     ), decided AS (
         SELECT asked.*, rule.outcome, coalesce(rule.evidence, '{{{{}}}}') AS evidence,

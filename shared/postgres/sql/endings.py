@@ -45,17 +45,20 @@ RECORD_CANCELED_WAITING: Final = _RECORD_CANCELED.format(locked="")
 _COMPLETE: Final = """
     WITH ended AS (
         SELECT *
-          FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[])
-            AS e (run_id, launcher_pid, launcher_start_ticks, code)
+          FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[], $7::jsonb[])
+            AS e (run_id, launcher_pid, launcher_start_ticks, code, left_behind)
     ), own AS (
-        SELECT r.run_id, r.status, r.cgroup, r.launch_id, ended.code
+        SELECT r.run_id, r.status, r.cgroup, r.launch_id, ended.code,
+               coalesce(r.left_behind || ended.left_behind, ended.left_behind, r.left_behind)
+                   AS left_behind
           FROM runs r JOIN ended USING (run_id, launcher_pid, launcher_start_ticks)
          WHERE r.boot_id = $5 AND coalesce(r.pid_namespace, $6) = $6
            FOR UPDATE OF r {locked}
     ), completed AS (
         UPDATE runs r
            SET status = CASE WHEN own.code = 0 THEN 'pass' ELSE 'fail' END,
-               exit_code = own.code, finished_at = clock_timestamp()
+               exit_code = own.code, finished_at = clock_timestamp(),
+               left_behind = own.left_behind
           FROM own
          WHERE r.run_id = own.run_id AND (r.status = 'running') IS TRUE
         RETURNING r.run_id, r.status
@@ -68,16 +71,27 @@ _COMPLETE: Final = """
         RETURNING r.run_id
     )
     SELECT own.run_id, coalesce(completed.status, own.status) AS status, cgroup, launch_id,
+           own.left_behind,
            completed.run_id IS NOT NULL OR noted.run_id IS NOT NULL AS is_news
       FROM own
       LEFT JOIN completed ON completed.run_id = own.run_id
       LEFT JOIN noted ON noted.run_id = own.run_id
 """
 
-# The exit code of a run that is being stopped is recorded; only the stop sets its status.
+# The exit code of a run that is being stopped is recorded; only the stop sets its status. $7: what
+# became of the processes that the command left behind; null if there were none.
 COMPLETE: Final = _COMPLETE.format(locked="SKIP LOCKED")
 # For one: the transaction that has locked it decides first.
 COMPLETE_WAITING: Final = _COMPLETE.format(locked="")
+
+# The runs of these launchers: $1 to $3 as above, on boot $4 in pid namespace $5.
+FIND_OWN: Final = """
+    SELECT r.*
+      FROM unnest($1::bigint[], $2::integer[], $3::bigint[])
+        AS asked (run_id, launcher_pid, launcher_start_ticks)
+      JOIN runs r USING (run_id, launcher_pid, launcher_start_ticks)
+     WHERE r.boot_id = $4 AND coalesce(r.pid_namespace, $5) = $5
+"""
 
 FIND_ENDING_CANCELLATIONS: Final = f"""
     SELECT r.run_id, requested_by, via, reason, outcome, evidence ->> 'ended' AS ended,

@@ -17,13 +17,20 @@ STATE: Final = f"""
 SINCE: Final = "coalesce(abandoned_at, left_at, seen_at)"
 """Since when a host is not up; if it is up, the time of its last heartbeat."""
 
-UNKILLABLE: Final = """
-    ((status = 'canceling' OR (status = 'error' AND loss ->> 'proof' IS NULL))
-     AND (loss ->> 'ended' = 'survived' OR EXISTS (
+LOST: Final = "status = 'error' AND loss ->> 'proof' IS NULL"
+"""A lost run that may have processes left."""
+LEFT_BEHIND: Final = """
+    status IN ('pass', 'fail') AND left_behind IS NOT NULL AND left_behind ->> 'proof' IS NULL
+"""
+"""A run whose command ended by itself and left processes behind that may be alive."""
+
+UNKILLABLE: Final = f"""
+    ((status = 'canceling' OR ({LOST}) OR ({LEFT_BEHIND}))
+     AND (loss ->> 'ended' = 'survived' OR left_behind ->> 'ended' = 'survived' OR EXISTS (
              SELECT FROM cancellations c
               WHERE c.run_id = runs.run_id AND c.outcome = 'stop_failed'
                AND c.evidence ->> 'ended' IS DISTINCT FROM 'not_proved')))
-"""
+"""  # noqa: S608 - put together from constants
 """A process of the run survived SIGKILL, and no later stop has ended it."""
 
 # Runs of host $1 with open commands, and the time of the first. The query starts from the few runs
@@ -39,7 +46,8 @@ OPEN_RUNS_OF_HOST: Final = " UNION ALL ".join(
     _OPEN_RUNS.format(which=which)
     for which in (
         "r.status IN ('running', 'canceling')",
-        "r.status = 'error' AND r.loss ->> 'proof' IS NULL",
+        LOST,
+        LEFT_BEHIND,
     )
 )
 
@@ -115,36 +123,41 @@ LOSE_RUNS_OF_ABANDONED: Final = """
     RETURNING run_id
 """
 
-LOCK_LOST: Final = """
+LOCK_OVER_UNPROVED: Final = f"""
     SELECT FROM runs
-     WHERE host = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+     WHERE host = $1 AND (({LOST}) OR ({LEFT_BEHIND}))
      ORDER BY run_id
        FOR UPDATE
 """
 
-CLOSE_COMMANDS_OF_ABANDONED: Final = """
+CLOSE_COMMANDS_OF_ABANDONED: Final = f"""
     UPDATE cancellations
        SET outcome = 'abandoned', finished_at = clock_timestamp(),
            evidence = keeping_earlier(
                jsonb_build_object('host_abandoned_by', $2::text, 'reason', $3::text), evidence)
      WHERE (run_id = ANY ($1::bigint[]) AND (outcome IS NULL OR outcome = 'stop_failed'))
-        -- And those on runs that were lost before: no worker is left to search for their processes.
+        -- And those on runs that were over before: no worker is left to search for their processes.
         OR (outcome IS NULL
             AND run_id IN (SELECT run_id FROM runs
-                            WHERE host = $4 AND status = 'error' AND loss ->> 'proof' IS NULL))
+                            WHERE host = $4 AND (({LOST}) OR ({LEFT_BEHIND}))))
     RETURNING command_id
-"""
+"""  # noqa: S608 - put together from constants
 
 HAS_RUNS: Final = """
     SELECT EXISTS (SELECT FROM runs WHERE host = $1 AND status IN ('running', 'canceling'))
 """
 
 # Another machine has the name now, so these processes can no longer be searched for.
-CLOSE_LOST_OF_REPLACED: Final = """
-    UPDATE runs SET loss = loss || '{"proof": "none_host_replaced"}'
-     WHERE host = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+CLOSE_LOST_OF_REPLACED: Final = f"""
+    UPDATE runs SET loss = loss || '{{"proof": "none_host_replaced"}}'
+     WHERE host = $1 AND {LOST}
     RETURNING run_id
-"""
+"""  # noqa: S608 - put together from constants
+CLOSE_LEFT_BEHIND_OF_REPLACED: Final = f"""
+    UPDATE runs SET left_behind = left_behind || '{{"proof": "none_host_replaced"}}'
+     WHERE host = $1 AND {LEFT_BEHIND}
+    RETURNING run_id
+"""  # noqa: S608 - likewise
 
 # No process outlives its kernel. For runs that were being stopped, this is the proof.
 LOSE_RUNS_OF_REBOOTED: Final = """
@@ -164,13 +177,20 @@ FIND_STOPPING_OF_REBOOTED: Final = """
        FOR UPDATE
 """
 
-PROVE_LOST_OF_REBOOTED: Final = """
+PROVE_LOST_OF_REBOOTED: Final = f"""
     UPDATE runs
-       SET loss = coalesce(loss, '{"cause": "host_rebooted"}')
+       SET loss = coalesce(loss, '{{"cause": "host_rebooted"}}')
                || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
-     WHERE host = $1 AND boot_id <> $2 AND status = 'error' AND loss ->> 'proof' IS NULL
+     WHERE host = $1 AND boot_id <> $2 AND {LOST}
     RETURNING run_id
-"""
+"""  # noqa: S608 - put together from constants
+PROVE_LEFT_BEHIND_OF_REBOOTED: Final = f"""
+    UPDATE runs
+       SET left_behind = left_behind
+               || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
+     WHERE host = $1 AND boot_id <> $2 AND {LEFT_BEHIND}
+    RETURNING run_id
+"""  # noqa: S608 - likewise
 
 ADD_ACTION: Final = """
     INSERT INTO host_actions (host, action, done_by, reason, run_ids) VALUES ($1, $2, $3, $4, $5)
@@ -197,8 +217,7 @@ LIST_HOSTS: Final = f"""
                       array_agg(run_id ORDER BY run_id) FILTER (WHERE {UNKILLABLE}) AS unkillable
                  FROM runs
                 WHERE runs.host = h.host
-                  AND (status IN ('running', 'canceling')
-                       OR (status = 'error' AND loss ->> 'proof' IS NULL))
+                  AND (status IN ('running', 'canceling') OR ({LOST}) OR ({LEFT_BEHIND}))
            ) r ON true
      WHERE $1::text IS NULL OR host = $1
      ORDER BY host

@@ -2,26 +2,28 @@
 
 from typing import Final
 
-# $1 to $7: the runs, each in its place.
+# $1 to $8: the runs, each in its place.
 _ASKED: Final = """
     SELECT *
       FROM unnest($1::bigint[], $2::float8[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
-                  $7::timestamptz[]) WITH ORDINALITY
-        AS a (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, place)
+                  $7::timestamptz[], $8::text[]) WITH ORDINALITY
+        AS a (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers,
+              place)
 """
 
 _OPTIONS_DIFFER: Final = """
-    (a.grace_seconds, a.stop_signal, a.stop_scope, a.labels, a.url, a.start_before)
+    (a.grace_seconds, a.stop_signal, a.stop_scope, a.labels, a.url, a.start_before, a.leftovers)
     IS DISTINCT FROM
-    (r.grace_seconds, r.stop_signal, r.stop_scope, r.labels, r.url, r.start_before)
+    (r.grace_seconds, r.stop_signal, r.stop_scope, r.labels, r.url, r.start_before, r.leftovers)
 """
 
 # Without a result if another transaction registers the run
 # at this moment: this statement does not see it yet.
 REGISTER: Final = f"""
     WITH asked AS ({_ASKED}), created AS (
-        INSERT INTO runs (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before)
-        SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+        INSERT INTO runs (run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before,
+                          leftovers)
+        SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers
           FROM asked
          ORDER BY run_id  -- in one order, so that two batches cannot deadlock
         ON CONFLICT (run_id) DO NOTHING
@@ -47,7 +49,7 @@ ARE_REGISTERED: Final = f"""
 """  # noqa: S608 - put together from constants
 
 FIND_OPTIONS: Final = """
-    SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before
+    SELECT run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers
       FROM runs WHERE run_id = ANY ($1::bigint[])
 """
 

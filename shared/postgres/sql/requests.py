@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.postgres.sql.hosts import SINCE, STATE
+from shared.postgres.sql.hosts import LEFT_BEHIND, LOST, SINCE, STATE
 from shared.postgres.sql.runs import ENDS_RUN
 
 # One round trip admits a batch of requests, in order: for each, the caller, the rest of its budget,
@@ -47,7 +47,8 @@ _ADMIT: Final = """
 
 _SUMMARY: Final = f"""
     SELECT r.run_id, r.status, r.created_at, r.started_at, r.canceling_at, r.finished_at,
-           r.exit_code, r.error, r.labels, r.url, r.start_before, r.expired, c.command_id, c.via,
+           r.exit_code, r.error, r.labels, r.url, r.start_before, r.expired, r.left_behind,
+           c.command_id, c.via,
            c.requested_by, c.reason, c.force, c.received_at, c.outcome, r.host,
            {STATE} AS host_state,
            coalesce({SINCE}, c.received_at) AS host_since, c.finished_at AS answered_at,
@@ -63,7 +64,10 @@ _SUMMARY: Final = f"""
 # $1 the tokens' hashes, $2 the budgets, $3 the clients' addresses, $4 the runs, $5 the window in
 # seconds
 ADMIT_WITH_STATUS: Final = _ADMIT.format(
-    run="SELECT r.status FROM runs r WHERE r.run_id = request.run_id"
+    run=f"""
+        SELECT r.status, ({LOST}) OR ({LEFT_BEHIND}) AS leftovers_possible
+          FROM runs r WHERE r.run_id = request.run_id
+    """  # noqa: S608 - put together from constants
 )
 ADMIT_WITH_SUMMARY: Final = _ADMIT.format(run=_SUMMARY.format(run_id="request.run_id"))
 

@@ -6,7 +6,7 @@ and nothing was changed.
 
 from typing import Final
 
-from shared.postgres.sql.hosts import OPEN_RUNS_OF_HOST, STATE
+from shared.postgres.sql.hosts import LEFT_BEHIND, LOST, OPEN_RUNS_OF_HOST, STATE
 
 IS_READ_ONLY: Final = "SELECT current_setting('transaction_read_only')::bool AS read_only"
 
@@ -63,8 +63,10 @@ CLOSE_OVER: Final = """
            evidence = c.evidence || jsonb_build_object('run_status', r.status)
       FROM runs r
      WHERE r.run_id = ANY ($1::bigint[]) AND c.run_id = r.run_id AND c.outcome IS NULL
-       AND (r.status IN ('pass', 'fail', 'canceled')
-            OR (r.status = 'error' AND r.loss ->> 'proof' IS NOT NULL))
+       AND (r.status = 'canceled'
+            OR (r.status = 'error' AND r.loss ->> 'proof' IS NOT NULL)
+            OR (r.status IN ('pass', 'fail')
+                AND (r.left_behind IS NULL OR r.left_behind ->> 'proof' IS NOT NULL)))
 """
 
 # Stops that a worker hands on when it is stopped in order do not count as taken up.
@@ -104,7 +106,7 @@ LIST_CANCELLATIONS: Final = """
 # The command that ended the run `r` or will end it. A later repeat that changed nothing would hide
 # who asked, why, and the proof. By kind, in this order, and within a kind the first one:
 #   canceled            the end of the run is proved
-#   leftovers_stopped   the run was lost before; this command proved that nothing is left
+#   leftovers_stopped   the run was over before; this command proved that nothing is left
 #   open                in progress, and so more relevant than an earlier failure
 #   stop_failed         continues when it is replayed
 #   any other           closed without a proof: abandoned, not_proved
@@ -167,12 +169,37 @@ IS_UNPROVED: Final = """
     )
 """
 
-# The result of a search for the processes of a lost run. The latest one counts, until a proof.
-RECORD_LEFTOVERS: Final = """
-    UPDATE runs SET loss = coalesce(loss, '{"cause": "launcher_died"}') || $2::jsonb
-     WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
+# The result of a search for the processes of a run that is over. The latest one counts, until a
+# proof.
+RECORD_LEFTOVERS: Final = f"""
+    UPDATE runs
+       SET loss = CASE WHEN status = 'error'
+               THEN coalesce(loss, '{{"cause": "launcher_died"}}') || $2::jsonb ELSE loss END,
+           left_behind = CASE WHEN status = 'error'
+               THEN left_behind ELSE left_behind || $2::jsonb END
+     WHERE run_id = $1 AND (({LOST}) OR ({LEFT_BEHIND}))
     RETURNING run_id
+"""  # noqa: S608 - put together from constants
+
+# What the command of a running run has left behind ($3) is about to be stopped, within a grace
+# period of $4 seconds from the first time that this is recorded.
+NOTE_LEFT_BEHIND: Final = """
+    UPDATE runs
+       SET left_behind = coalesce(left_behind, $3::jsonb || jsonb_build_object(
+               'noticed_at', clock_timestamp(),
+               'deadline', clock_timestamp() + make_interval(secs => $4)))
+     WHERE run_id = $1 AND launch_id = $2 AND status = 'running'
+    RETURNING extract(epoch FROM (left_behind ->> 'deadline')::timestamptz
+                                 - clock_timestamp())::float8 AS grace_left
 """
+
+# A cancel is about to stop what was left behind, within a grace period of $2 seconds.
+BEGIN_STOP_OF_LEFT_BEHIND: Final = f"""
+    UPDATE runs
+       SET left_behind = left_behind || jsonb_build_object(
+               'deadline', clock_timestamp() + make_interval(secs => $2))
+     WHERE run_id = $1 AND {LEFT_BEHIND}
+"""  # noqa: S608 - put together from constants
 
 # For a run in another pid namespace, whose processes cannot be seen from here.
 LOSE_RUN_OUT_OF_SIGHT: Final = """
@@ -186,14 +213,9 @@ LOSE_RUN_OUT_OF_SIGHT: Final = """
     RETURNING run_id
 """
 
-# For a run that was lost before, if it can no longer be determined whether processes are left.
-CLOSE_LOSS_OUT_OF_SIGHT: Final = """
-    UPDATE runs
-       SET loss = coalesce(loss, '{"cause": "launcher_died"}') || jsonb_build_object(
-               'proof', 'none_container_lost', 'seen_from', $2::text)
-     WHERE run_id = $1 AND status = 'error' AND loss ->> 'proof' IS NULL
-    RETURNING run_id
-"""
+LIST_LEFT_BEHIND_ON_HOST: Final = f"""
+    SELECT * FROM runs WHERE host = $1 AND {LEFT_BEHIND}
+"""  # noqa: S608 - put together from constants
 
 LIST_LIVE_ON_HOST: Final = """
     SELECT * FROM runs WHERE host = $1 AND status IN ('running', 'canceling')
@@ -202,20 +224,19 @@ LIST_LIVE_ON_HOST: Final = """
 RECORD_UNREPORTED: Final = """
     UPDATE runs SET unreported_since = clock_timestamp()
      WHERE run_id = $1 AND launch_id = $2 AND status = 'running' AND unreported_since IS NULL
+       AND left_behind IS NULL  -- with that, its launcher has reported
     RETURNING run_id
 """
 
 IS_LAUNCH: Final = "SELECT EXISTS (SELECT FROM runs WHERE launch_id = $1)"
 
-LIST_OPEN_OF_OTHER_NAMESPACES: Final = """
+LIST_OPEN_OF_OTHER_NAMESPACES: Final = f"""
     SELECT * FROM runs
      WHERE host = $1 AND boot_id = $2 AND pid_namespace IS DISTINCT FROM $3
-       AND (status IN ('running', 'canceling')
-            OR (status = 'error' AND loss ->> 'proof' IS NULL))
+       AND (status IN ('running', 'canceling') OR ({LOST}) OR ({LEFT_BEHIND}))
        FOR UPDATE
-"""
+"""  # noqa: S608 - put together from constants
 
-LIST_UNPROVED_ON_HOST: Final = """
-    SELECT * FROM runs
-     WHERE host = $1 AND boot_id = $2 AND status = 'error' AND loss ->> 'proof' IS NULL
-"""
+LIST_UNPROVED_ON_HOST: Final = f"""
+    SELECT * FROM runs WHERE host = $1 AND boot_id = $2 AND {LOST}
+"""  # noqa: S608 - put together from constants

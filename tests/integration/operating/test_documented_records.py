@@ -41,7 +41,7 @@ VERDICTS: Final[list[verdict.Verdict]] = [
     verdict.Wait("host"),
     verdict.BeginStop(PROCESS, 1.0),
     verdict.ResumeStop(PROCESS, 1.0, ends_grace=True),
-    verdict.StopLeftovers(PROCESS),
+    verdict.StopLeftovers(PROCESS, grace=0.0),
     verdict.Join(ends_grace=False),
     verdict.Join(ends_grace=True),
     verdict.InProgress(),

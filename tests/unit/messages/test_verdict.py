@@ -7,7 +7,7 @@ import pytest
 
 from shared.commands import CancelCommand
 from shared.runs import Run, RunProcess
-from shared.states import Containment, Outcome, RunStatus, StopScope
+from shared.states import Containment, LeftoversPolicy, Outcome, RunStatus, StopScope
 from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
@@ -65,6 +65,8 @@ def run(
         expired=False,
         exit_code=None,
         error=None,
+        leftovers=LeftoversPolicy.STOP,
+        leftovers_noted=leftovers and status is not RunStatus.ERROR,
         leftovers_possible=leftovers,
         process=None if status is RunStatus.QUEUED else process(host),
     )
@@ -189,12 +191,24 @@ def test_a_command_id_that_named_another_run_is_refused() -> None:
 
 
 def test_what_may_be_left_of_a_lost_run_is_stopped_where_it_is() -> None:
-    assert verdict_on(run(RunStatus.ERROR, leftovers=True)) == StopLeftovers(process())
+    assert verdict_on(run(RunStatus.ERROR, leftovers=True)) == StopLeftovers(process(), grace=0.0)
     assert verdict_on(run(RunStatus.ERROR, leftovers=True, host="there")) == Wait("there")
 
 
 def test_a_lost_run_of_which_nothing_is_left_is_over() -> None:
     assert verdict_on(run(RunStatus.ERROR)) == NoOp(RunStatus.ERROR)
+
+
+@pytest.mark.parametrize("status", [RunStatus.PASS, RunStatus.FAIL])
+def test_what_a_finished_run_has_left_gets_a_grace_period(status: RunStatus) -> None:
+    kept = run(status, leftovers=True, grace=7)
+
+    assert verdict_on(kept) == StopLeftovers(process(), 7, begins=True)
+    assert verdict_on(kept, command(grace=3)) == StopLeftovers(process(), 3, begins=True)
+    assert verdict_on(kept, command(force=True)) == StopLeftovers(process(), 0, begins=True)
+    assert verdict_on(kept, grace_left=2.5) == StopLeftovers(process(), 2.5)
+    assert verdict_on(kept, grace_left=-1) == StopLeftovers(process(), 0)
+    assert verdict_on(run(status, leftovers=True, host="there")) == Wait("there")
 
 
 def test_what_an_abandoned_host_has_left_is_not_to_be_stopped() -> None:

@@ -1,0 +1,170 @@
+"""Stops what a command has left behind, before its run is over.
+
+    command ended ─▶ look ─┬─ nothing left ─────────────────▶ exit code recorded
+                           ├─ registered to keep it ────────▶ exit code recorded, with what is kept
+                           └─ on record ─▶ stop ladder ─────▶ exit code recorded, with the evidence
+
+The run stays `running` until then. A cancel that comes meanwhile takes the stop over.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from signal import Signals
+from time import monotonic
+from uuid import UUID
+
+import structlog
+
+from shared.aio.retry import until_available
+from shared.aio.tasks import first_of
+from shared.postgres import sql
+from shared.postgres.database import Database
+from shared.runs import Run, RunProcess
+from shared.states import LeftoversPolicy
+from worker.evidence import Evidence, StopFailed, Survivor
+from worker.leftovers import left_behind
+from worker.leftovers.left_behind import Json
+from worker.metrics import WorkerMetrics
+from worker.processes.identity import Identity, read_stat
+from worker.processes.known_launchers import KnownLaunchers
+from worker.stop.ladder import StopPlan
+from worker.stop.run_tree import OutOfSight, shortage_is_an_outage, stop_tree, tree_of
+from worker.stop.stops import Stops
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopping:
+    launcher: Identity
+    task: asyncio.Task[Json | None]
+
+
+class Leftovers:
+    """One stop per launch, however often its launcher asks.
+
+    `grace` and `kill_wait` are in seconds. A run's own grace period counts if it is shorter.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        grace: float,
+        kill_wait: float,
+        tasks: asyncio.TaskGroup,
+        launchers: KnownLaunchers,
+        stops: Stops,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._database = database
+        self._grace = grace
+        self._kill_wait = kill_wait
+        self._tasks = tasks
+        self._launchers = launchers
+        self._stops = stops
+        self._metrics = metrics
+        self._stopping: dict[UUID, _Stopping] = {}
+
+    async def stopped(self, run: Run, process: RunProcess) -> Json | None:
+        """What became of the processes that the command of `run` left behind.
+
+        None if there are none, or if a cancel has taken the run over. May be interrupted and
+        repeated: the stop goes on. Raises ServiceUnavailable.
+        """
+        if (stopping := self._stopping.get(process.launch_id)) is None:
+            found = await self._look(process)
+            if run.leftovers is LeftoversPolicy.KEEP:
+                return self._kept(run, found) if found else None
+            # With a record, an earlier worker began this.
+            if not (found or run.leftovers_noted):
+                return None
+            stopping = self._begin(run, process, found)
+        return await asyncio.shield(stopping.task)
+
+    def forget(self, launch_id: UUID) -> None:
+        """The result is on record."""
+        self._stopping.pop(launch_id, None)
+
+    def _kept(self, run: Run, found: Sequence[Survivor]) -> Json:
+        self._metrics.leftovers_kept()
+        log.info("leftovers_kept", run_id=run.run_id, processes=len(found))
+        return left_behind.kept(found)
+
+    async def _look(self, process: RunProcess) -> Sequence[Survivor]:
+        try:
+            with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
+                return () if await tree.is_gone() else await tree.survivors()
+        except OutOfSight:  # recorded by an old version, in another container
+            return ()
+
+    def _begin(self, run: Run, process: RunProcess, found: Sequence[Survivor]) -> _Stopping:
+        self._stopping = {
+            launch_id: each
+            for launch_id, each in self._stopping.items()
+            if not each.task.done() or _is_there(each.launcher)
+        }
+        # Another request may have begun it during the look.
+        stopping = self._stopping.get(process.launch_id)
+        if stopping is None:
+            launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
+            task = self._tasks.create_task(self._stop(run, process, found))
+            stopping = self._stopping[process.launch_id] = _Stopping(launcher, task)
+        return stopping
+
+    async def _stop(self, run: Run, process: RunProcess, found: Sequence[Survivor]) -> Json | None:
+        try:
+            grace = await until_available(partial(self._note, run, process, found))
+            if grace is None:
+                return None
+            evidence = await self._evidence(run, process, grace)
+        except Exception:
+            log.exception("leftovers_not_stopped", run_id=run.run_id)
+            return left_behind.found(found)
+        if evidence is None:
+            return None
+        self._metrics.leftovers_stopped(evidence)
+        log.info(
+            "leftovers_stopped",
+            run_id=run.run_id,
+            processes=len(found),
+            ended=evidence.ended,
+            duration_ms=evidence.duration_ms,
+        )
+        return left_behind.stopped(evidence)
+
+    async def _note(self, run: Run, process: RunProcess, found: Sequence[Survivor]) -> float | None:
+        """Record what was found; the rest of the grace period, or None if the run is not running.
+
+        A later worker then knows of it, and continues with the same deadline.
+        """
+        grace = min(self._grace, self._grace if run.grace_seconds is None else run.grace_seconds)
+        row = await self._database.fetchrow(
+            sql.runs.NOTE_LEFT_BEHIND,
+            run.run_id,
+            process.launch_id,
+            json.dumps(left_behind.found(found)),
+            grace,
+        )
+        return None if row is None else max(0.0, row["grace_left"])
+
+    async def _evidence(self, run: Run, process: RunProcess, grace: float) -> Evidence | None:
+        """The result of the stop; None if a cancel has taken it over."""
+        plan = StopPlan(Signals[run.stop_signal], monotonic() + grace, self._kill_wait)
+        stop = partial(stop_tree, process, plan, asyncio.Event(), self._launchers)
+        stopping = asyncio.ensure_future(until_available(stop))
+        await first_of(stopping, self._stops.begins(run.run_id))
+        if stopping.cancelled():
+            return None
+        try:
+            return stopping.result()
+        except StopFailed as failure:
+            return failure.evidence
+
+
+def _is_there(launcher: Identity) -> bool:
+    stat = read_stat(launcher.pid)
+    return stat is not None and stat.identity == launcher
