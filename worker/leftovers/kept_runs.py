@@ -47,7 +47,7 @@ class KeptRuns:
                 except ServiceUnavailable:
                     break  # until the next look
                 except Exception:
-                    log.exception("kept_run_not_looked_at", run_id=run.run_id)
+                    log.exception("left_behind_not_looked_at", run_id=run.run_id)
             await asyncio.sleep(every)
 
     async def _find(self) -> list[Run]:
@@ -64,7 +64,7 @@ class KeptRuns:
             await record.lock_run(connection, run.run_id)
             if await record.record_leftovers(connection, run.run_id, evidence):
                 await record.close_over(connection, [run.run_id])
-                log.info("leftovers_gone", run_id=run.run_id, proof=evidence.proof)
+                log.info("left_behind_gone", run_id=run.run_id, proof=evidence.proof)
 
     async def _gone(self, process: RunProcess) -> Evidence | None:
         """The evidence that nothing is left; None if something is, or cannot be seen."""

@@ -91,7 +91,7 @@ class Leftovers:
 
     def _kept(self, run: Run, found: Sequence[Survivor]) -> Json:
         self._metrics.leftovers_kept()
-        log.info("leftovers_kept", run_id=run.run_id, processes=len(found))
+        log.info("left_behind_kept", run_id=run.run_id, processes=len(found))
         return left_behind.kept(found)
 
     async def _look(self, process: RunProcess) -> Sequence[Survivor]:
@@ -122,13 +122,13 @@ class Leftovers:
                 return None
             evidence = await self._evidence(run, process, grace)
         except Exception:
-            log.exception("leftovers_not_stopped", run_id=run.run_id)
+            log.exception("left_behind_not_stopped", run_id=run.run_id)
             return left_behind.found(found)
         if evidence is None:
             return None
         self._metrics.leftovers_stopped(evidence)
         log.info(
-            "leftovers_stopped",
+            "left_behind_stopped",
             run_id=run.run_id,
             processes=len(found),
             ended=evidence.ended,
