@@ -40,6 +40,7 @@ async def test_a_queued_run_that_is_canceled_is_told_and_its_command(
         "ended": "never_started",
         "labels": {},
         "url": None,
+        "left_behind": None,
     }
     assert settled["data"] == {
         "run_id": 7,
@@ -73,6 +74,7 @@ async def test_a_run_that_ends_by_itself_is_told(system: System, listener: Liste
         "ended": "exited",
         "labels": {},
         "url": None,
+        "left_behind": None,
     }
 
 

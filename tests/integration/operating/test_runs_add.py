@@ -42,6 +42,7 @@ async def number(system: System) -> int:
 async def test_all_options_are_on_record_of_each_run_and_shown(system: System) -> None:
     options = (
         *("--grace", "2.5", "--stop-signal", "SIGINT", "--stop-scope", "leader"),
+        *("--leftovers", "keep"),
         *("--label", "branch=main", "--label", "query=a=b", "--url", "https://ci.example/7"),
         *("--start-before", "2030-12-31T18:00:00+01:00"),
     )
@@ -53,6 +54,7 @@ async def test_all_options_are_on_record_of_each_run_and_shown(system: System) -
         run = await system.run(run_id)
         assert (run["status"], run["grace_seconds"]) == ("queued", 2.5)
         assert (run["stop_signal"], run["stop_scope"]) == ("SIGINT", "leader")
+        assert run["leftovers"] == "keep"
         assert json.loads(run["labels"]) == {"branch": "main", "query": "a=b"}
         assert run["url"] == "https://ci.example/7"
         assert run["start_before"] == datetime(2030, 12, 31, 17, tzinfo=UTC)

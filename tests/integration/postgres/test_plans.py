@@ -77,7 +77,8 @@ async def test_what_tells_of_a_batch_compares_no_row_with_each_other(database: C
     ("statement", "types"),
     [
         (sql.endings.RECORD_CANCELED, "bigint[], jsonb[]"),
-        (sql.endings.COMPLETE, "bigint[], integer[], bigint[], integer[], uuid, text"),
+        (sql.endings.FIND_OWN, "bigint[], integer[], bigint[], uuid, text"),
+        (sql.endings.COMPLETE, "bigint[], integer[], bigint[], integer[], uuid, text, jsonb[]"),
         (
             sql.decisions.DECIDE_PLAIN,
             "uuid[], bigint[], text[], text[], text[], text[], boolean[], float8[], timestamptz[],"
@@ -90,7 +91,7 @@ async def test_what_tells_of_a_batch_compares_no_row_with_each_other(database: C
             " jsonb[], text[], text[], bytea[], bytea[], text[], jsonb[], float8[], boolean[], int",
         ),
     ],
-    ids=["stop recorded", "completion", "plain commands", "commands"],
+    ids=["stop recorded", "own runs", "completion", "plain commands", "commands"],
 )
 async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
     rolled_back: Connection, statement: str, types: str
@@ -109,6 +110,7 @@ async def test_runs_are_found_by_their_ids_not_by_what_state_they_are_in(
     assert "runs_pkey" in plan
     assert "runs_by_status" not in plan
     assert "runs_live_by_host" not in plan
+    assert "runs_with_leftovers" not in plan
 
 
 @pytest.mark.parametrize(

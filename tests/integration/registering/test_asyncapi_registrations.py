@@ -74,11 +74,12 @@ def test_the_examples_are_registrations() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        *({}, {"unknown": [1]}, {"leftovers": "keep"}),
+        *({}, {"unknown": [1]}),
         *({"run_id": BIGINT_MAX}, {"run_id": BIGINT_MAX + 1}, {"run_id": 0}, {"run_id": "1"}),
         *({"grace_seconds": None}, {"grace_seconds": 600}, {"grace_seconds": 601}),
         *({"stop_signal": "SIGINT"}, {"stop_signal": "SIGKILL"}, {"stop_signal": None}),
         *({"stop_scope": "leader"}, {"stop_scope": "all"}, {"stop_scope": None}),
+        *({"leftovers": "keep"}, {"leftovers": "kill"}, {"leftovers": None}),
         *({"labels": {}}, {"labels": None}, {"labels": []}, {"labels": {"a": 1}}),
         *({"labels": {"a": ""}}, {"labels": {"": "a"}}, {"labels": {"a:b": "c"}}),
         *({"labels": {"a": "b:c"}}, {"labels": {"a": "\0"}}, {"labels": {"a\0": "b"}}),

@@ -34,6 +34,7 @@ PLAIN: Final[Json] = {
     "grace_seconds": None,
     "stop_signal": "SIGTERM",
     "stop_scope": "tree",
+    "leftovers": "stop",
     "url": None,
     "start_before": None,
     "labels": {},
@@ -76,6 +77,7 @@ async def test_a_run_is_registered_with_all_its_options(system: System, worker: 
         grace_seconds=2.5,
         stop_signal="SIGINT",
         stop_scope="leader",
+        leftovers="keep",
         labels=labels,
         url="https://ci.example/runs/1",
         start_before="2126-01-02T03:04:05+01:00",
@@ -86,6 +88,7 @@ async def test_a_run_is_registered_with_all_its_options(system: System, worker: 
         "grace_seconds": 2.5,
         "stop_signal": "SIGINT",
         "stop_scope": "leader",
+        "leftovers": "keep",
         "url": "https://ci.example/runs/1",
         "start_before": datetime(2126, 1, 2, 2, 4, 5, tzinfo=UTC),
         "labels": labels,
@@ -94,7 +97,7 @@ async def test_a_run_is_registered_with_all_its_options(system: System, worker: 
 
 async def test_fields_of_a_newer_version_are_ignored(system: System, worker: Program) -> None:
     run_id = next(run_ids)
-    await send_registration(system, run_id, leftovers="keep", newer={"a": [1]}, reason=7)
+    await send_registration(system, run_id, newer={"a": [1]}, reason=7)
 
     assert options(await registered(system, run_id)) == PLAIN
 

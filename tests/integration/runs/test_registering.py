@@ -26,6 +26,7 @@ FULL: Final[Json] = {
     "grace_seconds": 2.5,
     "stop_signal": "SIGINT",
     "stop_scope": "leader",
+    "leftovers": "keep",
     "labels": {"branch": "main", "Ü": "a:b \n", "empty": ""},
     "url": "https://ci.example/runs/1?a=b#c",
     "start_before": "2126-11-29T10:00:00.5+01:00",
@@ -34,6 +35,7 @@ DEFAULTS: Final[Json] = {
     "grace_seconds": None,
     "stop_signal": "SIGTERM",
     "stop_scope": "tree",
+    "leftovers": "stop",
     "labels": {},
     "url": None,
     "start_before": None,
@@ -191,7 +193,7 @@ INVALID: Final = [
     ({"grace_seconds": 601}, "grace_seconds", "must be at most 600"),
     ({"grace_seconds": "5"}, "grace_seconds", "must be a number"),
     ({"status": "running"}, "status", "is not a field of this request"),
-    ({"leftovers": "keep"}, "leftovers", "is not a field of this request"),
+    ({"leftovers": "kill"}, "leftovers", "must be 'stop' or 'keep'"),
 ]
 
 

@@ -68,5 +68,5 @@ async def settled(system: System, number: int) -> None:
 
 def options(row: Mapping[str, Any]) -> Json:
     """What the run of this row was registered with."""
-    names = ("grace_seconds", "stop_signal", "stop_scope", "url", "start_before")
+    names = ("grace_seconds", "stop_signal", "stop_scope", "leftovers", "url", "start_before")
     return {name: row[name] for name in names} | {"labels": json.loads(row["labels"])}

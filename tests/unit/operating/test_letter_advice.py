@@ -45,7 +45,14 @@ TO_BE_STOPPED: Final = {
 
 def _run(status: RunStatus, **fields: Any) -> Json:
     host = None if status is RunStatus.QUEUED else "runner-7"
-    return {"status": status.value, "host": host, "loss": None, "cancellations": [], **fields}
+    return {
+        "status": status.value,
+        "host": host,
+        "loss": None,
+        "left_behind": None,
+        "cancellations": [],
+        **fields,
+    }
 
 
 def _letter(reason: DeadReason, **fields: Any) -> Json:
