@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -211,7 +212,7 @@ async def test_a_retry_with_the_key_repeats_the_same_commands(system: System, ap
 async def test_a_broker_that_goes_away_in_the_middle_is_told_by_each_result(
     system: System, api: Api
 ) -> None:
-    added = await _queue(system, *([{}] * 300))
+    added = await _queue(system, *([{}] * 500))
     key = uuid4()
     async with TcpProxy(system.amqp_url) as amqp:
         program = await system.program(
@@ -233,8 +234,11 @@ async def test_a_broker_that_goes_away_in_the_middle_is_told_by_each_result(
         statuses = [it["status"] for it in answer.body["results"]]
         assert set(statuses) == {"accepted", "unavailable"}
         assert all(it["command_id"] for it in answer.body["results"])
+        began = monotonic()
         nothing = await _bulk(Api(url, api.http, api.token), {"run_ids": added})
         assert nothing.error == (503, "unavailable")
+        # 100 at a time, each for a second; but after the first second none begins.
+        assert monotonic() - began < 4
     published = set(await _all_published(system))
     sure = {it["run_id"] for it in answer.body["results"] if it["status"] == "accepted"}
     assert sure <= published

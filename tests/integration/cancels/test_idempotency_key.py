@@ -14,7 +14,7 @@ from tests.support.http.api import Answer, Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.proxy import TcpProxy
-from tools.support.rows import PASS, RUNNING, insert_run
+from tools.support.rows import CANCELING, ERROR, PASS, RUNNING, Row, insert_run
 from tools.support.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -138,16 +138,50 @@ async def test_a_repeat_has_the_first_answer_though_the_run_is_canceled_by_now(
     assert await _published(system) == []
 
 
-async def test_a_repeat_on_a_run_that_was_over_is_a_no_op_again(system: System, api: Api) -> None:
+@pytest.mark.parametrize(("row", "outcome"), [(PASS, "no_op"), (ERROR, "leftovers_stopped")])
+async def test_a_repeat_on_a_run_that_was_over_is_a_no_op_again(
+    system: System, api: Api, row: Row, outcome: str
+) -> None:
     run_id, key = next(run_ids), uuid4()
-    await insert_run(system.database, run_id, PASS)
+    await insert_run(system.database, run_id, row)
     first = await _post(api, f"runs/{run_id}/cancel", key)
-    await _record(system, (await _published(system))[0], "no_op")
+    await _record(system, (await _published(system))[0], outcome)
 
     again = await _post(api, f"runs/{run_id}/cancel", key)
 
     assert again.body == first.body
     assert again.body["status"] == "no_op"
+    assert await _published(system) == []
+
+
+async def test_a_repeat_during_a_stop_says_again_that_it_was_in_progress(
+    system: System, api: Api
+) -> None:
+    run_id, key = next(run_ids), uuid4()
+    await insert_run(system.database, run_id, CANCELING)
+    first = await _post(api, f"runs/{run_id}/cancel", key)
+    await _record(system, (await _published(system))[0])
+
+    again = await _post(api, f"runs/{run_id}/cancel", key)
+
+    assert again.body == first.body
+    assert again.body["message"] == f"Cancellation of run {run_id} is already in progress."
+    assert await _published(system) == []
+
+
+async def test_a_repeat_with_another_reason_by_another_caller_changes_nothing(
+    system: System, api: Api
+) -> None:
+    run_id, key = next(run_ids), uuid4()
+    await system.add_run(run_id)
+    first = await _post(api, f"runs/{run_id}/cancel", key, json={"reason": "mine"})
+    await _record(system, (await _published(system))[0])
+    bob = Api(api.url, api.http, await system.token(subject="bob"))
+
+    again = await _post(bob, f"runs/{run_id}/cancel", key, json={"reason": "other"})
+
+    assert (again.status, again.body) == (202, first.body)
+    assert again.headers["X-Command-Id"] == str(key)
     assert await _published(system) == []
 
 

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGE = "https://ci.example.com"
 CANCEL = "/api/v1/runs/1/cancel"
+ALLOWED = {
+    *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"),
+}
 EXPOSED = {
     *("X-Request-Id", "X-Command-Id", "Retry-After", "Location", "Link"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
@@ -66,9 +69,7 @@ async def test_a_preflight_costs_no_budget_and_no_token(api: Api) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] == PAGE
     assert answer.headers["Vary"] == "Origin"
     assert _names(answer, "Access-Control-Allow-Methods") == {"POST"}
-    assert {"Authorization", "Content-Type", "Idempotency-Key"} <= _names(
-        answer, "Access-Control-Allow-Headers"
-    )
+    assert _names(answer, "Access-Control-Allow-Headers") == ALLOWED
     assert "X-RateLimit-Limit" not in answer.headers
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
@@ -130,11 +131,21 @@ async def test_options_that_is_no_preflight_is_405(api: Api) -> None:
     assert answer.error == (405, "method_not_allowed")
 
 
+async def test_a_preflight_of_what_is_not_there_is_404_and_the_page_may_read_it(api: Api) -> None:
+    answer = await api.ask("OPTIONS", "/api/v1/nowhere", headers=_preflight(PAGE))
+
+    assert answer.error == (404, "not_found")
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "Access-Control-Allow-Methods" not in answer.headers
+
+
 async def test_monitoring_is_not_for_pages(api: Api) -> None:
     answer = await api.http.get(URL(api.url) / "metrics", headers={"Origin": PAGE})
+    preflight = await api.ask("OPTIONS", "/metrics", headers=_preflight(PAGE, "GET"))
 
-    assert answer.status == 200
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert (answer.status, preflight.status) == (200, 405)
+    for headers in (answer.headers, preflight.headers):
+        assert not [name for name in headers if name.startswith("Access-Control")]
 
 
 async def test_by_default_there_is_nothing_of_it(without: Api) -> None:

@@ -132,6 +132,14 @@ async def database(
         ("runs_proof_check", {**STOPPED, "proof": "hope"}),
         ("error_is_explained", {**ERROR, "error": None}),
         ("error_is_explained", {**PASS, "error": "e"}),
+        ("runs_stop_scope_check", {**QUEUED, "stop_scope": "all"}),
+        ("runs_labels_check", {**QUEUED, "labels": ["a"]}),
+        ("runs_url_check", {**QUEUED, "url": "https://" + "x" * 2041}),
+        *(
+            ("expired_before_it_started", {**row, "expired": True, "start_before": NOW})
+            for row in (QUEUED, RUNNING, CANCELING, PASS, FAIL, ERROR, STOPPED)
+        ),
+        ("expired_before_it_started", {**NEVER_STARTED, "expired": True}),
     ],
 )
 async def test_an_impossible_run_is_refused(
@@ -184,6 +192,15 @@ async def test_each_proof_has_a_place(database: Connection, proof: Proof) -> Non
             ("a_stop_is_proved", {"outcome": outcome, "finished_at": NOW, "evidence": {}})
             for outcome in ("canceled", "leftovers_stopped")
         ),
+        *(
+            ("cancellations_reply_to_check", {"reply_to": address})
+            for address in (
+                *("runs.cancel", "amq.rabbitmq.reply-to", "amq.rabbitmq.reply-to."),
+                *("amq.rabbitmq.reply-to.a b", "x.amq.rabbitmq.reply-to.a"),
+                *("amq.rabbitmq.reply-to.a\n", "amq.rabbitmq.reply-to." + "a" * 201),
+            )
+        ),
+        ("cancellations_correlation_id_check", {"correlation_id": "c" * 256}),
     ],
 )
 async def test_an_impossible_cancellation_is_refused(
@@ -217,6 +234,7 @@ async def test_a_cancellation_needs_its_run(
         ("tokens_scopes_check", {"scopes": "{runs:read,runs:own}"}),
         ("tokens_write_limit_check", {"write_limit": 0}),
         ("tokens_read_limit_check", {"read_limit": 0}),
+        ("tokens_register_limit_check", {"register_limit": 0}),
     ],
 )
 async def test_an_impossible_token_is_refused(

@@ -12,13 +12,18 @@ from tests.support.http.api import Answer, Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.proxy import TcpProxy
-from tools.support.rows import PASS, RUNNING, insert_run
+from tools.support.rows import PASS, QUEUED, RUNNING, Row, insert_run
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 run_ids = count(1)
+# By then its request has seen the run as it was.
+ADMITTED = """
+    SELECT EXISTS (SELECT FROM rate_windows JOIN tokens ON spender = token_id::text
+                    WHERE subject = $1)
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -57,6 +62,35 @@ async def test_a_run_that_is_over_is_answered_at_once(system: System, api: Api) 
 
     assert (answer.status, answer.body["status"]) == (200, "pass")
     assert took < 1
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "values"),
+    [
+        (RUNNING, "pass", "exit_code = 0"),
+        (RUNNING, "fail", "exit_code = 1"),
+        (RUNNING, "error", """error = 'lost', loss = '{"cause": "launcher_died"}'"""),
+        (QUEUED, "canceled", "proof = 'never_started'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
+)
+async def test_a_wait_ends_with_each_end_of_a_run(
+    system: System, api: Api, row: Row, status: str, values: str
+) -> None:
+    run_id = next(run_ids)
+    await insert_run(system.database, run_id, row)
+    caller = Api(api.url, api.http, await system.token(subject=status))
+    waiting = asyncio.create_task(_wait(caller, run_id, 20))
+    await eventually(lambda: system.database.fetchval(ADMITTED, status))
+
+    await system.database.execute(
+        f"UPDATE runs SET status = $2, finished_at = now(), {values} WHERE run_id = $1",  # noqa: S608 - from this file
+        run_id,
+        status,
+    )
+
+    answer, took = await waiting
+    assert (answer.body["status"], took < 10) == (status, True)
 
 
 async def test_a_run_that_goes_on_is_answered_when_the_time_is_over(

@@ -113,6 +113,7 @@ async def _all(api: Api, query: str, most: int) -> list[int]:
     while following is not None:
         runs, following = await _page(api, following)
         assert len(runs) <= most
+        assert runs or found == [], "a link to a page without runs"
         found += _ids(runs)
     return found
 

@@ -73,6 +73,11 @@ def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     assert _page(f"{RUNS}?after={cursor}")[1] == {"after": BAD_CURSOR}
 
 
+def test_a_cursor_beyond_all_runs_is_refused() -> None:
+    """Anybody can make one: it is no secret how."""
+    assert _page(_next(RUNS, BIGINT_MAX + 1))[1] == {"after": BAD_CURSOR}
+
+
 @pytest.mark.parametrize("limit", ["1", "50", "200"])
 def test_a_limit_is_taken(limit: str) -> None:
     assert _page(f"{RUNS}?limit={limit}") == (Page(int(limit), None), {})
