@@ -362,14 +362,6 @@ async def test_the_id_is_in_the_path_alone(system: System, api: Api) -> None:
     assert await _is_unknown(system, run_id + 10**6)
 
 
-async def test_of_a_key_that_appears_twice_the_last_one_counts(system: System, api: Api) -> None:
-    run_id = next(run_ids)
-
-    await _send(api, "PUT", f"/{run_id}", '{"grace_seconds": 1, "grace_seconds": 2}')
-
-    assert (await system.run(run_id))["grace_seconds"] == 2
-
-
 async def test_of_many_at_once_one_registers_the_run(system: System, api: Api) -> None:
     run_id = next(run_ids)
 
