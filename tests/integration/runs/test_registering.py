@@ -185,6 +185,8 @@ INVALID: Final = [
     ({"start_before": 4_000_000_000}, "start_before", ...),
     ({"start_before": "0001-01-01T00:00:00+01:00"}, "start_before", "is out of range"),
     ({"start_before": "9999-12-31T23:59:59-01:00"}, "start_before", "is out of range"),
+    ({"start_before": "0001-01-01T01:00:00+01:00"}, "start_before", "is out of range"),
+    ({"start_before": "9999-12-31T23:59:59.999999Z"}, "start_before", "is out of range"),
     ({"stop_signal": "SIGKILL"}, "stop_signal", ...),
     ({"stop_scope": "all"}, "stop_scope", "must be 'tree' or 'leader'"),
     ({"grace_seconds": -1}, "grace_seconds", "must be at least 0"),
