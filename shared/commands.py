@@ -15,6 +15,8 @@ MAX_GRACE_SECONDS: Final = 600.0
 MAX_TEXT: Final = 255
 MAX_BODY: Final = 64 * 1024
 """Bytes. A command has less than 4 KB; only the head of a larger body is kept."""
+# asyncpg stores these two as -infinity and infinity, and then reads a time without an offset.
+_INFINITE: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 def storable(text: str) -> str:
@@ -25,11 +27,14 @@ def storable(text: str) -> str:
 
 
 def in_utc(time: datetime) -> datetime:
-    """`time` in UTC, if it can be expressed in it."""
+    """`time` in UTC, if it can be expressed in it and stored as it is."""
     try:
-        return time.astimezone(UTC)
+        utc = time.astimezone(UTC)
     except OverflowError:
         raise ValueError("is out of range") from None
+    if utc in _INFINITE:
+        raise ValueError("is out of range")
+    return utc
 
 
 Text = Annotated[

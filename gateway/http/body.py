@@ -2,12 +2,13 @@
 
 import asyncio
 import codecs
-from typing import Final, TypeVar
+import json
+from typing import Any, Final, TypeVar
 
 from aiohttp import StreamReader, web
 from pydantic import BaseModel, ValidationError
 
-from gateway.http.errors import invalid, unavailable
+from gateway.http.errors import cut, invalid, unavailable
 from shared.validation import reworded
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -70,9 +71,20 @@ def _parse(request: web.Request, content: bytes, model: type[Model]) -> Model:
     elif request.charset and not _is_utf8(request.charset):
         raise invalid({"Content-Type": "must have the charset utf-8"}, status=415)
     try:
-        return model.model_validate_json(content)
+        read = model.model_validate_json(content)
     except ValidationError as error:
         raise invalid(problems_of(error, "body")) from None
+    json.loads(content.decode(), object_pairs_hook=_refuse_repeats)
+    return read
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
+    """JSON parsers do not agree on which one counts (RFC 8259, 4). Raises ApiError 400."""
+    keys: set[str] = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise invalid({"body": f"has the key {cut(key)} twice in one object"})
+        keys.add(key)
 
 
 def problems_of(error: ValidationError, *within: str) -> dict[str, str]:

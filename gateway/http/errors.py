@@ -55,13 +55,14 @@ def invalid(fields: Mapping[str, str], status: int = 400) -> ApiError:
 
 def first_of(fields: Mapping[str, str]) -> dict[str, str]:
     """As many of `fields` as an answer tells, with names that are not too long."""
-    told = {_cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
+    told = {cut(name): problem for name, problem in islice(fields.items(), _MOST_TOLD)}
     if len(fields) > _MOST_TOLD:
         told["…"] = f"{len(fields) - _MOST_TOLD} more"
     return told
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
+    """A name that the caller chose, short enough for an answer."""
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 

@@ -49,6 +49,8 @@ async def _settled(system: System, command_id: str) -> Json:
         ({"requested_at": "yesterday"}, None, "valid datetime"),
         ({"requested_at": [[[1]]]}, None, "valid datetime"),
         ({"requested_at": "0001-01-01T00:00:00+23:00"}, None, "out of range"),
+        ({"requested_at": "0001-01-01T00:00:00Z"}, None, "out of range"),
+        ({"requested_at": "9999-12-31T23:59:59.999999Z"}, None, "out of range"),
         ({"reason": 7}, None, "valid string"),
         ({"reason": {"a": 1}}, None, "valid string"),
         ({"reason": "r" * 256}, "r" * 255, "at most 255 characters, and was cut"),

@@ -1,7 +1,7 @@
 """The cancel command: what is sent is what is read, and nothing is read loosely."""
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +14,8 @@ from shared.commands import BIGINT_MAX, CancelCommand
 
 ID = str(uuid4())
 
+# The first and the last time of all are stored as infinite.
+STORED_AS_THEY_ARE = (datetime(1, 1, 1, 0, 0, 1), datetime(9999, 12, 31))  # noqa: DTZ001
 # Postgres stores neither NUL nor surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=255)
 commands = st.builds(
@@ -22,7 +24,7 @@ commands = st.builds(
     run_id=st.integers(1, BIGINT_MAX),
     reason=st.none() | texts,
     requested_by=st.none() | texts,
-    requested_at=st.none() | st.datetimes(timezones=st.just(UTC)),
+    requested_at=st.none() | st.datetimes(*STORED_AS_THEY_ARE, timezones=st.just(UTC)),
     force=st.booleans(),
     grace_seconds=st.none() | st.floats(0, 600),
 )
