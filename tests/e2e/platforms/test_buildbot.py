@@ -1,73 +1,33 @@
 """A Buildbot master and worker, set up as docs/platforms.md says: its builds are our runs."""
 
+import asyncio
 import json
+import os
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
+from time import monotonic
 
 import pytest
-import pytest_asyncio
 
 from gateway.auth.access import Scope
 from tests.support.http.api import Api
-from tests.support.platforms.buildbot import Buildbot
-from tests.support.shared_system import shared_system
-from tools.services import Services
+from tests.support.platforms.buildbot import BUILDBOT_URL, STOP_TIMEOUT, Buildbot
+from tests.support.platforms.builds import (
+    BLOCKS,
+    CLEANS_UP,
+    ENDS_WHEN_TOLD_TWICE,
+    SCOPES,
+    is_registered,
+    queued,
+    service_away,
+    set_grace,
+    started,
+)
 from tools.support.processes import BAD_CHILD, until_gone
+from tools.support.proxy import TcpProxy
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-BLOCKS = "echo ready; exec sleep 1000"
-SCOPES = (Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.RUNS_REGISTER)
-# Until it has become `sleep`, the child of a shell with a trap swallows the signal.
-CLEANS_UP = """trap 'echo cleaned up; exit 0' TERM
-sleep 1000 &
-until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
-echo ready
-wait"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def system(
-    services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[System]:
-    async with shared_system(services, template, tmp_path_factory.mktemp("buildbot")) as running:
-        await running.worker(grace_seconds=3)
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(system: System) -> str:
-    return await system.gateway()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def buildbot(system: System, gateway: str) -> AsyncIterator[Buildbot]:
-    token = await system.token(subject="buildbot", scopes=SCOPES)
-    buildbot = Buildbot(system.directory, system.http, str(Path(sys.executable).parent))
-    async with buildbot.running(gateway, token, system.socket()) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(system: System, gateway: str) -> Api:
-    return Api(gateway, system.http, await system.token(subject="alice"))
-
-
-async def started(buildbot: Buildbot, script: str) -> tuple[int, int]:
-    """Start a build, wait until its job is ready; the build and its run."""
-    buildbot.script(script)
-    request = await buildbot.force()
-    build = await buildbot.build(request)
-    await buildbot.prints("ready")
-    return build, request * 1000 + 1
-
-
-async def is_registered(system: System, run_id: int) -> bool:
-    query = "SELECT EXISTS (SELECT FROM runs WHERE run_id = $1)"
-    return bool(await system.database.fetchval(query, run_id))
 
 
 @pytest.mark.parametrize(
@@ -84,14 +44,18 @@ async def test_a_build_is_a_run_that_ends_as_its_job_does(
 ) -> None:
     buildbot.script(script)
 
-    request = await buildbot.force()
+    request = await buildbot.force(project="web", branch="main")
     build = await buildbot.build(request)
 
     assert await buildbot.result(build) == result
     run_id = await buildbot.run_id(build)
     run = await system.run(run_id)
     assert (run_id, run["status"]) == (request * 1000 + 1, status)
-    assert json.loads(run["labels"]) == {"builder": "build", "build_request": str(request)}
+    assert json.loads(run["labels"]) == {
+        **{"builder": "build", "build_request": str(request)},
+        **{"project": "web", "branch": "main"},
+    }
+    assert run["url"] == f"{BUILDBOT_URL}#/buildrequests/{request}"
     assert await system.cancellations(run_id) == []
 
 
@@ -100,6 +64,7 @@ async def test_a_cancel_over_rest_shows_the_build_as_canceled(
 ) -> None:
     mark = system.new_mark()
     build, run_id = await started(buildbot, f"{sys.executable} -S {BAD_CHILD} daemon {mark}")
+    await set_grace(system, run_id, 0.3)
 
     answer = await api.cancel(run_id, {"reason": "superseded"})
 
@@ -134,9 +99,7 @@ async def test_a_run_that_is_canceled_while_its_build_is_queued_never_starts(
     system: System, buildbot: Buildbot, api: Api
 ) -> None:
     running, _ = await started(buildbot, BLOCKS)
-    request = await buildbot.force()
-    run_id = request * 1000 + 1
-    await eventually(lambda: is_registered(system, run_id))
+    request, run_id = await queued(system, buildbot)
 
     await api.cancel(run_id)
     await system.status_becomes(run_id, "canceled")
@@ -154,9 +117,7 @@ async def test_a_build_that_is_canceled_in_buildbots_queue_is_canceled_on_record
     system: System, buildbot: Buildbot
 ) -> None:
     running, _ = await started(buildbot, BLOCKS)
-    request = await buildbot.force()
-    run_id = request * 1000 + 1
-    await eventually(lambda: is_registered(system, run_id))
+    request, run_id = await queued(system, buildbot)
 
     await buildbot.cancel_request(request)
 
@@ -168,11 +129,72 @@ async def test_a_build_that_is_canceled_in_buildbots_queue_is_canceled_on_record
     assert await buildbot.result(running) == "cancelled"
 
 
+async def test_a_build_request_that_is_merged_into_another_is_canceled_on_record(
+    system: System, buildbot: Buildbot
+) -> None:
+    running, _ = await started(buildbot, BLOCKS)
+    merged, run_id = await queued(system, buildbot)
+    buildbot.script("exit 0")
+
+    request, _ = await queued(system, buildbot)
+
+    assert await buildbot.request_result(merged) == "skipped"
+    await system.status_becomes(run_id, "canceled")
+    await buildbot.stop(running, "not needed")
+    assert await buildbot.result(await buildbot.build(request)) == "success"
+
+
+async def test_a_run_that_is_canceled_during_an_earlier_step_does_not_start(
+    system: System, buildbot: Buildbot, api: Api
+) -> None:
+    gate = system.directory / "gate"
+    os.mkfifo(gate)
+    buildbot.script(f"echo ready; read -r _ <'{gate}'", step="checkout")
+    request = await buildbot.force()
+    await buildbot.prints("ready")
+    buildbot.script("echo started")
+
+    await api.cancel(run_id := request * 1000 + 1)
+    await system.status_becomes(run_id, "canceled")
+    await asyncio.to_thread(gate.write_text, "\n")
+
+    assert await buildbot.result(await buildbot.build(request)) == "cancelled"
+    assert buildbot.printed() == []
+
+
+async def test_a_build_that_ends_before_its_run_starts_leaves_no_queued_run(
+    system: System, buildbot: Buildbot
+) -> None:
+    buildbot.script("exit 3", step="checkout")
+
+    request = await buildbot.force()
+
+    assert await buildbot.result(await buildbot.build(request)) == "failure"
+    await system.status_becomes(run_id := request * 1000 + 1, "canceled")
+    (cancellation,) = await system.cancellations(run_id)
+    assert cancellation["reason"] == "Buildbot: the build is over"
+
+
+async def test_a_run_that_cannot_start_shows_the_build_as_an_exception(
+    system: System, buildbot: Buildbot
+) -> None:
+    running, _ = await started(buildbot, BLOCKS)
+    request, run_id = await queued(system, buildbot)
+    assert await (await system.launch(run_id, "true")).exit_code() == 0
+
+    await buildbot.stop(running, "not needed")
+
+    build = await buildbot.build(request)
+    assert await buildbot.result(build) == "exception"
+    assert f"run {run_id} has already finished" in await buildbot.output(build)
+
+
 async def test_a_lost_worker_leaves_no_job_and_its_build_is_repeated_as_another_run(
     system: System, buildbot: Buildbot
 ) -> None:
     mark = system.new_mark()
     build, run_id = await started(buildbot, f"{sys.executable} -S {BAD_CHILD} ignores_term {mark}")
+    await set_grace(system, run_id, 0.3)
     buildbot.script("exit 0")
 
     await buildbot.kill_worker()
@@ -189,6 +211,51 @@ async def test_a_lost_worker_leaves_no_job_and_its_build_is_repeated_as_another_
     assert (await buildbot.run_id(again), (await system.run(run_id + 1))["status"]) == (
         *(run_id + 1, "pass"),
     )
+
+
+async def test_a_build_that_is_queued_while_the_service_is_away_is_registered_when_it_starts(
+    system: System, buildbot: Buildbot, network: TcpProxy
+) -> None:
+    running, _ = await started(buildbot, BLOCKS)
+    async with service_away(network):
+        request = await buildbot.force()
+        run_id = request * 1000 + 1
+        await eventually(buildbot.log, lambda log: f"put /runs/{run_id}: " in log)
+    assert not await is_registered(system, run_id)
+    buildbot.script("exit 0")
+
+    await buildbot.stop(running, "not needed")
+
+    assert await buildbot.result(await buildbot.build(request)) == "success"
+    assert (await system.run(run_id))["status"] == "pass"
+
+
+async def test_where_the_service_is_away_buildbot_ends_the_job(
+    system: System, buildbot: Buildbot, network: TcpProxy
+) -> None:
+    build, run_id = await started(buildbot, CLEANS_UP)
+
+    async with service_away(network):
+        await buildbot.stop(build, "not needed")
+
+        assert await buildbot.result(build) == "cancelled"
+    assert "cleaned up" in buildbot.printed()
+    assert await system.cancellations(run_id) == []
+
+
+async def test_a_stop_that_takes_too_long_is_ended_by_buildbot(
+    system: System, buildbot: Buildbot
+) -> None:
+    build, run_id = await started(buildbot, ENDS_WHEN_TOLD_TWICE)
+    await set_grace(system, run_id, 600)
+    begun = monotonic()
+
+    await buildbot.stop(build, "not needed")
+
+    assert await buildbot.result(build) == "cancelled"
+    assert monotonic() - begun >= STOP_TIMEOUT
+    assert buildbot.printed() == ["ready", "told", "told"]
+    assert (await system.run(run_id))["status"] == "canceled"
 
 
 async def test_where_the_service_does_not_take_the_cancel_buildbot_ends_the_job(

@@ -21,6 +21,10 @@ EXAMPLE: Final = ROOT / "deploy/buildbot"
 BUILDER: Final = "build"
 _ANSWER: Final = aiohttp.ClientTimeout(total=10)
 DOCUMENTED_GATEWAY: Final = "https://run-cancel.example.com"
+DOCUMENTED_BUILDERS: Final = f'builders=["{BUILDER}"],'
+STOP_TIMEOUT: Final = 4
+"""Seconds until Buildbot ends a job that the service does not."""
+BUILDBOT_URL: Final = "http://127.0.0.1:8010/"
 
 RESULTS: Final = ("success", "warnings", "failure", "skipped", "exception", "retry", "cancelled")
 """Buildbot's results, in the order of their numbers."""
@@ -29,7 +33,7 @@ RESULTS: Final = ("success", "warnings", "failure", "skipped", "exception", "ret
 _BEFORE: Final = """
 from buildbot.plugins import schedulers, secrets, worker
 c = BuildmasterConfig = {{
-    "buildbotURL": "http://127.0.0.1:8010/",
+    "buildbotURL": "{url}",
     "buildbotNetUsageData": None,
     "db": {{"db_url": "sqlite:///state.sqlite"}},
     "protocols": {{"pb": {{"port": "tcp:0:interface=127.0.0.1"}}}},
@@ -41,6 +45,16 @@ c = BuildmasterConfig = {{
 }}
 """
 _AFTER: Final = """
+from pathlib import Path
+from buildbot.plugins import steps
+checkout = steps.ShellCommand(
+    name="checkout",
+    command=["sh", "-c", "mv ci/checkout.sh ci/once && exec ci/once"],
+    doStepIf=lambda _: Path("{scripts}/checkout.sh").exists(),
+    haltOnFailure=True,
+)
+factory.addStep(checkout)
+factory.steps.insert(0, factory.steps.pop())
 c["builders"] = [
     util.BuilderConfig(name="{builder}", workernames=["worker"], factory=factory)
 ]
@@ -64,6 +78,7 @@ class Buildbot:
         self._http = http
         self._bin = bin_of_buildbot()
         self._path = path
+        self._scripts = directory / "worker" / BUILDER / "build/ci"
         self._processes: list[asyncio.subprocess.Process] = []
         self._api: str
         self._worker_port: str
@@ -89,8 +104,13 @@ class Buildbot:
         secret.write_text(token)
         secret.chmod(0o600)
         (master / "run_cancel.py").write_text((EXAMPLE / "run_cancel.py").read_text())
-        documented = code_block("python master.cfg").replace(DOCUMENTED_GATEWAY, gateway)
-        parts = (_BEFORE.format(builder=BUILDER), documented, _AFTER.format(builder=BUILDER))
+        documented = (
+            code_block("python master.cfg")
+            .replace(DOCUMENTED_GATEWAY, gateway)
+            .replace(DOCUMENTED_BUILDERS, f"{DOCUMENTED_BUILDERS} stop_timeout={STOP_TIMEOUT},")
+        )
+        before = _BEFORE.format(builder=BUILDER, url=BUILDBOT_URL)
+        parts = (before, documented, _AFTER.format(builder=BUILDER, scripts=self._scripts))
         (master / "master.cfg").write_text("".join(parts))
         await self._spawn("buildbot", "start", "--nodaemon", str(master))
         worker_port, port = await eventually(
@@ -125,9 +145,9 @@ class Buildbot:
         worker.kill()
         await worker.wait()
 
-    def script(self, text: str) -> None:
-        """What the next build runs as its job."""
-        file = self.directory / "worker" / BUILDER / "build/ci/build.sh"
+    def script(self, text: str, *, step: str = "build") -> None:
+        """What the next build runs as its job, or as the step `checkout` before it."""
+        file = self._scripts / f"{step}.sh"
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_name("new")
         # Not by Buildbot's log: while that grows, its REST API answers a poll now and then never.
@@ -136,9 +156,9 @@ class Buildbot:
         new.chmod(0o755)
         new.rename(file)
 
-    async def force(self) -> int:
+    async def force(self, **source: str) -> int:
         """Ask for a build; its build request."""
-        _, requests = await self._call("/forceschedulers/force", "force", builderid="1")
+        _, requests = await self._call("/forceschedulers/force", "force", builderid="1", **source)
         (request,) = requests.values()
         return int(request)
 
