@@ -143,12 +143,15 @@ def test_the_request_fails() -> None:
     assert "were answered 500" in only(many.check(round_of(attempt)))
 
 
+def dead(reason: str, seconds: float) -> Row:
+    """The letter of the command, given up so many seconds after its run came."""
+    own = {"command_id": UUID(command_id(7)), "correlation_id": KEY, "reason": reason}
+    return {**LETTER, **own, "last_failed_at": AT + timedelta(seconds=seconds)}
+
+
 def early(seconds: float) -> Facts:
-    """A command that was given up so many seconds after its run came."""
     known = round_of(by_ids(result(7)), commands=[])
-    own = {"command_id": UUID(command_id(7)), "correlation_id": KEY, "reason": "unknown_run"}
-    dead = {**LETTER, **own, "last_failed_at": AT + timedelta(seconds=seconds)}
-    return replace(known, letters=[dead])
+    return replace(known, letters=[dead("unknown_run", seconds)])
 
 
 def test_a_command_that_was_given_up_before_its_run_came_is_dead() -> None:
@@ -157,3 +160,18 @@ def test_a_command_that_was_given_up_before_its_run_came_is_dead() -> None:
 
 def test_a_command_for_a_known_run_is_given_up() -> None:
     assert "is dead: unknown_run" in only(accepted.check(early(1)))
+
+
+def test_one_of_many_commands_is_half_done() -> None:
+    known = round_of(by_ids(result(7)), commands=[{**settled(7), "outcome": None}])
+    assert "is half done: [None]" in only(accepted.check(known))
+
+
+def test_one_of_many_commands_has_an_outcome_and_a_dead_letter() -> None:
+    known = replace(round_of(by_ids(result(7))), letters=[dead("unknown_run", -1)])
+    assert "has an outcome and a dead letter" in only(accepted.check(known))
+
+
+def test_one_of_many_commands_has_two_dead_letters() -> None:
+    known = replace(round_of(by_ids(result(7))), letters=[dead("stop_failed", 1)] * 2)
+    assert "has 2 dead letters" in only(accepted.check(known))
