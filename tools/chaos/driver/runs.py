@@ -122,7 +122,8 @@ class Runs:
     async def add_invalid(self, random: Random) -> None:
         """A run that is refused, whichever way it comes."""
         asked = Asked(self.unknown_id(), invalid_options(random), is_valid=False)
-        await self.registrar.register([asked], random, self.registrar.way(random, of_outside=True))
+        for way in self.registrar.of_outside:
+            await self.registrar.register([asked], random, way)
 
     async def launch(self, run: Run, job: Job) -> None:
         """Start `cancel-exec` on the run's host, and note how it ends."""

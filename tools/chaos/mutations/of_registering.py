@@ -26,9 +26,12 @@ OF_REGISTERING: Final = (
                 "if rest is None])\n",
                 "",
             ),
+            Edit(CONSUMER, "        await arrived.acknowledge([message])\n", ""),
         ),
-        ("worker_killed", "postgres_stopped"),
+        # By this seed, workers are killed while Postgres does not answer them.
+        ("worker_killed", "network_stalled"),
         seconds=20,
+        seed=39,
     ),
     Mutation(
         "outage_told_as_registered",

@@ -31,13 +31,14 @@ class Registrar:
     ) -> None:
         self.post = post
         self.message = message
-        self._ways: tuple[Way, ...] = (direct, put, post, message)
+        self.of_outside: tuple[Way, ...] = (put, post, message)
+        """Those that take what is invalid."""
+        self._ways = (direct, *self.of_outside)
         self._database = database
         self._journal = journal
 
-    def way(self, random: Random, *, of_outside: bool = False) -> Way:
-        """One of the ways; `of_outside`: one that takes what is invalid."""
-        return random.choice(self._ways[1:] if of_outside else self._ways)
+    def way(self, random: Random) -> Way:
+        return random.choice(self._ways)
 
     async def register(self, asked: Sequence[Asked], random: Random, way: Way) -> None:
         """Attempt it until each result is known. With a message, that is the confirm alone."""
