@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from tools.chaos.driver.cancels import Cancels
 from tools.chaos.driver.direct import DirectPublisher
 from tools.chaos.driver.runs import Runs
 from tools.chaos.system.chaos_system import ChaosSystem
@@ -27,6 +28,7 @@ class Scene:
     system: ChaosSystem
     runs: Runs
     direct: DirectPublisher
+    cancels: Cancels
 
 
 Strike = Callable[[Scene, Random], Awaitable[str]]

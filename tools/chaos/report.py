@@ -30,12 +30,19 @@ def report(findings: Findings) -> str:
 
 def _load(facts: Facts) -> Iterator[str]:
     requests = facts.entries("request")
+    registrations, many = facts.entries("registration"), facts.entries("bulk")
     published = facts.entries("publish")
     outcomes = Counter(row["outcome"] for row in facts.cancellations)
     launchers_killed = len(facts.entries("launcher_killed"))
     yield "load"
     yield f"  REST requests      {len(requests):6}  {_counts(e['status'] for e in requests)}"
     yield f"  direct publishes   {len(published):6}  {_counts(e['result'] for e in published)}"
+    yield f"  cancels of many    {len(many):6}  " + _counts(
+        result["status"] for entry in many for result in entry["results"]
+    )
+    yield f"  registrations      {len(registrations):6}  " + _counts(
+        f"{entry['way']} {entry['result']}" for entry in registrations
+    )
     yield f"  runs               {len(facts.runs):6}  " + _counts(
         run["status"] for run in facts.runs.values()
     )
@@ -54,7 +61,7 @@ def _load(facts: Facts) -> Iterator[str]:
 
 
 def _repeated(facts: Facts) -> str:
-    copies = Counter(letter["command_id"] for letter in facts.letters)
+    copies = Counter(it["command_id"] for it in facts.letters if it["command_id"])
     more = sum(count - 1 for count in copies.values())
     return f" ({more} of them repeated for the same command)" if more else ""
 

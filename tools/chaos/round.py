@@ -13,10 +13,14 @@ import asyncpg
 from shared.postgres.database import connected
 from shared.settings import DatabaseSettings
 from tools.chaos.checks import CHECKS, Checked
+from tools.chaos.driver.cancels import Cancels
 from tools.chaos.driver.direct import DirectPublisher
 from tools.chaos.driver.journal import NAME, Journal
 from tools.chaos.driver.load import Load
-from tools.chaos.driver.rest import RestClient
+from tools.chaos.driver.publisher import Publisher
+from tools.chaos.driver.registering.registrar import Registrar
+from tools.chaos.driver.registering.ways import Direct, Message, Post, Put
+from tools.chaos.driver.rest import Rest
 from tools.chaos.driver.runs import Runs
 from tools.chaos.faults import FAULTS, Planned, Scene, plan
 from tools.chaos.observed import watch
@@ -73,16 +77,18 @@ async def _scene(system: ChaosSystem) -> AsyncIterator[Scene]:
     )
     sockets = {host: system.socket(host) for host in system.hosts}
     settings = DatabaseSettings.model_validate({"DATABASE_URL": system.servers.postgres.url})
-    direct = DirectPublisher(system.network.publishers_url, system.journal)
-    async with connected(settings) as registry:
-        runs = Runs(
-            database, registry, system.directory, sockets, system.environment, system.journal
+    publisher, journal = Publisher(system.network.publishers_url), system.journal
+    async with connected(settings) as registry, aiohttp.ClientSession() as http:
+        rest = Rest(http, system.gateway_urls, system.token)
+        registrar = Registrar(
+            Direct(registry), Put(rest), Post(rest), Message(publisher), database, journal
         )
+        runs = Runs(database, registrar, system.directory, sockets, system.environment, journal)
         try:
-            yield Scene(system, runs, direct)
+            yield Scene(system, runs, DirectPublisher(publisher, journal), Cancels(rest, journal))
         finally:
             await runs.end()
-            await direct.close()
+            await publisher.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     await database.close()
@@ -91,10 +97,8 @@ async def _scene(system: ChaosSystem) -> AsyncIterator[Scene]:
 async def _break_and_load(
     options: Options, schedule: list[Planned], scene: Scene, say: Say
 ) -> None:
-    system = scene.system
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-        rest = RestClient(http, system.gateway_urls, system.token, system.journal)
-        load = Load(options, system.hosts, scene.runs, rest, scene.direct)
+    async with asyncio.TaskGroup() as tasks:
+        load = Load(options, scene.system.hosts, scene.runs, scene.cancels, scene.direct)
         watching = tasks.create_task(watch.watch(scene))
         async with asyncio.TaskGroup() as both:
             both.create_task(load.run())

@@ -31,6 +31,7 @@ _LATE: Final = """
 """
 _ANSWERED: Final = """
     SELECT reason FROM cancellations WHERE reason IS NOT NULL
+    UNION ALL SELECT command_id::text FROM cancellations
     UNION ALL SELECT correlation_id FROM dead_letters WHERE correlation_id IS NOT NULL
     UNION ALL SELECT command_id::text FROM dead_letters WHERE command_id IS NOT NULL
 """
@@ -69,6 +70,15 @@ async def _left(scene: Scene) -> list[str]:
 
 def _accepted(scene: Scene) -> set[str]:
     entries = journal.read(scene.system.journal.path)
-    return {e["request_id"] for e in entries if e["kind"] == "request" and e["status"] == 202} | {
+    requests = {e["request_id"] for e in entries if e["kind"] == "request" and e["status"] == 202}
+    published = {
         e["command_id"] for e in entries if e["kind"] == "publish" and e["result"] == "confirmed"
     }
+    of_many = {
+        result["command_id"]
+        for e in entries
+        if e["kind"] == "bulk"
+        for result in e["results"]
+        if result["status"] in ("accepted", "no_op")
+    }
+    return requests | published | of_many

@@ -7,7 +7,10 @@ from tools.chaos.checks import (
     bystanders,
     dead,
     deadlines,
+    expired,
+    many,
     programs,
+    refused,
     registered,
     repeats,
     results,
@@ -20,7 +23,10 @@ from tools.chaos.observed.facts import Facts
 
 CHECKS: tuple[Callable[[Facts], Checked], ...] = (
     registered.check,
+    refused.check,
+    expired.check,
     accepted.check,
+    many.check,
     dead.check,
     bystanders.check,
     states.check,

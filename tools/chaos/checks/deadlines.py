@@ -20,7 +20,8 @@ def check(facts: Facts) -> Checked:
             text = f"run {transition['run_id']}: the deadline moved from {old} to {new}"
             checked.hold(new is not None and new < old, text, (at, at))
     # Force ends a grace period; where the database was away, before it could be recorded.
-    forced = {entry["run_id"] for entry in facts.entries("publish") if entry.get("force")}
+    sent = [*facts.entries("publish"), *facts.entries("request")]
+    forced = {entry["run_id"] for entry in sent if entry.get("force")}
     for row in facts.cancellations:
         run = facts.runs.get(row["run_id"])
         if run is not None and run["stop_deadline"] and row["run_id"] not in forced:

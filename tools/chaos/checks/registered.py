@@ -1,58 +1,127 @@
-"""Runs are registered once and as asked for; one that expired never starts."""
+"""Runs are on record once, as they were asked for first, and what was told of that is true."""
 
-from datetime import datetime, timedelta
-from typing import Final
+from collections import defaultdict
+from datetime import datetime
+from typing import Any, Final
 
-from tools.chaos.checks.events.steps import FINISHED
+from tools.chaos.checks.events.steps import REGISTERED
 from tools.chaos.checks.model import Checked
+from tools.chaos.checks.registrations import IS_ON_RECORD, Options, attempts_by_run, options_of
+from tools.chaos.driver.journal import Entry
 from tools.chaos.observed.facts import Facts, Row
 
-_CLOCKS: Final = timedelta(seconds=1)
-"""What may lie between the look at the clock that allows a start, and its record."""
+_UNSURE: Final = {"unknown", "not_sent", "refused"}
+_OF_VALID: Final = IS_ON_RECORD | {"differs", "conflict", "confirmed"}
+"""What says that the run is on record, be it as asked or not."""
+_NOT_STORED: Final = {"differs", "not_sent", "refused"}
+"""What says that it was not this attempt that registered the run."""
 
 
 def check(facts: Facts) -> Checked:
-    checked = Checked("runs", "runs are as registered; expired ones never start")
-    for entry in facts.entries("run"):
-        run_id, run = entry["run_id"], facts.runs.get(entry["run_id"])
-        checked.hold(run is not None, f"run {run_id} was registered and is not on record")
-        if run is not None:
-            asked = (entry["labels"], _time(entry["start_before"]))
-            recorded = (run["labels"], run["start_before"])
-            checked.hold(asked == recorded, f"run {run_id}: {asked} is on record as {recorded}")
-            _check_expiry(checked, facts, run)
-    for entry in facts.entries("registered"):
-        text = f"registering run {entry['run_id']} {entry['how']} resulted in {entry['result']}"
-        checked.hold(entry["result"] in entry["allowed"], text, (entry["at"], entry["at"]))
-    finished: dict[int, list[object]] = {}
-    for event in {heard.event["id"]: heard.event for heard in facts.events}.values():
-        if event["type"] == FINISHED:
-            finished.setdefault(int(event["subject"]), []).append(event["data"]["ended"])
-    for run_id, run in facts.runs.items():
-        if run["expired"]:
-            ended = finished.get(run_id, [])
-            text = f"run {run_id} expired, its events run.finished say {ended}"
-            checked.hold(ended == ["expired"], text, _times(run))
+    checked = Checked("runs", "runs are on record once, as asked for first")
+    by_run = attempts_by_run(facts)
+    transitions: dict[int, list[Row]] = defaultdict(list)
+    for transition in facts.run_transitions:
+        transitions[transition["run_id"]].append(transition)
+    told: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for heard in facts.events:
+        if heard.event["type"] == REGISTERED:
+            told[int(heard.event["subject"])].append(heard.event["data"])
+    for run_id in facts.runs.keys() | told.keys():
+        checked.hold(run_id in by_run, f"run {run_id} is there, and was never asked for")
+    for run_id, attempts in by_run.items():
+        run, valid = facts.runs.get(run_id), [it for it in attempts if it["is_valid"]]
+        for attempt in attempts:
+            allowed = _OF_VALID if attempt["is_valid"] else {"invalid", "confirmed"}
+            is_possible = attempt["result"] in _UNSURE | allowed
+            checked.hold(is_possible, _text(attempt), _times(attempt))
+        if run is None:
+            for attempt in valid:
+                is_lost = attempt["result"] in _OF_VALID
+                checked.hold(not is_lost, f"{_text(attempt)}: it is lost", _times(attempt))
+            text = f"run {run_id} is not on record, and {len(told[run_id])} events say that it is"
+            checked.hold(not told[run_id], text)
+        else:
+            _check_first(checked, run, valid, transitions[run_id])
+            _check_answers(checked, run, valid, transitions[run_id])
+            _check_events(checked, run, told[run_id])
     return checked
 
 
-def _check_expiry(checked: Checked, facts: Facts, run: Row) -> None:
-    run_id, due = run["run_id"], run["start_before"]
-    if run["expired"]:
-        started = run["host"] is not None or (facts.jobs / f"{run_id}.started").exists()
-        checked.hold(not started, f"run {run_id} expired and was started", _times(run))
-        is_early = due is None or run["finished_at"] < due
-        checked.hold(not is_early, f"run {run_id} expired before {due}", _times(run))
-    elif due is not None:
-        checked.hold(run["status"] != "queued", f"run {run_id} did not expire", _times(run))
-        late = run["started_at"] is not None and run["started_at"] > due + _CLOCKS
-        checked.hold(not late, f"run {run_id} was started after {due}", _times(run))
+def _check_first(checked: Checked, run: Row, attempts: list[Entry], transitions: list[Row]) -> None:
+    """It was inserted once, with the options of an attempt that may have done so."""
+    run_id, created = run["run_id"], run["created_at"].timestamp()
+    insertions = [it for it in transitions if it["before"] is None]
+    text = f"run {run_id} was inserted {len(insertions)} times"
+    checked.hold(len(insertions) == 1, text, (created, created))
+    first = options_of(insertions[0]["after"]) if insertions else options_of(run)
+    for transition in transitions:
+        if transition["after"] is not None:
+            now, at = options_of(transition["after"]), transition["at"].timestamp()
+            text = f"the options of run {run_id} changed: {_changed(first, now)}"
+            checked.hold(now == first, text, (at, at))
+    asked = [
+        options_of(attempt["options"])
+        for attempt in attempts
+        if attempt["began"] <= created and attempt["result"] not in _NOT_STORED
+    ]
+    text = f"run {run_id} is on record as {first}, and was first asked for as {asked}"
+    checked.hold(first in asked, text, (created, created))
+    news = [attempt for attempt in attempts if attempt["result"] == "created"]
+    text = f"run {run_id} was told to be new {len(news)} times"
+    checked.hold(len(news) <= 1, text, (created, created))
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _check_answers(
+    checked: Checked, run: Row, attempts: list[Entry], transitions: list[Row]
+) -> None:
+    recorded, created = options_of(run), run["created_at"].timestamp()
+    left = min((_time(it) for it in transitions if _leaves_queue(it)), default=None)
+    for attempt in attempts:
+        result, times = attempt["result"], _times(attempt)
+        changed = _changed(recorded, options_of(attempt["options"]))
+        had_left = left is not None and left.timestamp() <= attempt["at"]
+        text = f"{_text(attempt)}: asked and recorded differ in {changed}, started: {had_left}"
+        if result == "created":
+            text = f"{text}, created at {created}, asked at {times}"
+            checked.hold(not changed and times[0] <= created <= times[1], text, times)
+        elif result == "exists":
+            checked.hold(not changed, text, times)
+        elif result == "started":
+            checked.hold(not changed and had_left, text, times)
+        elif result == "differs":
+            checked.hold(bool(changed), text, times)
+        elif result == "conflict":
+            checked.hold(bool(changed) or had_left, text, times)
 
 
-def _times(run: Row) -> tuple[float, float]:
-    end = run["finished_at"] or run["created_at"]
-    return run["created_at"].timestamp(), end.timestamp()
+def _check_events(checked: Checked, run: Row, told: list[dict[str, Any]]) -> None:
+    run_id, created = run["run_id"], run["created_at"].timestamp()
+    text = f"run {run_id} is on record, and no event says so"
+    checked.hold(bool(told), text, (created, created))
+    for data in told:
+        changed = _changed(options_of(run), options_of(data))
+        text = f"an event says that run {run_id} is registered otherwise: {changed}"
+        checked.hold(not changed and data["run_id"] == run_id, text, (created, created))
+
+
+def _leaves_queue(transition: Row) -> bool:
+    before, after = transition["before"] or {}, transition["after"] or {}
+    return bool(before.get("status") == "queued" and after.get("status") != "queued")
+
+
+def _time(transition: Row) -> datetime:
+    at: datetime = transition["at"]
+    return at
+
+
+def _changed(one: Options, other: Options) -> dict[str, tuple[object, object]]:
+    return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+
+
+def _text(attempt: Entry) -> str:
+    return f"registering run {attempt['run_id']} by {attempt['way']} was told {attempt['result']}"
+
+
+def _times(attempt: Entry) -> tuple[float, float]:
+    return attempt["began"], attempt["at"]

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
+from tools.chaos.driver.any_cancel import AnyCancel
+from tools.chaos.driver.cancels import Cancels
 from tools.chaos.driver.direct import DirectPublisher
-from tools.chaos.driver.rest import RestClient
+from tools.chaos.driver.registering.asked import due_in, some_options
+from tools.chaos.driver.registering.scenarios import RegisteringScenarios
 from tools.chaos.driver.runs import Job, Run, Runs
 from tools.chaos.options import Options
 
 MOST_AT_ONCE: Final = 300
 """Scenarios that wait for something: beyond that the stream pauses."""
 KINDS: Final = ("obeys", "stubborn", "late", "sessions", "daemon")
-GRACES: Final = (0.3, 1.0, 3.0)
 START_SECONDS: Final = 10.0
 
 Scenario = Callable[[Random], Coroutine[None, None, None]]
@@ -26,14 +27,16 @@ class Load:
         options: Options,
         hosts: list[str],
         runs: Runs,
-        rest: RestClient,
+        cancels: Cancels,
         direct: DirectPublisher,
     ) -> None:
         self._options = options
         self._hosts = hosts
         self._runs = runs
-        self._rest = rest
+        self._cancels = cancels
         self._direct = direct
+        self._cancel = AnyCancel(cancels, direct)
+        registering = RegisteringScenarios(hosts, runs, self._cancel, cancels)
         self._over: list[Run] = []
         self._scenarios: list[tuple[Scenario, int]] = [
             (self._queued, 5),
@@ -43,8 +46,13 @@ class Load:
             (self._left_alone, 2),
             (self._over_already, 3),
             (self._escalated, 2),
-            (self._registered_again, 1),
             (self._late, 2),
+            (registering.again, 2),
+            (registering.at_once, 1),
+            (registering.refused, 1),
+            (registering.canceled_early, 1),
+            (registering.superseded, 1),
+            (registering.many_canceled, 1),
         ]
 
     async def run(self) -> None:
@@ -71,8 +79,7 @@ class Load:
         return scenario
 
     async def _add(self, random: Random) -> Run:
-        labels = {"branch": f"topic/{random.randrange(20)}", "commit": f"{random.random()}"}
-        return await self._runs.add(random.choice(self._hosts), random.choice(GRACES), labels)
+        return await self._runs.add(random.choice(self._hosts), some_options(random), random)
 
     async def _launched(self, random: Random, job: Job) -> Run:
         run = await self._add(random)
@@ -80,27 +87,9 @@ class Load:
             await self._runs.launch(run, job)
         return run
 
-    async def _cancel(self, run: Run, random: Random) -> None:
-        """By either way, sometimes more than once, sometimes with force or a grace period."""
-        if random.random() < 0.55:
-            times = random.choices([1, 2, 3], [8, 1, 1])[0]
-            async with asyncio.TaskGroup() as tasks:
-                for number in range(times):
-                    own = Random(f"{random.random()} {number}")
-                    tasks.create_task(self._rest.cancel(run.run_id, own))
-            return
-        fields: dict[str, object] = {}
-        if random.random() < 0.15:
-            fields["force"] = True
-        elif random.random() < 0.3:
-            fields["grace_seconds"] = random.choice(GRACES)
-        command = await self._direct.cancel(run.run_id, random, **fields)
-        for _ in range(random.choices([0, 1, 2], [7, 2, 1])[0]):
-            await self._direct.publish(command, random)
-
     async def _queued(self, random: Random) -> None:
         run = await self._add(random)
-        await self._cancel(run, random)
+        await self._cancel(run.run_id, random)
         if random.random() < 0.3 and not self._runs.is_full:  # too late: it must not start
             await self._runs.launch(run, Job())
 
@@ -108,7 +97,7 @@ class Load:
         run = await self._launched(random, Job(random.choice(KINDS), code=3))
         await self._runs.started(run, START_SECONDS)
         await asyncio.sleep(random.uniform(0, 1.5))
-        await self._cancel(run, random)
+        await self._cancel(run.run_id, random)
         self._over.append(run)
 
     async def _claim_race(self, random: Random) -> None:
@@ -117,14 +106,14 @@ class Load:
             if not self._runs.is_full:
                 tasks.create_task(self._runs.launch(run, Job(random.choice(KINDS))))
             await asyncio.sleep(random.uniform(0, 0.15))
-            tasks.create_task(self._cancel(run, random))
+            tasks.create_task(self._cancel(run.run_id, random))
 
     async def _finishing(self, random: Random) -> None:
         life = random.uniform(0.2, 1.0)
         run = await self._launched(random, Job("obeys", life, random.choice((0, 7))))
         await self._runs.started(run, START_SECONDS)
         await asyncio.sleep(max(0.0, life + random.uniform(-0.1, 0.1)))
-        await self._cancel(run, random)
+        await self._cancel(run.run_id, random)
 
     async def _left_alone(self, random: Random) -> None:
         job = Job("obeys", random.uniform(0.1, 2), random.choice((0, 1, 42)))
@@ -132,7 +121,7 @@ class Load:
 
     async def _over_already(self, random: Random) -> None:
         if self._over:
-            await self._cancel(random.choice(self._over), random)
+            await self._cancel(random.choice(self._over).run_id, random)
 
     async def _escalated(self, random: Random) -> None:
         """A grace period whose end is not waited for: a second command forces it."""
@@ -142,23 +131,16 @@ class Load:
         await asyncio.sleep(random.uniform(0.2, 2))
         await self._direct.cancel(run.run_id, random, force=True)
 
-    async def _registered_again(self, random: Random) -> None:
-        run = await self._launched(random, Job("obeys", random.uniform(0.1, 2)))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._runs.add_again(run))
-            tasks.create_task(self._cancel(run, random))
-        await self._runs.add_again(run)
-
     async def _late(self, random: Random) -> None:
         """It may start until a moment ago, or soon; some start at about that moment."""
         wait = random.uniform(-2, 4)
-        due = datetime.now(UTC) + timedelta(seconds=wait)
-        run = await self._runs.add(random.choice(self._hosts), start_before=due)
+        options = {**some_options(random), "start_before": due_in(wait, random)}
+        run = await self._runs.add(random.choice(self._hosts), options, random)
         await asyncio.sleep(max(0.0, wait + random.uniform(-0.5, 0.5)))
         if random.random() < 0.6 and not self._runs.is_full:
             await self._runs.launch(run, Job(random.choice(KINDS), random.uniform(0.1, 1)))
         if random.random() < 0.3:
-            await self._cancel(run, random)
+            await self._cancel(run.run_id, random)
         self._over.append(run)
 
     async def _all_unknown(self) -> None:
@@ -168,5 +150,5 @@ class Load:
             command = await self._direct.cancel(self._runs.unknown_id(), random)
             if number % 3 == 1:
                 await self._direct.publish(command, random)
-            await self._rest.cancel(self._runs.unknown_id(), random)  # 404, and nothing more
+            await self._cancels.cancel(self._runs.unknown_id(), random)  # 404, and nothing more
             await asyncio.sleep(self._options.seconds / 2 / self._options.unknown_count)

@@ -4,10 +4,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -15,10 +14,10 @@ from uuid import uuid4
 
 import asyncpg
 
-from shared.postgres.database import Database
-from shared.registrations import Registered, Registration
 from tools.chaos.driver.journal import Journal
-from tools.chaos.driver.rows import registered
+from tools.chaos.driver.registering.asked import Asked, Options, invalid_options, other_than
+from tools.chaos.driver.registering.registrar import Registrar
+from tools.chaos.driver.registering.ways import Way
 from tools.chaos.observed.processes import all_processes
 from tools.support.launched import CANCEL_EXEC
 
@@ -38,7 +37,7 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    asked: Registration
+    asked: Asked
     host: str
     mark: str = field(default_factory=lambda: f"mark-{uuid4().hex}")
 
@@ -51,14 +50,14 @@ class Runs:
     def __init__(
         self,
         database: "asyncpg.Pool[asyncpg.Record]",
-        registry: Database,
+        registrar: Registrar,
         directory: Path,
         sockets: Mapping[str, Path],
         env: Mapping[str, str],
         journal: Journal,
     ) -> None:
         self.database = database
-        self._registry = registry
+        self.registrar = registrar
         self._directory = directory
         self._sockets = sockets
         self._env = {**os.environ, **env}
@@ -86,49 +85,45 @@ class Runs:
         self._next += 1
         return 10**12 + self._next
 
-    async def add(
-        self,
-        host: str,
-        grace: float | None = None,
-        labels: Mapping[str, str] | None = None,
-        start_before: datetime | None = None,
-    ) -> Run:
-        asked = Registration(
-            run_id=self._next,
-            grace_seconds=grace,
-            labels=dict(labels or {}),
-            start_before=start_before,
-        )
-        run = Run(asked, host)
-        self._next += 1
-        self._marks[run.run_id] = run.mark
-        # `exists`: the answer to the first attempt was lost. `started` cannot be: nobody knows of
-        # it yet. But it may have expired in between.
-        first = {Registered.CREATED, Registered.EXISTS}
-        await self._register(
-            asked, "first", first | ({Registered.STARTED} if start_before else set())
-        )
-        self._journal.write(
-            "run",
-            run_id=run.run_id,
-            host=host,
-            mark=run.mark,
-            labels=asked.labels,
-            start_before=start_before and start_before.isoformat(),
-        )
+    async def add(self, host: str, options: Options, random: Random) -> Run:
+        (run,) = await self.add_all(host, [options], random, self.registrar.way(random))
         return run
 
-    async def add_again(self, run: Run) -> None:
-        """As it is on record, which changes nothing, and with other labels, which is refused."""
-        await self._register(run.asked, "again", {Registered.EXISTS, Registered.STARTED})
-        other = run.asked.model_copy(update={"labels": {"other": "labels"}})
-        await self._register(other, "with other labels", {Registered.CONFLICT})
+    async def add_all(
+        self,
+        host: str,
+        options: Sequence[Options],
+        random: Random,
+        way: Way,
+        *,
+        is_awaited: bool = True,
+    ) -> list[Run]:
+        """Register runs, and wait until they are on record: a message may take its time."""
+        runs = [self.new(host, each) for each in options]
+        await self.registrar.register([run.asked for run in runs], random, way)
+        if is_awaited and way is self.registrar.message:
+            await self.registrar.until_on_record([run.run_id for run in runs])
+        return runs
 
-    async def _register(self, asked: Registration, how: str, allowed: set[Registered]) -> None:
-        result = await registered(self._registry, asked)
-        self._journal.write(
-            "registered", run_id=asked.run_id, how=how, result=result, allowed=sorted(allowed)
-        )
+    def new(self, host: str, options: Options) -> Run:
+        """A run that is to be registered; written down before anybody else knows of it."""
+        run = Run(Asked(self._next, options), host)
+        self._next += 1
+        self._marks[run.run_id] = run.mark
+        self._journal.write("run", run_id=run.run_id, host=host, mark=run.mark)
+        return run
+
+    async def add_again(self, run: Run, random: Random) -> None:
+        """As it is on record, which changes nothing, and otherwise, which is refused."""
+        await self.registrar.register([run.asked], random, self.registrar.way(random))
+        other = Asked(run.run_id, other_than(run.asked.options, random))
+        await self.registrar.register([other], random, self.registrar.way(random))
+
+    async def add_invalid(self, random: Random) -> None:
+        """A run that is refused, whichever way it comes."""
+        asked = Asked(self.unknown_id(), invalid_options(random), is_valid=False)
+        for way in self.registrar.of_outside:
+            await self.registrar.register([asked], random, way)
 
     async def launch(self, run: Run, job: Job) -> None:
         """Start `cancel-exec` on the run's host, and note how it ends."""

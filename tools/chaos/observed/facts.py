@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.amqp.topology import QUEUED_KEY
 from tools.chaos.driver import journal
 from tools.chaos.driver.journal import Entry
 from tools.chaos.observed import audit, event_queue
@@ -44,6 +45,11 @@ class Facts:
 
     def entries(self, kind: str) -> list[Entry]:
         return [entry for entry in self.journal if entry["kind"] == kind]
+
+
+def registers(letter: Row) -> bool:
+    """Whether it is the letter of a registration, not of a cancel."""
+    return bool(letter["routing_key"] == QUEUED_KEY)
 
 
 async def collect(directory: Path, servers: Servers) -> Facts:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from tools.chaos.observed.facts import Facts, Row
+from tools.chaos.observed.facts import Facts, Row, registers
 
 Key = tuple[str, str, object]
 """Type, run, command or letter, and its new state."""
@@ -21,7 +21,6 @@ SETTLED: Final = "ci.cancel.settled.v1"
 REJECTED: Final = "ci.cancel.rejected.v1"
 RUN_REJECTED: Final = "ci.run.rejected.v1"
 
-_QUEUED_TYPE: Final = "ci.run.queued."
 _RUN_DATA: Final = {
     REGISTERED: (
         *("run_id", "labels", "url"),
@@ -123,9 +122,8 @@ def _of_commands(facts: Facts) -> Iterator[Step]:
 def _of_letters(facts: Facts) -> Iterator[Step]:
     for change in facts.letter_changes:
         letter = change["after"]
-        is_run = (letter["type"] or "").startswith(_QUEUED_TYPE)
         data = {name: letter[name] for name in _LETTER_DATA}
-        yield _step(RUN_REJECTED if is_run else REJECTED, data, change)
+        yield _step(RUN_REJECTED if registers(letter) else REJECTED, data, change)
 
 
 def _step(kind: str, data: dict[str, Any], change: Row) -> Step:

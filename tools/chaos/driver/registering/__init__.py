@@ -1,0 +1,1 @@
+"""Registrations, in each way that there is."""
