@@ -84,13 +84,16 @@ COMPLETE: Final = _COMPLETE.format(locked="SKIP LOCKED")
 # For one: the transaction that has locked it decides first.
 COMPLETE_WAITING: Final = _COMPLETE.format(locked="")
 
-# The runs of these launchers: $1 to $3 as above, on boot $4 in pid namespace $5.
+# The runs of these launchers: $1 to $3 as above, on boot $4 in pid namespace $5. LATERAL and LIMIT
+# make it an index lookup for each.
 FIND_OWN: Final = """
     SELECT r.*
       FROM unnest($1::bigint[], $2::integer[], $3::bigint[])
-        AS asked (run_id, launcher_pid, launcher_start_ticks)
-      JOIN runs r USING (run_id, launcher_pid, launcher_start_ticks)
-     WHERE r.boot_id = $4 AND coalesce(r.pid_namespace, $5) = $5
+        AS asked (run_id, launcher_pid, launcher_start_ticks),
+           LATERAL (SELECT * FROM runs WHERE run_id = asked.run_id LIMIT 1) r
+     WHERE r.launcher_pid = asked.launcher_pid
+       AND r.launcher_start_ticks = asked.launcher_start_ticks
+       AND r.boot_id = $4 AND coalesce(r.pid_namespace, $5) = $5
 """
 
 FIND_ENDING_CANCELLATIONS: Final = f"""
