@@ -1,4 +1,7 @@
-"""P3: `canceled` means dead, and a run that was canceled in the queue never started."""
+"""P3: `canceled` means dead, and a run that was canceled in the queue never started.
+
+Nor does a run that ended by itself leave anything, unless it was registered to keep it.
+"""
 
 from collections import defaultdict
 from pathlib import Path
@@ -24,11 +27,18 @@ def check(facts: Facts) -> Checked:
         elif run["status"] == "error" and run["containment"] == "cgroup":
             # Its launcher was killed: what it left must not go on unseen.
             _check_gone(checked, facts, run, marks[run_id])
+        elif run["status"] in ("pass", "fail") and _says_that_it_is_gone(run):
+            _check_gone(checked, facts, run, marks[run_id])
         _check_start(checked, facts, run)
     for seen in facts.entries("canceled_seen"):
         text = f"run {seen['run_id']} was canceled while {seen['alive']} lived"
         checked.hold(not seen["alive"], text, (seen["at"] - 1, seen["at"]))
     return checked
+
+
+def _says_that_it_is_gone(run: Row) -> bool:
+    left = run["left_behind"]
+    return run["leftovers"] == "stop" if left is None else left.get("proof") is not None
 
 
 def _check_canceled(checked: Checked, facts: Facts, run: Row, mark: str, proofs: set[str]) -> None:

@@ -14,6 +14,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "grace_seconds": None,
     "stop_signal": "SIGTERM",
     "stop_scope": "tree",
+    "leftovers": "stop",
     "labels": {},
     "url": None,
     "start_before": None,

@@ -31,8 +31,8 @@ OF_COMMANDS: Final = (
         (
             Edit(
                 "shared/postgres/sql/runs.py",
-                "WHERE run_id = $1 AND launch_id = $2 AND status = 'running'\n    RETURNING",
-                "WHERE run_id = $1 AND launch_id = $2\n    RETURNING",
+                "WHERE run_id = $1 AND launch_id = $2 AND status = 'running'\n    RETURNING run_id",
+                "WHERE run_id = $1 AND launch_id = $2\n    RETURNING run_id",
             ),
         ),
         ("launcher_killed",),
@@ -101,6 +101,18 @@ OF_COMMANDS: Final = (
                 "worker/stop/ladder.py",
                 "or await self._kill():",
                 "or True:",
+            ),
+        ),
+        ("worker_killed",),
+    ),
+    Mutation(
+        "leftovers_forgotten",
+        "P3",
+        (
+            Edit(
+                "worker/leftovers/leftovers.py",
+                "            if not (found or run.leftovers_noted):\n",
+                "            if True:\n",
             ),
         ),
         ("worker_killed",),

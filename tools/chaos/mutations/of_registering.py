@@ -67,8 +67,8 @@ OF_REGISTERING: Final = (
         (
             Edit(
                 REGISTRATIONS,
-                "(a.grace_seconds, a.stop_signal, a.stop_scope, a.labels, a.url, a.start_before)",
-                "(a.grace_seconds, a.stop_signal, r.stop_scope, r.labels, r.url, r.start_before)",
+                "a.stop_scope, a.labels, a.url, a.start_before, a.leftovers)",
+                "r.stop_scope, r.labels, r.url, r.start_before, r.leftovers)",
             ),
         ),
         ("gateway_killed",),

@@ -92,7 +92,7 @@ async def collect(directory: Path, servers: Servers) -> Facts:
 def _plain(row: asyncpg.Record) -> Row:
     """The row with its JSON columns parsed."""
     parsed = dict(row)
-    for name in ("evidence", "before", "after", "headers", "labels"):
+    for name in ("evidence", "before", "after", "headers", "labels", "left_behind"):
         if isinstance(parsed.get(name), str):
             parsed[name] = json.loads(parsed[name])
     return parsed

@@ -24,7 +24,7 @@ RUN_REJECTED: Final = "ci.run.rejected.v1"
 _RUN_DATA: Final = {
     REGISTERED: (
         *("run_id", "labels", "url"),
-        *("grace_seconds", "stop_signal", "stop_scope", "start_before"),
+        *("grace_seconds", "stop_signal", "stop_scope", "leftovers", "start_before"),
     ),
     STARTED: ("run_id", "host"),
     CANCELING: ("run_id", "host", "stop_deadline"),
@@ -83,6 +83,7 @@ def _of_runs(facts: Facts) -> Iterator[Step]:
         data = {name: after[name] for name in _RUN_DATA[kind]}
         if kind == FINISHED:
             data["ended"] = _how_ended(after, ended.get(after["run_id"]))
+            data["left_behind"] = _left_behind(after)
         yield _step(kind, data, change)
 
 
@@ -108,6 +109,12 @@ def _how_ended(run: Row, by_command: object) -> object:
     if run["status"] == "error":
         return (run["loss"] or {}).get("cause") or "launcher_died"
     return "exited"
+
+
+def _left_behind(run: Row) -> object:
+    if run["status"] not in ("pass", "fail") or run["left_behind"] is None:
+        return None
+    return {name: run["left_behind"].get(name) for name in ("number", "ended", "proof")}
 
 
 def _of_commands(facts: Facts) -> Iterator[Step]:

@@ -31,6 +31,8 @@ def some_options(random: Random) -> Options:
         }
     if random.random() < 0.3:
         options["stop_scope"] = random.choice(("leader", "leader", "tree"))
+    if random.random() < 0.2:
+        options["leftovers"] = random.choice(("stop", "keep"))
     if random.random() < 0.15:
         options["stop_signal"] = random.choice(("SIGINT", "SIGTERM"))
     if random.random() < 0.3:
@@ -52,6 +54,7 @@ def other_than(options: Options, random: Random) -> Options:
         {"labels": {"other": f"{random.random()}"}},
         {"grace_seconds": 17.5},
         {"stop_scope": "tree" if options.get("stop_scope") == "leader" else "leader"},
+        {"leftovers": "stop" if options.get("leftovers") == "keep" else "keep"},
         {"start_before": due_in(7200, random)},
         {"url": "https://ci.example/other"},
     ]
