@@ -25,6 +25,8 @@ def run(status: str, **fields: object) -> Row:
         "grace_seconds": 1.0,
         "stop_signal": "SIGTERM",
         "stop_scope": "tree",
+        "leftovers": "stop",
+        "left_behind": None,
         "start_before": None,
         "stop_deadline": None,
         "exit_code": None,
