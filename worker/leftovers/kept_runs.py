@@ -62,9 +62,10 @@ class KeptRuns:
             return
         async with self._database.transaction() as connection:
             await record.lock_run(connection, run.run_id)
-            if await record.record_leftovers(connection, run.run_id, evidence):
-                await record.close_over(connection, [run.run_id])
-                log.info("left_behind_gone", run_id=run.run_id, proof=evidence.proof)
+            is_news = await record.record_leftovers(connection, run.run_id, evidence)
+            await record.close_over(connection, [run.run_id])
+        if is_news:
+            log.info("left_behind_gone", run_id=run.run_id, proof=evidence.proof)
 
     async def _gone(self, process: RunProcess) -> Evidence | None:
         """The evidence that nothing is left; None if something is, or cannot be seen."""

@@ -20,6 +20,11 @@ _ENDED: Final[Mapping[str, str]] = {
     Ended.SURVIVED: "it survived SIGKILL",
     Ended.NOT_PROVED: "no process was found, but there is no proof",
 }
+_ENDED_PROCESSES: Final[Mapping[str, str]] = {
+    Ended.ALREADY_GONE: "gone",
+    Ended.OBEYED: "they obeyed",
+    Ended.KILLED: "killed",
+}
 _CAUSES: Final[Mapping[str, str]] = {
     "launcher_died": "its launcher died without reporting an exit code",
     "host_rebooted": "its host was rebooted",
@@ -158,7 +163,7 @@ def left_behind(run: Json) -> str | None:
     if left.get("ended") is None:
         return f"{what}; {'kept' if left['kept'] else 'they may be alive'}"
     if left.get("proof") in set(Proof):
-        return f"{what}; {_ended(left)}"
+        return f"{what}; {_ENDED_PROCESSES[left['ended']]}{_after(left)}, proof {left['proof']}"
     if left.get("survivors") or left.get("in_doubt"):
         return f"{what}; {remains(left)}"
     return f"{what}; whether they are alive can no longer be determined ({left.get('proof')})"
@@ -225,9 +230,12 @@ def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
 def _ended(evidence: Json) -> str:
     ended = str(evidence.get("ended"))
     ended = _ENDED.get(ended, ended)
+    return f"{ended}{_after(evidence)}, proof {evidence.get('proof')}"
+
+
+def _after(evidence: Json) -> str:
     took = evidence.get("duration_ms")
-    after = f" after {length(timedelta(milliseconds=took))}" if took else ""
-    return f"{ended}{after}, proof {evidence.get('proof')}"
+    return f" after {length(timedelta(milliseconds=took))}" if took else ""
 
 
 def _why_no_op(evidence: Json) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
@@ -37,6 +37,8 @@ from tools.support.system import System
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 run_ids = count(1)
+LEFT: Final[Row] = {"number": 1, "found": [], "kept": True}
+STOPPED_REST: Final = "Run {{}} has already finished ({}); what it left running is being stopped."
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -71,6 +73,14 @@ async def _published(system: System) -> AbstractIncomingMessage | None:
         (PASS, "no_op", "Run {} has already finished (pass)."),
         (FAIL, "no_op", "Run {} has already finished (fail)."),
         (ERROR, "no_op", "Run {} has already finished (error)."),
+        ({**ERROR, "loss": {"cause": "launcher_died"}}, "accepted", STOPPED_REST.format("error")),
+        ({**PASS, "left_behind": LEFT}, "accepted", STOPPED_REST.format("pass")),
+        ({**FAIL, "left_behind": LEFT}, "accepted", STOPPED_REST.format("fail")),
+        (
+            {**PASS, "left_behind": {**LEFT, "proof": "cgroup_empty"}},
+            "no_op",
+            "Run {} has already finished (pass).",
+        ),
     ],
     ids=lambda value: value["status"] if isinstance(value, dict) else "",
 )

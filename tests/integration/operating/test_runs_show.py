@@ -100,6 +100,23 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "no process is left (cgroup_empty)",
         "leftovers_stopped: it had to be killed",
     ),
+    "left behind": (
+        "run {id}: pass",
+        "left behind  2 processes: gradle (pid 4243), sleep (pid 4244); "
+        "killed after 2.012 s, proof cgroup_empty",
+        "command ended, and left 2 processes behind",
+        "10 ms  SIGTERM, SIGCONT to 4 processes",
+        "10 ms  pass, exit code 0",
+    ),
+    "left behind, survived": (
+        "left behind  2 processes: gradle (pid 4243), sleep (pid 4244); "
+        "pid 4242 dd (D) survived SIGKILL",
+    ),
+    "left behind, kept": (
+        "left behind  21 processes: gradle (pid 4243), sleep (pid 4244), …; kept",
+        "command ended, and left 21 processes behind, to be kept",
+        "leftovers    kept",
+    ),
     "host replaced": (
         "whether processes are left can no longer be determined (none_host_replaced)",
     ),

@@ -52,6 +52,12 @@ RUNS: Final[dict[str, Row]] = {
     "fail": FAIL,
     "lost": ERROR,
     "lost, leftovers possible": {**ERROR, "loss": {"cause": "launcher_died"}},
+    "pass, leftovers kept": {**PASS, "left_behind": {"number": 1, "proof": None}},
+    "fail, leftovers failed": {
+        **FAIL,
+        "left_behind": {"number": 1, "proof": None, "deadline": NOW},
+    },
+    "pass, leftovers stopped": {**PASS, "left_behind": {"number": 1, "proof": "cgroup_empty"}},
     "never started": NEVER_STARTED,
     "stopped": STOPPED,
 }
@@ -61,6 +67,7 @@ TOLD_BY_STATUS = {
     "pass": Outcome.NO_OP,
     "pass elsewhere": Outcome.NO_OP,
     "fail": Outcome.NO_OP,
+    "pass, leftovers stopped": Outcome.NO_OP,
     "never started": Outcome.NO_OP,
     "stopped": Outcome.NO_OP,
 }

@@ -49,6 +49,16 @@ IN_DOUBT: Final = _stopped(
     proved_at=None,
     in_doubt=[{"pid": 4243, "name": "ssh-agent", "state": "S"}],
 )
+LEFT: Final[Row] = {
+    "number": 2,
+    "found": [
+        {"pid": 4243, "name": "gradle", "state": "S"},
+        {"pid": 4244, "name": "sleep", "state": "S"},
+    ],
+    "kept": False,
+    "noticed_at": _at(61.01),
+    "deadline": _at(63.01),
+}
 ADDED: Final = {"created_at": _at(0)}
 STARTED: Final = {**ADDED, **IDENTITY, "started_at": _at(2), "host": "runner-7"}
 STOPPING: Final = {**STARTED, "canceling_at": _at(61.01), "stop_deadline": _at(63.01)}
@@ -102,6 +112,28 @@ RUNS: Final[dict[str, Row]] = {
         "error": "the launcher died without reporting an exit code",
         "finished_at": _at(50),
         "loss": {"cause": "launcher_died", "noticed_at": _at(50), **_stopped("killed")},
+    },
+    "left behind": {
+        "status": "pass",
+        **STARTED,
+        "exit_code": 0,
+        "finished_at": _at(63.04),
+        "left_behind": {**LEFT, **_stopped("killed")},
+    },
+    "left behind, survived": {
+        "status": "fail",
+        **STARTED,
+        "exit_code": 3,
+        "finished_at": _at(73.04),
+        "left_behind": {**LEFT, **FAILED},
+    },
+    "left behind, kept": {
+        "status": "pass",
+        **STARTED,
+        "leftovers": "keep",
+        "exit_code": 0,
+        "finished_at": _at(61.02),
+        "left_behind": {**LEFT, "number": 21, "kept": True, "ended": None, "proof": None},
     },
     "host replaced": {
         "status": "error",
