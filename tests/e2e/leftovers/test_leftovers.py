@@ -1,11 +1,16 @@
 """What a command leaves behind when it ends by itself is stopped, proved gone, and recorded."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
 import pytest
 
 from tests.support.launcher.leaving import launch_leaving
 from tools.support.processes import KILLED_BY, PROVED_BY, alive
 from tools.support.system import System
+from tools.support.waiting import eventually
 
+SOON = timedelta(seconds=0.5)
 CONTAINMENTS = pytest.mark.parametrize("containment", ["cgroup", "session"])
 
 
@@ -134,16 +139,59 @@ async def test_the_daemon_of_one_run_does_not_take_over_the_work_of_the_next(
 
 
 async def test_a_cancel_takes_over_with_its_own_grace_period(system: System) -> None:
-    await system.worker(leftovers_grace_seconds=60, grace_seconds=0.2)
+    await system.worker(leftovers_grace_seconds=2, grace_seconds=60)
     await system.add_run(1)
     launched, mark = await launch_leaving(system, 1, "ignores_term")
-    await system.left_behind(1)
+    deadline = (await system.left_behind(1))["deadline"]
+    command_id = await system.publish(1)
+    await system.status_becomes(1, "canceling")
+    await eventually(lambda: datetime.now(UTC) > datetime.fromisoformat(deadline) + SOON)
+    assert len(alive(mark)) == 1
 
-    outcome = await system.outcome_of(await system.publish(1))
+    await system.publish(1, force=True)
 
+    outcome = await system.outcome_of(command_id)
     assert outcome["outcome"] == "canceled"
     assert outcome["evidence"]["ended"] == "killed"
     assert alive(mark) == []
     assert await launched.exit_code() == 143
     run = await system.run(1)
     assert (run["status"], run["exit_code"]) == ("canceled", 0)
+
+
+async def test_a_run_whose_leftovers_are_being_stopped_is_not_unreported(system: System) -> None:
+    worker = await system.worker(leftovers_grace_seconds=2, host_heartbeat=0.2)
+    await system.add_run(1)
+    launched, _ = await launch_leaving(system, 1, "ignores_term")
+
+    assert await launched.exit_code() == 0
+
+    assert (await system.run(1))["unreported_since"] is None
+    assert not [event for event in worker.events if event["event"] == "run_unreported"]
+
+
+async def test_a_command_that_waits_stops_what_the_run_keeps(system: System) -> None:
+    """It came while the run was running, but the run was over when it was taken up."""
+    await system.add_run(1, leftovers="keep")
+    worker = await system.worker()
+    launched, mark = await launch_leaving(system, 1, "sleeps")
+    assert await launched.exit_code() == 0
+    await worker.stop()
+    # As a worker of another host that decided on it a moment before.
+    command_id = str(uuid4())
+    await system.database.execute(
+        "UPDATE runs SET status = 'running', exit_code = NULL, finished_at = NULL"
+    )
+    await system.database.execute(
+        "INSERT INTO cancellations (command_id, run_id, via, force)"
+        " VALUES ($1::text::uuid, 1, 'rest', false)",
+        command_id,
+    )
+    await system.database.execute(
+        "UPDATE runs SET status = 'pass', exit_code = 0, finished_at = now()"
+    )
+
+    await system.worker()
+
+    assert (await system.outcome_of(command_id))["outcome"] == "leftovers_stopped"
+    assert alive(mark) == []

@@ -138,9 +138,18 @@ async def test_a_repeat_has_the_first_answer_though_the_run_is_canceled_by_now(
     assert await _published(system) == []
 
 
-@pytest.mark.parametrize(("row", "outcome"), [(PASS, "no_op"), (ERROR, "leftovers_stopped")])
-async def test_a_repeat_on_a_run_that_was_over_is_a_no_op_again(
-    system: System, api: Api, row: Row, outcome: str
+@pytest.mark.parametrize(
+    ("row", "outcome", "status"),
+    [
+        (PASS, "no_op", "no_op"),
+        (ERROR, "no_op", "no_op"),
+        ({**ERROR, "loss": {"cause": "launcher_died"}}, "leftovers_stopped", "accepted"),
+        ({**PASS, "left_behind": {"number": 1}}, "leftovers_stopped", "accepted"),
+    ],
+    ids=["pass", "error", "lost", "left behind"],
+)
+async def test_a_repeat_on_a_run_that_was_over_is_answered_as_before(
+    system: System, api: Api, row: Row, outcome: str, status: str
 ) -> None:
     run_id, key = next(run_ids), uuid4()
     await insert_run(system.database, run_id, row)
@@ -150,7 +159,7 @@ async def test_a_repeat_on_a_run_that_was_over_is_a_no_op_again(
     again = await _post(api, f"runs/{run_id}/cancel", key)
 
     assert again.body == first.body
-    assert again.body["status"] == "no_op"
+    assert again.body["status"] == status
     assert await _published(system) == []
 
 
