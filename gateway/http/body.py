@@ -29,7 +29,9 @@ async def read_body(
 
 
 async def _read(request: web.Request, timeout: float, limit: int) -> bytes:
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    # Several headers are one list (RFC 9110, 5.3).
+    encodings = ", ".join(request.headers.getall("Content-Encoding", ["identity"]))
+    if encodings.lower() != "identity":
         raise invalid({"Content-Encoding": "is not supported"}, status=415)
     if (request.content_length or 0) > limit:
         raise invalid({"body": "is too large"}, status=413)  # before it has arrived
