@@ -10,7 +10,7 @@ from shared import cli, lifecycle, logs, settings
 from shared.settings import GatewaySettings
 
 app = typer.Typer(
-    help="Accept cancel requests over HTTP and publish them as commands.",
+    help="Serve the HTTP API, which registers, cancels and shows runs; manage its tokens.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

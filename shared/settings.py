@@ -126,10 +126,15 @@ class GatewaySettings(ServiceSettings):
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port that the gateway listens on")
     write_limit: int = Field(
-        20, ge=1, description="Cancel requests per window, for tokens without their own limit"
+        20,
+        ge=1,
+        description="Requests that cancel runs per window, for tokens without their own limit",
     )
     read_limit: int = Field(
-        120, ge=1, description="Status requests per window, for tokens without their own limit"
+        120,
+        ge=1,
+        description="Requests that read runs, cancels or events per window, for tokens without "
+        "their own limit",
     )
     register_limit: int = Field(
         600,

@@ -11,6 +11,10 @@ _IN_OTHER_WORDS: Final = (
     (re.compile("Input should be less than or equal to "), "must be at most "),
     (re.compile("Input should be "), "must be "),
     (re.compile("Input should "), "must "),
+    (re.compile("(String|List|Dictionary) should have "), "must have "),
+    (re.compile(" after validation(?=, not )"), ""),
+    (re.compile("^Field required$"), "is required"),
+    (re.compile("Invalid JSON: recursion limit exceeded"), "Invalid JSON: nested too deeply"),
     (re.compile("Extra inputs are not permitted"), "is not a field of this request"),
 )
 

@@ -1,4 +1,4 @@
-"""The query parameters of an event stream."""
+"""What a request for an event stream asks for."""
 
 import re
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from shared.commands import BIGINT_MAX
 
 RUN_ID_PROBLEM: Final = f"must be given once, as an integer from 1 to {BIGINT_MAX}"
 TYPE_PROBLEM: Final = f"must be one of {', '.join(TYPES)}"
+LAST_ID_HEADER: Final = "Last-Event-ID"
+LAST_ID_PROBLEM: Final = "must be given at most once"
 
 _RUN_ID: Final = re.compile(r"0*[1-9][0-9]{0,18}")
 
@@ -30,6 +32,14 @@ def selection_of(request: web.Request) -> Selection:
     if problems:
         raise invalid(problems)
     return Selection(run_id, types)
+
+
+def last_id_of(request: web.Request) -> str | None:
+    """The id after which the stream begins, if the client has one. Raises ApiError 400."""
+    given = request.headers.getall(LAST_ID_HEADER, [""])
+    if len(given) != 1:
+        raise invalid({LAST_ID_HEADER: LAST_ID_PROBLEM})
+    return given[0] or None
 
 
 def _run_id(given: Sequence[str]) -> int | None:

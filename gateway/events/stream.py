@@ -13,7 +13,7 @@ from gateway.auth.access import Scope
 from gateway.auth.admission import Access, Budget, Gate
 from gateway.events.event import position_message
 from gateway.events.feed import EventFeed
-from gateway.events.query import selection_of
+from gateway.events.query import last_id_of, selection_of
 from gateway.events.readers import End, Reader
 from gateway.http.connection import GatewayConnection
 from shared.http.connection import Connection
@@ -44,13 +44,12 @@ class EventStreams:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         await self._gate.admit(request, _ACCESS)
-        selection = selection_of(request)
+        selection, last_id = selection_of(request), last_id_of(request)
         if request.method == "HEAD":
             return web.Response(content_type="text/event-stream")
         if request.transport is None:
             return web.Response()  # the client has left meanwhile
         connection = _connection_of(request)
-        last_id = request.headers.get("Last-Event-ID") or None
         with self._feed.reading(selection, last_id, connection.abort) as reader:
             connection.when_lost(lambda: _lost(connection, reader))
             try:

@@ -12,6 +12,7 @@ from gateway.http.errors import cut, invalid, unavailable
 from shared.validation import reworded
 
 Model = TypeVar("Model", bound=BaseModel)
+NOT_UTF8: Final = "must be UTF-8 without a byte order mark"
 _KEY: Final = ".[key]"
 """Of the place of a problem: the key is wrong, not its value."""
 
@@ -29,7 +30,9 @@ async def read_body(
 
 
 async def _read(request: web.Request, timeout: float, limit: int) -> bytes:
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    # Several headers are one list (RFC 9110, 5.3).
+    encodings = ", ".join(request.headers.getall("Content-Encoding", ["identity"]))
+    if encodings.lower() != "identity":
         raise invalid({"Content-Encoding": "is not supported"}, status=415)
     if (request.content_length or 0) > limit:
         raise invalid({"body": "is too large"}, status=413)  # before it has arrived
@@ -70,6 +73,8 @@ def _parse(request: web.Request, content: bytes, model: type[Model]) -> Model:
         raise invalid({"Content-Type": "must be application/json"}, status=415)
     elif request.charset and not _is_utf8(request.charset):
         raise invalid({"Content-Type": "must have the charset utf-8"}, status=415)
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise invalid({"body": NOT_UTF8})
     try:
         read = model.model_validate_json(content)
     except ValidationError as error:

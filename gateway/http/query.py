@@ -19,7 +19,7 @@ HOST: Final = r"[A-Za-z0-9._-]{1,100}"
 LABEL: Final = r"[^:\u0000]{1,63}:[^\u0000]{0,255}"
 BAD_STATUS: Final = f"must be given once, as one of {', '.join(RunStatus)}"
 BAD_HOST: Final = "must be given once, as the name of a host"
-BAD_LABEL: Final = "must be key:value, with 1 to 63 and 0 to 255 characters"
+BAD_LABEL: Final = "must be key:value, with a key of 1 to 63 characters and a value of at most 255"
 MANY_LABELS: Final = f"must be given at most {MAX_LABELS} times"
 # A JSON number; float() accepts more than that.
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

@@ -29,7 +29,7 @@ _ACCESS: Final = Access(Budget.REGISTER, Scope.RUNS_REGISTER)
 _MAX_FIELDS: Final = 32
 """Of a run; with more, its fields are not checked one by one."""
 TOO_LARGE_ID: Final = f"must be at most {BIGINT_MAX}"
-REPEATED: Final = "appears before in this request"
+REPEATED: Final = "appears earlier in this request; only the first one counts"
 
 
 class RegisterHandler:

@@ -112,7 +112,7 @@ _LABELS_SCHEMA: Final = {
 
 def _distinct(run_ids: list[int]) -> list[int]:
     if len(set(run_ids)) != len(run_ids):
-        raise ValueError("must be distinct")
+        raise ValueError("must name each run only once")
     return run_ids
 
 

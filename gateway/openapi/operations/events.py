@@ -6,7 +6,12 @@ from typing import Final
 from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
 from gateway.events.event import TYPES, event_of, gap_message
-from gateway.events.query import RUN_ID_PROBLEM, TYPE_PROBLEM
+from gateway.events.query import (
+    LAST_ID_HEADER,
+    LAST_ID_PROBLEM,
+    RUN_ID_PROBLEM,
+    TYPE_PROBLEM,
+)
 from gateway.http.errors import invalid
 from gateway.openapi.operations.common import (
     AT,
@@ -34,7 +39,7 @@ _TYPE: Final[Json] = {
     "schema": {"type": "array", "items": {"type": "string", "enum": list(TYPES)}},
 }
 _LAST_EVENT_ID: Final[Json] = {
-    "name": "Last-Event-ID",
+    "name": LAST_ID_HEADER,
     "in": "header",
     "description": "The last id that the client has seen. The stream goes on from there.",
     "schema": {"type": "string"},
@@ -92,10 +97,11 @@ STREAM_EVENTS: Final = Operation(
             message_schema=_MESSAGE,
         ),
         400: Response(
-            "The query is invalid.",
+            "The query or a header is invalid.",
             shown(
                 run_id=invalid({"run_id": RUN_ID_PROBLEM}),
                 type=invalid({"type": TYPE_PROBLEM}),
+                last_event_id=invalid({LAST_ID_HEADER: LAST_ID_PROBLEM}),
             ),
         ),
         401: UNAUTHORIZED,

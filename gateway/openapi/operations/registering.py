@@ -109,7 +109,7 @@ POST_RUNS: Final = Operation(
         ),
         400: Response(
             "The query or the body is invalid. Nothing was registered.",
-            shown(runs=invalid({"body.runs": "Field required"})),
+            shown(runs=invalid({"body.runs": "is required"})),
         ),
         **_REFUSED,
     },

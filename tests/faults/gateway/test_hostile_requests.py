@@ -1,14 +1,7 @@
 """Whatever bytes arrive, the answer is one of the API's, and the gateway itself is not hurt."""
 
 import asyncio
-import json
-import re
-import select
-import socket
-import struct
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from hypothesis import HealthCheck, example, given, note, settings
@@ -17,11 +10,11 @@ from gateway import schemas
 from gateway.auth.access import Role
 from tests.support.http.api import Api
 from tests.support.http.hostile_requests import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
+from tests.support.http.raw_requests import END_OF_HEAD, RawAnswer, exchange
 from tools.support.rows import PASS, insert_run
 from tools.support.system import System
 
 REQUESTS: Final = 1000
-END_OF_HEAD: Final = b"\r\n\r\n"
 AUTHORIZED: Final = b"Host: x\r\nAuthorization: Bearer " + TOKEN + b"\r\n"
 CANCEL: Final = b"POST /api/v1/runs/1/cancel HTTP/1.1\r\n" + AUTHORIZED
 GET: Final = b"GET /api/v1/runs/1 HTTP/1.1\r\n" + AUTHORIZED
@@ -31,13 +24,6 @@ FILE: Final = b"GET /api/v1/docs/favicon-32x32.png HTTP/1.1\r\n" + AUTHORIZED
 
 BAD: Final = ("error", "critical")
 STATUSES: Final = {200, 201, 202, 302, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 async def test_a_thousand_hostile_requests_are_answered_and_do_no_harm(system: System) -> None:
@@ -105,59 +91,11 @@ async def test_a_thousand_hostile_requests_are_answered_and_do_no_harm(system: S
     assert plain_user not in gateway.log()
 
 
-def _exchange(port: int, sent: bytes, request: Hostile) -> list[Answer]:
-    """Send, and read until the gateway closes the connection."""
-    stream, may_send = b"", True
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-        with suppress(ConnectionError):  # the gateway may have seen enough
-            if request.cut:
-                client.sendall(sent[: request.cut])
-                # So that it is read by itself, most likely; nothing depends on that.
-                select.select([client], [], [], 0.01)
-            client.sendall(sent[request.cut :])
-        if request.ending == "reset":
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return []
-        finished = request.ending == "close" or END_OF_HEAD not in sent
-        with suppress(ConnectionError):
-            while True:
-                if finished and may_send:
-                    may_send = False
-                    with suppress(OSError):  # reset by the gateway, what it said can be read
-                        client.shutdown(socket.SHUT_WR)
-                if not (received := client.recv(65536)):
-                    break
-                stream += received
-                answers, rest = _parsed(stream, to_head=b"HEAD " in sent)
-                finished |= bool(answers)
-    answers, rest = _parsed(stream, to_head=b"HEAD " in sent)
-    assert rest == b""
-    return answers
+def _exchange(port: int, sent: bytes, request: Hostile) -> list[RawAnswer]:
+    return exchange(port, sent, request.cut, request.ending)
 
 
-def _parsed(stream: bytes, *, to_head: bool) -> tuple[list[Answer], bytes]:
-    """The answers in `stream`, and what follows them; 100 Continue is none."""
-    answers = []
-    while END_OF_HEAD in stream:
-        head, _, rest = stream.partition(END_OF_HEAD)
-        line, *lines = head.decode("latin-1").split("\r\n")
-        match = re.fullmatch(r"HTTP/1\.[01] ([1-5][0-9]{2}) [ -~]+", line)
-        assert match is not None, line
-        fields = [re.fullmatch(r"([A-Za-z-]+): ([ -~]*)", it) for it in lines]
-        headers = {field[1]: field[2] for field in fields if field is not None}
-        assert len(headers) == len(lines), head
-        length = int(headers.get("Content-Length", 0))
-        if to_head and (rest == b"" or rest.startswith(b"HTTP/")):
-            length = 0
-        if len(rest) < length:
-            break
-        if match[1] != "100":
-            answers.append(Answer(int(match[1]), headers, rest[:length]))
-        stream = rest[length:]
-    return answers, stream
-
-
-def _assert_documented(answer: Answer, *, to_head: bool) -> None:
+def _assert_documented(answer: RawAnswer, *, to_head: bool) -> None:
     assert answer.status in STATUSES
     assert answer.headers["X-Request-Id"]
     if to_head and answer.body == b"":
@@ -174,9 +112,4 @@ def _assert_documented(answer: Answer, *, to_head: bool) -> None:
     elif answer.status == 302:
         assert answer.headers["Location"] == f"{schemas.API}/docs"
     else:
-        assert answer.headers["Content-Type"] == "application/json"
-        error = json.loads(answer.body)
-        assert set(error) == {"code", "message", "details"}
-        assert re.fullmatch("[a-z][a-z0-9_]{0,99}", error["code"])
-        assert 1 <= len(error["message"]) <= 500
-        assert isinstance(error["details"], dict)
+        assert answer.error

@@ -41,7 +41,7 @@ DEFAULTS: Final[Json] = {
     "start_before": None,
 }
 NO_RUN: Final = {"run": "must be an object"}
-REPEATED: Final = "appears before in this request"
+REPEATED: Final = "appears earlier in this request; only the first one counts"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -170,9 +170,9 @@ INVALID: Final = [
     ({"labels": {"a\0": "x"}}, "labels.a\0", "must not contain NUL characters"),
     ({"labels": {"a": "\0"}}, "labels.a", "must not contain NUL characters"),
     ({"labels": {"a:b": "x"}}, "labels.a:b", "must not contain a colon"),
-    ({"labels": {"": "x"}}, "labels.", "String should have at least 1 character"),
-    ({"labels": {"k" * 64: ""}}, f"labels.{'k' * 64}", "String should have at most 63 characters"),
-    ({"labels": {"k": "v" * 256}}, "labels.k", "String should have at most 255 characters"),
+    ({"labels": {"": "x"}}, "labels.", "must have at least 1 character"),
+    ({"labels": {"k" * 64: ""}}, f"labels.{'k' * 64}", "must have at most 63 characters"),
+    ({"labels": {"k": "v" * 256}}, "labels.k", "must have at most 255 characters"),
     ({"labels": {"k": 1}}, "labels.k", "must be a string"),
     ({"labels": {"k": None}}, "labels.k", "must be a string"),
     ({"labels": ["a:b"]}, "labels", "must be an object"),
@@ -180,7 +180,7 @@ INVALID: Final = [
     ({"url": "javascript:alert(1)"}, "url", ...),
     ({"url": "https://ci.example/\n"}, "url", ...),
     ({"url": "https://ci.example/ü"}, "url", ...),
-    ({"url": "https://" + "x" * 2041}, "url", "String should have at most 2048 characters"),
+    ({"url": "https://" + "x" * 2041}, "url", "must have at most 2048 characters"),
     ({"start_before": "2126-11-29T10:00:00"}, "start_before", ...),
     ({"start_before": "2126-11-29"}, "start_before", ...),
     ({"start_before": "4000000000"}, "start_before", ...),
@@ -233,7 +233,7 @@ async def test_17_labels_are_too_many(system: System, api: Api) -> None:
     ("run", "told", "fields"),
     [
         *((run, None, NO_RUN) for run in (None, 5, "1", [1], True)),
-        ({}, None, {"run_id": "Field required"}),
+        ({}, None, {"run_id": "is required"}),
         ({"run_id": 0}, 0, {"run_id": "must be at least 1"}),
         ({"run_id": -5}, -5, {"run_id": "must be at least 1"}),
         ({"run_id": "7"}, None, {"run_id": "must be an integer"}),
