@@ -209,6 +209,9 @@ def hostile_calls(call: Call) -> Iterator[HostileCall]:
             yield _with_body(line, text.encode() if isinstance(text, str) else text, field)
         for framing, (status, field) in _FRAMINGS.items():
             yield _request(line, framing, status, field)
+        if operation is not POST_RUNS:  # which takes larger ones
+            large = b"4001\r\n" + b" " * 0x4001 + b"\r\n0\r\n\r\n"
+            yield _request(line, _CHUNKED + large, 413, "body")
     if operation in (FORCE_CANCEL_RUN, CANCEL_RUNS):
         for key in _KEYS:
             yield _request(line, b"Idempotency-Key: " + key + b"\r\n\r\n", 400, "Idempotency-Key")
