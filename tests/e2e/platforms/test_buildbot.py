@@ -205,6 +205,7 @@ async def test_a_lost_worker_leaves_no_job_and_its_build_is_repeated_as_another_
     assert (cancellation["outcome"], cancellation["reason"]) == (
         *("canceled", "the Buildbot worker was lost"),
     )
+    await eventually(lambda: is_registered(system, run_id + 1))
     await buildbot.start_worker()
     again = await buildbot.build(run_id // 1000, attempt=2)
     assert await buildbot.result(again) == "success"
