@@ -3,6 +3,7 @@
 import os
 import signal
 from datetime import datetime
+from uuid import uuid4
 
 import pytest
 
@@ -148,8 +149,11 @@ async def test_the_grace_period_of_kept_processes_is_one_deadline(
     assert datetime.fromisoformat(killed_at) >= datetime.fromisoformat(before["deadline"])
 
 
-async def test_a_force_ends_the_grace_period_of_kept_processes(system: System) -> None:
-    await system.worker(grace_seconds=60)
+@pytest.mark.parametrize("decided", ["here", "by the worker of another host"])
+async def test_a_force_ends_the_grace_period_of_kept_processes(
+    system: System, decided: str
+) -> None:
+    await system.worker(grace_seconds=60, host_heartbeat=0.2)
     await system.add_run(1, leftovers="keep")
     launched, mark = await launch_leaving(system, 1, "ignores_term")
     assert await launched.exit_code() == 0
@@ -158,7 +162,15 @@ async def test_a_force_ends_the_grace_period_of_kept_processes(system: System) -
         lambda: system.left_behind(1), lambda left: left.get("deadline"), what="the deadline"
     )
 
-    forced = await system.publish(1, force=True)
+    if decided == "here":
+        forced = await system.publish(1, force=True)
+    else:
+        forced = str(uuid4())
+        await system.database.execute(
+            "INSERT INTO cancellations (command_id, run_id, via, force)"
+            " VALUES ($1::text::uuid, 1, 'rest', true)",
+            forced,
+        )
 
     assert (await system.outcome_of(forced))["outcome"] == "forced"
     assert (await system.outcome_of(command_id))["outcome"] == "leftovers_stopped"
