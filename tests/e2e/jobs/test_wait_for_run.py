@@ -112,7 +112,8 @@ async def test_a_launcher_killed_while_it_asks_for_a_run_that_appears_starts_not
     launched = await waiting(system, marks)
     async with system.database.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
-        await blocked_in_database(system)
+        # The claim: a heartbeat waits, too.
+        await blocked_in_database(system, text="SET status = 'running'")
         assert len(children(launched.process.pid)) == 1
         launched.process.kill()
         await launched.exit_code()

@@ -18,6 +18,7 @@ from tests.support.launcher.launching import (
     locked_run,
     sleeping_child,
 )
+from tools.support.processes import alive
 from tools.support.system import System
 from worker.launcher import wire
 
@@ -148,7 +149,7 @@ async def test_a_launcher_claims_for_its_own_children_only(system: System) -> No
 async def test_a_launcher_completes_its_own_run_only(system: System, child: int) -> None:
     await system.worker()
     await system.add_run(2)
-    launched, _ = await system.launch_bad_child(1, "sleeps")
+    launched, mark = await system.launch_bad_child(1, "sleeps")
 
     for run_id in (1, 2, 3):  # another's, a queued one, one that does not exist
         status, answer = await ask(system, wire.COMPLETIONS, run_id=run_id, exit_code=0)
@@ -158,6 +159,7 @@ async def test_a_launcher_completes_its_own_run_only(system: System, child: int)
 
     assert (await system.run(1))["status"] == "running"
     assert (await system.run(2))["status"] == "queued"
+    assert len(alive(mark)) == 1, "what it did not start, it has not left behind"
     launched.process.send_signal(signal.SIGTERM)
     assert await launched.exit_code() == 143
 

@@ -104,13 +104,16 @@ async def locked_run(system: System, run_id: int) -> AsyncIterator[None]:
         yield
 
 
-async def blocked_in_database(system: System, statements: int = 1) -> None:
-    """Wait until so many statements wait for a lock in this test's database."""
+async def blocked_in_database(system: System, statements: int = 1, text: str = "") -> None:
+    """Wait until so many statements, with this text, wait for a lock in this test's database."""
     query = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND strpos(query, $1) > 0"
     )
-    await eventually(lambda: system.database.fetchval(query), lambda found: found >= statements)
+    await eventually(
+        lambda: system.database.fetchval(query, text), lambda found: found >= statements
+    )
 
 
 class Launch:

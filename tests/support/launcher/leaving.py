@@ -9,6 +9,7 @@ from tools.support.system import System
 # Starts what it was told, waits until that is ready, and exits.
 _LEAVES: str = """
 code=$1 said=$2
+: > "$said"
 shift 2
 "$@" > "$said" 2>&1 &
 until grep -q ready "$said"; do sleep 0.01; done
