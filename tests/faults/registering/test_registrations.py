@@ -130,6 +130,22 @@ async def test_one_that_fails_for_a_moment_is_registered_later(system: System) -
     assert await system.depth(system.topology.dead) == 0
 
 
+async def test_one_that_waits_for_its_next_try_is_not_lost_with_its_worker(system: System) -> None:
+    await system.database.execute(FAULT)
+    worker = await system.worker()
+    for run_id in (13, 14):
+        await send_registration(system, run_id)
+    await worker.event("registration_failed", run_id=13)
+    await registered(system, 14)
+    await worker.kill()
+    await system.database.execute("DROP TRIGGER fault ON runs")
+
+    await system.worker()
+
+    await registered(system, 13)
+    await holds(system, system.topology.queued, 0)
+
+
 async def _send_and_wait(system: System, runs: int) -> None:
     """Send registrations, and wait until a worker has them all."""
     for run_id in range(1, runs + 1):

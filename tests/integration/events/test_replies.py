@@ -12,7 +12,7 @@ from yarl import URL
 from shared.events import CONTENT_TYPE
 from tests.support.broker.any_message import Raw
 from tests.support.broker.asker import DIRECT, Asker, asking
-from tests.support.broker.event_listener import event_in
+from tests.support.broker.event_listener import event_in, until_told
 from tests.support.records.letters import dead_letters, latest
 from tools.support.program import Program
 from tools.support.rows import PASS, insert_run
@@ -233,6 +233,20 @@ async def test_a_dead_letter_cannot_name_a_queue(system: System, asker: Asker) -
     code, _, err = await dead_letters(system, "replay", str(letter["letter_id"]))
     assert code == 0, err
     await system.outcome_of("00000000-0000-0000-0000-000000000007")
+    await asker.ask(1)
+    await asker.reply()
+
+    assert await queue.get(fail=False) is None
+
+
+async def test_not_even_a_row_of_the_outbox_can_name_a_queue(system: System, asker: Asker) -> None:
+    queue = await victim_of(system)
+    await system.add_run(1)
+    await system.database.execute(
+        "INSERT INTO outbox (type, run_id, data, reply_to) VALUES ('cancel.settled', 7, '{}', $1)",
+        queue.name,
+    )
+    await until_told(system)
     await asker.ask(1)
     await asker.reply()
 

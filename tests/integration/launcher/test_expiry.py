@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from shared.postgres import sql
+from tests.support.broker.event_listener import listening
 from tests.support.launcher.launching import marking, starts
 from tests.support.telemetry.exposition import monitoring_url, scrape
 from tools.support.program import Program
@@ -120,6 +121,18 @@ async def test_it_never_starts_and_its_launcher_says_why(
     assert starts(path) == []
     await worker.event("run_expired", run_id=1)
     assert await counted(system, worker) == 1
+
+
+async def test_an_expiry_by_the_claim_is_told_at_once(system: System) -> None:
+    await system.worker(host_heartbeat=NO_BEAT)
+    async with listening(system, "run.finished") as listener:
+        await add(system, LATE)
+        launched = await system.launch(1, "true")
+
+        (event,) = await listener.take(1)
+
+    assert event["data"]["ended"] == "expired"
+    assert await launched.exit_code() == 123
 
 
 async def test_one_that_is_claimed_in_time_starts(system: System) -> None:

@@ -7,6 +7,7 @@ import signal
 from uuid import UUID
 
 from tests.support.programs.fed import fed
+from tools.support.proxy import TcpProxy
 from tools.support.rows import PASS, insert_run
 from tools.support.system import System
 from tools.support.waiting import eventually
@@ -97,6 +98,19 @@ async def test_ids_are_read_from_standard_input(system: System) -> None:
     assert await system.depth(system.topology.cancel) == 300
 
 
+async def test_of_more_runs_than_one_statement_has_each_is_found_and_waited_for(
+    system: System,
+) -> None:
+    await system.worker()
+    await system.database.execute("INSERT INTO runs (run_id) SELECT generate_series(1, 1001)")
+    ids = b"\n".join(b"%d" % n for n in range(1, 1002))
+
+    code, out, err = await fed(system, ids, *CANCEL, "-", "--wait", "25", "--json")
+
+    assert (code, err) == (0, "")
+    assert {each["outcome"] for each in json.loads(out)["results"]} == {"canceled"}
+
+
 async def test_a_faulty_id_on_standard_input_cancels_nothing(system: System) -> None:
     await add(system, 1)
 
@@ -115,6 +129,24 @@ async def test_a_wait_that_ends_before_the_outcome_says_so(system: System) -> No
 
     assert (code, out) == (3, f"run 1: no outcome yet; it is canceling on {system.host}\n")
     assert forced[:2] == (0, "run 1: forced: it ended the grace period of the stop in progress\n")
+
+
+async def test_an_outage_of_postgres_does_not_end_the_wait(system: System) -> None:
+    await add(system, 1)
+    async with TcpProxy(system.database_url) as postgres:
+        waiting = asyncio.create_task(
+            cancel(system, "1", "--wait", "60", DATABASE_URL=postgres.proxied)
+        )
+        await eventually(lambda: system.depth(system.topology.cancel))
+        postgres.refuse()
+        await postgres.cut()
+        await system.worker()
+        await system.status_becomes(1, "canceled")
+        postgres.accept()
+
+        code, out, _ = await waiting
+
+    assert (code, out) == (0, "run 1: canceled: it never started, proof never_started\n")
 
 
 async def test_a_failed_stop_is_exit_code_1(system: System) -> None:

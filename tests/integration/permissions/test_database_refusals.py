@@ -5,6 +5,7 @@ from typing import Final
 import asyncpg
 import pytest
 
+from shared.registrations import Registration
 from tests.support.postgres.roles import ROLES, UrlOf
 from tools.services import PrivatePostgres
 
@@ -71,6 +72,39 @@ FORBIDDEN: Final = {
         "SELECT FROM cancellations",
     ),
 }
+
+# All that a role may write, where that is little.
+WRITES: Final[dict[str, dict[tuple[str, str], set[str]]]] = {
+    "gateway": {
+        ("INSERT", "runs"): set(Registration.model_fields),
+        ("INSERT", "rate_windows"): {"spender", "budget", "used", "resets_at"},
+        ("UPDATE", "rate_windows"): {"used", "resets_at"},
+        ("DELETE", "rate_windows"): set(),
+    },
+    "platform": {("INSERT", "runs"): set(Registration.model_fields)},
+}
+_WRITABLE: Final = """
+    SELECT verb, table_name, array_agg(column_name::text) AS columns
+      FROM information_schema.columns, unnest(ARRAY['INSERT', 'UPDATE', 'REFERENCES']) AS verb
+     WHERE table_schema = 'public'
+       AND has_column_privilege($1::name, table_name::text, column_name::text, verb)
+     GROUP BY verb, table_name
+     UNION ALL
+    SELECT verb, tablename, '{}'
+      FROM pg_tables, unnest(ARRAY['DELETE', 'TRUNCATE', 'TRIGGER']) AS verb
+     WHERE schemaname = 'public' AND has_table_privilege($1::name, tablename::text, verb)
+"""
+
+
+@pytest.mark.parametrize("role", WRITES)
+async def test_gateway_and_platform_write_these_columns_and_no_other(
+    postgres: PrivatePostgres, url_of: UrlOf, role: str
+) -> None:
+    owner = await asyncpg.connect(postgres.url)
+    rows = await owner.fetch(_WRITABLE, role)
+    await owner.close()
+
+    assert {(row["verb"], row["table_name"]): set(row["columns"]) for row in rows} == WRITES[role]
 
 
 @pytest.mark.parametrize("role", ROLES)
