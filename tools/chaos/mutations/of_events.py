@@ -78,7 +78,10 @@ OF_EVENTS: Final = (
                 '            confirmed.append(event["event_id"])\n',
             ),
         ),
+        # By this seed, the workers lose RabbitMQ again and again while there is much to tell.
         ("network_cut", "network_stalled"),
+        seconds=20,
+        seed=692,
     ),
     # A start is told in a transaction of its own, before that of the claim, which may be refused.
     Mutation(
