@@ -22,7 +22,7 @@ _ENDED: Final[Mapping[str, str]] = {
 }
 _ENDED_PROCESSES: Final[Mapping[str, str]] = {
     Ended.ALREADY_GONE: "gone",
-    Ended.OBEYED: "they obeyed",
+    Ended.OBEYED: "obeyed",
     Ended.KILLED: "killed",
 }
 _CAUSES: Final[Mapping[str, str]] = {
