@@ -44,7 +44,7 @@ from shared.errors import ServiceUnavailable
 from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.postgres.database import Database, connected
-from shared.postgres.migrate import require_current
+from shared.postgres.migrate import wait_until_current
 from shared.services.checks import Dependencies, Service
 from shared.settings import GatewaySettings
 from shared.telemetry.tracing import Tracer, tracing
@@ -57,7 +57,7 @@ async def serve(settings: GatewaySettings) -> None:
     allow_many_files()  # one per client
     name = "cancel-gateway"
     async with tracing(settings, name) as tracer, connected(settings) as database:
-        await require_current(database)
+        await wait_until_current(database, settings.startup_timeout)
         topology = Topology(settings.topology_prefix)
         publisher = publisher_for(settings, name, tracer)
         watch = TerminalWatch(database)

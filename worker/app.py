@@ -18,7 +18,7 @@ from shared.errors import UserError
 from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Lifetime, Shutdown, allow_many_files
 from shared.postgres.database import Database, connected
-from shared.postgres.migrate import require_current
+from shared.postgres.migrate import wait_until_current
 from shared.services.checks import Dependencies, Service
 from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.states import Containment
@@ -75,7 +75,7 @@ async def serve(settings: WorkerSettings) -> None:
         tracing(settings, "cancel-worker", **host) as tracer,
         connected(settings) as database,
     ):
-        await require_current(database)
+        await wait_until_current(database, settings.startup_timeout)
         try:
             async with asyncio.TaskGroup() as tasks:
                 await _serve(settings, database, runs_root, tracer, tasks)

@@ -4,12 +4,15 @@ Numbered SQL files and one lock are enough. The maintained migration libraries n
 second Postgres driver.
 """
 
+import asyncio
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 
 import asyncpg
 
-from shared.errors import SchemaError
+from shared.aio.retry import until_available
+from shared.errors import SchemaError, ServiceUnavailable
 from shared.postgres.database import Connection, Database
 
 # Any constant will do, if every process uses the same.
@@ -74,6 +77,18 @@ async def require_current(database: Database) -> None:
             missing = known()
     if missing:
         raise SchemaError("the database schema is not up to date: run `cancel-worker migrate`")
+
+
+async def wait_until_current(database: Database, within: float | None) -> None:
+    """Likewise, but retry during an outage, for `within` seconds. Raises ServiceUnavailable, too.
+
+    A server that has just been reached may already be away again.
+    """
+    try:
+        async with asyncio.timeout(within):
+            await until_available(partial(require_current, database))
+    except TimeoutError:
+        raise ServiceUnavailable(f"Postgres: no answer within {within:g} s") from None
 
 
 async def _missing(connection: Connection) -> list[Migration]:

@@ -30,8 +30,8 @@ def check(facts: Facts) -> Checked:
         elif run["status"] in ("pass", "fail") and _says_that_it_is_gone(run):
             _check_gone(checked, facts, run, marks[run_id])
         _check_start(checked, facts, run)
-    for seen in facts.entries("canceled_seen"):
-        text = f"run {seen['run_id']} was canceled while {seen['alive']} lived"
+    for seen in facts.entries("dead_seen"):
+        text = f"run {seen['run_id']} was {seen['status']} while {seen['alive']} lived"
         checked.hold(not seen["alive"], text, (seen["at"] - 1, seen["at"]))
     return checked
 
