@@ -110,7 +110,9 @@ class Load:
 
     async def _finishing(self, random: Random) -> None:
         life = random.uniform(0.2, 1.0)
-        run = await self._launched(random, Job("obeys", life, random.choice((0, 7))))
+        # Some leave processes behind.
+        kind = random.choice(("obeys", "obeys", "sessions", "daemon"))
+        run = await self._launched(random, Job(kind, life, random.choice((0, 7))))
         await self._runs.started(run, START_SECONDS)
         await asyncio.sleep(max(0.0, life + random.uniform(-0.1, 0.1)))
         await self._cancel(run.run_id, random)
