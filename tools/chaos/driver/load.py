@@ -110,15 +110,15 @@ class Load:
 
     async def _finishing(self, random: Random) -> None:
         life = random.uniform(0.2, 1.0)
-        # Some leave processes behind.
-        kind = random.choice(("obeys", "obeys", "sessions", "daemon"))
-        run = await self._launched(random, Job(kind, life, random.choice((0, 7))))
+        run = await self._launched(random, Job("obeys", life, random.choice((0, 7))))
         await self._runs.started(run, START_SECONDS)
         await asyncio.sleep(max(0.0, life + random.uniform(-0.1, 0.1)))
         await self._cancel(run.run_id, random)
 
     async def _left_alone(self, random: Random) -> None:
-        job = Job("obeys", random.uniform(0.1, 2), random.choice((0, 1, 42)))
+        # Some leave processes behind.
+        kind = random.choice(("obeys", "sessions", "daemon"))
+        job = Job(kind, random.uniform(0.1, 2), random.choice((0, 1, 42)))
         self._over.append(await self._launched(random, job))
 
     async def _over_already(self, random: Random) -> None:
