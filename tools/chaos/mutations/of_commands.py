@@ -116,6 +116,7 @@ OF_COMMANDS: Final = (
             ),
         ),
         ("worker_killed",),
+        seconds=20,
     ),
     # That something is open is taken for what was just told: older rows are not looked for, and
     # what nobody told in time, or a killed worker has begun, is lost.
