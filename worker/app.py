@@ -70,9 +70,8 @@ async def serve(settings: WorkerSettings) -> None:
     read_any_property()
     _require_own_proc()
     runs_root = _runs_root(settings)
-    host = {"host.name": settings.host_name}
     async with (
-        tracing(settings, "cancel-worker", **host) as tracer,
+        tracing(settings, "cancel-worker", **{"host.name": settings.host_name}) as tracer,
         connected(settings) as database,
     ):
         await wait_until_current(database, settings.startup_timeout)
@@ -126,7 +125,6 @@ async def _serve(
         stops,
         metrics,
     )
-    kept_runs = KeptRuns(database, host, launchers, stops)
     launches = Launches(
         database,
         host,
@@ -209,7 +207,7 @@ async def _serve(
     open_commands.wake()
     expiry.wake()
     tasks.create_task(expiry.run())
-    tasks.create_task(kept_runs.keep_looking())
+    tasks.create_task(KeptRuns(database, host, launchers, stops).keep_looking())
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone
