@@ -38,6 +38,9 @@ def _check_transition(checked: Checked, transition: Row, is_abandoned: bool) -> 
     old, new = (before or {}).get("status"), after["status"]
     if old == new:
         changed = {key for key in after if before[key] != after[key]} - _MAY_FOLLOW
+        # What was left behind may be stopped later, until it is proved gone.
+        if before["left_behind"] and before["left_behind"].get("proof") is None:
+            changed -= {"left_behind"}
         # What a later look at a lost run has found may be added to it.
         is_final = old in TERMINAL - {"error"}
         checked.hold(not (is_final and changed), f"{name}, {old}: {changed} changed", (at, at))
