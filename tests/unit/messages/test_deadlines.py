@@ -1,10 +1,12 @@
 """Many waits, each with an end of its own."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from weakref import ref
 
 import pytest
+import uvloop
 
 from shared.aio.deadlines import Deadlines
 from tools.support.program import DEADLINE
@@ -62,3 +64,23 @@ async def test_nothing_is_kept_of_waits_that_ended() -> None:
 
     del future
     assert sum(each() is not None for each in seen) <= 1
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_after_one_that_is_due_at_once_others_may_follow(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """The handle of uvloop for such a time does not know when it is."""
+
+    async def wait() -> list[type]:
+        loop = asyncio.get_running_loop()
+        deadlines = Deadlines()
+        futures = [loop.create_future() for _ in range(3)]
+        for number, future in enumerate(futures):
+            deadlines.end(future, loop.time() + 0.01 * number)
+        async with asyncio.timeout(DEADLINE):
+            ended = await asyncio.gather(*futures, return_exceptions=True)
+        return [type(each) for each in ended]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(wait()) == [TimeoutError] * 3
