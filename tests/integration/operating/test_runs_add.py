@@ -115,6 +115,9 @@ async def test_of_many_those_that_exist_are_named_and_the_others_are_added(syste
     await add(system, "2", "3")
 
     code, out, err = await add(system, "1", "2", "3", "4", "--grace", "9")
+    # One is past queued by then.
+    await system.worker()
+    assert await (await system.launch(4, "true")).exit_code() == 0
     again = await add(system, "1", "4", "5", "--grace", "9")
 
     assert (code, out) == (2, "2 runs are queued\n")
