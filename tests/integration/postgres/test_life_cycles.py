@@ -1,16 +1,11 @@
 """A run's life by the guarded statements: the legal ways lead on, terminal states are final."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
-import pytest_asyncio
 
 from shared.postgres import sql
-from tools.services import Services
-from tools.services.databases import new_database
 from tools.support.rows import (
     IDENTITY,
     IN_EACH_STATE,
@@ -124,23 +119,6 @@ LEGAL: dict[str, dict[str, str | None]] = {
     },
     "canceled": _NOTES_THE_EXIT_CODE,
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connection(services: Services, template: str) -> AsyncIterator[Connection]:
-    async with new_database(services, template) as url:
-        opened = await asyncpg.connect(url)
-        yield opened
-        await opened.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def database(connection: Connection) -> AsyncIterator[Connection]:
-    """All that a test does is rolled back."""
-    transaction = connection.transaction()
-    await transaction.start()
-    yield connection
-    await transaction.rollback()
 
 
 async def _do(database: Connection, transition: str) -> None:

@@ -1,16 +1,12 @@
 """What the triggers write into the outbox, row by row (migration 0017)."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from tools.services import Services
-from tools.services.databases import new_database
 from tools.support.rows import (
     CANCELING,
     IN_EACH_STATE,
@@ -29,23 +25,6 @@ ADDRESS: Final = "amq.rabbitmq.reply-to.a"
 PROVED: Final = {"ended": "killed", "proof": "cgroup_empty"}
 LOST: Final = """status = 'error', error = 'lost', loss = '{"cause": "host_rebooted"}'"""
 CANCELED: Final = "status = 'canceled', proof = 'cgroup_empty'"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connection(services: Services, template: str) -> AsyncIterator[Connection]:
-    async with new_database(services, template) as url:
-        opened = await asyncpg.connect(url)
-        yield opened
-        await opened.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def database(connection: Connection) -> AsyncIterator[Connection]:
-    """All that a test does is rolled back."""
-    transaction = connection.transaction()
-    await transaction.start()
-    yield connection
-    await transaction.rollback()
 
 
 async def _run(database: Connection, row: Row) -> None:
