@@ -239,6 +239,7 @@ async def _serve(
     await lifetime.over()
     log.info("worker_stopping")
     await end(taking_up)
+    leftovers.hand_over()
     until = asyncio.get_running_loop().time()
     if lifetime.error is None:
         until += settings.worker_shutdown_timeout

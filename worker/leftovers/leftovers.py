@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 from signal import Signals
 from time import monotonic
+from typing import Final
 from uuid import UUID
 
 import structlog
 
 from shared.aio.retry import until_available
 from shared.aio.tasks import first_of
+from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
@@ -36,6 +38,8 @@ from worker.stop.run_tree import OutOfSight, shortage_is_an_outage, stop_tree, t
 from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)
+
+_STOPPING: Final = "the worker is being stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Leftovers:
         self._stops = stops
         self._metrics = metrics
         self._stopping: dict[UUID, _Stopping] = {}
+        self._is_over = False
 
     async def stopped(self, run: Run, process: RunProcess) -> Json | None:
         """What became of the processes that the command of `run` left behind.
@@ -75,6 +80,8 @@ class Leftovers:
         None if there are none, or if a cancel has taken the run over. May be interrupted and
         repeated: the stop goes on. Raises ServiceUnavailable.
         """
+        if self._is_over:
+            raise ServiceUnavailable(_STOPPING)
         if (stopping := self._stopping.get(process.launch_id)) is None:
             found = await self._look(process)
             if run.leftovers is LeftoversPolicy.KEEP:
@@ -83,7 +90,21 @@ class Leftovers:
             if not (found or run.leftovers_noted):
                 return None
             stopping = self._begin(run, process, found)
-        return await asyncio.shield(stopping.task)
+        try:
+            return await asyncio.shield(stopping.task)
+        except asyncio.CancelledError:
+            if stopping.task.cancelled():
+                raise ServiceUnavailable(_STOPPING) from None
+            raise
+
+    def hand_over(self) -> None:
+        """Leave the stops in progress to the next worker, which the launchers ask then.
+
+        What ended from now on could not be recorded any more.
+        """
+        self._is_over = True
+        for each in self._stopping.values():
+            each.task.cancel()
 
     def forget(self, launch_id: UUID) -> None:
         """The result is on record."""

@@ -24,16 +24,25 @@ async def _ended(system: System) -> Json:
     return await system.left_behind(1)
 
 
+async def _kept(system: System, kind: str) -> str:
+    """Run 1 has passed and left a bad child of this kind, which it keeps; the mark."""
+    await system.add_run(1, leftovers="keep")
+    launched, mark = await launch_leaving(system, 1, kind)
+    assert await launched.exit_code() == 0
+    return mark
+
+
 @CONTAINMENTS
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 async def test_the_next_worker_continues_with_the_same_deadline(
-    system: System, containment: str
+    system: System, containment: str, signum: signal.Signals
 ) -> None:
     worker = await system.worker(containment=containment, leftovers_grace_seconds=3)
     await system.add_run(1)
     launched, mark = await launch_leaving(system, 1, "ignores_term", exit_code=3)
     before = await system.left_behind(1)
 
-    await worker.kill()
+    await worker.stop(signum)
     await system.worker(containment=containment, leftovers_grace_seconds=60)
 
     assert await launched.exit_code() == 3
@@ -106,9 +115,7 @@ async def test_kept_processes_that_end_by_themselves_are_noticed(
     system: System, containment: str
 ) -> None:
     worker = await system.worker(containment=containment)
-    await system.add_run(1, leftovers="keep")
-    launched, mark = await launch_leaving(system, 1, "sleeps")
-    assert await launched.exit_code() == 0
+    mark = await _kept(system, "sleeps")
     (pid,) = alive(mark)
     await worker.stop()
     os.kill(pid, signal.SIGKILL)
@@ -129,9 +136,7 @@ async def test_the_grace_period_of_kept_processes_is_one_deadline(
     system: System, containment: str
 ) -> None:
     worker = await system.worker(containment=containment)
-    await system.add_run(1, leftovers="keep")
-    launched, mark = await launch_leaving(system, 1, "ignores_term")
-    assert await launched.exit_code() == 0
+    mark = await _kept(system, "ignores_term")
     command_id = await system.publish(1, grace_seconds=3)
     before = await eventually(
         lambda: system.left_behind(1), lambda left: left.get("deadline"), what="the deadline"
@@ -154,9 +159,7 @@ async def test_a_force_ends_the_grace_period_of_kept_processes(
     system: System, decided: str
 ) -> None:
     await system.worker(grace_seconds=60, host_heartbeat=0.2)
-    await system.add_run(1, leftovers="keep")
-    launched, mark = await launch_leaving(system, 1, "ignores_term")
-    assert await launched.exit_code() == 0
+    mark = await _kept(system, "ignores_term")
     command_id = await system.publish(1)
     await eventually(
         lambda: system.left_behind(1), lambda left: left.get("deadline"), what="the deadline"
@@ -179,9 +182,7 @@ async def test_a_force_ends_the_grace_period_of_kept_processes(
 
 async def test_what_is_kept_on_a_rebooted_host_is_gone(system: System) -> None:
     worker = await system.worker()
-    await system.add_run(1, leftovers="keep")
-    launched, _ = await launch_leaving(system, 1, "sleeps")
-    assert await launched.exit_code() == 0
+    await _kept(system, "sleeps")
     await worker.stop()
     await system.database.execute("UPDATE runs SET boot_id = gen_random_uuid()")
 
@@ -194,9 +195,7 @@ async def test_what_is_kept_on_a_rebooted_host_is_gone(system: System) -> None:
 
 async def test_a_command_on_what_an_abandoned_host_keeps_is_closed(system: System) -> None:
     worker = await system.worker()
-    await system.add_run(1, leftovers="keep")
-    launched, mark = await launch_leaving(system, 1, "sleeps")
-    assert await launched.exit_code() == 0
+    mark = await _kept(system, "sleeps")
     await worker.stop()
     await system.worker(host=f"{system.host}-2")
     command_id = await system.publish(1)
