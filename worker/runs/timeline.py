@@ -160,13 +160,16 @@ def left_behind(run: Json) -> str | None:
     names = ", ".join(f"{each['name']} (pid {each['pid']})" for each in left["found"])
     more = ", …" if left["number"] > len(left["found"]) else ""
     what = f"{_count(left['number'])}: {names}{more}"
-    if left.get("ended") is None:
-        return f"{what}; {'kept' if left['kept'] else 'they may be alive'}"
-    if left.get("proof") in set(Proof):
-        return f"{what}; {_ENDED_PROCESSES[left['ended']]}{_after(left)}, proof {left['proof']}"
+    proof = left.get("proof")
+    if (ended := _ENDED_PROCESSES.get(left.get("ended") or "")) and proof is not None:
+        return f"{what}; {ended}{_after(left)}, proof {proof}"
+    if proof in set(Proof):  # for example, a reboot ended what had survived a stop
+        return f"{what}; gone, proof {proof}"
+    if proof is not None:
+        return f"{what}; whether they are alive can no longer be determined ({proof})"
     if left.get("survivors") or left.get("in_doubt"):
         return f"{what}; {remains(left)}"
-    return f"{what}; whether they are alive can no longer be determined ({left.get('proof')})"
+    return f"{what}; {'kept' if left['kept'] else 'they may be alive'}"
 
 
 def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:

@@ -117,6 +117,10 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "command ended, and left 21 processes behind, to be kept",
         "leftovers    kept",
     ),
+    "left behind, rebooted": ("sleep (pid 4244); gone, proof host_rebooted",),
+    "left behind, replaced": (
+        "whether they are alive can no longer be determined (none_host_replaced)",
+    ),
     "host replaced": (
         "whether processes are left can no longer be determined (none_host_replaced)",
     ),

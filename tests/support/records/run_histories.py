@@ -135,6 +135,21 @@ RUNS: Final[dict[str, Row]] = {
         "finished_at": _at(61.02),
         "left_behind": {**LEFT, "number": 21, "kept": True, "ended": None, "proof": None},
     },
+    "left behind, rebooted": {
+        "status": "fail",
+        **STARTED,
+        "exit_code": 3,
+        "finished_at": _at(73.04),
+        "left_behind": {**LEFT, **FAILED, "proof": "host_rebooted"},
+    },
+    "left behind, replaced": {
+        "status": "pass",
+        **STARTED,
+        "leftovers": "keep",
+        "exit_code": 0,
+        "finished_at": _at(61.02),
+        "left_behind": {**LEFT, "kept": True, "ended": None, "proof": "none_host_replaced"},
+    },
     "host replaced": {
         "status": "error",
         **STARTED,
