@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.launcher.launching import locked_run
 from tests.support.launcher.leaving import launch_leaving
 from tests.support.stops.freezer import frozen, why_no_freezer
 from tools.support.processes import PROVED_BY, alive, until_gone
@@ -60,11 +59,13 @@ async def test_what_was_found_stays_on_record_if_the_worker_dies_before_the_end(
 ) -> None:
     worker = await system.worker(containment=containment, leftovers_grace_seconds=60)
     await system.add_run(1)
-    launched, mark = await launch_leaving(system, 1, "obeys_late")
+    launched, mark = await launch_leaving(system, 1, "ignores_term")
     await system.left_behind(1)
-    async with locked_run(system, 1):
-        await until_gone(mark)
-        await worker.kill()
+    worker.freeze()  # the end of the process is not seen, let alone recorded
+    (pid,) = alive(mark)
+    os.kill(pid, signal.SIGKILL)
+    await until_gone(mark)
+    await worker.kill()
 
     await system.worker(containment=containment)
 
