@@ -1,0 +1,76 @@
+"""Whether a run may still start something on the engine, and what it has in flight there."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from shared.errors import RunCancelError
+
+
+class GateClosed(RunCancelError):
+    """The run may not start anything any more; the message says why."""
+
+
+class Gate:
+    """The gate of one launch. What is in flight when it closes is drained before the proof."""
+
+    def __init__(self) -> None:
+        self._closed_because: str | None = None
+        self._in_flight = 0
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._builds: set[Callable[[], None]] = set()
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """A request that starts something, until the engine has answered. Raises GateClosed."""
+        if self._closed_because is not None:
+            raise GateClosed(self._closed_because)
+        self._in_flight += 1
+        self._drained.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._drained.set()
+
+    @contextmanager
+    def building(self, cut: Callable[[], None]) -> Iterator[None]:
+        """A connection over which images are built; `cut` closes it. Raises GateClosed."""
+        if self._closed_because is not None:
+            raise GateClosed(self._closed_because)
+        self._builds.add(cut)
+        try:
+            yield
+        finally:
+            self._builds.discard(cut)
+
+    def close(self, why: str) -> None:
+        """Let nothing more pass. Safe to call again."""
+        if self._closed_because is None:
+            self._closed_because = why
+
+    def cut_builds(self) -> None:
+        """Close the connections over which images are built: the engine then ends the builds."""
+        for cut in list(self._builds):
+            cut()
+
+    async def drained(self) -> None:
+        """Return when the engine has answered all requests that passed before the gate closed."""
+        await self._drained.wait()
+
+
+class Gates:
+    """The gates of the launches that this worker knows of."""
+
+    def __init__(self) -> None:
+        self._gates: dict[UUID, Gate] = {}
+
+    def of(self, launch_id: UUID) -> Gate:
+        return self._gates.setdefault(launch_id, Gate())
+
+    def forget(self, launch_id: UUID) -> None:
+        """The run is over, and the database says so to whoever asks for it."""
+        self._gates.pop(launch_id, None)
