@@ -55,6 +55,7 @@ from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
 from worker.registering.consumer import RegistrationConsumer
 from worker.registering.settler import RegistrationSettler
+from worker.stop.run_stopper import RunStopper
 from worker.stop.stops import Stops
 from worker.threads import start_threads
 
@@ -111,17 +112,20 @@ async def _serve(
         {"containment": containment, **privileges.as_json()},
     )
     launchers = KnownLaunchers()
-    stops = Stops(database, settings.kill_wait, tasks, launchers, relay, tracer, metrics)
+    stopper = RunStopper(launchers)
+    stops = Stops(database, settings.kill_wait, tasks, launchers, stopper, relay, tracer, metrics)
     decider = Decider(database, host, settings.grace_seconds, launchers, stops, tracer)
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
-    lost_run_watch = LostRunWatch(database, host, tasks, settings.kill_wait, launchers, relay)
+    lost_run_watch = LostRunWatch(
+        database, host, tasks, settings.kill_wait, launchers, stopper, relay
+    )
     expiry = Expiry(database, relay, metrics)
     leftovers = Leftovers(
         database,
         settings.leftovers_grace_seconds,
         settings.kill_wait,
         tasks,
-        launchers,
+        stopper,
         stops,
         metrics,
     )
@@ -207,7 +211,7 @@ async def _serve(
     open_commands.wake()
     expiry.wake()
     tasks.create_task(expiry.run())
-    tasks.create_task(KeptRuns(database, host, launchers, stops).keep_looking())
+    tasks.create_task(KeptRuns(database, host, stopper, stops).keep_looking())
     taking_up = tasks.create_task(open_commands.run())
     if runs_root is not None:
         cgroup.sweep(runs_root)  # not earlier: an empty cgroup may prove that a run is gone

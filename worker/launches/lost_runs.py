@@ -21,11 +21,11 @@ from worker.processes.identity import Identity, ProcessHandle, boot_id
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
 from worker.stop.ladder import StopPlan
+from worker.stop.run_stopper import RunStopper
 from worker.stop.run_tree import (
     OutOfSight,
     pids_are_ours,
     shortage_is_an_outage,
-    stop_tree,
     visible_cgroup,
 )
 
@@ -45,6 +45,7 @@ class LostRunWatch:
         tasks: asyncio.TaskGroup,
         kill_wait: float,
         launchers: KnownLaunchers,
+        stopper: RunStopper,
         relay: Relay,
     ) -> None:
         self._database = database
@@ -52,6 +53,7 @@ class LostRunWatch:
         self._tasks = tasks
         self._kill_wait = kill_wait
         self._launchers = launchers
+        self._stopper = stopper
         self._relay = relay
         self._boot_id = boot_id()
         self._watched: set[UUID] = set()
@@ -167,7 +169,7 @@ class LostRunWatch:
 
         async def stop() -> Evidence:
             plan = StopPlan(signal.SIGKILL, deadline=monotonic(), kill_wait=self._kill_wait)
-            return await stop_tree(process, plan, asyncio.Event(), self._launchers)
+            return await self._stopper.stop(process, plan)
 
         try:
             evidence = await until_available(stop)

@@ -4,7 +4,6 @@ Otherwise a host would look for them for ever, and a cancel would seem to have s
 """
 
 import asyncio
-from contextlib import closing
 from typing import Final, NoReturn
 
 import structlog
@@ -13,12 +12,11 @@ from shared.aio.retry import until_available
 from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.runs import Run, RunProcess
-from worker.evidence import Ended, Evidence, timestamp
+from shared.runs import Run
 from worker.processes.identity import boot_id
-from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
-from worker.stop.run_tree import OutOfSight, shortage_is_an_outage, tree_of
+from worker.stop.run_stopper import RunStopper
+from worker.stop.run_tree import OutOfSight
 from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)
@@ -30,12 +28,10 @@ _LOOK_EVERY: Final = 60.0
 class KeptRuns:
     """The runs of one host that have left something behind."""
 
-    def __init__(
-        self, database: Database, host: str, launchers: KnownLaunchers, stops: Stops
-    ) -> None:
+    def __init__(self, database: Database, host: str, stopper: RunStopper, stops: Stops) -> None:
         self._database = database
         self._host = host
-        self._launchers = launchers
+        self._stopper = stopper
         self._stops = stops
 
     async def keep_looking(self, every: float = _LOOK_EVERY) -> NoReturn:
@@ -58,7 +54,11 @@ class KeptRuns:
         # Runs of an earlier boot are recorded when the worker registers.
         if run.process is None or run.process.boot_id != boot_id() or self._stops.of(run.run_id):
             return
-        if (evidence := await self._gone(run.process)) is None:
+        try:
+            evidence = await self._stopper.gone(run.process)
+        except OutOfSight:
+            return
+        if evidence is None:
             return
         async with self._database.transaction() as connection:
             await record.lock_run(connection, run.run_id)
@@ -66,18 +66,3 @@ class KeptRuns:
             await record.close_over(connection, [run.run_id])
         if is_news:
             log.info("left_behind_gone", run_id=run.run_id, proof=evidence.proof)
-
-    async def _gone(self, process: RunProcess) -> Evidence | None:
-        """The evidence that nothing is left; None if something is, or cannot be seen."""
-        try:
-            with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
-                if not await tree.is_gone():
-                    return None
-                return Evidence(
-                    Ended.ALREADY_GONE,
-                    tree.proof,
-                    proved_at=timestamp(),
-                    containment=tree.containment,
-                )
-        except OutOfSight:
-            return None

@@ -10,7 +10,6 @@ The run stays `running` until then. A cancel that comes meanwhile takes the stop
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from signal import Signals
@@ -32,9 +31,9 @@ from worker.leftovers import left_behind
 from worker.leftovers.left_behind import Json
 from worker.metrics import WorkerMetrics
 from worker.processes.identity import Identity, read_stat
-from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.ladder import StopPlan
-from worker.stop.run_tree import OutOfSight, shortage_is_an_outage, stop_tree, tree_of
+from worker.stop.run_stopper import RunStopper
+from worker.stop.run_tree import OutOfSight
 from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)
@@ -60,7 +59,7 @@ class Leftovers:
         grace: float,
         kill_wait: float,
         tasks: asyncio.TaskGroup,
-        launchers: KnownLaunchers,
+        stopper: RunStopper,
         stops: Stops,
         metrics: WorkerMetrics,
     ) -> None:
@@ -68,7 +67,7 @@ class Leftovers:
         self._grace = grace
         self._kill_wait = kill_wait
         self._tasks = tasks
-        self._launchers = launchers
+        self._stopper = stopper
         self._stops = stops
         self._metrics = metrics
         self._stopping: dict[UUID, _Stopping] = {}
@@ -117,8 +116,7 @@ class Leftovers:
 
     async def _look(self, process: RunProcess) -> Sequence[Survivor]:
         try:
-            with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
-                return () if await tree.is_gone() else await tree.survivors()
+            return await self._stopper.left_of(process)
         except OutOfSight:  # recorded by an old version, in another container
             return ()
 
@@ -175,7 +173,7 @@ class Leftovers:
     async def _evidence(self, run: Run, process: RunProcess, grace: float) -> Evidence | None:
         """The result of the stop; None if a cancel has taken it over."""
         plan = StopPlan(Signals[run.stop_signal], monotonic() + grace, self._kill_wait)
-        stop = partial(stop_tree, process, plan, asyncio.Event(), self._launchers)
+        stop = partial(self._stopper.stop, process, plan)
         stopping = asyncio.ensure_future(until_available(stop))
         await first_of(stopping, self._stops.begins(run.run_id))
         if stopping.cancelled():

@@ -23,7 +23,8 @@ from worker.outbox.relay import Relay
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
 from worker.stop.ladder import StopPlan
-from worker.stop.run_tree import OutOfSight, stop_tree
+from worker.stop.run_stopper import RunStopper
+from worker.stop.run_tree import OutOfSight
 from worker.traces import stop_within_span
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class Stops:
         kill_wait: float,
         tasks: asyncio.TaskGroup,
         launchers: KnownLaunchers,
+        stopper: RunStopper,
         relay: Relay,
         tracer: Tracer,
         metrics: WorkerMetrics,
@@ -65,6 +67,7 @@ class Stops:
         self._database = database
         self._kill_wait = kill_wait
         self._launchers = launchers
+        self._stopper = stopper
         self._relay = relay
         self._tracer = tracer
         self._metrics = metrics
@@ -200,7 +203,7 @@ class Stops:
             self._kill_wait,
             stop.run.stop_scope,
         )
-        work = partial(stop_tree, stop.process, plan, stop.force, self._launchers)
+        work = partial(self._stopper.stop, stop.process, plan, stop.force)
         return await stop_within_span(self._tracer, max(0.0, stop.deadline - monotonic()), work)
 
     async def _record(self, stop: Stop, evidence: Evidence) -> Outcome:
