@@ -195,6 +195,19 @@ async def test_a_publisher_reaches_the_broker_and_guest_does_not(
         await aio_pika.connect(f"amqp://guest:guest@{broker}/")
 
 
+async def test_the_gateway_streams_events(stack: Stack, api: aiohttp.ClientSession) -> None:
+    async with api.get("events") as stream:
+        assert stream.status == 200
+        run_id = next(run_ids)
+        await stack.ops("cancel-worker", "runs", "add", str(run_id))
+        async with asyncio.timeout(DEADLINE):
+            async for line in stream.content:
+                if line.startswith(b"data:"):
+                    break
+    event = json.loads(line.removeprefix(b"data:"))
+    assert (event["type"], event["subject"]) == ("ci.run.registered.v1", str(run_id))
+
+
 async def test_an_operator_sees_and_replays_dead_letters(stack: Stack) -> None:
     listed = await stack.ops("cancel-worker", "dead-letters", "list", "--json")
 
