@@ -1,0 +1,1 @@
+"""A Docker engine for tests, and what speaks with it."""

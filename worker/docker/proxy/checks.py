@@ -1,0 +1,123 @@
+"""Decides on each request: how it is passed on, and what it counts as for its run."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from worker.docker.proxy import endpoints, go_json, targets
+from worker.docker.proxy.endpoints import Action, Found
+from worker.docker.proxy.host_access import HostAccess
+from worker.docker.proxy.marks import label, mark_build, mark_container
+from worker.docker.proxy.refused import Refused, bad_request
+from worker.docker.proxy.runs import Runs
+from worker.docker.scope import Scope
+
+_BUILDS: Final = (Action.BUILD, Action.BUILDKIT)
+# Clients of old habits send this with a start. The engine reads no more out of it than from none.
+_EMPTY: Final = (b"", b"{}", b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The head of a request."""
+
+    method: str
+    target: bytes
+    content_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request as it goes to the engine."""
+
+    target: bytes
+    body: bytes | None
+    """None: as it comes from the client."""
+    starts: bool = False
+    builds: bool = False
+    upgrade: str | None = None
+    """The protocol to which the engine may switch, if the client asks for it."""
+
+
+class Checks:
+    def __init__(self, runs: Runs, host_access: HostAccess) -> None:
+        self._runs = runs
+        self._host_access = host_access
+
+    async def admit(
+        self, asked: Asked, scope: Scope, read_body: Callable[[], Awaitable[bytes]]
+    ) -> Admitted:
+        """Raises Refused and ServiceUnavailable, and what `read_body` raises."""
+        target = targets.parse(asked.target)
+        found = endpoints.find(asked.method, target)
+        if found.action is Action.PASS:
+            return Admitted(asked.target, None, upgrade=found.upgrade)
+        if any(_is_form(each) for each in asked.content_types):
+            # The engine would take what the form says for parameters of the query.
+            raise bad_request("a form is not supported here: send JSON or a tar archive")
+        if found.action in _BUILDS:
+            sent = asked.target
+            if found.action is Action.BUILD:
+                sent = f"{target.raw_path}?{mark_build(target.query, scope)}".encode("latin-1")
+            return Admitted(sent, None, builds=True, upgrade=found.upgrade)
+        # A body that arrives slowly must not keep the gate of its run from closing.
+        body = await self._checked(found, scope, await read_body())
+        return Admitted(asked.target, body, starts=True, upgrade=found.upgrade)
+
+    async def _checked(self, found: Found, scope: Scope, body: bytes) -> bytes:
+        """The body as it goes to the engine."""
+        match found.action:
+            case Action.CREATE_CONTAINER:
+                return await self._container(go_json.parse(body), scope)
+            case Action.CREATE_NETWORK:
+                config = go_json.parse(body)
+                label(config, scope)
+                return go_json.encode(config)
+            case Action.CREATE_VOLUME:
+                config = go_json.parse(body)
+                self._host_access.check_volume(config.text("Driver"), config.nested("DriverOpts"))
+                label(config, scope)
+                return go_json.encode(config)
+            case Action.START:
+                if body.strip() not in _EMPTY:
+                    raise bad_request("a start with a body is not supported: create takes it")
+                await self._require_own(scope, found.name)
+                return b""
+            case Action.CREATE_EXEC:
+                config = go_json.parse(body)
+                self._host_access.check_exec(config)
+                await self._require_own(scope, found.name)
+                return go_json.encode(config)
+            case Action.START_EXEC:
+                container = await self._runs.container_of_exec(found.name)
+                if container is not None:
+                    await self._require_own(scope, container)
+                return body
+            case _:
+                await self._require_own(scope, found.name)
+                return body
+
+    async def _container(self, config: go_json.Object, scope: Scope) -> bytes:
+        host_config = config.nested("HostConfig")
+        self._host_access.check_container(host_config)
+        for source in host_config.entries("VolumesFrom"):
+            if not isinstance(source, str):
+                raise bad_request("VolumesFrom has an entry that is not a string")
+            await self._require_own(scope, source.partition(":")[0])
+        mark_container(config, host_config, scope)
+        return go_json.encode(config)
+
+    async def _require_own(self, scope: Scope, container: str) -> None:
+        """Of containers that do not exist, the engine tells."""
+        if self._host_access.allowed or await self._runs.is_own(scope, container) is not False:
+            return
+        raise Refused(
+            403,
+            f"container {container[:100]} was not started by this run: what runs in it could not "
+            "be canceled with the run",
+        )
+
+
+def _is_form(content_type: str) -> bool:
+    kind = content_type.casefold()
+    return "x-www-form-urlencoded" in kind or "multipart/" in kind

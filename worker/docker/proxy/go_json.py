@@ -1,0 +1,129 @@
+"""JSON objects as Go's decoder reads them into a struct: keys match without regard to case.
+
+Numbers and the order of keys are kept as they were written.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final, TypeAlias, Union
+
+from worker.docker.proxy.refused import bad_request
+
+Value: TypeAlias = Union["Object", "Number", list["Value"], str, bool, None]
+
+# Besides ASCII, only these two letters fold to letters of Go's field names.
+_FOLDED: Final = {ord("\N{LATIN SMALL LETTER LONG S}"): "s", ord("\N{KELVIN SIGN}"): "k"} | {
+    ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """As it was written: Python's own types would round it, or write it in another way."""
+
+    text: str
+
+
+class Object:
+    """An object, with the keys in their order."""
+
+    def __init__(self, pairs: list[tuple[str, Value]]) -> None:
+        self.pairs = pairs
+
+    def field(self, name: str) -> Value:
+        """The value that Go puts into the field `name`; None if there is none.
+
+        Raises Refused if two keys mean the same field: Go would merge them.
+        """
+        keys = [key.casefold() for key, _ in self.pairs]
+        if len(set(keys)) < len(keys):
+            raise bad_request("the body names a key twice, or in two spellings")
+        for key, value in self.pairs:
+            if _folded(key) == _folded(name):
+                return value
+        return None
+
+    def nested(self, name: str) -> "Object":
+        """The object in the field `name`, an empty one if there is none. Raises Refused."""
+        value = self.field(name)
+        if value is None:
+            return Object([])
+        if not isinstance(value, Object):
+            raise bad_request(f"{name} is not an object")
+        return value
+
+    def entries(self, name: str) -> list[Value]:
+        """The list in the field `name`, an empty one if there is none. Raises Refused."""
+        value = self.field(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise bad_request(f"{name} is not a list")
+        return value
+
+    def text(self, name: str) -> str:
+        """The string in the field `name`, empty if there is none. Raises Refused."""
+        value = self.field(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise bad_request(f"{name} is not a string")
+        return value
+
+    def put(self, name: str, value: Value) -> None:
+        """Set the field `name`, in its place if it has one."""
+        for index, (key, _) in enumerate(self.pairs):
+            if _folded(key) == _folded(name):
+                self.pairs[index] = (name, value)
+                return
+        self.pairs.append((name, value))
+
+    def put_key(self, key: str, value: Value) -> None:
+        """Set a key of a map, where case matters."""
+        self.pairs = [pair for pair in self.pairs if pair[0] != key]
+        self.pairs.append((key, value))
+
+
+def parse(body: bytes) -> Object:
+    """The object in a request body. Raises Refused."""
+    try:
+        value = json.loads(
+            body.decode(),
+            object_pairs_hook=Object,
+            parse_int=Number,
+            parse_float=Number,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError):
+        raise bad_request("the body is not JSON") from None
+    if not isinstance(value, Object):
+        raise bad_request("the body is not a JSON object")
+    return value
+
+
+def encode(value: Value) -> bytes:
+    """Raises Refused for what is nested too deeply."""
+    try:
+        return _text(value).encode("ascii")
+    except RecursionError:
+        raise bad_request("the body is nested too deeply") from None
+
+
+def _text(value: Value) -> str:
+    match value:
+        case Object():
+            return "{" + ",".join(f"{json.dumps(k)}:{_text(v)}" for k, v in value.pairs) + "}"
+        case list():
+            return "[" + ",".join(map(_text, value)) + "]"
+        case Number():
+            return value.text
+        case _:
+            return json.dumps(value)
+
+
+def _folded(key: str) -> str:
+    return key.translate(_FOLDED)
+
+
+def _refuse_constant(name: str) -> Value:
+    raise ValueError(name)

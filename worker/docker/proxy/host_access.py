@@ -1,0 +1,80 @@
+"""Refuses containers and volumes with power over the host: their run could not be canceled."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from worker.docker.proxy.go_json import Object, Value
+from worker.docker.proxy.host_paths import HostPaths
+from worker.docker.proxy.refused import Refused, bad_request
+
+SETTING: Final = "CANCEL_DOCKER_ALLOW_HOST_ACCESS"
+
+# These mount no part of the host.
+_HARMLESS_TYPES: Final = frozenset(("", "tmpfs", "nfs", "nfs4", "cifs"))
+
+
+@dataclass(frozen=True, slots=True)
+class HostAccess:
+    """The rules. With `allowed`, nothing is refused."""
+
+    paths: HostPaths
+    allowed: bool = False
+
+    def check_container(self, host_config: Object) -> None:
+        """Raises Refused."""
+        if self.allowed:
+            return
+        if host_config.field("Privileged") not in (None, False):
+            raise self.refusal("a privileged container")
+        for field, kind in (("PidMode", "pid"), ("CgroupnsMode", "cgroup")):
+            if host_config.text(field).casefold() == "host":
+                raise self.refusal(f"a container in the host's {kind} namespace")
+        for bind in host_config.entries("Binds"):
+            self._check_bind(bind)
+        for mount in host_config.entries("Mounts"):
+            if not isinstance(mount, Object):
+                raise bad_request("Mounts has an entry that is not an object")
+            self._check_mount(mount)
+
+    def check_exec(self, config: Object) -> None:
+        """Raises Refused."""
+        if not self.allowed and config.field("Privileged") not in (None, False):
+            raise self.refusal("a privileged exec")
+
+    def check_volume(self, driver: str, options: Object) -> None:
+        """The options of the local driver can mount what they like. Raises Refused."""
+        if self.allowed or driver.casefold() not in ("", "local"):
+            return
+        device = options.text("device")
+        flags = [flag.strip().casefold() for flag in options.text("o").split(",")]
+        if "bind" in flags or "rbind" in flags:  # whatever the type is
+            self._check_path(device)
+        elif (kind := options.text("type").casefold()) not in _HARMLESS_TYPES:
+            raise self.refusal(f"a volume of type {kind[:50]}")
+
+    def refusal(self, what: str) -> Refused:
+        return Refused(
+            403,
+            f"{what} is refused, as it could reach out of the run, and not be canceled with it "
+            f"({SETTING} allows it)",
+        )
+
+    def _check_bind(self, bind: Value) -> None:
+        if not isinstance(bind, str):
+            raise bad_request("Binds has an entry that is not a string")
+        source, colon, _ = bind.partition(":")
+        # Others are names of volumes, or, without a colon, a path in the container.
+        if colon and ("/" in source or source.startswith(".")):
+            self._check_path(source)
+
+    def _check_mount(self, mount: Object) -> None:
+        kind = mount.text("Type").casefold()
+        if kind in ("volume", ""):
+            driver = mount.nested("VolumeOptions").nested("DriverConfig")
+            self.check_volume(driver.text("Name"), driver.nested("Options"))
+        if kind not in ("volume", "tmpfs", "image", "cluster"):
+            self._check_path(mount.text("Source"))
+
+    def _check_path(self, path: str) -> None:
+        if (problem := self.paths.problem(path)) is not None:
+            raise self.refusal(f"a mount of {path[:200]} ({problem})")

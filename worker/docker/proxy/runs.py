@@ -1,0 +1,34 @@
+"""What the socket asks of the worker: whose a connection is, and whether it may start something."""
+
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from worker.docker.scope import Scope
+
+
+class Runs(Protocol):
+    async def of_peer(self, connection: socket.socket) -> Scope:
+        """The run that the process at the other end belongs to.
+
+        Raises NotAllowed for a process outside of every run, and ServiceUnavailable.
+        """
+
+    def starting(self, scope: Scope) -> AbstractAsyncContextManager[None]:
+        """Around a request that starts something, until the engine has answered.
+
+        Raises GateClosed and ServiceUnavailable when it is entered.
+        """
+
+    def building(self, scope: Scope, cut: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Around a connection over which images are built; `cut` closes it. Raises likewise."""
+
+    async def is_own(self, scope: Scope, container: str) -> bool | None:
+        """Whether this container is the run's; None if the engine knows none of that name or id.
+
+        Raises ServiceUnavailable.
+        """
+
+    async def container_of_exec(self, exec_id: str) -> str | None:
+        """The container of an exec; None if there is none. Raises ServiceUnavailable."""
