@@ -28,6 +28,8 @@ class RunProcess:
     pid_namespace: str | None = None
     """The pid namespace of the pids; None if an older version did not record it."""
     cgroup_inode: int | None = None
+    containers_in: str | None = None
+    """The cgroup parent of the containers that it has started; None if it has not asked for any."""
 
 
 @dataclass(frozen=True, slots=True)

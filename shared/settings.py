@@ -272,6 +272,19 @@ class WorkerSettings(ServiceSettings):
         ContainmentPolicy.AUTO,
         description="`cgroup` (exit if there is none), `session` (never use cgroups) or `auto`",
     )
+    docker: str | None = Field(
+        None,
+        pattern=r"^unix:///.+",
+        description="The Docker engine, as in `unix:///var/run/docker.sock`. If set, the worker "
+        "serves `docker.sock` beside its own socket, jobs get it as `DOCKER_HOST`, and what they "
+        "start through it is stopped with their run",
+    )
+    docker_allow_host_access: bool = Field(
+        False,
+        description="Whether jobs may start containers that could escape: privileged ones, ones "
+        "with the host's pid or cgroup namespace, with a mount of `/`, `/proc`, `/sys` or a "
+        "container socket, and use containers that are not their run's",
+    )
     gateway_user: str | None = Field(
         None,
         description="Broker user of the gateway. If set, only its commands count as `rest`; "

@@ -124,6 +124,9 @@ class Proof(StrEnum):
     NEVER_STARTED = "never_started"
     CGROUP_EMPTY = "cgroup_empty"
     SCANS_EMPTY = "scans_empty"
+    ENGINE_REPORTED = "engine_reported"
+    """That no container of the run is left, only the Docker engine says: their cgroups cannot be
+    seen from the worker. Its processes are gone by one of the proofs above."""
     HOST_REBOOTED = "host_rebooted"
 
 

@@ -26,6 +26,7 @@ from shared.telemetry.tracing import Tracer, tracing
 from worker import monitoring_server
 from worker.dead_letters.keeper import Keeper
 from worker.decisions.decider import Decider
+from worker.docker.service import DockerService, docker_service, socket_path
 from worker.hosts.heartbeat import HostRegistration
 from worker.hosts.store import HeartbeatAnswer
 from worker.intake.consumer import Consumer
@@ -77,8 +78,11 @@ async def serve(settings: WorkerSettings) -> None:
     ):
         await wait_until_current(database, settings.startup_timeout)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await _serve(settings, database, runs_root, tracer, tasks)
+            async with (
+                docker_service(settings, database, runs_root) as docker,
+                asyncio.TaskGroup() as tasks,
+            ):
+                await _serve(settings, database, runs_root, docker, tracer, tasks)
                 raise Shutdown
         except* Shutdown:
             if runs_root is not None:
@@ -90,6 +94,7 @@ async def _serve(
     settings: WorkerSettings,
     database: Database,
     runs_root: Path | None,
+    docker: DockerService | None,
     tracer: Tracer,
     tasks: asyncio.TaskGroup,
 ) -> None:
@@ -112,7 +117,7 @@ async def _serve(
         {"containment": containment, **privileges.as_json()},
     )
     launchers = KnownLaunchers()
-    stopper = RunStopper(launchers)
+    stopper = RunStopper(launchers, docker.containers if docker else None)
     stops = Stops(database, settings.kill_wait, tasks, launchers, stopper, relay, tracer, metrics)
     decider = Decider(database, host, settings.grace_seconds, launchers, stops, tracer)
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
@@ -185,6 +190,10 @@ async def _serve(
     # Before this worker replaces another one: it must be able to serve.
     with _listening_at(settings.worker_socket):
         bound = socket_server.bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
+    docker_path = socket_path(settings) if docker else None
+    if docker_path is not None:
+        with _listening_at(docker_path):
+            docker_bound = socket_server.bind(docker_path, int(settings.worker_socket_mode, 8))
     monitoring, url = await monitoring_server.listen(
         _monitoring(dependencies, registry), settings.worker_http_host, settings.worker_http_port
     )
@@ -227,7 +236,10 @@ async def _serve(
     if settings.keep_dead_letters:
         keeper = Keeper(database, topology, histories, postgres, relay, replies)
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
-    api = LauncherApi(launches, stops, runs_root)
+    docker_socket = await docker.serve(docker_bound) if docker else None
+    if docker:
+        tasks.create_task(docker.sweep(stops))
+    api = LauncherApi(launches, stops, runs_root, docker_path)
     socket = await socket_server.listen(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
     )
@@ -250,6 +262,8 @@ async def _serve(
     await consumer.stop(until)
     await stops.finish(until)
     await socket.close()
+    if docker_socket is not None:
+        await docker_socket.close()
     await registration.leave()
     await monitoring.close()
     if lifetime.error is not None:

@@ -38,6 +38,28 @@ class Survivor:
     state: str
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerLeft:
+    """A container that a command left running."""
+
+    id: str
+    name: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEnd:
+    """A container that was alive when the stop began, or came to life during it."""
+
+    id: str
+    name: str
+    image: str
+    signal: str | None
+    """The last signal that it was sent; None if it ended by itself."""
+    exit_code: int | None
+    """None if the engine could not tell."""
+
+
 def named(stats: Iterable[ProcessStat]) -> tuple[Survivor, ...]:
     return tuple(Survivor(stat.identity.pid, stat.name, stat.state) for stat in stats)
 
@@ -56,6 +78,11 @@ class Evidence:
     """Processes that may belong to the run, so that there is no proof."""
     workers_ended: int | None = None
     """The number of workers that took up the stop without ending it."""
+    containers: tuple[ContainerEnd, ...] = ()
+    containers_alive: tuple[str, ...] = ()
+    """The names of containers that survived, so that there is no proof."""
+    engine_missing: bool = False
+    """Whether the run has started containers, but this worker knows no Docker engine."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -77,6 +104,10 @@ def why_failed(evidence: Mapping[str, Any]) -> str:
     """Why a stop has no proof, in words; `evidence` is the recorded JSON."""
     if number := evidence.get("workers_ended"):
         return f"the stop was taken up {number} times and never ended"
+    if evidence.get("engine_missing"):
+        return "the run has started containers, and CANCEL_DOCKER is not set"
+    if containers := evidence.get("containers_alive"):
+        return f"containers that survived SIGKILL: {', '.join(containers)}"
     if survivors := evidence.get("survivors"):
         return f"processes that survived SIGKILL: {len(survivors)}"
     if not (in_doubt := evidence.get("in_doubt")):

@@ -52,7 +52,7 @@ GRANT SELECT, UPDATE (
     status, started_at, canceling_at, finished_at, stop_deadline, first_stop_deadline,
     host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id,
     containment, cgroup, cgroup_inode, pid_namespace, unreported_since, exit_code, error, loss, proof,
-    expired, left_behind
+    expired, left_behind, containers_in, containers_removed
 ), INSERT (
     run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers
 ) ON runs TO worker;

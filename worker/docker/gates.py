@@ -9,7 +9,10 @@ from shared.errors import RunCancelError
 
 
 class GateClosed(RunCancelError):
-    """The run may not start anything any more; the message says why."""
+    """The run may not start anything any more; `why` says why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"nothing more is started: {why}")
 
 
 class Gate:
@@ -21,6 +24,8 @@ class Gate:
         self._drained = asyncio.Event()
         self._drained.set()
         self._builds: set[Callable[[], None]] = set()
+        self.cgroup_parent: str | None = None
+        """Where its containers are, once it is on record that it may have some."""
 
     @contextmanager
     def starting(self) -> Iterator[None]:
@@ -47,6 +52,10 @@ class Gate:
         finally:
             self._builds.discard(cut)
 
+    @property
+    def is_idle(self) -> bool:
+        return self._drained.is_set()
+
     def close(self, why: str) -> None:
         """Let nothing more pass. Safe to call again."""
         if self._closed_because is None:
@@ -71,6 +80,7 @@ class Gates:
     def of(self, launch_id: UUID) -> Gate:
         return self._gates.setdefault(launch_id, Gate())
 
-    def forget(self, launch_id: UUID) -> None:
-        """The run is over, and the database says so to whoever asks for it."""
-        self._gates.pop(launch_id, None)
+    def forget(self, launch_id: UUID) -> bool:
+        """Forget a run that is over, as the database knows; whether it may have had containers."""
+        gate = self._gates.pop(launch_id, None)
+        return gate is not None and gate.cgroup_parent is not None

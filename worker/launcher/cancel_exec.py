@@ -71,7 +71,9 @@ def _start(options: argparse.Namespace) -> tuple[int, bool]:
             if permit := _claim(options, child):
                 _guard(permit["containment"])
                 pass_signals_on(child)
-                return child, release(barrier, str(permit["launch_id"]))
+                return child, release(
+                    barrier, str(permit["launch_id"]), permit.get("docker_socket")
+                )
         except ChildKilled:
             if was_killed:
                 raise

@@ -23,6 +23,10 @@ _PASSED_ON = (
 # Python ignores these two, and ignored signals stay ignored across exec.
 _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
+_MOST_TOLD = 4096
+# Docker's clients prefer these to DOCKER_HOST, or use them with it.
+_DOCKER_OTHERWISE = ("DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
 
 def fork_waiting(command: list[str], run_id: int) -> tuple[int, int]:
     """Fork a child that execs `command` once something is written to the returned descriptor."""
@@ -34,11 +38,21 @@ def fork_waiting(command: list[str], run_id: int) -> tuple[int, int]:
     os.close(write_end)
     try:
         os.setsid()
-        launch_id = os.read(read_end, 64).decode()
+        launch_id, _, docker_socket = os.read(read_end, _MOST_TOLD).decode().partition("\n")
         if launch_id:
-            _exec(command, {LAUNCH_VARIABLE: launch_id, RUN_VARIABLE: str(run_id)})
+            variables = {LAUNCH_VARIABLE: launch_id, RUN_VARIABLE: str(run_id)}
+            _exec(command, variables | _docker(docker_socket))
     finally:
         os._exit(wire.EXIT_LAUNCHER_FAILED)
+
+
+def _docker(socket: str) -> dict[str, str]:
+    """The variables that lead Docker clients to `socket`; none if it is empty."""
+    if not socket:
+        return {}
+    for name in _DOCKER_OTHERWISE:
+        os.environ.pop(name, None)
+    return {"DOCKER_HOST": f"unix://{socket}"}
 
 
 def _exec(command: list[str], variables: dict[str, str]) -> None:
@@ -52,10 +66,13 @@ def _exec(command: list[str], variables: dict[str, str]) -> None:
         os._exit(wire.EXIT_NOT_FOUND if missing else wire.EXIT_CANNOT_RUN)
 
 
-def release(barrier: int, launch_id: str) -> bool:
-    """Let the child become the command; False if it was killed at the barrier."""
+def release(barrier: int, launch_id: str, docker_socket: object = None) -> bool:
+    """Let the child become the command; False if it was killed at the barrier.
+
+    `docker_socket`: the path of the socket by which it reaches the Docker engine, if any.
+    """
     try:
-        os.write(barrier, launch_id.encode())
+        os.write(barrier, f"{launch_id}\n{docker_socket or ''}".encode())
     except BrokenPipeError:
         return False
     return True

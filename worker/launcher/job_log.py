@@ -55,12 +55,11 @@ def refused_as_canceled(run_id: int, answer: dict[str, object]) -> str:
 
 
 def left_behind(answer: dict[str, object]) -> str | None:
-    """What became of the processes that the command left behind; None if there were none."""
+    """What became of what the command left behind; None if that was nothing."""
     found = answer.get("left_behind")
     if not isinstance(found, dict):
         return None
-    number = found.get("number")
-    what = "1 process" if number == 1 else f"{number} processes"
+    what = _counted(found)
     names = _names(found)
     if found.get("kept"):
         return f"the command left {what} running, as the run was registered to do{names}"
@@ -70,13 +69,29 @@ def left_behind(answer: dict[str, object]) -> str | None:
     return f"the command left {what} behind that could not all be stopped{names}"
 
 
+def _counted(found: dict[str, object]) -> str:
+    """`2 processes and 1 container`, without the part of which there is none."""
+    processes, containers = found.get("number"), found.get("containers_number")
+    parts = []
+    if processes or not containers:
+        parts.append("1 process" if processes == 1 else f"{processes} processes")
+    if containers:
+        parts.append("1 container" if containers == 1 else f"{containers} containers")
+    return " and ".join(parts)
+
+
 def _names(found: dict[str, object]) -> str:
-    processes = found.get("found")
-    if not isinstance(processes, list) or not processes:
-        return ""
-    named = ", ".join(f"{each.get('name')} (pid {each.get('pid')})" for each in processes)
-    more = ", …" if found.get("number") != len(processes) else ""
-    return f": {named}{more}"
+    named, complete = [], True
+    for number, some, form in (
+        ("number", "found", "{name} (pid {pid})"),
+        ("containers_number", "containers_found", "{name} ({image})"),
+    ):
+        listed = found.get(some)
+        if isinstance(listed, list):
+            named += [form.format(**each) for each in listed]
+            complete &= found.get(number) == len(listed)
+    more = "" if complete else ", …"
+    return f": {', '.join(named)}{more}" if named else ""
 
 
 def _cancellation(answer: dict[str, object]) -> dict[str, object]:

@@ -47,10 +47,19 @@ class _Completion(BaseModel):
 
 
 class LauncherApi:
-    def __init__(self, launches: Launches, stops: Stops, runs_root: Path | None) -> None:
+    """`docker_socket` is for the jobs; None if they get none."""
+
+    def __init__(
+        self,
+        launches: Launches,
+        stops: Stops,
+        runs_root: Path | None,
+        docker_socket: Path | None,
+    ) -> None:
         self._launches = launches
         self._stops = stops
         self._runs_root = runs_root
+        self._docker_socket = docker_socket
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[_answer_errors], client_max_size=4096)
@@ -70,9 +79,13 @@ class LauncherApi:
             elif answer.reason is RefusalReason.CANCELED:
                 refusal |= await self._cancellation(launch.run_id)
             return json_response(refusal, status=409)
-        return json_response(
-            {"launch_id": str(answer.launch_id), "containment": answer.containment}
-        )
+        permit: dict[str, object] = {
+            "launch_id": str(answer.launch_id),
+            "containment": answer.containment,
+        }
+        if self._docker_socket is not None:
+            permit["docker_socket"] = str(self._docker_socket)
+        return json_response(permit)
 
     async def _complete(self, request: web.Request) -> web.Response:
         launcher = launcher_of(request, self._runs_root)

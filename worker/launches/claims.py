@@ -220,8 +220,8 @@ class Launches:
             return None
         if row["cgroup"] is not None:
             Cgroup(Path(row["cgroup"])).remove()
-        self._leftovers.forget(row["launch_id"])
         status = RunStatus(row["status"])
+        self._leftovers.forget(row["launch_id"], is_over=status in _ENDED_WELL)
         if status in _ENDED_WELL:
             self._lost_run_watch.forget(row["launch_id"])
         if row["is_news"]:  # during a stop, the launcher asks several times a second

@@ -148,7 +148,7 @@ class LostRunWatch:
         await self._lose(run_id, process)
 
     async def _lose(self, run_id: int, process: RunProcess) -> None:
-        async def record() -> bool:
+        async def record() -> RunProcess | None:
             async with self._database.transaction() as connection:
                 return await launch_store.record_launcher_died(
                     connection, run_id, process.launch_id
@@ -159,7 +159,7 @@ class LostRunWatch:
         self._relay.wake()
         if lost:
             log.warning("run_lost", run_id=run_id)
-            await self._clear_away(run_id, process)
+            await self._clear_away(run_id, lost)
 
     async def _clear_away(self, run_id: int, process: RunProcess) -> None:
         """Kill the remaining processes of a lost run, because no launcher can report their end.
@@ -189,6 +189,7 @@ class LostRunWatch:
                 await record.close_over(connection, [run_id])
 
         await until_available(record_end)
+        self._stopper.over(process.launch_id)
         log.info("leftovers_cleared", run_id=run_id, ended=evidence.ended, proof=evidence.proof)
 
 

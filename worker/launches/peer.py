@@ -13,7 +13,7 @@ from aiohttp import web
 from shared.errors import RunCancelError
 from worker.launches.claims import Launcher
 from worker.processes.cgroup import path_of
-from worker.processes.identity import Identity, read_stat, read_uid
+from worker.processes.identity import Identity, ProcessStat, read_stat, read_uid
 
 _UCRED: Final = struct.Struct("3i")
 _INT: Final = struct.Struct("i")
@@ -36,16 +36,21 @@ def credentials_of(connection: socket.socket) -> Credentials:
     return Credentials(pid, uid)
 
 
-def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
-    """The calling process. Raises NotAllowed for one that is itself inside a run."""
-    assert request.transport is not None  # noqa: S101 - the request is being answered
-    connection = request.transport.get_extra_info("socket")
+def caller_of(connection: socket.socket) -> tuple[ProcessStat, int]:
+    """The process that connected, and its user. Raises NotAllowed if that cannot be told."""
     pid, uid = credentials_of(connection)
     stat = read_stat(pid)
     # In this order: the process that connected must still be alive after we looked up its pid. A
     # connection can be inherited, and used after the pid was reused.
     if stat is None or _has_ended(connection) or read_uid(pid) != uid:
         raise NotAllowed("the caller is gone or in another pid namespace")
+    return stat, uid
+
+
+def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
+    """The calling process. Raises NotAllowed for one that is itself inside a run."""
+    assert request.transport is not None  # noqa: S101 - the request is being answered
+    stat, uid = caller_of(request.transport.get_extra_info("socket"))
     inside = path_of(stat.thread)
     if runs_root is not None and inside is not None and runs_root in inside.parents:
         # A job is untrusted: it may not take another run's place.

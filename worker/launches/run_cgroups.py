@@ -61,6 +61,11 @@ class RunCgroups:
         return cgroup
 
 
+def run_id_of(name: str) -> int:
+    """The run whose cgroup has this name."""
+    return int(name.split("-")[1])
+
+
 async def discard(cgroup: Cgroup | None) -> None:
     """Kill a refused child. It is waiting at its barrier and has not run the command."""
     if cgroup is None:

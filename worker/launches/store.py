@@ -84,12 +84,17 @@ async def record_unreported(connection: Connection, run_id: int, launch_id: UUID
     return await connection.fetchval(sql.runs.RECORD_UNREPORTED, run_id, launch_id) is not None
 
 
-async def record_launcher_died(connection: Connection, run_id: int, launch_id: UUID) -> bool:
-    """Whether the run is lost and may have processes left, also after an earlier attempt."""
+async def record_launcher_died(
+    connection: Connection, run_id: int, launch_id: UUID
+) -> RunProcess | None:
+    """The process of the run, if that is lost and may have some left.
+
+    Also if an earlier attempt recorded it.
+    """
     await lock_run(connection, run_id)
     await connection.execute(sql.runs.RECORD_LAUNCHER_DIED, run_id, launch_id)
-    lost: bool = await connection.fetchval(sql.runs.IS_UNPROVED, run_id, launch_id)
-    return lost
+    row = await connection.fetchrow(sql.runs.FIND_UNPROVED, run_id, launch_id)
+    return Run.from_record(row).process if row else None
 
 
 async def record_gone(

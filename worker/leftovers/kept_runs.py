@@ -13,7 +13,6 @@ from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.runs import Run
-from worker.processes.identity import boot_id
 from worker.stop import record
 from worker.stop.run_stopper import RunStopper
 from worker.stop.run_tree import OutOfSight
@@ -51,8 +50,7 @@ class KeptRuns:
         return [Run.from_record(row) for row in rows]
 
     async def _look(self, run: Run) -> None:
-        # Runs of an earlier boot are recorded when the worker registers.
-        if run.process is None or run.process.boot_id != boot_id() or self._stops.of(run.run_id):
+        if run.process is None or self._stops.of(run.run_id):
             return
         try:
             evidence = await self._stopper.gone(run.process)

@@ -1,36 +1,41 @@
-"""What is on record of the processes that a command left behind.
+"""What is on record of the processes and containers that a command left behind.
 
-number        how many were found when the command had ended
-found         the first of them: pid, name, state
-kept          whether the run was registered to keep them
-noticed_at    when they were found
-deadline      the end of the grace period of their stop
+number             how many processes were found when the command had ended
+found              the first of them: pid, name, state
+containers_number  how many containers ran then
+containers_found   the first of them: id, name, image
+kept               whether the run was registered to keep them
+noticed_at         when they were found
+deadline           the end of the grace period of their stop
 ended, proof and what else a stop leaves in its evidence: once they have been stopped
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from worker.evidence import Evidence, Survivor, timestamp
+from worker.evidence import Evidence, timestamp
+from worker.stop.run_stopper import Left
 
 Json = Mapping[str, Any]
 
 _MOST_NAMED: Final = 20
 
 
-def found(processes: Sequence[Survivor], *, kept: bool = False) -> Json:
-    """The record of processes that were just found."""
+def found(left: Left, *, kept: bool = False) -> Json:
+    """The record of what was just found."""
     return {
-        "number": len(processes),
-        "found": [asdict(each) for each in processes[:_MOST_NAMED]],
+        "number": len(left.processes),
+        "found": [asdict(each) for each in left.processes[:_MOST_NAMED]],
+        "containers_number": len(left.containers),
+        "containers_found": [asdict(each) for each in left.containers[:_MOST_NAMED]],
         "kept": kept,
     }
 
 
-def kept(processes: Sequence[Survivor]) -> Json:
-    """The record of processes that are kept."""
-    return {**found(processes, kept=True), "noticed_at": timestamp(), "ended": None, "proof": None}
+def kept(left: Left) -> Json:
+    """The record of what is kept."""
+    return {**found(left, kept=True), "noticed_at": timestamp(), "ended": None, "proof": None}
 
 
 def stopped(evidence: Evidence) -> Json:

@@ -9,7 +9,6 @@ The run stays `running` until then. A cancel that comes meanwhile takes the stop
 
 import asyncio
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from signal import Signals
@@ -26,13 +25,13 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import LeftoversPolicy
-from worker.evidence import Evidence, StopFailed, Survivor
+from worker.evidence import Evidence, StopFailed
 from worker.leftovers import left_behind
 from worker.leftovers.left_behind import Json
 from worker.metrics import WorkerMetrics
 from worker.processes.identity import Identity, read_stat
 from worker.stop.ladder import StopPlan
-from worker.stop.run_stopper import RunStopper
+from worker.stop.run_stopper import Left, RunStopper
 from worker.stop.run_tree import OutOfSight
 from worker.stop.stops import Stops
 
@@ -84,9 +83,9 @@ class Leftovers:
         if (stopping := self._stopping.get(process.launch_id)) is None:
             found = await self._look(process)
             if run.leftovers is LeftoversPolicy.KEEP:
-                return self._kept(run, found) if found else None
+                return self._kept(run, found) if found.any else None
             # With a record, an earlier worker began this.
-            if not (found or run.leftovers_noted):
+            if not (found.any or run.leftovers_noted):
                 return None
             stopping = self._begin(run, process, found)
         try:
@@ -105,22 +104,24 @@ class Leftovers:
         for each in self._stopping.values():
             each.task.cancel()
 
-    def forget(self, launch_id: UUID) -> None:
-        """The result is on record."""
+    def forget(self, launch_id: UUID, *, is_over: bool) -> None:
+        """The exit code is on record; `is_over` is False while the run is being canceled."""
         self._stopping.pop(launch_id, None)
+        if is_over:
+            self._stopper.over(launch_id)
 
-    def _kept(self, run: Run, found: Sequence[Survivor]) -> Json:
+    def _kept(self, run: Run, found: Left) -> Json:
         self._metrics.leftovers_kept()
-        log.info("left_behind_kept", run_id=run.run_id, processes=len(found))
+        log.info("left_behind_kept", run_id=run.run_id, **_numbers(found))
         return left_behind.kept(found)
 
-    async def _look(self, process: RunProcess) -> Sequence[Survivor]:
+    async def _look(self, process: RunProcess) -> Left:
         try:
             return await self._stopper.left_of(process)
         except OutOfSight:  # recorded by an old version, in another container
-            return ()
+            return Left()
 
-    def _begin(self, run: Run, process: RunProcess, found: Sequence[Survivor]) -> _Stopping:
+    def _begin(self, run: Run, process: RunProcess, found: Left) -> _Stopping:
         self._stopping = {
             launch_id: each
             for launch_id, each in self._stopping.items()
@@ -134,7 +135,7 @@ class Leftovers:
             stopping = self._stopping[process.launch_id] = _Stopping(launcher, task)
         return stopping
 
-    async def _stop(self, run: Run, process: RunProcess, found: Sequence[Survivor]) -> Json | None:
+    async def _stop(self, run: Run, process: RunProcess, found: Left) -> Json | None:
         try:
             grace = await until_available(partial(self._note, run, process, found))
             if grace is None:
@@ -149,13 +150,13 @@ class Leftovers:
         log.info(
             "left_behind_stopped",
             run_id=run.run_id,
-            processes=len(found),
+            **_numbers(found),
             ended=evidence.ended,
             duration_ms=evidence.duration_ms,
         )
         return left_behind.stopped(evidence)
 
-    async def _note(self, run: Run, process: RunProcess, found: Sequence[Survivor]) -> float | None:
+    async def _note(self, run: Run, process: RunProcess, found: Left) -> float | None:
         """Record what was found; the rest of the grace period, or None if the run is not running.
 
         A later worker then knows of it, and continues with the same deadline.
@@ -182,6 +183,10 @@ class Leftovers:
             return stopping.result()
         except StopFailed as failure:
             return failure.evidence
+
+
+def _numbers(found: Left) -> dict[str, int]:
+    return {"processes": len(found.processes), "containers": len(found.containers)}
 
 
 def _is_there(launcher: Identity) -> bool:

@@ -10,8 +10,12 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from shared.errors import RunCancelError
+
+CONTAINERS: Final = "containers"
+"""The name of the cgroup, in that of a run, in which its containers are."""
 
 
 class CgroupUnavailable(RunCancelError):
@@ -47,10 +51,13 @@ class Cgroup:
         # Removed means empty: the kernel removes no cgroup that holds a live process.
         return events is not None and b"populated 1" in events
 
-    def members(self) -> list[int]:
+    def members(self, *, without_containers: bool = False) -> list[int]:
         """The pids in it and below."""
         pids = _pids(str(self.path))
+        containers = f"{self.path}/{CONTAINERS}"
         for group in self._below():
+            if without_containers and group.startswith(containers):
+                continue
             try:
                 pids += _pids(group)
             except OSError as error:
@@ -59,6 +66,16 @@ class Cgroup:
                 if error.errno != errno.EOPNOTSUPP:
                     raise
         return pids
+
+    def populated_children(self) -> list[str]:
+        """The names of the cgroups directly in it that hold a live process."""
+        with _removed_is_fine():
+            return [
+                child.name
+                for child in self.path.iterdir()
+                if child.is_dir() and Cgroup(child).is_populated()
+            ]
+        return []
 
     def contains(self, path: Path) -> bool:
         """Whether the cgroup at `path` is this one or below it."""
@@ -117,6 +134,16 @@ def mount_point() -> Path | None:
     """Where cgroup v2 is mounted."""
     mounted = _mount()
     return None if mounted is None else mounted[0]
+
+
+def mount_points() -> list[Path]:
+    """Where cgroups of either version are mounted."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.startswith(("cgroup ", "cgroup2 ")):
+            found.append(Path(fields.split()[4]))
+    return found
 
 
 def path_of(pid: int | str) -> Path | None:

@@ -50,7 +50,9 @@ class CgroupTree:
         return not await self._find_escaped() and not self._in_doubt
 
     async def send(self, *signals: signal.Signals) -> int:
-        reached = self._signal_members(signals)
+        # The processes of containers are not for us to signal: each container has a signal of its
+        # own, for its first process.
+        reached = self._signal_members(signals, without_containers=True)
         for stat in await self._find_escaped():
             reached.add(stat.identity)
             self._watch.send(stat.identity, *signals)
@@ -89,8 +91,9 @@ class CgroupTree:
         self._watch.close()
         self._cgroup.remove()
 
-    def _members(self) -> list[ProcessStat]:
-        stats = (read_stat(pid) for pid in self._cgroup.members())
+    def _members(self, *, without_containers: bool = False) -> list[ProcessStat]:
+        pids = self._cgroup.members(without_containers=without_containers)
+        stats = map(read_stat, pids)
         return [stat for stat in stats if stat is not None and not stat.is_dead]
 
     async def _find_escaped(self) -> list[ProcessStat]:
@@ -121,10 +124,13 @@ class CgroupTree:
             and self._cgroup.can_be_left_for(where)
         )
 
-    def _signal_members(self, signals: tuple[signal.Signals, ...]) -> set[Identity]:
+    def _signal_members(
+        self, signals: tuple[signal.Signals, ...], *, without_containers: bool = False
+    ) -> set[Identity]:
         reached: set[Identity] = set()
         for _ in range(_MAX_PASSES):
-            new = [stat for stat in self._members() if stat.identity not in reached]
+            members = self._members(without_containers=without_containers)
+            new = [stat for stat in members if stat.identity not in reached]
             if not new:
                 break
             reached.update(stat.identity for stat in new)

@@ -3,19 +3,54 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from uuid import UUID
 
+from shared.aio.tasks import end
 from shared.runs import RunProcess
-from worker.evidence import Ended, Evidence, Survivor, timestamp
+from shared.states import Proof
+from worker.docker.container_stop import ContainersStopped, Deadlines
+from worker.docker.containers import Containers
+from worker.evidence import (
+    ContainerLeft,
+    Ended,
+    Evidence,
+    StopFailed,
+    Survivor,
+    host_rebooted,
+    timestamp,
+)
+from worker.processes.cgroup import CONTAINERS, Cgroup
+from worker.processes.identity import boot_id
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.ladder import StopPlan
 from worker.stop.run_tree import shortage_is_an_outage, stop_tree, tree_of
 
 
-class RunStopper:
-    """All stops of a host's runs go through it; `launchers` are those of this host."""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a command left behind."""
 
-    def __init__(self, launchers: KnownLaunchers) -> None:
+    processes: Sequence[Survivor] = ()
+    """Without those in containers."""
+    containers: Sequence[ContainerLeft] = ()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.processes or self.containers)
+
+
+class RunStopper:
+    """All stops of a host's runs go through it; `launchers` are those of this host.
+
+    `containers` is None if jobs get no Docker socket here.
+    """
+
+    def __init__(self, launchers: KnownLaunchers, containers: Containers | None = None) -> None:
         self._launchers = launchers
+        self._containers = containers
 
     async def stop(
         self, process: RunProcess, plan: StopPlan, force: asyncio.Event | None = None
@@ -24,21 +59,52 @@ class RunStopper:
 
         Raises StopFailed, OutOfSight and ServiceUnavailable.
         """
-        return await stop_tree(process, plan, force or asyncio.Event(), self._launchers)
+        force = force or asyncio.Event()
+        if self._containers is None:
+            evidence = await stop_tree(process, plan, force, self._launchers)
+            if process.containers_in is not None:
+                raise StopFailed(_without_engine(evidence))
+            return evidence
+        began = monotonic()
+        deadlines = Deadlines(plan.deadline, plan.kill_wait, force)
+        stopping = asyncio.create_task(self._containers.stop(process, deadlines))
+        try:
+            evidence = await stop_tree(process, plan, force, self._launchers)
+            stopped = await stopping
+        finally:
+            await end(stopping)
+        if stopped is None:
+            return evidence
+        evidence = _together(evidence, stopped, round((monotonic() - began) * 1000, 3))
+        if stopped.alive:
+            raise StopFailed(evidence)
+        return evidence
 
-    async def left_of(self, process: RunProcess) -> Sequence[Survivor]:
-        """The processes that are left of a run of this boot.
+    async def left_of(self, process: RunProcess) -> Left:
+        """What is left of a run of this boot whose command has ended.
 
-        Raises OutOfSight and ServiceUnavailable.
+        From now on, it can start no more containers. Raises OutOfSight and ServiceUnavailable.
         """
+        containers: Sequence[ContainerLeft] = ()
+        if self._containers is not None:
+            parent = await self._containers.close_gate(process)
+            containers = await self._running(process, parent)
         with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
-            return () if await tree.is_gone() else await tree.survivors()
+            processes = () if await tree.is_gone() else await tree.survivors()
+        if containers and process.cgroup is not None:
+            inside = Cgroup(Path(process.cgroup, CONTAINERS)).members()
+            processes = tuple(each for each in processes if each.pid not in inside)
+        return Left(processes, containers)
 
     async def gone(self, process: RunProcess) -> Evidence | None:
-        """The evidence that nothing is left of a run of this boot; None if something may be.
+        """The evidence that nothing is left of a run that is over; None if something may be.
 
         Raises OutOfSight and ServiceUnavailable.
         """
+        if await self._running(process, process.containers_in):
+            return None
+        if process.boot_id != boot_id():
+            return host_rebooted()
         with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
             if not await tree.is_gone():
                 return None
@@ -48,3 +114,40 @@ class RunStopper:
                 proved_at=timestamp(),
                 containment=tree.containment,
             )
+
+    def over(self, launch_id: UUID) -> None:
+        """What became of the run is on record."""
+        if self._containers is not None:
+            self._containers.over(launch_id)
+
+    async def _running(self, process: RunProcess, parent: str | None) -> Sequence[ContainerLeft]:
+        if self._containers is None or parent is None:
+            return ()
+        return await self._containers.running(process.launch_id, parent)
+
+
+def _together(evidence: Evidence, stopped: ContainersStopped, duration_ms: float) -> Evidence:
+    """The evidence of processes and containers."""
+    how = evidence.ended
+    if stopped.alive:
+        how = Ended.SURVIVED
+    elif stopped.killed:
+        how = Ended.KILLED
+    elif how is Ended.ALREADY_GONE and any(each.signal for each in stopped.ends):
+        how = Ended.OBEYED
+    proof = evidence.proof if stopped.held else Proof.ENGINE_REPORTED
+    return replace(
+        evidence,
+        ended=how,
+        proof=None if stopped.alive else proof,
+        proved_at=None if stopped.alive else timestamp(),
+        duration_ms=duration_ms,
+        containers=tuple(stopped.ends),
+        containers_alive=tuple(stopped.alive),
+    )
+
+
+def _without_engine(evidence: Evidence) -> Evidence:
+    return replace(
+        evidence, ended=Ended.NOT_PROVED, proof=None, proved_at=None, engine_missing=True
+    )

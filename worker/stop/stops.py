@@ -175,6 +175,7 @@ class Stops:
             self._relay.wake()
             if self._in_progress.get(stop.run.run_id) is stop:
                 del self._in_progress[stop.run.run_id]
+            self._stopper.over(stop.process.launch_id)
             stop.done.set()
             self._ended.set()
 

@@ -2,6 +2,7 @@
 
 from shared.postgres.sql import (
     cancellations,
+    containers,
     dead_letters,
     decisions,
     endings,
@@ -15,6 +16,7 @@ from shared.postgres.sql import (
 
 __all__ = [
     "cancellations",
+    "containers",
     "dead_letters",
     "decisions",
     "endings",

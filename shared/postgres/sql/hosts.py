@@ -165,7 +165,9 @@ LOSE_RUNS_OF_REBOOTED: Final = """
        SET status = 'error', finished_at = clock_timestamp(),
            error = 'the host was rebooted while the run was running',
            loss = jsonb_build_object(
-               'cause', 'host_rebooted', 'proof', 'host_rebooted', 'noticed_at', clock_timestamp(),
+               'cause', 'host_rebooted', 'noticed_at', clock_timestamp(),
+               -- Its containers the engine may have started again.
+               'proof', CASE WHEN containers_in IS NULL THEN 'host_rebooted' END,
                'ran_in_boot', boot_id, 'booted_as', $2::uuid)
      WHERE host = $1 AND boot_id <> $2 AND status = 'running'
     RETURNING run_id
@@ -173,7 +175,7 @@ LOSE_RUNS_OF_REBOOTED: Final = """
 
 FIND_STOPPING_OF_REBOOTED: Final = """
     SELECT run_id FROM runs
-     WHERE host = $1 AND boot_id <> $2 AND status = 'canceling'
+     WHERE host = $1 AND boot_id <> $2 AND status = 'canceling' AND containers_in IS NULL
        FOR UPDATE
 """
 
@@ -181,14 +183,14 @@ PROVE_LOST_OF_REBOOTED: Final = f"""
     UPDATE runs
        SET loss = coalesce(loss, '{{"cause": "host_rebooted"}}')
                || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
-     WHERE host = $1 AND boot_id <> $2 AND {LOST}
+     WHERE host = $1 AND boot_id <> $2 AND containers_in IS NULL AND {LOST}
     RETURNING run_id
 """  # noqa: S608 - put together from constants
 PROVE_LEFT_BEHIND_OF_REBOOTED: Final = f"""
     UPDATE runs
        SET left_behind = left_behind
                || jsonb_build_object('proof', 'host_rebooted', 'booted_as', $2::uuid)
-     WHERE host = $1 AND boot_id <> $2 AND {LEFT_BEHIND}
+     WHERE host = $1 AND boot_id <> $2 AND containers_in IS NULL AND {LEFT_BEHIND}
     RETURNING run_id
 """  # noqa: S608 - likewise
 

@@ -160,14 +160,10 @@ RECORD_LAUNCHER_DIED: Final = """
     RETURNING run_id
 """
 
-# Whether the run is lost. An earlier attempt of ours, whose response was lost, may have recorded
-# it.
-IS_UNPROVED: Final = """
-    SELECT EXISTS (
-        SELECT FROM runs
-         WHERE run_id = $1 AND launch_id = $2 AND status = 'error' AND loss ->> 'proof' IS NULL
-    )
-"""
+# The run, if it is lost. An earlier attempt of ours, whose response was lost, may have recorded it.
+FIND_UNPROVED: Final = f"""
+    SELECT * FROM runs WHERE run_id = $1 AND launch_id = $2 AND {LOST}
+"""  # noqa: S608 - put together from constants
 
 # The result of a search for the processes of a run that is over. The latest one counts, until a
 # proof.
@@ -237,6 +233,8 @@ LIST_OPEN_OF_OTHER_NAMESPACES: Final = f"""
        FOR UPDATE
 """  # noqa: S608 - put together from constants
 
+# Of this boot; and of earlier ones, those with containers, which the engine may have started again.
 LIST_UNPROVED_ON_HOST: Final = f"""
-    SELECT * FROM runs WHERE host = $1 AND boot_id = $2 AND {LOST}
+    SELECT * FROM runs
+     WHERE host = $1 AND (boot_id = $2 OR containers_in IS NOT NULL) AND {LOST}
 """  # noqa: S608 - put together from constants

@@ -107,7 +107,7 @@ async def test_a_pid_that_left_the_cgroup_between_listing_and_signaling_is_let_a
             # In the first listing alone.
             Cgroup,
             "members",
-            lambda group: [*members(group), *(left.pop() for _ in left[:])],
+            lambda group, **_: [*members(group), *(left.pop() for _ in left[:])],
         )
 
         evidence = await ladder.stop(run.tree, stop_plan(5), asyncio.Event())

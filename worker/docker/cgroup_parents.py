@@ -1,0 +1,64 @@
+"""Where the containers of a run are put, and whether that can be seen from here."""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from worker.docker.engine import CgroupDriver
+from worker.processes import cgroup
+from worker.processes.cgroup import CONTAINERS, Cgroup
+
+_OWN: Final = "run-cancel"
+"""Parent of the containers of runs that have no cgroup of their own."""
+_SLICE: Final = "runcancel"
+_INITIAL_NAMESPACE: Final = "cgroup:[4026531835]"
+"""PROC_CGROUP_INIT_INO of the kernel, which is fixed."""
+
+
+def parent_for(launch_id: UUID, run_cgroup: str | None, driver: CgroupDriver) -> str:
+    """The cgroup parent for the containers of a run, as the engine's API takes it.
+
+    With the cgroupfs driver, it is in the run's own cgroup if there is one and if we see cgroups
+    under the names that the engine does. systemd takes the name of a slice.
+    """
+    if driver is CgroupDriver.SYSTEMD:
+        return f"{_SLICE}{launch_id.hex}.slice"
+    if run_cgroup is not None and _sees_all() and (mount := cgroup.mount_point()) is not None:
+        return f"/{Path(run_cgroup).relative_to(mount)}/{CONTAINERS}"
+    return f"/{_OWN}/{launch_id}"
+
+
+def is_slice(parent: str) -> bool:
+    return parent.endswith(".slice")
+
+
+def launch_in(path: Path) -> UUID | None:
+    """The launch whose containers are in the cgroup at `path`, or above it, if its name says so."""
+    for above, part in pairwise(("", *path.parts)):
+        name = part.removeprefix(_SLICE).removesuffix(".slice")
+        if above == _OWN or name != part:
+            try:
+                return UUID(name)
+            except ValueError:
+                continue
+    return None
+
+
+def visible(parent: str) -> Cgroup | None:
+    """The cgroup that `parent` names, if what is in it can be seen and killed from here.
+
+    It need not exist, as the engine makes it for the first container.
+    """
+    mount = cgroup.mount_point()
+    if mount is None or not _sees_all():
+        return None
+    # What is in the run's own cgroup is killed with that, whoever made it.
+    may_kill = parent.endswith(f"/{CONTAINERS}") or os.access(mount, os.W_OK)
+    return Cgroup(mount / parent.lstrip("/")) if may_kill else None
+
+
+def _sees_all() -> bool:
+    """Whether cgroups have the same names here as for the engine."""
+    return str(Path("/proc/self/ns/cgroup").readlink()) == _INITIAL_NAMESPACE

@@ -1,0 +1,219 @@
+"""Stops the containers of one run, beside the ladder that stops its processes.
+
+    gate closed ─▶ what is in flight drained ─▶ each: restart policy `no`, unpaused, its stop signal
+    ─▶ grace ─▶ SIGKILL, and cgroup.kill ─▶ proof: cgroups empty, and the engine restarts none
+
+The engine may be away or hang at each step. The kill does not wait for it, the proof does.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import structlog
+from aiodocker import DockerError
+
+from shared.aio.retry import until_available
+from shared.aio.tasks import end, first_of
+from worker.docker.engine import Container, ContainerState, Engine
+from worker.docker.gates import Gate
+from worker.evidence import ContainerEnd
+from worker.processes.cgroup import Cgroup
+
+log = structlog.get_logger(__name__)
+
+# Seconds. The end of a container wakes us; this is for what has no event, and for the engine, which
+# notices up to 200 ms late that a container was killed.
+_LOOK_EVERY: Final = 0.25
+_KILL_EVERY: Final = 0.25
+_KILL: Final = "SIGKILL"
+_KILLED: Final = 137
+"""The exit code of a container that SIGKILL ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """`grace` is when the containers are killed, on the monotonic clock; `kill_wait` in seconds.
+
+    Setting `force` ends the grace period.
+    """
+
+    grace: float
+    kill_wait: float
+    force: asyncio.Event
+
+    async def grace_over(self) -> None:
+        """Return at the end of the grace period."""
+        left = self.grace - monotonic()
+        if left > 0:
+            await first_of(asyncio.sleep(left), self.force.wait())
+
+
+@dataclass(frozen=True, slots=True)
+class ContainersStopped:
+    ends: Sequence[ContainerEnd]
+    killed: bool
+    """Whether any had to be killed."""
+    held: bool
+    """Whether their cgroups were seen empty; else only the engine says that they have ended."""
+    alive: Sequence[str] = ()
+    """The names of those that outlived the kill."""
+
+
+class ContainerStop:
+    """One stop. `cgroup` is what should hold all the containers, if it can be seen from here."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        gate: Gate,
+        launch_id: UUID,
+        cgroup_parent: str,
+        cgroup: Cgroup | None,
+        deadlines: Deadlines,
+    ) -> None:
+        self._engine = engine
+        self._gate = gate
+        self._launch_id = launch_id
+        self._cgroup_parent = cgroup_parent
+        self._cgroup = cgroup
+        self._deadlines = deadlines
+        self._began_at = datetime.now(UTC)
+        self._killed_at: datetime | None = None
+        self._give_up_at: float | None = None
+        self._settled: set[str] = set()
+        """Those that the engine will not start again."""
+        self._known: dict[str, Container] = {}
+        """Those that were alive at a look, or have ended since the stop began."""
+        self._in_cgroup: set[str] = set()
+        """The ids of those whose own cgroup was seen in ours."""
+        self._sent: dict[str, str] = {}
+        """The last signal to each."""
+        self._codes: dict[str, int] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._change = asyncio.Event()
+
+    async def run(self) -> ContainersStopped:
+        """Stop them all. Waits for the engine as long as that is away."""
+        killing = asyncio.create_task(self._kill_at_deadline())
+        try:
+            await first_of(self._gate.drained(), self._deadlines.grace_over())
+            while (alive := await until_available(self._look)) is None:
+                await first_of(self._change.wait(), asyncio.sleep(_LOOK_EVERY))
+                self._change.clear()
+        finally:
+            await end(killing)
+            for watch in self._watches.values():
+                await end(watch)
+        ends = self._ends()
+        return ContainersStopped(
+            ends,
+            killed=any(each.signal == _KILL for each in ends),
+            held=self._cgroup is not None and self._watches.keys() <= self._in_cgroup,
+            alive=alive,
+        )
+
+    async def _kill_at_deadline(self) -> None:
+        await self._deadlines.grace_over()
+        self._note_cgroups()
+        self._killed_at = datetime.now(UTC)
+        self._change.set()
+        self._gate.cut_builds()
+        while self._cgroup is not None:
+            # Not permitted where only the run's own cgroup is ours; the ladder kills that.
+            with suppress(PermissionError):
+                if self._cgroup.is_populated():
+                    self._cgroup.kill()
+            await asyncio.sleep(_KILL_EVERY)
+
+    async def _look(self) -> Sequence[str] | None:
+        """Ask those that are alive to end.
+
+        The result is empty if there are none, names those that outlived the kill, and is None
+        before that. Raises ServiceUnavailable.
+        """
+        found = await self._engine.containers_of(self._launch_id, self._cgroup_parent)
+        self._note(found)
+        alive = [each for each in found if each.state.is_alive]
+        if not alive and all(each.id in self._settled for each in found):
+            is_empty = self._cgroup is None or not self._cgroup.is_populated()
+            return () if is_empty else None
+        if self._is_given_up():
+            return [each.name for each in alive]
+        async with asyncio.TaskGroup() as tasks:
+            for each in found:
+                tasks.create_task(self._ask(each))
+        # Not earlier: the engine may have been away.
+        if self._killed_at is not None and self._give_up_at is None:
+            self._give_up_at = monotonic() + self._deadlines.kill_wait
+        return None
+
+    def _is_given_up(self) -> bool:
+        return self._give_up_at is not None and monotonic() >= self._give_up_at
+
+    def _note(self, found: Iterable[Container]) -> None:
+        for each in found:
+            if each.state.is_alive or each.finished_at >= self._began_at:
+                self._known[each.id] = each
+        self._note_cgroups()
+
+    def _note_cgroups(self) -> None:
+        # By the names that the engine's two cgroup drivers give them.
+        for name in self._cgroup.populated_children() if self._cgroup else ():
+            self._in_cgroup.add(name.removeprefix("docker-").removesuffix(".scope"))
+
+    async def _ask(self, container: Container) -> None:
+        """Let this one end, and not start again. Raises ServiceUnavailable."""
+        try:
+            if container.id not in self._settled:
+                await self._engine.never_restart(container)
+                self._settled.add(container.id)
+            if not container.state.is_alive:
+                return
+            if container.id not in self._watches:
+                self._watches[container.id] = asyncio.create_task(self._watch(container))
+            if container.state is ContainerState.PAUSED:
+                # In a cgroup v1, not even SIGKILL reaches it before.
+                await self._engine.unpause(container)
+            signal = container.stop_signal if self._killed_at is None else _KILL
+            if self._sent.get(container.id) != signal:
+                await self._engine.signal(container, signal)
+                self._sent[container.id] = signal
+        except DockerError as error:  # the next look shows what became of it
+            log.warning(
+                "container_not_asked",
+                container=container.name,
+                status=error.status,
+                error=error.message,
+            )
+
+    async def _watch(self, container: Container) -> None:
+        code = await self._engine.ended(container)
+        if code is not None:
+            self._codes[container.id] = code
+            self._change.set()
+
+    def _ends(self) -> Sequence[ContainerEnd]:
+        return [
+            ContainerEnd(
+                id=each.id,
+                name=each.name,
+                image=each.image,
+                signal=_KILL if self._was_killed(each) else self._sent.get(each.id),
+                # One that is removed at its end can only be watched.
+                exit_code=self._codes.get(each.id, None if each.state.is_alive else each.exit_code),
+            )
+            for each in self._known.values()
+        ]
+
+    def _was_killed(self, container: Container) -> bool:
+        if self._killed_at is None:
+            return False
+        if self._sent.get(container.id) == _KILL or self._codes.get(container.id) == _KILLED:
+            return True
+        return not container.state.is_alive and container.finished_at >= self._killed_at
