@@ -2,7 +2,8 @@
 
 RunCancelError
 ├── ServiceUnavailable            no answer from Postgres or RabbitMQ, or no resources; try again
-│   └── PublishUnknown            no publisher confirm in time: queued, or not
+│   ├── PublishUnknown            no publisher confirm in time: queued, or not
+│   └── EngineUnavailable         no answer from the Docker engine (worker.docker.engine)
 ├── PublishRefused                RabbitMQ declined the message: it is in no queue
 │   └── Unroutable                no queue is bound for it
 ├── NotDeclared                   an exchange or queue that workers declare is missing
@@ -24,7 +25,7 @@ RunCancelError
 ├── GateClosed                    the run may start no more containers (worker.docker.gates)
 ├── Gone                          a connection has ended in a message (worker.docker.proxy.wire)
 ├── Refused                       a job's Docker request is refused (worker.docker.proxy.refused)
-├── NotAllowed                    a launcher asks for what its user may not (worker.launches.peer)
+├── NotAllowed                    a launcher asks for what its user may not (worker.processes.peer)
 ├── OtherMachine                  the host name belongs to another machine (worker.hosts.store)
 ├── RunsOutsideContainer          the host has runs outside of this container (worker.hosts.store)
 ├── HostIsUp                      a live host cannot be abandoned (worker.hosts.store)

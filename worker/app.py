@@ -1,8 +1,7 @@
 """The worker's composition root: creates, starts and stops its parts."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from pathlib import Path
 
 import structlog
@@ -14,7 +13,6 @@ from shared.amqp.broker import Publisher, keep_connected
 from shared.amqp.link import Link
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
-from shared.errors import UserError
 from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Lifetime, Shutdown, allow_many_files
 from shared.postgres.database import Database, connected
@@ -51,11 +49,11 @@ from worker.outbox.replies import Replies
 from worker.postgres_watch import PostgresWatch
 from worker.priority import take_precedence
 from worker.processes import cgroup
-from worker.processes.identity import ForeignProc, pid_namespace
 from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
 from worker.registering.consumer import RegistrationConsumer
 from worker.registering.settler import RegistrationSettler
+from worker.startup import listening_at, require_own_proc, runs_root_of
 from worker.stop.run_stopper import RunStopper
 from worker.stop.stops import Stops
 from worker.threads import start_threads
@@ -70,8 +68,8 @@ async def serve(settings: WorkerSettings) -> None:
     take_precedence()
     start_threads()
     read_any_property()
-    _require_own_proc()
-    runs_root = _runs_root(settings)
+    require_own_proc()
+    runs_root = runs_root_of(settings)
     async with (
         tracing(settings, "cancel-worker", **{"host.name": settings.host_name}) as tracer,
         connected(settings) as database,
@@ -188,11 +186,11 @@ async def _serve(
             expiry.wake()
 
     # Before this worker replaces another one: it must be able to serve.
-    with _listening_at(settings.worker_socket):
+    with listening_at(settings.worker_socket):
         bound = socket_server.bind(settings.worker_socket, int(settings.worker_socket_mode, 8))
     docker_path = socket_path(settings) if docker else None
     if docker_path is not None:
-        with _listening_at(docker_path):
+        with listening_at(docker_path):
             docker_bound = socket_server.bind(docker_path, int(settings.worker_socket_mode, 8))
     monitoring, url = await monitoring_server.listen(
         _monitoring(dependencies, registry), settings.worker_http_host, settings.worker_http_port
@@ -238,7 +236,7 @@ async def _serve(
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     docker_socket = await docker.serve(docker_bound) if docker else None
     if docker:
-        tasks.create_task(docker.sweep(stops))
+        tasks.create_task(docker.sweep(lambda run_id: stops.of(run_id) is not None))
     api = LauncherApi(launches, stops, runs_root, docker_path)
     socket = await socket_server.listen(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
@@ -286,34 +284,3 @@ def _monitoring(dependencies: Dependencies, registry: CollectorRegistry) -> web.
     add_health(app, dependencies)
     add_metrics(app, registry, dependencies.missing)
     return app
-
-
-@contextmanager
-def _listening_at(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot listen on {path}: {error.strerror or error}") from None
-
-
-def _require_own_proc() -> None:
-    try:
-        pid_namespace()
-    except ForeignProc:
-        raise UserError(
-            "/proc shows a pid namespace that is not the worker's: remount /proc in the worker's "
-            "namespace, or start the worker in the one that /proc shows"
-        ) from None
-
-
-def _runs_root(settings: WorkerSettings) -> Path | None:
-    if settings.containment is ContainmentPolicy.SESSION:
-        return None
-    try:
-        root = cgroup.runs_root(settings.host_name)
-    except cgroup.CgroupUnavailable as error:
-        if settings.containment is ContainmentPolicy.CGROUP:
-            raise UserError(str(error)) from None
-        log.warning("no_cgroups", reason=str(error), using="sessions and scans")
-        return None
-    return root

@@ -15,10 +15,10 @@ from worker.docker.cgroup_parents import launch_in, parent_for
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate, GateClosed, Gates
 from worker.docker.scope import Scope
-from worker.launches.peer import NotAllowed, caller_of
-from worker.launches.run_cgroups import run_id_of
 from worker.processes.cgroup import path_of
+from worker.processes.cgroup_names import run_id_of
 from worker.processes.identity import ProcessStat, boot_id, read_stat
+from worker.processes.peer import NotAllowed, caller_of
 from worker.processes.scan import read_launch_id
 
 _OUTSIDE: Final = "only the processes of a run may use this socket"

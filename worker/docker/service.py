@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from worker.docker.proxy.host_paths import HostPaths
 from worker.docker.proxy.limits import Limits
 from worker.docker.proxy.server import DockerSocket
 from worker.docker.sweep import Sweep
-from worker.stop.stops import Stops
 
 
 def socket_path(settings: WorkerSettings) -> Path:
@@ -45,10 +44,10 @@ class DockerService:
         self.containers = Containers(self._engine, gates, self._over.set)
         self._runs = AskingRuns(database, settings.host_name, runs_root, self._engine, gates)
 
-    async def sweep(self, stops: Stops) -> None:
+    async def sweep(self, is_being_stopped: Callable[[int], bool]) -> None:
         """Remove what is left of runs that are over, for ever."""
-        sweep = Sweep(self._database, self._settings.host_name, self._engine, stops)
-        await sweep.run(self._over)
+        host = self._settings.host_name
+        await Sweep(self._database, host, self._engine, is_being_stopped).run(self._over)
 
     async def serve(self, bound: socket.socket) -> DockerSocket:
         """Serve the jobs. Before this, connections are refused."""

@@ -5,7 +5,7 @@ a reboot, and what is left when a worker's own container was replaced.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NoReturn
 from uuid import UUID
@@ -21,7 +21,6 @@ from shared.postgres.database import Database
 from worker.docker.cgroup_parents import is_slice
 from worker.docker.engine import Engine
 from worker.processes import cgroup
-from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)
 
@@ -30,13 +29,22 @@ _EVERY: Final = 60.0
 
 
 class Sweep:
-    """Of the runs of `host`. What is labeled with another launch is not ours."""
+    """Of the runs of `host`. What is labeled with another launch is not ours.
 
-    def __init__(self, database: Database, host: str, engine: Engine, stops: Stops) -> None:
+    `is_being_stopped` tells whether a stop of a run is in progress.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        host: str,
+        engine: Engine,
+        is_being_stopped: Callable[[int], bool],
+    ) -> None:
         self._database = database
         self._host = host
         self._engine = engine
-        self._stops = stops
+        self._is_being_stopped = is_being_stopped
 
     async def run(self, wanted: asyncio.Event, every: float = _EVERY) -> NoReturn:
         """Look at this interval, in seconds, and when `wanted`."""
@@ -52,7 +60,7 @@ class Sweep:
         launches = list(_launch_ids(await self._engine.launches()))
         over = await self._database.fetch(sql.containers.LIST_TO_REMOVE, self._host, launches)
         for row in over:
-            if self._stops.of(row["run_id"]) is None and await self._remove(row):
+            if not self._is_being_stopped(row["run_id"]) and await self._remove(row):
                 await self._database.fetch(sql.containers.RECORD_REMOVED, row["run_id"])
 
     async def _remove(self, over: Record) -> bool:

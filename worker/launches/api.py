@@ -18,8 +18,9 @@ from shared.states import RunStatus
 from worker.connection import error_response
 from worker.launcher import wire
 from worker.launches.claims import CannotProve, Launches, LaunchRefusal, RefusalReason
-from worker.launches.peer import NotAllowed, child_of, launcher_of
+from worker.launches.peer import child_of, launcher_of
 from worker.launches.run_cgroups import ContainmentFailed, InsideRun
+from worker.processes.peer import NotAllowed
 from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)

@@ -6,6 +6,7 @@ import structlog
 
 from shared.errors import RunCancelError
 from worker.processes.cgroup import Cgroup, path_of
+from worker.processes.cgroup_names import name_for
 from worker.processes.identity import Identity, read_stat
 from worker.processes.watch import EndWatch
 
@@ -41,7 +42,7 @@ class RunCgroups:
         if self._root is None:
             return None
         # The name includes the child: another installation's database may have the same run id.
-        cgroup = Cgroup(self._root / f"run-{run_id}-{child.pid}-{child.start_ticks}")
+        cgroup = Cgroup(self._root / name_for(run_id, child))
         before = path_of(child.pid)
         if before is not None and self._root in before.parents and before != cgroup.path:
             # It would leave the cgroup that must contain it.
@@ -59,11 +60,6 @@ class RunCgroups:
             log.warning("run_without_cgroup", run_id=run_id, error=str(error))
             return None
         return cgroup
-
-
-def run_id_of(name: str) -> int:
-    """The run whose cgroup has this name."""
-    return int(name.split("-")[1])
 
 
 async def discard(cgroup: Cgroup | None) -> None:

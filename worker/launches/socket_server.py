@@ -15,7 +15,7 @@ from shared.http.limits import TimeLimits
 from shared.http.server import HttpServer, serve
 from shared.lifecycle import most_files
 from worker.connection import WorkerConnection
-from worker.launches.peer import credentials_of
+from worker.processes.peer import credentials_of
 
 # Seconds. A launcher sends its only request at once, and reads the response at once.
 _LIMITS: Final = TimeLimits(head=10.0, response=10.0, idle=10.0)

@@ -112,7 +112,12 @@ class Leftovers:
 
     def _kept(self, run: Run, found: Left) -> Json:
         self._metrics.leftovers_kept()
-        log.info("left_behind_kept", run_id=run.run_id, **_numbers(found))
+        log.info(
+            "left_behind_kept",
+            run_id=run.run_id,
+            processes=len(found.processes),
+            containers=len(found.containers),
+        )
         return left_behind.kept(found)
 
     async def _look(self, process: RunProcess) -> Left:
@@ -150,7 +155,8 @@ class Leftovers:
         log.info(
             "left_behind_stopped",
             run_id=run.run_id,
-            **_numbers(found),
+            processes=len(found.processes),
+            containers=len(found.containers),
             ended=evidence.ended,
             duration_ms=evidence.duration_ms,
         )
@@ -183,10 +189,6 @@ class Leftovers:
             return stopping.result()
         except StopFailed as failure:
             return failure.evidence
-
-
-def _numbers(found: Left) -> dict[str, int]:
-    return {"processes": len(found.processes), "containers": len(found.containers)}
 
 
 def _is_there(launcher: Identity) -> bool:

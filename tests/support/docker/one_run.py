@@ -12,7 +12,7 @@ from aiodocker.exceptions import DockerError
 
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL, Scope
-from worker.launches.peer import NotAllowed
+from worker.processes.peer import NotAllowed
 
 
 class OneRun:

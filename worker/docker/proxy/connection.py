@@ -23,7 +23,7 @@ from worker.docker.proxy.runs import Runs
 from worker.docker.proxy.splice import splice
 from worker.docker.proxy.wire import Gone, Wire
 from worker.docker.scope import Scope
-from worker.launches.peer import NotAllowed
+from worker.processes.peer import NotAllowed
 
 log = structlog.get_logger(__name__)
 

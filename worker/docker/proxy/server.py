@@ -17,7 +17,7 @@ from worker.docker.proxy.connection import ClientConnection, Service
 from worker.docker.proxy.host_access import HostAccess
 from worker.docker.proxy.limits import Limits
 from worker.docker.proxy.runs import Runs
-from worker.launches.peer import credentials_of
+from worker.processes.peer import credentials_of
 
 log = structlog.get_logger(__name__)
 
