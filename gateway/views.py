@@ -26,6 +26,9 @@ def cancellation_view(row: Record) -> schemas.Cancellation:
         else None,
         finished_at=row["answered_at"],
         evidence=schemas.Evidence(
-            ended=row["ended"], proof=row["proof"], duration_ms=row["duration_ms"]
+            ended=row["ended"],
+            proof=row["proof"],
+            duration_ms=row["duration_ms"],
+            containers=row["containers"],
         ),
     )

@@ -78,9 +78,10 @@ class RunCanceling(EventData):
 
 
 class LeftBehind(EventData):
-    """The processes that a command left behind when it ended by itself."""
+    """The processes and containers that a command left behind when it ended by itself."""
 
-    number: int = Field(description="How many there were.")
+    number: int = Field(description="How many processes there were.")
+    containers: int = Field(description="How many containers ran.")
     ended: str | None = Field(
         description="How they ended: `obeyed`, `killed`, `survived` and so on. Null: they were "
         "kept, and had not ended."
@@ -121,6 +122,7 @@ class CancelSettled(EventData):
     ended: str | None = Field(description="How the processes ended, if it stopped any.")
     proof: str | None = Field(description="What proves that nothing is left.")
     duration_ms: float | None = Field(description="How long the stop took, milliseconds.")
+    containers: int = Field(description="How many containers the stop ended.")
 
 
 class Rejected(EventData):

@@ -59,6 +59,12 @@ class ContainerEnd:
     exit_code: int | None
     """None if the engine could not tell."""
 
+    @property
+    def ended(self) -> Ended:
+        if self.signal is None:
+            return Ended.ALREADY_GONE
+        return Ended.KILLED if self.signal == "SIGKILL" else Ended.OBEYED
+
 
 def named(stats: Iterable[ProcessStat]) -> tuple[Survivor, ...]:
     return tuple(Survivor(stat.identity.pid, stat.name, stat.state) for stat in stats)

@@ -90,10 +90,21 @@ class WorkerMetrics:
             registry=registry,
         )
         self._stops = {ended: stops.labels(name) for ended, name in _ENDS.items()}
+        containers = Counter(
+            "cancel_containers_stopped",
+            "Containers that stops ended, by how they ended: `obeyed` their stop signal, were "
+            "`killed`, or had `already_gone` by themselves.",
+            ["ended"],
+            registry=registry,
+        )
+        self._containers = {
+            each: containers.labels(_ENDS[each])
+            for each in (Ended.OBEYED, Ended.KILLED, Ended.ALREADY_GONE)
+        }
         leftovers = Counter(
             "cancel_runs_with_leftovers",
-            "Runs whose command left processes behind when it ended by itself, by what became of "
-            "them.",
+            "Runs whose command left processes or containers behind when it ended by itself, by "
+            "what became of them.",
             ["ended"],
             registry=registry,
         )
@@ -127,10 +138,17 @@ class WorkerMetrics:
     def stopped(self, evidence: Evidence) -> None:
         if stops := self._stops.get(evidence.ended):
             stops.observe(evidence.duration_ms / 1000)
+        self._count_containers(evidence)
 
     def leftovers_stopped(self, evidence: Evidence) -> None:
         if counter := self._leftovers.get(evidence.ended):
             counter.inc()
+        self._count_containers(evidence)
+
+    def _count_containers(self, evidence: Evidence) -> None:
+        for each in evidence.containers:
+            if each.name not in evidence.containers_alive:
+                self._containers[each.ended].inc()
 
     def show_in_flight(self, commands: Callable[[], int], stops: Callable[[], int]) -> None:
         """Export the numbers of deliveries and stops in flight; call this once.

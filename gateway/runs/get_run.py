@@ -65,6 +65,7 @@ def _left_behind(record: str | None) -> schemas.LeftBehind | None:
     found = json.loads(record)
     return schemas.LeftBehind(
         number=found["number"],
+        containers=found["containers_number"],
         kept=found["kept"],
         ended=found.get("ended"),
         proof=found.get("proof"),

@@ -58,6 +58,7 @@ class Evidence(Model):
     ended: str | None
     proof: str | None
     duration_ms: float | None
+    containers: int = Field(description="How many containers the stop ended.")
 
 
 class WaitingFor(Model):

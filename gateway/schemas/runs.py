@@ -10,9 +10,10 @@ from shared.states import RunStatus
 
 
 class LeftBehind(Model):
-    """The processes that a run's command left behind when it ended by itself."""
+    """The processes and containers that a run's command left behind when it ended by itself."""
 
-    number: int = Field(description="How many there were.")
+    number: int = Field(description="How many processes there were.")
+    containers: int = Field(description="How many containers ran.")
     kept: bool = Field(description="Whether the run was registered to keep them.")
     ended: str | None = Field(
         description="How they ended: `obeyed`, `killed`, `survived` and so on. Null: they have not "

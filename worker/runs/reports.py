@@ -18,7 +18,7 @@ from shared.states import (
 )
 from worker.dead_letters.advice import advice
 from worker.dead_letters.store import LetterState
-from worker.runs import timeline
+from worker.runs import timeline, wording
 from worker.runs.store import RunHistory
 
 Json = dict[str, Any]
@@ -128,21 +128,21 @@ def _timeline(run: Json) -> Iterator[str]:
     yield f"  {'UTC':<23}  {'after':>12}  what"
     before: datetime | None = None
     for moment in timeline.moments(run):
-        after = "" if before is None else timeline.length(moment.at - before)
+        after = "" if before is None else wording.length(moment.at - before)
         at = f"{moment.at:%Y-%m-%d %H:%M:%S}.{moment.at.microsecond // 1000:03d}"
         yield f"  {at}  {after:>12}  {moment.what}"
         before = moment.at
 
 
 def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
-    lasted = ", ".join(f"{name} {timeline.length(time)}" for name, time in timeline.spans(run, now))
+    lasted = ", ".join(f"{name} {wording.length(time)}" for name, time in timeline.spans(run, now))
     yield "was", lasted if run["finished_at"] else f"{lasted} so far"
     if run["host"] is not None:
         where = f"in cgroup {run['cgroup']}" if run["cgroup"] else "in a session of its own"
         launcher = f"started by launcher {run['launcher_pid']}"
         yield "ran on", f"{run['host']}, pid {run['pid']} {launcher}, user {run['uid']}, {where}"
     if run["exit_code"] is not None:
-        yield "exit code", timeline.exit_code(run["exit_code"])
+        yield "exit code", wording.exit_code(run["exit_code"])
     if run["status"] == RunStatus.CANCELED:
         yield "proof", run["proof"]
     if run["error"] is not None:
@@ -151,8 +151,11 @@ def _facts(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
         yield "lost", lost
     if (left := timeline.left_behind(run)) is not None:
         yield "left behind", left
+    for record in (run["left_behind"], run["loss"]):
+        for container in timeline.containers(record or {}):
+            yield "container", container
     if run["start_before"] is not None and not run["expired"]:
-        yield "start before", timeline.second(run["start_before"])
+        yield "start before", wording.second(run["start_before"])
     if run["labels"]:
         yield "labels", _labels(run)
     if run["url"] is not None:
@@ -193,7 +196,7 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
         waited = datetime.fromisoformat(command["received_at"]) - asked
         by_its_clock = f"{asked.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by the requester's clock"
         if waited.total_seconds() >= 0:
-            by_its_clock += f", {timeline.length(waited)} before a worker received it"
+            by_its_clock += f", {wording.length(waited)} before a worker received it"
         yield "requested at", by_its_clock
     for field, fault in command["faults"].items():
         yield "fault", f"{field}: {fault}"
@@ -201,10 +204,12 @@ def _facts_of_command(command: Json) -> Iterator[tuple[str, str]]:
     if command["finished_at"] is not None:
         received = datetime.fromisoformat(command["received_at"])
         took = datetime.fromisoformat(command["finished_at"]) - received
-        outcome += f" (after {timeline.length(took)})"
+        outcome += f" (after {wording.length(took)})"
     yield "outcome", outcome
     evidence = command["evidence"]
+    for container in timeline.containers(evidence):
+        yield "container", container
     if left := evidence.get("escaped"):
-        yield "escaped", f"{timeline.processes(left)} (found outside the cgroup)"
+        yield "escaped", f"{wording.processes(left)} (found outside the cgroup)"
     if earlier := evidence.get("earlier"):
         yield "earlier", f"{timeline.remains(earlier)}, in an earlier stop"

@@ -1,7 +1,6 @@
 """The timeline of a run, and descriptions of its commands, from the database."""
 
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 from shared.states import HostState, Outcome, Proof, RunStatus, StopScope
 from worker.evidence import Ended
+from worker.runs.wording import count, exit_code, length, moment_of, processes, second
 
 Json = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ class Moment:
 def moments(run: Json) -> list[Moment]:
     """All recorded moments of a run, in order; at the same time, causes come first."""
     found = dict.fromkeys(  # several commands share the evidence of one stop
-        Moment(_time(at).astimezone(UTC), what) for at, what in _recorded(run) if at is not None
+        Moment(moment_of(at).astimezone(UTC), what) for at, what in _recorded(run) if at is not None
     )
     return sorted(found, key=lambda moment: moment.at)
 
@@ -50,7 +50,7 @@ def moments(run: Json) -> list[Moment]:
 def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
     """The time in each state. The last state lasts until `now`, unless it is terminal."""
     entered = [
-        (name, _time(run[column]))
+        (name, moment_of(run[column]))
         for name, column in (
             (RunStatus.QUEUED, "created_at"),
             (RunStatus.RUNNING, "started_at"),
@@ -64,14 +64,6 @@ def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
     return [
         (name.value, after - at) for (name, at), (_, after) in pairwise(entered) if name is not None
     ]
-
-
-def exit_code(code: int) -> str:
-    """An exit code, with its signal by the convention of shells."""
-    try:
-        return f"{code} ({signal.Signals(code - 128).name})"
-    except ValueError:
-        return str(code)
 
 
 def asked(command: Json) -> str:
@@ -123,14 +115,14 @@ def remains(evidence: Json) -> str:
     """The processes that a failed stop left, or may have left."""
     if (number := evidence.get("workers_ended")) is not None:
         return f"its stop was taken up {number} times and never ended"
+    if evidence.get("engine_missing"):
+        return "it has started containers, and its worker has no CANCEL_DOCKER"
+    if alive := evidence.get("containers_alive"):
+        return f"these containers survived SIGKILL: {', '.join(alive)}"
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"these processes may belong to it: {processes(doubt)}"
     return f"{processes(left) if left else 'an unidentified process'} survived SIGKILL"
-
-
-def processes(some: Iterable[Json]) -> str:
-    return ", ".join(f"pid {each['pid']} {each['name']} ({each['state']})" for each in some)
 
 
 def loss(run: Json) -> str | None:
@@ -157,9 +149,7 @@ def left_behind(run: Json) -> str | None:
     left = run["left_behind"]
     if left is None:
         return None
-    names = ", ".join(f"{each['name']} (pid {each['pid']})" for each in left["found"])
-    more = ", …" if left["number"] > len(left["found"]) else ""
-    what = f"{_count(left['number'])}: {names}{more}"
+    what = _what_was_left(left)
     proof = left.get("proof")
     if (ended := _ENDED_PROCESSES.get(left.get("ended") or "")) and proof is not None:
         return f"{what}; {ended}{_after(left)}, proof {proof}"
@@ -172,6 +162,29 @@ def left_behind(run: Json) -> str | None:
     return f"{what}; {'kept' if left['kept'] else 'they may be alive'}"
 
 
+def _what_was_left(left: Json) -> str:
+    """The processes and containers that a command left behind."""
+    parts = []
+    if left["number"] or not left["containers_number"]:
+        names = ", ".join(f"{each['name']} (pid {each['pid']})" for each in left["found"])
+        more = ", …" if left["number"] > len(left["found"]) else ""
+        parts.append(f"{count(left['number'])}: {names}{more}")
+    if left["containers_number"]:
+        names = ", ".join(f"{each['name']} ({each['image']})" for each in left["containers_found"])
+        more = ", …" if left["containers_number"] > len(left["containers_found"]) else ""
+        parts.append(f"{count(left['containers_number'], 'container')}: {names}{more}")
+    return "; ".join(parts)
+
+
+def containers(evidence: Json) -> Iterator[str]:
+    """What became of each container that a stop found."""
+    for each in evidence.get("containers") or ():
+        what = f"{each['name']} ({each['image']}, {each['id'][:12]})"
+        asked = f"got {each['signal']}" if each["signal"] else "ended by itself"
+        code = each["exit_code"]
+        yield f"{what} {asked}" + (f", exit code {exit_code(code)}" if code is not None else "")
+
+
 def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
     yield run["created_at"], "queued"
     yield run["started_at"], f"running on {run['host']}, pid {run['pid']}, user {run['uid']}"
@@ -179,8 +192,8 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
     for number, command in enumerate(commands, 1):
         yield command["received_at"], f"cancel {number} requested by {asked(command)}"
     if run["stop_deadline"] is not None:
-        at, until = _time(run["canceling_at"]), _time(run["stop_deadline"])
-        planned = _time(run["first_stop_deadline"] or run["stop_deadline"])
+        at, until = moment_of(run["canceling_at"]), moment_of(run["stop_deadline"])
+        planned = moment_of(run["first_stop_deadline"] or run["stop_deadline"])
         yield (
             run["canceling_at"],
             f"canceling, grace period {length(max(planned - at, timedelta()))}",
@@ -195,7 +208,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         kept = ", to be kept" if left["kept"] else ""
         yield (
             left.get("noticed_at"),
-            f"command ended, and left {_count(left['number'])} behind{kept}",
+            f"command ended, and left {_counts(left)} behind{kept}",
         )
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}, left):
         yield from _stopped(evidence)
@@ -224,7 +237,7 @@ def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
         signals = list(sent)
         names = ", ".join(signal["signal"] for signal in signals)
         is_for_leader = signals[0].get("to") == StopScope.LEADER
-        to = "the leader alone" if is_for_leader else _count(signals[0]["processes"])
+        to = "the leader alone" if is_for_leader else count(signals[0]["processes"])
         yield at, f"{names} to {to}"
     if evidence.get("ended") != Ended.NEVER_STARTED:
         yield evidence.get("proved_at"), f"proved gone: {evidence.get('proof')}"
@@ -251,31 +264,7 @@ def _why_no_op(evidence: Json) -> str:
     return _ended(evidence)
 
 
-def _count(number: int) -> str:
-    return f"{number} process" if number == 1 else f"{number} processes"
-
-
-def second(text: str) -> str:
-    """A time in UTC, to the second."""
-    return f"{_time(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def length(time: timedelta) -> str:
-    """A duration in at most two units."""
-    seconds = time.total_seconds()
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.3f}".rstrip("0").rstrip(".") + " s"
-    for unit, name, part, part_name in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if seconds >= unit:
-            return f"{seconds // unit:.0f} {name} {seconds % unit // part:.0f} {part_name}"
-    return ""
+def _counts(left: Json) -> str:
+    processes, containers = left["number"], left["containers_number"]
+    counts = [count(processes)] if processes or not containers else []
+    return " and ".join(counts + ([count(containers, "container")] if containers else []))

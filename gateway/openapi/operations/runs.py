@@ -92,7 +92,7 @@ CANCELLATION: Final = schemas.Cancellation(
     state=None,
     waiting_for=None,
     finished_at=AT + timedelta(seconds=61.04),
-    evidence=schemas.Evidence(ended="obeyed", proof="cgroup_empty", duration_ms=24.1),
+    evidence=schemas.Evidence(ended="obeyed", proof="cgroup_empty", duration_ms=24.1, containers=0),
 )
 _OVER: Final = schemas.RunView(
     run_id=4711,
@@ -124,7 +124,9 @@ _WAITING: Final = _OVER.model_copy(
                     host="runner-7", host_state=HostState.SILENT, since=AT + timedelta(seconds=40)
                 ),
                 "finished_at": None,
-                "evidence": schemas.Evidence(ended=None, proof=None, duration_ms=None),
+                "evidence": schemas.Evidence(
+                    ended=None, proof=None, duration_ms=None, containers=0
+                ),
             }
         ),
     }

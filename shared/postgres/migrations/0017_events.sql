@@ -86,6 +86,8 @@ BEGIN
                                                    AND after.status IN ('pass', 'fail') THEN
                                               jsonb_build_object(
                                                   'number', after.left_behind -> 'number',
+                                                  'containers',
+                                                      after.left_behind -> 'containers_number',
                                                   'ended', after.left_behind -> 'ended',
                                                   'proof', after.left_behind -> 'proof') END,
                                           'labels', after.labels, 'url', after.url)
@@ -123,7 +125,8 @@ $$
         'requested_by', command.requested_by, 'reason', command.reason, 'via', command.via,
         'publisher', command.publisher, 'force', command.force,
         'ended', command.evidence -> 'ended', 'proof', command.evidence -> 'proof',
-        'duration_ms', command.evidence -> 'duration_ms')
+        'duration_ms', command.evidence -> 'duration_ms',
+        'containers', coalesce(jsonb_array_length(command.evidence -> 'containers'), 0))
 $$;
 
 -- As before, with the address of the publisher that waits for the answer.

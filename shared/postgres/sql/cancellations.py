@@ -45,7 +45,8 @@ _SHOW: Final = f"""
            coalesce({SINCE}, c.received_at) AS host_since,
            c.evidence ->> 'ended' AS ended,
            c.evidence ->> 'proof' AS proof,
-           (c.evidence -> 'duration_ms')::float8 AS duration_ms
+           (c.evidence -> 'duration_ms')::float8 AS duration_ms,
+           coalesce(jsonb_array_length(c.evidence -> 'containers'), 0) AS containers
       FROM cancellations c
       JOIN runs r USING (run_id)
       LEFT JOIN hosts h ON h.host = r.host AND c.outcome IS NULL

@@ -54,7 +54,8 @@ _SUMMARY: Final = f"""
            coalesce({SINCE}, c.received_at) AS host_since, c.finished_at AS answered_at,
            c.evidence ->> 'ended' AS ended,
            c.evidence ->> 'proof' AS proof,
-           (c.evidence -> 'duration_ms')::float8 AS duration_ms
+           (c.evidence -> 'duration_ms')::float8 AS duration_ms,
+           coalesce(jsonb_array_length(c.evidence -> 'containers'), 0) AS containers
       FROM runs r
       LEFT JOIN LATERAL {ENDS_RUN} c ON true
       LEFT JOIN hosts h ON h.host = r.host AND c.command_id IS NOT NULL AND c.outcome IS NULL
