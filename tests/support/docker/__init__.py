@@ -1,1 +1,1 @@
-"""A Docker engine for tests, and what speaks with it."""
+"""Jobs with containers, and engines for them."""

@@ -1,0 +1,39 @@
+"""An image that is imported in no time: a shell and sleep(1) of this machine, their libraries."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "run-cancel-test/tiny:1"
+PROGRAMS: Final = ("sh", "sleep", "cat", "true")
+
+
+def archive() -> bytes:
+    """The image's file system, as `docker import` takes it."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        for name in PROGRAMS:
+            found = shutil.which(name)
+            assert found is not None, f"no {name} on this machine"
+            _add(tar, found, f"bin/{name}")
+        for library in sorted({path for name in PROGRAMS for path in _libraries(name)}):
+            _add(tar, library, library.lstrip("/"))
+        # Engines mount over these.
+        for directory in ("dev", "etc", "proc", "sys", "tmp"):
+            entry = tarfile.TarInfo(directory)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+    return written.getvalue()
+
+
+def _add(tar: tarfile.TarFile, source: str, name: str) -> None:
+    tar.add(Path(source).resolve(), name)
+
+
+def _libraries(program: str) -> list[str]:
+    command = [str(shutil.which(name)) for name in ("ldd", program)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [word for word in listed.stdout.split() if word.startswith("/")]
