@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.docker import tiny_image
+from tests.support.docker.client import client_environment
 from tests.support.docker.direct import DEFAULT
 from tests.support.docker.jobs import (
     BUILDKIT_BUILD,
@@ -19,12 +21,14 @@ from tests.support.docker.jobs import (
     OWN_SIGNAL,
     PAUSED,
     RACING,
+    RUN,
     TESTCONTAINERS,
     Job,
 )
 from tests.support.docker.own_engine import OwnEngine, own_engine, why_no_own_engine
 from tests.support.docker.ryuk import have_ryuk
 from tests.support.docker.started import started
+from tests.support.rights.privileges import NOBODY
 from tools.support.waiting import eventually
 
 _MACHINES = os.environ.get("DOCKER_HOST", DEFAULT)
@@ -87,6 +91,20 @@ async def test_compose_makes_a_network_and_both_kinds_of_volumes(engine: OwnEngi
 
     assert "always" in policies
     assert len(mounts) == 2
+
+
+@pytest.mark.parametrize("job", [RUN, COMPOSE, BUILDKIT_BUILD], ids=lambda job: job.name)
+async def test_a_job_of_another_user_has_a_client(
+    engine: OwnEngine, tmp_path: Path, job: Job
+) -> None:
+    for directory in (engine.directory.parent, *tmp_path.parents[:3], tmp_path):
+        directory.chmod(0o755)
+    engine.socket.chmod(0o666)
+    env = {"HOME": "/nonexistent", **client_environment(tmp_path)}
+
+    async with started(job, engine.docker_host, tiny_image.NAME, env=env, user=NOBODY) as running:
+        assert running.alive_in_containers() != []
+        assert Path(f"/proc/{running.process.pid}").stat().st_uid == NOBODY
 
 
 async def test_a_container_obeys_only_the_signal_that_it_has(engine: OwnEngine) -> None:

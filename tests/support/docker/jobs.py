@@ -54,7 +54,17 @@ def _build(builder: str, ready: str) -> str:
     return f"""
 printf 'FROM %s\\nENV {VARIABLE}=%s\\nRUN echo ready; sleep 1000\\n' "$image" "$mark" |
     {builder} --no-cache --network none --tag "$mark" - 2>&1 |
-    sed -un 's/^{ready}$/ready/p'
+    sed -un -e 's/^{ready}$/ready/p;t' -e 'w /dev/stderr'
+"""
+
+
+def _compose(goes_on: str) -> str:
+    return f"""
+export {VARIABLE}="$mark" TEST_IMAGE="$image"
+compose="docker compose --project-name $mark --file $programs/compose.yaml"
+$compose up --detach --wait >&2
+echo ready
+exec $compose {goes_on}
 """
 
 
@@ -125,18 +135,10 @@ exec sleep 1000
 RESTARTED: Final = Job(
     "restarted", f'run --detach --restart always "$@" "$image" sh -c \'{_SLEEP}\' >&2\n{_FOLLOW}'
 )
-COMPOSE: Final = Job(
-    "compose",
-    f"""
-export {VARIABLE}="$mark" TEST_IMAGE="$image"
-compose() {{ docker compose --project-name "$mark" --file "$programs/compose.yaml" "$@"; }}
-compose up --detach --wait >&2
-echo ready
-compose logs --follow
-""",
-    containers=2,
-)
+COMPOSE: Final = Job("compose", _compose("logs --follow"), containers=2)
 """Two services, one of them `restart: always`; a network, a named and an anonymous volume."""
+COMPOSE_UP: Final = Job("compose_up", _compose("up"), containers=2)
+"""The same in the foreground: a stop signal has compose stop its containers itself."""
 SDK: Final = Job("sdk", _python("sdk"))
 TESTCONTAINERS: Final = Job(
     "testcontainers", _python("with_testcontainers"), containers=2, needs_ryuk=True
@@ -155,13 +157,14 @@ RACING: Final = Job(
 echo ready
 for number in 1 2 3 4 5 6; do
     docker run --detach --name "$mark-$number" --env {VARIABLE}="$mark" "$@" \\
-        "$image" sleep 1000 >&2
+        "$image" sleep 1000 >&2 &
 done
+wait
 exec sleep 1000
 """,
     containers=0,
 )
-"""Ready before it starts anything, so that a cancel comes in between."""
+"""Ready before it starts anything, so that a cancel comes in between: six containers at once."""
 
 JOBS: Final = (
     RUN,
@@ -175,6 +178,7 @@ JOBS: Final = (
     CREATED,
     RESTARTED,
     COMPOSE,
+    COMPOSE_UP,
     SDK,
     TESTCONTAINERS,
     CLASSIC_BUILD,

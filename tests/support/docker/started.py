@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
@@ -43,16 +43,25 @@ class Started:
 
 @asynccontextmanager
 async def started(
-    job: Job, docker_host: str, image: str = IMAGE, options: Sequence[str] = ()
+    job: Job,
+    docker_host: str,
+    image: str = IMAGE,
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    user: int | None = None,
 ) -> AsyncIterator[Started]:
+    """`user`: it runs as this one (root only)."""
     mark = f"mark-{uuid4().hex}"
     process = await asyncio.create_subprocess_exec(
         *job.command(mark, image, options),
-        env={**os.environ, "DOCKER_HOST": docker_host},
+        env={**os.environ, "DOCKER_HOST": docker_host, **(env or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
         start_new_session=True,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
     )
     assert process.stdout is not None
     assert process.stderr is not None
