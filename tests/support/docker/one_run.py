@@ -9,39 +9,45 @@ from uuid import uuid4
 
 import aiodocker
 from aiodocker.exceptions import DockerError
+from aiodocker.execs import Exec
 
+from shared.errors import ServiceUnavailable
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL, Scope
 from worker.processes.peer import NotAllowed
 
 
 class OneRun:
-    """Asks the engine what it must know."""
+    """Knows which containers are its own from what the test says."""
 
-    def __init__(self, engine: Path) -> None:
+    def __init__(self) -> None:
         launch_id = uuid4()
         self.scope = Scope(1, launch_id, f"/run-cancel-test-{launch_id.hex[:12]}")
         self.gate = Gate()
         self.admits = True
+        self.is_available = True
+        self.containers: dict[str, bool] = {}
+        """Whether they are the run's, by name."""
+        self.execs: dict[str, str] = {}
         self.in_flight = 0
-        self.building_now = 0
-        self.started = asyncio.Event()
-        """Set once something is being started."""
-        self._docker = aiodocker.Docker(f"unix://{engine}")
+        self.builds = 0
+        self.begun = asyncio.Event()
+        """Set once something is being started or built."""
 
     async def close(self) -> None:
-        await self._docker.close()
+        """Nothing is open."""
 
     async def of_peer(self, connection: socket.socket) -> Scope:
+        self._require_database()
         if not self.admits:
-            raise NotAllowed("the process belongs to no run")
+            raise NotAllowed("this process belongs to no run")
         return self.scope
 
     @asynccontextmanager
     async def starting(self, scope: Scope) -> AsyncIterator[None]:
         with self.gate.starting():
             self.in_flight += 1
-            self.started.set()
+            self.begun.set()
             try:
                 yield
             finally:
@@ -50,12 +56,34 @@ class OneRun:
     @asynccontextmanager
     async def building(self, scope: Scope, cut: Callable[[], None]) -> AsyncIterator[None]:
         with self.gate.building(cut):
-            self.building_now += 1
-            self.started.set()
+            self.builds += 1
+            self.begun.set()
             try:
                 yield
             finally:
-                self.building_now -= 1
+                self.builds -= 1
+
+    async def is_own(self, scope: Scope, container: str) -> bool | None:
+        self._require_database()
+        return self.containers.get(container)
+
+    async def container_of_exec(self, exec_id: str) -> str | None:
+        return self.execs.get(exec_id)
+
+    def _require_database(self) -> None:
+        if not self.is_available:
+            raise ServiceUnavailable("Postgres does not answer")
+
+
+class OneRunOnEngine(OneRun):
+    """Asks the engine."""
+
+    def __init__(self, engine: Path) -> None:
+        super().__init__()
+        self._docker = aiodocker.Docker(f"unix://{engine}")
+
+    async def close(self) -> None:
+        await self._docker.close()
 
     async def is_own(self, scope: Scope, container: str) -> bool | None:
         try:
@@ -65,13 +93,13 @@ class OneRun:
                 return None
             raise
         labels = found["Config"]["Labels"] or {}
-        return labels.get(LABEL) == str(scope.launch_id)
+        return bool(labels.get(LABEL) == str(scope.launch_id))
 
     async def container_of_exec(self, exec_id: str) -> str | None:
-        exec_ = aiodocker.execs.Exec(self._docker, exec_id, tty=False)
         try:
-            return str((await exec_.inspect())["ContainerID"])
+            shown = await Exec(self._docker, exec_id, tty=None).inspect()
         except DockerError as error:
             if error.status == 404:
                 return None
             raise
+        return str(shown["ContainerID"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.support.docker.engine import ENGINE, UnixConnection
-from tests.support.docker.one_run import OneRun
+from tests.support.docker.one_run import OneRun, OneRunOnEngine
 from worker.docker.proxy.host_access import HostAccess
 from worker.docker.proxy.host_paths import HostPaths
 from worker.docker.proxy.limits import Limits
@@ -35,6 +36,41 @@ class Output:
 class Answer:
     status: int
     body: bytes
+
+
+class Client:
+    """A connection to the socket, and what is sent on it byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, text: bytes) -> None:
+        self.writer.write(text)
+        await self.writer.drain()
+
+    async def request(
+        self, line: str, body: bytes | None = None, *fields: str, length: int | None = None
+    ) -> None:
+        """`length` is told instead of the one of the body, if given."""
+        lines = [f"{line} HTTP/1.1", "Host: docker", *fields]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body) if length is None else length}")
+        await self.send("\r\n".join([*lines, "", ""]).encode() + (body or b""))
+
+    async def head(self) -> bytes:
+        return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def answer(self) -> Answer:
+        """A response with a Content-Length."""
+        head = await self.head()
+        found = re.search(rb"(?i)\r\ncontent-length: (\d+)\r\n", head)
+        assert found is not None, head
+        return Answer(int(head.split()[1]), await self.reader.readexactly(int(found[1])))
+
+    async def close(self) -> None:
+        self.writer.close()
+        await self.writer.wait_closed()
 
 
 class Proxied:
@@ -84,8 +120,8 @@ class Proxied:
 
         return await asyncio.to_thread(asked)
 
-    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_unix_connection(self.path)
+    async def connect(self) -> "Client":
+        return Client(*await asyncio.open_unix_connection(self.path, limit=4 * 1024 * 1024))
 
 
 @asynccontextmanager
@@ -99,7 +135,7 @@ async def proxied(
     path = directory / "docker.sock"
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(str(path))
-    run = OneRun(engine)
+    run = OneRunOnEngine(engine) if engine == ENGINE else OneRun()
     rules = HostAccess(HostPaths(engine, path), allowed=allows_host_access)
     server = await serve(bound, engine, run, rules, limits)
     try:

@@ -100,19 +100,28 @@ class ClientConnection:
             scope = await self._scope_of_peer()
             admitted = await self._admit(request, scope)
             await self._engine.open()
-            if admitted.builds:
-                async with self._service.runs.building(scope, self.cut):
-                    return await self._pass(self._begin(request, admitted))
-            if admitted.starts:
-                async with self._service.runs.starting(scope):
-                    exchange = self._begin(request, admitted)
-                    await exchange.answered()
-                return await self._pass(exchange)
-            return await self._pass(self._begin(request, admitted))
+            exchange = self._exchange(request, admitted)
+            try:
+                return await self._carry_out(exchange, admitted, scope)
+            finally:
+                await exchange.close()
         except GateClosed as error:
             raise Refused(409, str(error)) from None
         except ServiceUnavailable as error:
             raise Refused(503, str(error)) from None
+
+    async def _carry_out(self, exchange: Exchange, admitted: Admitted, scope: Scope) -> bool:
+        if admitted.builds:
+            async with self._service.runs.building(scope, self.cut):
+                exchange.begin()
+                return await self._pass(exchange)
+        if admitted.starts:
+            async with self._service.runs.starting(scope):
+                exchange.begin()
+                await exchange.answered()
+        else:
+            exchange.begin()
+        return await self._pass(exchange)
 
     async def _scope_of_peer(self) -> Scope:
         if self._scope is None:
@@ -132,7 +141,7 @@ class ClientConnection:
             asked, scope, lambda: whole_body(self._client, self._limits)
         )
 
-    def _begin(self, request: h11.Request, admitted: Admitted) -> Exchange:
+    def _exchange(self, request: h11.Request, admitted: Admitted) -> Exchange:
         fields = passed_on(request)
         if admitted.body is None:
             fields += framing(request)
@@ -148,25 +157,29 @@ class ClientConnection:
         )
 
     async def _pass(self, exchange: Exchange) -> bool:
+        """Until the response is complete; whether another request can follow."""
+        goes_on = False
         try:
             ending = await exchange.ended()
-            if ending is Ending.COMPLETE and await exchange.sent(self._limits.linger):
+            if ending is Ending.SWITCHED:
+                await exchange.close()
+                await splice(self._client, self._engine.wire)
+            elif await exchange.sent(self._limits.linger):
                 await exchange.close()
                 self._engine.finish()
-                return self._begin_next()
+                goes_on = self._begin_next()
         except Gone as gone:
-            if gone.wire is self._client or exchange.has_answer:
-                return False
-            raise Refused(
-                502, "the Docker engine closed the connection without an answer"
-            ) from None
+            if gone.wire is not self._client and not exchange.has_answer:
+                raise Refused(502, "the Docker engine has not answered") from None
+            return False
         finally:
             await exchange.close()
-        if ending is Ending.SWITCHED:
-            await splice(self._client, self._engine.wire, self._limits.linger)
-        else:
+            if not goes_on:
+                # At once, and while it still counts as a build: the engine ends what it does.
+                self._engine.close()
+        if not goes_on and not self._client.is_closed():
             await self._client.drain(self._limits.linger)
-        return False
+        return goes_on
 
     def _begin_next(self) -> bool:
         http = self._client.http

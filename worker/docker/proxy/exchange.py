@@ -1,12 +1,13 @@
 """One request and its response, which pass at the same time."""
 
 import asyncio
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
 import h11
 
-from shared.aio.tasks import end
+from shared.aio.tasks import end, first_of
 from worker.docker.proxy.headers import framing, passed_on, upgrade, values
 from worker.docker.proxy.wire import Gone, Wire
 
@@ -22,7 +23,7 @@ class Ending(StrEnum):
 
 
 class Exchange:
-    """Runs from its creation. One of its two tasks reads the client, the other the engine."""
+    """One of its two tasks reads the client, the other the engine."""
 
     def __init__(
         self,
@@ -47,8 +48,10 @@ class Exchange:
         self._sent = asyncio.Event()
         self.has_answer = False
         """Whether the client has got a part of the response."""
-        self._up = asyncio.create_task(self._pass_up())
-        self._down = asyncio.create_task(self._pass_down())
+        self._tasks: tuple[asyncio.Task[None], asyncio.Task[Ending]] | None = None
+
+    def begin(self) -> None:
+        self._tasks = asyncio.create_task(self._pass_up()), asyncio.create_task(self._pass_down())
 
     async def answered(self) -> None:
         """Return once the head of the response has come, or never will."""
@@ -56,25 +59,28 @@ class Exchange:
 
     async def ended(self) -> Ending:
         """Raises Gone."""
-        await asyncio.wait((self._up, self._down), return_when=asyncio.FIRST_COMPLETED)
-        if self._up.done() and not self._down.done():
-            self._up.result()  # raises Gone if the client is gone
+        up, down = self._begun
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        if up.done() and not down.done():
+            up.result()  # raises Gone if the client is gone
         # Otherwise, the engine takes no more of the request: it may have said why.
-        return await self._down
+        return await down
 
     async def sent(self, seconds: float) -> bool:
         """Whether the client's request has been passed on to its end, within this time."""
-        await asyncio.wait(
-            (self._up, asked := asyncio.ensure_future(self._sent.wait())),
-            timeout=seconds,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        await end(asked)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await first_of(asyncio.shield(self._begun[0]), self._sent.wait())
         return self._sent.is_set()
 
     async def close(self) -> None:
-        for task in (self._up, self._down):
+        for task in self._tasks or ():
             await end(task)
+
+    @property
+    def _begun(self) -> tuple[asyncio.Task[None], asyncio.Task[Ending]]:
+        assert self._tasks is not None  # noqa: S101 - it has begun
+        return self._tasks
 
     async def _pass_up(self) -> None:
         """Returns if the engine takes no more, and raises Gone if the client is gone."""
@@ -129,7 +135,9 @@ class Exchange:
             await self._answered.wait()
         if closed:
             raise Gone(self._client)
-        if not self._upgrades:  # after a switch, it is passed on behind what was sent before it
+        # After a switch, it is passed on behind what was sent before it. There may also be requests
+        # that have not been passed on.
+        if not self._upgrades and not self._client.http.trailing_data[0]:
             self._engine.end_writing()
 
     async def _pass_down(self) -> Ending:
@@ -161,7 +169,7 @@ class Exchange:
                     await self._tell(self._response(event))
                     continue
                 case h11.Data():
-                    pending.append(bytes(event.data))
+                    pending.append(event.data)
                     continue
             if pending:
                 await self._client.send(h11.Data(data=b"".join(pending)))

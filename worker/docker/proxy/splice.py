@@ -6,7 +6,7 @@ from shared.aio.tasks import end
 from worker.docker.proxy.wire import Wire
 
 
-async def splice(client: Wire, engine: Wire, linger: float) -> None:
+async def splice(client: Wire, engine: Wire) -> None:
     """Pass bytes on until both sides have ended, or one is gone."""
     up = asyncio.create_task(_pass(client, engine))
     down = asyncio.create_task(_pass(engine, client))
@@ -21,8 +21,6 @@ async def splice(client: Wire, engine: Wire, linger: float) -> None:
     finally:
         await end(up)
         await end(down)
-    if not client.is_closed():
-        await client.drain(linger)
 
 
 async def _pass(source: Wire, sink: Wire) -> None:

@@ -107,7 +107,7 @@ async def test_build(
     tag = job.name()
     built = await job.docker("build", "-t", tag, str(tmp_path / "context"))
     assert built.code == 0, built.err
-    assert job.run.building_now == 0
+    assert job.run.builds == 0
     assert (await job.docker("run", "--rm", tag, "cat", "/built")).code == 0
     assert (await job.docker("rmi", "-f", tag)).code == 0
 
