@@ -10,7 +10,7 @@ import pytest
 from tests.support.docker import marked, tiny_image
 from tests.support.docker.direct import Direct, direct
 from tests.support.docker.jobs import Job
-from tests.support.docker.own_engine import OwnEngine, why_no_own_engine
+from tests.support.docker.own_engine import why_no_own_engine
 from tools.support.launched import Launched
 from tools.support.records import Json
 from tools.support.system import System
@@ -49,19 +49,28 @@ class ContainerRun:
 @asynccontextmanager
 async def container_run(
     system: System,
-    engine: OwnEngine,
+    docker_host: str,
     job: Job,
     options: Sequence[str] = (),
     *,
     run_id: int = 1,
     image: str = tiny_image.NAME,
     leftovers: str = "stop",
+    wrapper: Sequence[str] = (),
 ) -> AsyncIterator[ContainerRun]:
-    """Launch the job as a run of this system and wait until it is ready."""
+    """Launch the job as a run of this system, and wait until it is ready.
+
+    `wrapper` is a command that runs the job. In the end, everything of it is removed from the
+    engine at `docker_host`.
+    """
     mark = f"mark-{uuid4().hex}"
     await system.add_run(run_id, leftovers=leftovers)
-    async with direct(engine.docker_host) as client:
-        launched = await system.launch(run_id, *job.command(mark, image, options))
-        await launched.ready()
-        ids = tuple(row["Id"] for row in await client.containers(mark))
-        yield ContainerRun(run_id, mark, launched, ids, client)
+    async with direct(docker_host) as client:
+        launched = await system.launch(run_id, *wrapper, *job.command(mark, image, options))
+        try:
+            await launched.ready()
+            ids = tuple(row["Id"] for row in await client.containers(mark))
+            yield ContainerRun(run_id, mark, launched, ids, client)
+        finally:
+            launched.kill()
+            await client.remove_all(mark)
