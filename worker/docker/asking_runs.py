@@ -50,6 +50,7 @@ class AskingRuns:
         gate = self._gates.of(launch_id)
         parent = gate.cgroup_parent or row["containers_in"]
         if parent is None:
+            gate.began_here = True
             parent = parent_for(launch_id, row["cgroup"], await self._engine.driver())
         return Scope(row["run_id"], launch_id, parent)
 

@@ -7,7 +7,7 @@ The engine may be away or hang at each step. The kill does not wait for it, the 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,6 +90,8 @@ class ContainerStop:
         """Those that the engine will not start again."""
         self._known: dict[str, Container] = {}
         """Those that were alive at a look, or have ended since the stop began."""
+        self._seen: dict[str, Container] = {}
+        """What the last look has seen, and is still so as far as we know."""
         self._in_cgroup: set[str] = set()
         """The ids of those whose own cgroup was seen in ours."""
         self._sent: dict[str, str] = {}
@@ -97,12 +99,16 @@ class ContainerStop:
         self._codes: dict[str, int] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._change = asyncio.Event()
+        self._is_drained = False
+        """Whether nothing can be in flight, also not for an earlier worker."""
+        self._was_over = False
 
     async def run(self) -> ContainersStopped:
         """Stop them all. Waits for the engine as long as that is away."""
         killing = asyncio.create_task(self._kill_at_deadline())
         try:
             await first_of(self._gate.drained(), self._deadlines.grace_over())
+            self._is_drained = self._gate.began_here and self._gate.is_idle
             while (alive := await until_available(self._look)) is None:
                 await first_of(self._change.wait(), asyncio.sleep(_LOOK_EVERY))
                 self._change.clear()
@@ -137,12 +143,18 @@ class ContainerStop:
         The result is empty if there are none, names those that outlived the kill, and is None
         before that. Raises ServiceUnavailable.
         """
-        found = await self._engine.containers_of(self._launch_id, self._cgroup_parent)
-        self._note(found)
+        found = await self._find(self._seen)
+        if found and self._is_over(found):
+            found = await self._find({})  # the list may be late
         alive = [each for each in found if each.state.is_alive]
-        if not alive and all(each.id in self._settled for each in found):
-            is_empty = self._cgroup is None or not self._cgroup.is_populated()
-            return () if is_empty else None
+        if self._is_over(found):
+            if self._cgroup is not None and self._cgroup.is_populated():
+                return None
+            # A restart that is in flight for an earlier worker stops the container first: one look
+            # could come in between.
+            was_over, self._was_over = self._was_over, True
+            return () if self._is_drained or was_over else None
+        self._was_over = False
         if self._is_given_up():
             return [each.name for each in alive]
         async with asyncio.TaskGroup() as tasks:
@@ -153,14 +165,20 @@ class ContainerStop:
             self._give_up_at = monotonic() + self._deadlines.kill_wait
         return None
 
+    def _is_over(self, found: Iterable[Container]) -> bool:
+        return not any(each.state.is_alive or each.id not in self._settled for each in found)
+
     def _is_given_up(self) -> bool:
         return self._give_up_at is not None and monotonic() >= self._give_up_at
 
-    def _note(self, found: Iterable[Container]) -> None:
+    async def _find(self, seen: Mapping[str, Container]) -> Sequence[Container]:
+        found = await self._engine.containers_of(self._launch_id, self._cgroup_parent, seen)
+        self._seen = {each.id: each for each in found}
         for each in found:
             if each.state.is_alive or each.finished_at >= self._began_at:
                 self._known[each.id] = each
         self._note_cgroups()
+        return found
 
     def _note_cgroups(self) -> None:
         # By the names that the engine's two cgroup drivers give them.
@@ -171,7 +189,10 @@ class ContainerStop:
         """Let this one end, and not start again. Raises ServiceUnavailable."""
         try:
             if container.id not in self._settled:
-                await self._engine.never_restart(container)
+                # Without a policy, only a start may bring it back that is in flight for an earlier
+                # worker. The engine carries out one change of a container after another.
+                if container.may_restart or not (self._is_drained or container.state.is_alive):
+                    await self._engine.never_restart(container)
                 self._settled.add(container.id)
             if not container.state.is_alive:
                 return
@@ -181,7 +202,10 @@ class ContainerStop:
                 # In a cgroup v1, not even SIGKILL reaches it before.
                 await self._engine.unpause(container)
             signal = container.stop_signal if self._killed_at is None else _KILL
-            if self._sent.get(container.id) != signal:
+            # The engine has to kill only those that are in no cgroup of ours.
+            if self._sent.get(container.id) != signal and not (
+                signal == _KILL and container.id in self._in_cgroup
+            ):
                 await self._engine.signal(container, signal)
                 self._sent[container.id] = signal
         except DockerError as error:  # the next look shows what became of it
@@ -196,6 +220,7 @@ class ContainerStop:
         code = await self._engine.ended(container)
         if code is not None:
             self._codes[container.id] = code
+            self._seen.pop(container.id, None)
             self._change.set()
 
     def _ends(self) -> Sequence[ContainerEnd]:

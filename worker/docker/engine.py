@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -119,11 +120,27 @@ class Engine:
         container_id: str = found["ContainerID"]
         return container_id
 
-    async def containers_of(self, launch_id: UUID, cgroup_parent: str) -> list[Container]:
-        """All containers of a launch, also those that have exited."""
+    async def containers_of(
+        self,
+        launch_id: UUID,
+        cgroup_parent: str,
+        known: Mapping[str, Container] = MappingProxyType({}),
+    ) -> list[Container]:
+        """All containers of a launch, also those that have exited.
+
+        Those `known`, by id, are not looked at again if the list has them in the same state. The
+        list may be late.
+        """
         async with self._answering():
             listed = await self._list(f"{LABEL}={launch_id}")
-        found = await asyncio.gather(*(self.container(each.id) for each in listed))
+
+        async def look(id_: str, state: str) -> Container | None:
+            before = known.get(id_)
+            if before is not None and before.state == state:
+                return before
+            return await self.container(id_)
+
+        found = await asyncio.gather(*(look(each.id, each["State"]) for each in listed))
         # An image that was made of a container has its labels.
         return [each for each in found if each and each.cgroup_parent == cgroup_parent]
 

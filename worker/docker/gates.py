@@ -26,6 +26,8 @@ class Gate:
         self._builds: set[Callable[[], None]] = set()
         self.cgroup_parent: str | None = None
         """Where its containers are, once it is on record that it may have some."""
+        self.began_here = False
+        """Whether all that the run has asked for went through this worker, not an earlier one."""
 
     @contextmanager
     def starting(self) -> Iterator[None]:
