@@ -9,7 +9,6 @@ from tests.support.docker.at_hand import why_no_engine
 from tests.support.docker.direct import direct
 from tests.support.docker.systemd.machine import IMAGE, Machine, booted
 
-
 # To build it takes the network; who wants it runs the program of that name first.
 _WHY_NOT = why_no_engine(IMAGE)
 _HOW = "python -m tests.support.docker.systemd -- true"
