@@ -1,16 +1,13 @@
 """The jobs with containers that other tests cancel are what their names say, and leave nothing."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.docker import tiny_image
+from tests.support.docker.at_hand import DOCKER_HOST, why_no_engine
 from tests.support.docker.client import client_environment
-from tests.support.docker.direct import DEFAULT
 from tests.support.docker.jobs import (
     BUILDKIT_BUILD,
     CLASSIC_BUILD,
@@ -31,17 +28,7 @@ from tests.support.docker.started import started
 from tests.support.rights.privileges import NOBODY
 from tools.support.waiting import eventually
 
-_MACHINES = os.environ.get("DOCKER_HOST", DEFAULT)
-
-
-def _has_image() -> bool:
-    """Whether the machine's engine answers, and has the image."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    return not subprocess.run(
-        [docker, "--host", _MACHINES, "image", "inspect", IMAGE], capture_output=True, check=False
-    ).returncode
+_WHY_NOT = why_no_engine(IMAGE)
 
 
 @pytest.fixture
@@ -131,13 +118,13 @@ async def test_racing_jobs_start_six_containers(engine: OwnEngine) -> None:
         )
 
 
-@pytest.mark.skipif(not _has_image(), reason=f"no Docker engine with {IMAGE} on this machine")
+@pytest.mark.skipif(_WHY_NOT is not None, reason=str(_WHY_NOT))
 async def test_ryuk_removes_what_a_job_with_testcontainers_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await have_ryuk(_MACHINES)
+    await have_ryuk(DOCKER_HOST)
     monkeypatch.setenv("RYUK_RECONNECTION_TIMEOUT", "0s")
-    async with started(TESTCONTAINERS, _MACHINES) as running:
+    async with started(TESTCONTAINERS, DOCKER_HOST) as running:
         assert len(running.containers) == TESTCONTAINERS.containers
         assert len(running.alive_in_containers()) == 2
         await running.kill()

@@ -12,19 +12,27 @@ import pytest
 from tests.support.docker import leavings, tiny_image
 from tests.support.docker.direct import direct
 from tests.support.docker.jobs import COMPOSE, DEAF, DETACHED, RESTARTED, Job
-from tests.support.docker.own_engine import OwnEngine, own_engine, why_no_own_engine
+from tests.support.docker.own_engine import Driver, OwnEngine, own_engine, why_no_own_engine
 from tests.support.docker.started import started
 from tools.support.waiting import eventually
 
-pytestmark = pytest.mark.skipif(why_no_own_engine() is not None, reason=str(why_no_own_engine()))
+DRIVERS = [
+    pytest.param(
+        driver,
+        marks=pytest.mark.skipif(
+            why_no_own_engine(driver) is not None, reason=str(why_no_own_engine(driver))
+        ),
+    )
+    for driver in Driver
+]
 
 # An engine that starts asks the containers to end that it finds running.
 _AT_ONCE = ("--stop-timeout", "0")
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[OwnEngine]:
-    async with own_engine() as running:
+@pytest.fixture(params=DRIVERS)
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[OwnEngine]:
+    async with own_engine(request.param) as running:
         yield running
 
 
@@ -68,9 +76,10 @@ async def test_a_frozen_engine_takes_connections_and_does_not_answer(engine: Own
             assert await client.ask("/version")
 
 
-async def test_the_network_of_the_machine_is_not_that_of_its_engine() -> None:
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_the_network_of_the_machine_is_not_that_of_its_engine(driver: Driver) -> None:
     before = _interfaces()
-    async with own_engine() as engine:
+    async with own_engine(driver) as engine:
         theirs = Path(f"/proc/{engine.pid}/ns/net").readlink()
 
     assert theirs != Path("/proc/self/ns/net").readlink()
@@ -78,10 +87,11 @@ async def test_the_network_of_the_machine_is_not_that_of_its_engine() -> None:
     assert ("docker0" in before) == ("docker0" in _interfaces())
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("how", ["running", "killed", "frozen"])
 @pytest.mark.parametrize("job", [DEAF, COMPOSE], ids=lambda job: job.name)
-async def test_nothing_is_left_of_it(how: str, job: Job) -> None:
-    async with own_engine() as engine:
+async def test_nothing_is_left_of_it(driver: Driver, how: str, job: Job) -> None:
+    async with own_engine(driver) as engine:
         process = await asyncio.create_subprocess_exec(
             *job.command("mark-left", tiny_image.NAME),
             env={**os.environ, "DOCKER_HOST": engine.docker_host},

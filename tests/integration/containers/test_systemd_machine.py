@@ -1,25 +1,17 @@
 """A machine with systemd can be booted in a container, with an engine of the other driver."""
 
 import asyncio
-import shutil
-import subprocess
 
 import pytest
 
 from tests.support.docker import tiny_image
+from tests.support.docker.at_hand import why_no_engine
 from tests.support.docker.direct import direct
 from tests.support.docker.systemd.machine import IMAGE, Machine, booted
 
-
-def _is_built() -> bool:
-    """To build it takes the network; who wants it runs the program of that name first."""
-    docker = shutil.which("docker")
-    return (
-        docker is not None
-        and not (
-            subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False)
-        ).returncode
-    )
+# To build it takes the network; who wants it runs the program of that name first.
+_WHY_NOT = why_no_engine(IMAGE)
+_HOW = "python -m tests.support.docker.systemd -- true"
 
 
 async def _run(machine: Machine, *command: str) -> tuple[int, str]:
@@ -30,9 +22,7 @@ async def _run(machine: Machine, *command: str) -> tuple[int, str]:
     return process.returncode or 0, out.decode().strip()
 
 
-@pytest.mark.skipif(
-    not _is_built(), reason=f"no {IMAGE}: python -m tests.support.docker.systemd -- true"
-)
+@pytest.mark.skipif(_WHY_NOT is not None, reason=f"{_WHY_NOT}: {_HOW}")
 async def test_its_engine_takes_slices_only() -> None:
     create = ("docker", "run", "--detach", "--cgroup-parent")
     sleeps = (tiny_image.NAME, "sleep", "1000")

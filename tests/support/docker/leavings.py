@@ -20,6 +20,9 @@ async def remove(directory: Path, cgroup_parent: str) -> None:
     for mount in mounts(directory):
         process = await asyncio.create_subprocess_exec("umount", "--lazy", mount)
         assert await process.wait() == 0, mount
+    if cgroup_parent.endswith(".slice"):
+        process = await asyncio.create_subprocess_exec("systemctl", "stop", cgroup_parent)
+        assert await process.wait() == 0, cgroup_parent
     await eventually(lambda: _remove_cgroups(cgroup_parent), what="whether its cgroups are gone")
 
 
@@ -57,7 +60,7 @@ def _cgroups(cgroup_parent: str) -> Iterator[Path]:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         if after.split()[0] in ("cgroup", "cgroup2"):
-            yield Path(before.split()[4] + cgroup_parent)
+            yield Path(before.split()[4], cgroup_parent.lstrip("/"))
 
 
 def _remove_cgroups(cgroup_parent: str) -> bool:

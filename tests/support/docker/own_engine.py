@@ -14,6 +14,7 @@ import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -36,20 +37,30 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 """
 
 
-def why_no_own_engine() -> str | None:
+class Driver(StrEnum):
+    """What makes the cgroups of containers."""
+
+    CGROUPFS = "cgroupfs"
+    SYSTEMD = "systemd"
+
+
+def why_no_own_engine(driver: Driver = Driver.CGROUPFS) -> str | None:
     """Why no engine can be started here, or None."""
     if os.geteuid() != 0:
         return "only root can start a Docker engine"
+    if driver is Driver.SYSTEMD and not Path("/run/systemd/system").is_dir():
+        return "systemd does not run here: see tests/support/docker/systemd"
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
 class OwnEngine:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, driver: Driver = Driver.CGROUPFS) -> None:
         # The name is in all its arguments: what it started is found by that.
         self.name = directory.name
         self.directory = directory
-        self.cgroup_parent = f"/{self.name}"
+        self.driver = driver
+        self.cgroup_parent = f"/{self.name}" if driver is Driver.CGROUPFS else f"{self.name}.slice"
         self._containerd: Process | None = None
         self._dockerd: Process | None = None
 
@@ -86,7 +97,12 @@ class OwnEngine:
             *("--host", self.docker_host, "--pidfile", str(directory / "docker.pid")),
             *("--containerd", str(directory / "containerd.sock")),
             *("--data-root", str(directory / "data"), "--exec-root", str(directory / "run")),
-            *("--cgroup-parent", self.cgroup_parent, "--exec-opt", "native.cgroupdriver=cgroupfs"),
+            *(
+                "--cgroup-parent",
+                self.cgroup_parent,
+                "--exec-opt",
+                f"native.cgroupdriver={self.driver}",
+            ),
             *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
         )
         await eventually(self._answers, what="the engine", deadline=_DEADLINE)
@@ -117,16 +133,6 @@ class OwnEngine:
         assert self._dockerd is not None
         with suppress(ProcessLookupError):
             self._dockerd.send_signal(signal.SIGCONT)
-
-    async def import_image(self, name: str = tiny_image.NAME) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *("docker", "--host", self.docker_host, "import", "-", name),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        _, errors = await process.communicate(tiny_image.archive())
-        assert process.returncode == 0, errors.decode()
 
     async def end(self) -> None:
         """End it with all that is in it, whatever state it is in, and leave nothing."""
@@ -173,16 +179,16 @@ async def _empty(engine: Direct) -> None:
 
 
 @asynccontextmanager
-async def own_engine() -> AsyncIterator[OwnEngine]:
+async def own_engine(driver: Driver = Driver.CGROUPFS) -> AsyncIterator[OwnEngine]:
     """An engine that runs, and has the tiny image."""
     with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as parent:
         # Paths of sockets may be no longer than 107 bytes.
         directory = Path(parent) / f"e{uuid4().hex[:12]}"
         directory.mkdir()
-        engine = OwnEngine(directory)
+        engine = OwnEngine(directory, driver)
         try:
             await engine.start()
-            await engine.import_image()
+            await tiny_image.import_into(engine.docker_host)
             yield engine
         finally:
             await engine.end()

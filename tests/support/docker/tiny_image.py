@@ -1,5 +1,6 @@
 """An image that is imported in no time: a shell and sleep(1) of this machine, their libraries."""
 
+import asyncio
 import io
 import shutil
 import subprocess
@@ -27,6 +28,18 @@ def archive() -> bytes:
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(entry)
     return written.getvalue()
+
+
+async def import_into(docker_host: str) -> None:
+    """Give it to the engine there."""
+    process = await asyncio.create_subprocess_exec(
+        *("docker", "--host", docker_host, "import", "-", NAME),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate(archive())
+    assert process.returncode == 0, errors.decode()
 
 
 def _add(tar: tarfile.TarFile, source: str, name: str) -> None:
