@@ -54,6 +54,7 @@ async def test_a_queued_run_that_is_canceled_is_told_and_its_command(
         "ended": "never_started",
         "proof": "never_started",
         "duration_ms": 0.0,
+        "containers": 0,
     }
     await until_told(system)
 

@@ -108,6 +108,11 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "10 ms  SIGTERM, SIGCONT to 4 processes",
         "10 ms  pass, exit code 0",
     ),
+    "left behind, containers": (
+        "left behind  21 containers: cache (redis:8), …; obeyed after 2.012 s, proof cgroup_empty",
+        "container    cache (redis:8, 777777777777) got SIGTERM, exit code 0",
+        "command ended, and left 21 containers behind",
+    ),
     "left behind, survived": (
         "left behind  2 processes: gradle (pid 4243), sleep (pid 4244); "
         "pid 4242 dd (D) survived SIGKILL",

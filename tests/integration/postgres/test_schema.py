@@ -170,6 +170,8 @@ async def test_each_state_has_a_possible_row(database: Connection, row: dict[str
 @pytest.mark.parametrize("proof", Proof)
 async def test_each_proof_has_a_place(database: Connection, proof: Proof) -> None:
     row = NEVER_STARTED if proof is Proof.NEVER_STARTED else {**STOPPED, "proof": proof}
+    if proof is Proof.ENGINE_REPORTED:
+        row["containers_in"] = "/run-cancel/1"
 
     await insert(database, "runs", {"run_id": 2, **row})
 

@@ -95,7 +95,7 @@ def event(number: int, kind: str, data: Row, **fields: object) -> Heard:
 def facts(**fields: Any) -> Facts:
     """A queued run that a command canceled in one transaction, and a letter."""
     finished = {**run("canceled"), "ended": "never_started"}
-    settled = {**command("canceled"), **command("canceled")["evidence"]}
+    settled = {**command("canceled"), **command("canceled")["evidence"], "containers": 0}
     right = Facts(
         journal_path=Path(),
         jobs=Path("/nonexistent"),

@@ -55,6 +55,8 @@ LEFT: Final[Row] = {
         {"pid": 4243, "name": "gradle", "state": "S"},
         {"pid": 4244, "name": "sleep", "state": "S"},
     ],
+    "containers_number": 0,
+    "containers_found": [],
     "kept": False,
     "noticed_at": _at(61.01),
     "deadline": _at(63.01),
@@ -119,6 +121,30 @@ RUNS: Final[dict[str, Row]] = {
         "exit_code": 0,
         "finished_at": _at(63.04),
         "left_behind": {**LEFT, **_stopped("killed")},
+    },
+    "left behind, containers": {
+        "status": "pass",
+        **STARTED,
+        "containers_in": "/run-cancel/1",
+        "exit_code": 0,
+        "finished_at": _at(63.04),
+        "left_behind": {
+            **LEFT,
+            "number": 0,
+            "found": [],
+            "containers_number": 21,
+            "containers_found": [{"id": "7" * 64, "name": "cache", "image": "redis:8"}],
+            **_stopped("obeyed"),
+            "containers": [
+                {
+                    "id": "7" * 64,
+                    "name": "cache",
+                    "image": "redis:8",
+                    "signal": "SIGTERM",
+                    "exit_code": 0,
+                }
+            ],
+        },
     },
     "left behind, survived": {
         "status": "fail",

@@ -111,7 +111,7 @@ OF_COMMANDS: Final = (
         (
             Edit(
                 "worker/leftovers/leftovers.py",
-                "            if not (found or run.leftovers_noted):\n",
+                "            if not (found.any or run.leftovers_noted):\n",
                 "            if True:\n",
             ),
         ),

@@ -114,7 +114,11 @@ def _how_ended(run: Row, by_command: object) -> object:
 def _left_behind(run: Row) -> object:
     if run["status"] not in ("pass", "fail") or run["left_behind"] is None:
         return None
-    return {name: run["left_behind"].get(name) for name in ("number", "ended", "proof")}
+    left = run["left_behind"]
+    return {
+        **{name: left.get(name) for name in ("number", "ended", "proof")},
+        "containers": left.get("containers_number"),
+    }
 
 
 def _of_commands(facts: Facts) -> Iterator[Step]:
@@ -123,6 +127,7 @@ def _of_commands(facts: Facts) -> Iterator[Step]:
         if after and after["outcome"] and after["outcome"] != before.get("outcome"):
             data = {name: after[name] for name in _COMMAND_DATA}
             data |= {name: after["evidence"].get(name) for name in _EVIDENCE_DATA}
+            data["containers"] = len(after["evidence"].get("containers", ()))
             yield _step(SETTLED, data, change)
 
 
