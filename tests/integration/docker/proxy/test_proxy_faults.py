@@ -73,7 +73,10 @@ async def test_a_client_that_is_gone_ends_what_the_engine_does_for_it(tmp_path: 
         await asyncio.wait_for(ended.wait(), 1)
 
 
-async def test_a_start_counts_until_its_answer_though_its_client_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", [True, False])
+async def test_a_start_counts_until_its_answer_though_its_client_is_gone(
+    tmp_path: Path, half: bool
+) -> None:
     answer, closed = asyncio.Event(), asyncio.Event()
 
     async def engine_side(engine: EngineSide) -> None:
@@ -90,7 +93,10 @@ async def test_a_start_counts_until_its_answer_though_its_client_is_gone(tmp_pat
         client = await job.connect()
         await client.request("POST /containers/abc/start", b"")
         await job.run.begun.wait()
-        await client.close()
+        if half:
+            client.writer.write_eof()
+        else:
+            await client.close()
         job.run.gate.close("the run is being canceled")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(job.run.gate.drained(), 0.2)
