@@ -134,9 +134,9 @@ class Exchange:
         if self._starts or self._upgrades:
             # The engine might give up what it has begun to start.
             await self._answered.wait()
-        # After a switch, it is passed on behind what was sent before it. There may also be requests
-        # that have not been passed on.
-        if not self._upgrades and not self._client.http.trailing_data[0]:
+        # Otherwise, there are requests that have not been passed on, or raw bytes, whose end follows
+        # them.
+        if not self._client.http.trailing_data[0]:
             self._engine.end_writing()
 
     async def _pass_down(self) -> Ending:
