@@ -134,8 +134,7 @@ class Exchange:
         if self._starts or self._upgrades:
             # The engine might give up what it has begun to start.
             await self._answered.wait()
-        # Otherwise, there are requests that have not been passed on, or raw bytes, whose end follows
-        # them.
+        # Otherwise, there are requests or raw bytes that have not been passed on: the end follows.
         if not self._client.http.trailing_data[0]:
             self._engine.end_writing()
 

@@ -139,6 +139,31 @@ async def test_an_exec_counts_no_more_once_it_has_begun(tmp_path: Path) -> None:
         assert await client.reader.read() == b"hello"
 
 
+async def test_all_output_comes_though_the_engine_has_hung_up_on_the_input(tmp_path: Path) -> None:
+    closed = asyncio.Event()
+
+    async def engine_side(engine: EngineSide) -> None:
+        await engine.head()
+        await engine.say(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        await engine.reader.readexactly(2)
+        engine.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await engine.say(b"x" * 500_000)
+        engine.writer.close()
+        await engine.writer.wait_closed()
+        closed.set()
+
+    async with scripted(tmp_path, engine_side) as engine, proxied(tmp_path, engine.path) as job:
+        client = await job.connect()
+        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
+        await client.request("POST /containers/abc/attach", b"", *upgrade)
+        await client.head()
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(b"y" * 5_000_000)
+        await closed.wait()
+        client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        assert await client.reader.readexactly(500_000) == b"x" * 500_000
+
+
 async def test_a_body_that_does_not_come_keeps_no_gate_from_being_drained(tmp_path: Path) -> None:
     async with scripted(tmp_path, _ok) as engine, proxied(tmp_path, engine.path) as job:
         client = await job.connect()
