@@ -36,7 +36,7 @@ class Exchange:
     ) -> None:
         """`request` is what the engine gets; with `body` None, the client's body is passed on.
 
-        With `starts`, a client that leaves does not end it before the engine has answered.
+        With `starts`, the engine is not told before its answer that the client writes no more.
         """
         self._client = client
         self._engine = engine
@@ -129,15 +129,13 @@ class Exchange:
 
     async def _pass_end(self) -> None:
         """The client writes no more. If it reads no more either, it is gone: raise Gone."""
-        closed = self._client.is_closed()
-        if self._starts or (self._upgrades and not closed):
-            # What may have started counts until the engine has answered.
-            await self._answered.wait()
-        if closed:
+        if self._client.is_closed():
             raise Gone(self._client)
-        # After a switch, it is passed on behind what was sent before it. There may also be requests
-        # that have not been passed on.
-        if not self._upgrades and not self._client.http.trailing_data[0]:
+        if self._starts or self._upgrades:
+            # The engine might give up what it has begun to start.
+            await self._answered.wait()
+        # Otherwise, there are requests or raw bytes that have not been passed on: the end follows.
+        if not self._client.http.trailing_data[0]:
             self._engine.end_writing()
 
     async def _pass_down(self) -> Ending:

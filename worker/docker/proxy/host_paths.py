@@ -51,6 +51,6 @@ def _forms(path: str) -> Iterator[Path]:
     yield Path(clean)
     for each in (clean, "/" + path.lstrip("/")):
         try:
-            yield Path(os.path.realpath(each))  # noqa: PTH - Path.resolve raises for loops
+            yield Path(os.path.realpath(each))  # Path.resolve raises for loops
         except (OSError, ValueError):  # such as a NUL: the engine cannot mount that either
             continue

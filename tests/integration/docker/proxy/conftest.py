@@ -1,19 +1,11 @@
 """The Docker socket of a run, in front of the engine of this machine."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from tests.support.docker.proxied import Proxied, proxied
-
-
-@pytest.fixture(scope="session")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """The loop of production: its socket calls are its own."""
-    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture

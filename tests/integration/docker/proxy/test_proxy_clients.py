@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.support.docker.engine import IMAGE, requires_engine
-from tests.support.docker.proxied import Proxied
+from tests.support.docker.proxied import Proxied, proxied
 from worker.docker.scope import LABEL
 
 pytestmark = requires_engine
@@ -47,6 +48,19 @@ async def test_20_mb_of_stdin_pass_and_their_end_is_passed_on(job: Proxied) -> N
 
 
 async def test_20_mb_pass_both_ways_at_once(job: Proxied) -> None:
+    await _pass_20_mb_both_ways(job)
+
+
+def test_they_also_pass_on_the_loop_of_production(tmp_path: Path) -> None:
+    async def on_uvloop() -> None:
+        async with proxied(tmp_path) as job:
+            await _pass_20_mb_both_ways(job)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(on_uvloop())
+
+
+async def _pass_20_mb_both_ways(job: Proxied) -> None:
     sent = random.Random(2).randbytes(20_000_000)
     ran = await job.docker("run", "--rm", "-i", IMAGE, "cat", stdin=sent)
     assert ran.code == 0

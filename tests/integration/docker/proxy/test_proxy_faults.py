@@ -73,7 +73,10 @@ async def test_a_client_that_is_gone_ends_what_the_engine_does_for_it(tmp_path: 
         await asyncio.wait_for(ended.wait(), 1)
 
 
-async def test_a_start_counts_until_its_answer_though_its_client_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", [True, False])
+async def test_a_start_counts_until_its_answer_though_its_client_is_gone(
+    tmp_path: Path, half: bool
+) -> None:
     answer, closed = asyncio.Event(), asyncio.Event()
 
     async def engine_side(engine: EngineSide) -> None:
@@ -90,7 +93,10 @@ async def test_a_start_counts_until_its_answer_though_its_client_is_gone(tmp_pat
         client = await job.connect()
         await client.request("POST /containers/abc/start", b"")
         await job.run.begun.wait()
-        await client.close()
+        if half:
+            client.writer.write_eof()
+        else:
+            await client.close()
         job.run.gate.close("the run is being canceled")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(job.run.gate.drained(), 0.2)
@@ -131,6 +137,31 @@ async def test_an_exec_counts_no_more_once_it_has_begun(tmp_path: Path) -> None:
         assert job.run.in_flight == 0
         await client.send(b"hello")
         assert await client.reader.read() == b"hello"
+
+
+async def test_all_output_comes_though_the_engine_has_hung_up_on_the_input(tmp_path: Path) -> None:
+    closed = asyncio.Event()
+
+    async def engine_side(engine: EngineSide) -> None:
+        await engine.head()
+        await engine.say(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        await engine.reader.readexactly(2)
+        engine.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await engine.say(b"x" * 500_000)
+        engine.writer.close()
+        await engine.writer.wait_closed()
+        closed.set()
+
+    async with scripted(tmp_path, engine_side) as engine, proxied(tmp_path, engine.path) as job:
+        client = await job.connect()
+        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
+        await client.request("POST /containers/abc/attach", b"", *upgrade)
+        await client.head()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(b"y" * 5_000_000)
+        await closed.wait()
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await client.reader.readexactly(500_000) == b"x" * 500_000
 
 
 async def test_a_body_that_does_not_come_keeps_no_gate_from_being_drained(tmp_path: Path) -> None:
@@ -210,11 +241,11 @@ async def test_a_client_that_does_not_read_holds_the_engine_back(tmp_path: Path)
 
     async with scripted(tmp_path, engine_side) as engine, proxied(tmp_path, engine.path) as job:
         client = await job.connect()
-        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await client.request("GET /images/it/get")
         await asyncio.sleep(0.5)
         assert sent < 5
-        client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         await client.head()
         received = 0
         while received < 100_000_000:

@@ -31,7 +31,14 @@ async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
 
 
 async def test_pipelined_requests_before_a_half_close_are_answered(tmp_path: Path) -> None:
-    async with scripted(tmp_path, _echo) as engine, proxied(tmp_path, engine.path) as job:
+    async def engine_side(engine: EngineSide) -> None:
+        first = await engine.head()
+        with pytest.raises(TimeoutError):  # neither the next request, nor the end
+            await asyncio.wait_for(engine.reader.read(1), 0.2)
+        await engine.answer(first)
+        await _echo(engine)
+
+    async with scripted(tmp_path, engine_side) as engine, proxied(tmp_path, engine.path) as job:
         client = await job.connect()
         await client.send(b"GET /1 HTTP/1.1\r\nHost: d\r\n\r\nGET /2 HTTP/1.1\r\nHost: d\r\n\r\n")
         client.writer.write_eof()
@@ -242,6 +249,14 @@ async def test_a_head_that_does_not_arrive_ends_the_connection(tmp_path: Path) -
         client = await job.connect()
         await client.send(b"GET /info HTTP/1.1\r\nHost:")
         assert await asyncio.wait_for(client.reader.read(), 5) == b""
+
+
+async def test_a_body_that_is_read_whole_must_arrive_in_time(tmp_path: Path) -> None:
+    limits = Limits(body=0.2)
+    async with scripted(tmp_path, _echo) as engine, proxied(tmp_path, engine.path, limits) as job:
+        client = await job.connect()
+        await client.request("POST /containers/create", b"{", length=10)
+        assert (await client.answer()).status == 408
 
 
 async def test_clients_beyond_the_limit_displace_idle_ones_or_are_told(tmp_path: Path) -> None:
