@@ -24,7 +24,7 @@ RunCancelError
 ├── InsideRun                     a launcher inside another run (worker.launches.run_cgroups)
 ├── GateClosed                    the run may start no more containers (worker.docker.gates)
 ├── Gone                          a connection has ended in a message (worker.docker.proxy.wire)
-├── Refused                       a job's Docker request is refused (worker.docker.proxy.refused)
+├── Refused                       a job's Docker request is refused (worker.docker.rules.refused)
 ├── NotAllowed                    a launcher asks for what its user may not (worker.processes.peer)
 ├── OtherMachine                  the host name belongs to another machine (worker.hosts.store)
 ├── RunsOutsideContainer          the host has runs outside of this container (worker.hosts.store)

@@ -282,8 +282,8 @@ class WorkerSettings(ServiceSettings):
     docker_allow_host_access: bool = Field(
         False,
         description="Whether jobs may start containers that could escape: privileged ones, ones "
-        "with the host's pid or cgroup namespace, with a mount of `/`, `/proc`, `/sys` or a "
-        "container socket, and use containers that are not their run's",
+        "with `SYS_ADMIN`, with the host's pid or cgroup namespace, with a mount of `/`, `/proc`, "
+        "`/sys` or a container socket, and use containers that are not their run's",
     )
     gateway_user: str | None = Field(
         None,

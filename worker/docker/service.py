@@ -13,10 +13,10 @@ from worker.docker.containers import Containers
 from worker.docker.engine import Engine
 from worker.docker.gates import Gates
 from worker.docker.proxy import server
-from worker.docker.proxy.host_access import HostAccess
-from worker.docker.proxy.host_paths import HostPaths
 from worker.docker.proxy.limits import Limits
 from worker.docker.proxy.server import DockerSocket
+from worker.docker.rules.host_access import HostAccess
+from worker.docker.rules.host_paths import HostPaths
 from worker.docker.sweep import Sweep
 
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from tests.support.docker.engine import ENGINE, UnixConnection
 from tests.support.docker.one_run import OneRun, OneRunOnEngine
-from worker.docker.proxy.host_access import HostAccess
-from worker.docker.proxy.host_paths import HostPaths
 from worker.docker.proxy.limits import Limits
 from worker.docker.proxy.server import serve
+from worker.docker.rules.host_access import HostAccess
+from worker.docker.rules.host_paths import HostPaths
 from worker.docker.scope import LABEL
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import h11
 import structlog
 
-from worker.docker.proxy.refused import Refused
 from worker.docker.proxy.wire import Wire
+from worker.docker.rules.refused import Refused
 
 log = structlog.get_logger(__name__)
 

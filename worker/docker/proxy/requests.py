@@ -7,8 +7,8 @@ import h11
 
 from worker.docker.proxy.headers import values
 from worker.docker.proxy.limits import Limits
-from worker.docker.proxy.refused import Refused, bad_request
 from worker.docker.proxy.wire import Gone, Wire
+from worker.docker.rules.refused import Refused, bad_request
 
 _HEAD_TOO_LARGE: Final = 431
 _CONTINUE: Final = h11.InformationalResponse(status_code=100, headers=[])

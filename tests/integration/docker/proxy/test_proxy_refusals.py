@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.docker.engine import ENGINE, IMAGE, requires_engine
 from tests.support.docker.proxied import Output, Proxied, proxied
-from worker.docker.proxy.host_access import SETTING
+from worker.docker.rules.host_access import SETTING
 
 pytestmark = requires_engine
 

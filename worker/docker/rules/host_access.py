@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
-from worker.docker.proxy.go_json import Object, Value
-from worker.docker.proxy.host_paths import HostPaths
-from worker.docker.proxy.refused import Refused, bad_request
+from worker.docker.rules.go_json import Object, Value
+from worker.docker.rules.host_paths import HostPaths
+from worker.docker.rules.refused import Refused, bad_request
 
 SETTING: Final = "CANCEL_DOCKER_ALLOW_HOST_ACCESS"
 
+# With these, a container can leave its cgroup, or load code into the kernel.
+_CAPABILITIES: Final = frozenset(("ALL", "SYS_ADMIN", "SYS_MODULE"))
 # These mount no part of the host.
 _HARMLESS_TYPES: Final = frozenset(("", "tmpfs", "nfs", "nfs4", "cifs"))
 
@@ -29,6 +31,9 @@ class HostAccess:
         for field, kind in (("PidMode", "pid"), ("CgroupnsMode", "cgroup")):
             if host_config.text(field).casefold() == "host":
                 raise self.refusal(f"a container in the host's {kind} namespace")
+        for name in host_config.entries("CapAdd"):
+            if _capability(name) in _CAPABILITIES:
+                raise self.refusal(f"a container with the capability {_capability(name)}")
         for bind in host_config.entries("Binds"):
             self._check_bind(bind)
         for mount in host_config.entries("Mounts"):
@@ -78,3 +83,9 @@ class HostAccess:
     def _check_path(self, path: str) -> None:
         if (problem := self.paths.problem(path)) is not None:
             raise self.refusal(f"a mount of {path[:200]} ({problem})")
+
+
+def _capability(name: Value) -> str:
+    if not isinstance(name, str):
+        raise bad_request("CapAdd has an entry that is not a string")
+    return name.upper().removeprefix("CAP_")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from worker.docker.proxy import go_json
-from worker.docker.proxy.host_access import SETTING, HostAccess
-from worker.docker.proxy.host_paths import HostPaths
-from worker.docker.proxy.refused import Refused
+from worker.docker.rules import go_json
+from worker.docker.rules.host_access import SETTING, HostAccess
+from worker.docker.rules.host_paths import HostPaths
+from worker.docker.rules.refused import Refused
 
 ENGINE = Path("/srv/engine/it.sock")
 OWN = Path("/run/run-cancel/docker.sock")
@@ -31,6 +31,9 @@ REFUSED = [
     ({"PidMode": "host"}, "pid namespace"),
     ({"CgroupnsMode": "host"}, "cgroup namespace"),
     ({"cgroupNSmode": "host"}, "cgroup namespace"),
+    ({"CapAdd": ["SYS_ADMIN"]}, "capability SYS_ADMIN"),
+    ({"capadd": ["NET_ADMIN", "cap_sys_admin"]}, "capability SYS_ADMIN"),
+    ({"CapAdd": ["all"]}, "capability ALL"),
     ({"Binds": ["/:/host"]}, "host's root"),
     ({"Binds": ["//:/host:ro"]}, "host's root"),
     ({"Binds": ["/..:/host"]}, "host's root"),
@@ -59,6 +62,7 @@ REFUSED = [
 PASSED: list[dict[str, Any]] = [
     {},
     {"Privileged": False, "PidMode": "", "CgroupnsMode": "private", "Binds": None},
+    {"CapAdd": ["NET_ADMIN", "CAP_SYS_PTRACE"], "CapDrop": ["ALL"]},
     {"Binds": ["data:/d", "/home/me:/me", "/tmp:/t:ro", "/data"]},
     {"Binds": ["/procedures:/p", "/system:/s", "/runner:/r"]},
     {"Binds": [f"{OWN}:/var/run/docker.sock", f"{OWN.parent}:/d"]},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from worker.docker.proxy.refused import bad_request
+from worker.docker.rules.refused import bad_request
 
 # RFC 3986, and nothing that a client could mean in two ways.
 _TARGET: Final = re.compile(

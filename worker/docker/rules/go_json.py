@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, TypeAlias, Union
 
-from worker.docker.proxy.refused import bad_request
+from worker.docker.rules.refused import bad_request
 
 Value: TypeAlias = Union["Object", "Number", list["Value"], str, bool, None]
 

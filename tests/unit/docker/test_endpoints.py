@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.docker.proxy.endpoints import Action, find
-from worker.docker.proxy.refused import Refused
-from worker.docker.proxy.targets import parse
+from worker.docker.rules.endpoints import Action, find
+from worker.docker.rules.refused import Refused
+from worker.docker.rules.targets import parse
 
 
 def _action(method: str, target: str) -> Action:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.docker.proxy import go_json
-from worker.docker.proxy.marks import label, mark_build, mark_container
-from worker.docker.proxy.refused import Refused
+from worker.docker.rules import go_json
+from worker.docker.rules.marks import label, mark_build, mark_container
+from worker.docker.rules.refused import Refused
 from worker.docker.scope import LABEL, Scope
 
 SCOPE = Scope(7, UUID(int=7), "/run-cancel/7 x")

@@ -2,8 +2,8 @@
 
 from urllib.parse import quote, unquote_plus
 
-from worker.docker.proxy.go_json import Object
-from worker.docker.proxy.refused import bad_request
+from worker.docker.rules.go_json import Object
+from worker.docker.rules.refused import bad_request
 from worker.docker.scope import LABEL, Scope
 
 

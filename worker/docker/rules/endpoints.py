@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from worker.docker.proxy.refused import Refused
-from worker.docker.proxy.targets import Target
+from worker.docker.rules.refused import Refused
+from worker.docker.rules.targets import Target
 
 
 class Action(StrEnum):
