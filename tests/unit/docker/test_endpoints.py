@@ -28,6 +28,7 @@ def _action(method: str, target: str) -> Action:
         ("POST", "/containers/abc/update", Action.CHANGE),
         ("POST", "/containers/abc/pause", Action.CHANGE),
         ("POST", "/containers/abc/unpause", Action.CHANGE),
+        ("POST", "/containers/abc/rename?name=b", Action.CHANGE),
         ("POST", "/containers/abc/exec", Action.CREATE_EXEC),
         ("POST", "/exec/abc/start", Action.START_EXEC),
         ("POST", "/networks/create", Action.CREATE_NETWORK),

@@ -19,7 +19,9 @@ class Action(StrEnum):
     CREATE_VOLUME = "create_volume"
     START = "start"
     CHANGE = "change"
-    """Restart, pause, unpause or update a container."""
+    """Restart, pause, unpause, update or rename a container.
+
+    A name that changes its container between our look and the engine would lead to another."""
     CREATE_EXEC = "create_exec"
     START_EXEC = "start_exec"
     BUILD = "build"
@@ -53,7 +55,7 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/containers/{id}/exec", Action.CREATE_EXEC),
     Endpoint("POST", "/containers/{id}/kill"),
     Endpoint("POST", "/containers/{id}/pause", Action.CHANGE),
-    Endpoint("POST", "/containers/{id}/rename"),
+    Endpoint("POST", "/containers/{id}/rename", Action.CHANGE),
     Endpoint("POST", "/containers/{id}/resize"),
     Endpoint("POST", "/containers/{id}/restart", Action.CHANGE),
     Endpoint("POST", "/containers/{id}/start", Action.START),
