@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -103,6 +103,8 @@ class Stack:
     name: str = field(default_factory=lambda: f"run-cancel-{uuid4().hex[:8]}")
     passwords: Mapping[str, str] = field(default_factory=new_passwords, repr=False)
     settings: Mapping[str, str] = field(default_factory=_free_ports)
+    files: Sequence[str] = ()
+    """Of this project, beside compose.yaml: what they say goes over that."""
 
     async def up(self, *options: str) -> None:
         """Build the images and wait until all services are healthy. Raises ComposeFailed."""
@@ -141,7 +143,7 @@ class Stack:
         self, *arguments: str, errors: int = asyncio.subprocess.PIPE
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *_command(self.name),
+            *_command(self.name, self.files),
             *arguments,
             env={**_inherited(), **self.settings, **self.passwords},
             stdin=asyncio.subprocess.DEVNULL,
@@ -168,10 +170,11 @@ class Stack:
         return [json.loads(line) for line in lines]
 
 
-def _command(name: str) -> list[str]:
+def _command(name: str, files: Sequence[str] = ()) -> list[str]:
+    paths = [str(PROJECT / file) for file in ("compose.yaml", *files)]
+    given = [word for path in paths for word in ("--file", path)]
     # No .env: whoever runs this may have one of their own.
-    files = ("--file", str(PROJECT / "compose.yaml"), "--env-file", os.devnull)
-    return [_PROGRAM, "compose", "--project-name", name, *files]
+    return [_PROGRAM, "compose", "--project-name", name, *given, "--env-file", os.devnull]
 
 
 def _inherited() -> dict[str, str]:

@@ -52,11 +52,15 @@ def visible(parent: str) -> Cgroup | None:
     It need not exist, as the engine makes it for the first container.
     """
     mount = cgroup.mount_point()
-    if mount is None or not _sees_all():
+    if mount is None:
+        return None
+    found = Cgroup(mount / parent.lstrip("/"))
+    # Its name is that of a launch. So if it exists, the engine is in our cgroup namespace.
+    if not _sees_all() and not found.exists():
         return None
     # What is in the run's own cgroup is killed with that, whoever made it.
     may_kill = parent.endswith(f"/{CONTAINERS}") or os.access(mount, os.W_OK)
-    return Cgroup(mount / parent.lstrip("/")) if may_kill else None
+    return found if may_kill else None
 
 
 def _sees_all() -> bool:

@@ -1,13 +1,11 @@
 """A canceled run leaves no container, however its job has started it."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.support.docker import jobs
 from tests.support.docker.canceled import container_run, needs_engine
 from tests.support.docker.jobs import JOBS, Job
-from tests.support.docker.own_engine import OwnEngine, own_engine
+from tests.support.docker.own_engine import OwnEngine
 from tools.support.processes import PROVED_BY
 from tools.support.system import System
 
@@ -16,12 +14,6 @@ pytestmark = needs_engine
 CONTAINMENTS = pytest.mark.parametrize("containment", ["cgroup", "session"])
 _NO_CONTAINER = (jobs.BUILDKIT_BUILD, jobs.CLASSIC_BUILD, jobs.CREATED)
 """The engine lists none that runs, or it is gone with the build."""
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[OwnEngine]:
-    async with own_engine() as running:
-        yield running
 
 
 @CONTAINMENTS

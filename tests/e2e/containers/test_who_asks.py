@@ -1,28 +1,19 @@
 """Whose a container is: the kernel tells who asks, and the job's own words count for nothing."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.support.docker import jobs, tiny_image
 from tests.support.docker.canceled import container_run, needs_engine
 from tests.support.docker.client import client_environment
 from tests.support.docker.direct import DEFAULT
 from tests.support.docker.engine import UnixConnection, requires_engine
-from tests.support.docker.own_engine import OwnEngine, own_engine
+from tests.support.docker.own_engine import OwnEngine
 from tests.support.docker.ryuk import have_ryuk
 from tests.support.rights.privileges import NOBODY, as_user
 from tools.support.system import System
 
 pytestmark = needs_engine
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[OwnEngine]:
-    async with own_engine() as running:
-        yield running
 
 
 def _ask(socket: Path, method: str, path: str, body: object = None) -> tuple[int, str]:

@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from itertools import count
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import aio_pika
@@ -15,17 +14,19 @@ from aiormq.exceptions import AMQPConnectionError
 
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
-from tools.support.compose import (
-    ComposeFailed,
-    Stack,
-    has_engine,
-    left_of,
-    missing_images,
-    new_passwords,
+from tests.support.docker.in_compose import (
+    DEADLINE,
+    Json,
+    api_of,
+    ended,
+    line,
+    run_ids,
+    start,
+    terminal,
+    up,
 )
+from tools.support.compose import ComposeFailed, Stack, has_engine, left_of, new_passwords
 from tools.support.waiting import eventually
-
-Json = dict[str, Any]
 
 pytestmark = [
     pytest.mark.skipif(not has_engine(), reason="no Docker engine with compose and buildx here"),
@@ -34,63 +35,19 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-DEADLINE: Final = 60.0
 RUNNER_UID: Final = "10002"
-
-run_ids = count(1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[Stack]:
-    if missing := missing_images():
-        pytest.skip(f"Docker is running but cannot pull {', '.join(missing)}")
-    stack = Stack()
-    try:
-        await stack.up()
-        yield stack
-    except ComposeFailed as error:
-        pytest.fail(f"{error}\n{error.output}\n{await stack.run('logs', '--no-color')}")
-    finally:
-        await stack.down()
+    async with up() as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(stack: Stack) -> AsyncIterator[aiohttp.ClientSession]:
-    """With a token that an operator made."""
-    token = await stack.ops("cancel-gateway", "tokens", "create", "--subject", "alice")
-    async with aiohttp.ClientSession(
-        f"http://{await stack.address('gateway', 8080)}/api/v1/",
-        headers={"Authorization": f"Bearer {token.strip()}"},
-        timeout=aiohttp.ClientTimeout(total=DEADLINE),
-    ) as session:
+    async with api_of(stack) as session:
         yield session
-
-
-async def _start(stack: Stack, *command: str) -> tuple[int, asyncio.subprocess.Process]:
-    run_id = next(run_ids)
-    await stack.ops("cancel-worker", "runs", "add", str(run_id))
-    launched = await stack.start(
-        *("exec", "-T", "worker", "cancel-exec", "--run-id", str(run_id), "--", *command)
-    )
-    return run_id, launched
-
-
-async def _line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    async with asyncio.timeout(DEADLINE):
-        return (await process.stdout.readline()).decode().strip()
-
-
-async def _ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(DEADLINE):
-        output, _ = await process.communicate()
-    return process.returncode, output.decode()
-
-
-async def _terminal(api: aiohttp.ClientSession, run_id: int) -> Json:
-    async with api.get(f"runs/{run_id}?wait=30") as response:
-        answer: Json = await response.json()
-    return answer
 
 
 async def _run(api: aiohttp.ClientSession, run_id: int) -> Json:
@@ -111,16 +68,16 @@ async def test_a_run_in_the_workers_container_is_canceled_as_a_tree(
     # A mark that the host can see; one of the three leaves its session and ignores SIGTERM.
     mark = f"98765{uuid4().int % 10**6:06}"
     tree = f"setsid sh -c 'trap : TERM; sleep {mark}; sleep {mark}' & sleep {mark} & echo up; wait"
-    run_id, launched = await _start(stack, "sh", "-c", tree)
-    assert await _line(launched) == "up"
+    run_id, launched = await start(stack, "sh", "-c", tree)
+    assert await line(launched) == "up"
     assert mark in await stack.run("top", "worker")
 
     async with api.post(f"runs/{run_id}/cancel", json={"reason": "superseded"}) as response:
         assert response.status == 202
-    run = await _terminal(api, run_id)
+    run = await terminal(api, run_id)
 
     assert run["status"] == "canceled"
-    assert await _ended(launched) == (143, "")
+    assert await ended(launched) == (143, "")
     assert mark not in await stack.run("top", "worker")
     shown = json.loads(await stack.ops("cancel-worker", "runs", "show", str(run_id), "--json"))
     (cancellation,) = shown["cancellations"]
@@ -130,8 +87,8 @@ async def test_a_run_in_the_workers_container_is_canceled_as_a_tree(
 
 async def test_a_job_is_another_user_without_credentials(stack: Stack) -> None:
     look = "id -u; env; cat /run/secrets/* /proc/1/environ; kill -0 1; grep Cap /proc/self/status"
-    _, launched = await _start(stack, "sh", "-c", f"{look}; true")
-    code, output = await _ended(launched)
+    _, launched = await start(stack, "sh", "-c", f"{look}; true")
+    code, output = await ended(launched)
 
     assert code == 0
     assert output.splitlines()[0] == RUNNER_UID
@@ -151,8 +108,8 @@ async def test_a_job_cannot_write_its_cgroup(stack: Stack) -> None:
         'echo 0 >"$mount$group/cgroup.freeze" && echo thawed; '
         "done"
     )
-    _, launched = await _start(stack, "sh", "-c", f"{look}; true")
-    code, output = await _ended(launched)
+    _, launched = await start(stack, "sh", "-c", f"{look}; true")
+    code, output = await ended(launched)
 
     assert code == 0
     assert len(output.splitlines()) == 1, output
@@ -190,7 +147,7 @@ async def test_a_publisher_reaches_the_broker_and_guest_does_not(
         exchange = await channel.get_exchange(Topology().commands, ensure=False)
         await exchange.publish(message, CANCEL_KEY, mandatory=True)
 
-    assert (await _terminal(api, run_id))["status"] == "canceled"
+    assert (await terminal(api, run_id))["status"] == "canceled"
     with pytest.raises(AMQPConnectionError):
         await aio_pika.connect(f"amqp://guest:guest@{broker}/")
 
@@ -201,10 +158,10 @@ async def test_the_gateway_streams_events(stack: Stack, api: aiohttp.ClientSessi
         run_id = next(run_ids)
         await stack.ops("cancel-worker", "runs", "add", str(run_id))
         async with asyncio.timeout(DEADLINE):
-            async for line in stream.content:
-                if line.startswith(b"data:"):
+            async for sent in stream.content:
+                if sent.startswith(b"data:"):
                     break
-    event = json.loads(line.removeprefix(b"data:"))
+    event = json.loads(sent.removeprefix(b"data:"))
     assert (event["type"], event["subject"]) == ("ci.run.registered.v1", str(run_id))
 
 
@@ -225,13 +182,13 @@ async def test_a_second_worker_of_one_name_does_not_displace_the_first(
             lambda log: "in another container; give each worker" in log,
             deadline=DEADLINE,
         )
-        run_id, launched = await _start(stack, "sleep", "1000")
+        run_id, launched = await start(stack, "sleep", "1000")
         await _becomes(api, run_id, "running")
         async with api.post(f"runs/{run_id}/cancel") as response:
             assert response.status == 202
 
-        assert (await _terminal(api, run_id))["status"] == "canceled"
-        assert (await _ended(launched))[0] == 143
+        assert (await terminal(api, run_id))["status"] == "canceled"
+        assert (await ended(launched))[0] == 143
     finally:
         await stack.run("up", "--detach", "--no-recreate", "--scale", "worker=1", "worker")
 
@@ -239,10 +196,10 @@ async def test_a_second_worker_of_one_name_does_not_displace_the_first(
 async def test_a_workers_container_made_anew_loses_its_runs_and_cancels_none(
     stack: Stack, api: aiohttp.ClientSession
 ) -> None:
-    running, _ = await _start(stack, "sleep", "1000")
+    running, _ = await start(stack, "sleep", "1000")
     deaf = "trap '' TERM; echo up; while :; do sleep 1; done"
-    stopping, launched = await _start(stack, "sh", "-c", deaf)
-    assert await _line(launched) == "up"
+    stopping, launched = await start(stack, "sh", "-c", deaf)
+    assert await line(launched) == "up"
     async with api.post(f"runs/{stopping}/cancel") as response:
         assert response.status == 202
     await _becomes(api, stopping, "canceling")

@@ -11,20 +11,11 @@ import pytest
 
 from tests.support.docker import leavings, tiny_image
 from tests.support.docker.direct import direct
+from tests.support.docker.drivers import DRIVERS
 from tests.support.docker.jobs import COMPOSE, DEAF, DETACHED, RESTARTED, Job
-from tests.support.docker.own_engine import Driver, OwnEngine, own_engine, why_no_own_engine
+from tests.support.docker.own_engine import Driver, OwnEngine, own_engine
 from tests.support.docker.started import started
 from tools.support.waiting import eventually
-
-DRIVERS = [
-    pytest.param(
-        driver,
-        marks=pytest.mark.skipif(
-            why_no_own_engine(driver) is not None, reason=str(why_no_own_engine(driver))
-        ),
-    )
-    for driver in Driver
-]
 
 # An engine that starts asks the containers to end that it finds running.
 _AT_ONCE = ("--stop-timeout", "0")
