@@ -155,10 +155,12 @@ class ContainerStop:
         found = await self._engine.containers_of(self._launch_id, self._cgroup_parent)
         self._note(found)
         alive = [each for each in found if each.state.is_alive]
-        if not alive and all(each.id in self._settled for each in found):
+        # What is still in flight could start one after this look.
+        if not alive and self._gate.is_idle and all(each.id in self._settled for each in found):
             is_empty = self._cgroup is None or not self._cgroup.is_populated()
             return () if is_empty else None
-        if self._is_given_up():
+        # Nothing alive is no proof either while the engine would start one again.
+        if alive and self._is_given_up():
             return [each.name for each in alive]
         # Not in a task group: that would raise a group of errors, which nobody waits out.
         for failed in await asyncio.gather(*map(self._ask, found), return_exceptions=True):

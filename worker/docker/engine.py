@@ -25,6 +25,7 @@ _AT_A_TIME: Final = 16
 _NO_CONNECTION: Final = 900
 """The status by which aiodocker says that the engine cannot be reached."""
 _GONE: Final = 404
+_SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
 
 
@@ -100,7 +101,7 @@ class Engine:
     async def container(self, name: str) -> Container | None:
         """One container, by its name, its id or the beginning of that; None if there is none."""
         try:
-            async with self._answering():
+            async with self._reading():
                 return _container(await self._docker.containers.container(name).show())
         except DockerError as error:
             if error.status == _GONE:
@@ -121,7 +122,7 @@ class Engine:
 
     async def containers_of(self, launch_id: UUID, cgroup_parent: str) -> list[Container]:
         """All containers of a launch, also those that have exited."""
-        async with self._answering():
+        async with self._reading():
             listed = await self._list(f"{LABEL}={launch_id}")
         found = await asyncio.gather(*(self.container(each.id) for each in listed))
         # An image that was made of a container has its labels.
@@ -129,7 +130,7 @@ class Engine:
 
     async def launches(self) -> set[str]:
         """The launch ids in the labels of all containers."""
-        async with self._answering():
+        async with self._reading():
             listed = await self._list(LABEL)
         return {each["Labels"][LABEL] for each in listed}
 
@@ -210,6 +211,18 @@ class Engine:
                 raise
         except (ClientError, TimeoutError, OSError) as error:
             raise self._unavailable(str(error) or "it does not answer") from None
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        """Likewise for what the engine should always be able to tell."""
+        try:
+            async with self._answering():
+                yield
+        except DockerError as error:
+            # It is starting or ending, or its own parts do not answer.
+            if error.status < _SERVER_ERROR:
+                raise
+            raise self._unavailable(error.message) from None
 
     def _unavailable(self, why: str) -> EngineUnavailable:
         return EngineUnavailable(f"the Docker engine at {self._path} is unavailable: {why}")
