@@ -1,5 +1,6 @@
 """Runs whose jobs use containers, on an engine of the test's own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,12 +57,13 @@ async def container_run(
     run_id: int = 1,
     image: str = tiny_image.NAME,
     leftovers: str = "stop",
+    stdin: int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[ContainerRun]:
     """Launch the job as a run of this system and wait until it is ready."""
     mark = f"mark-{uuid4().hex}"
     await system.add_run(run_id, leftovers=leftovers)
     async with direct(engine.docker_host) as client:
-        launched = await system.launch(run_id, *job.command(mark, image, options))
+        launched = await system.launch(run_id, *job.command(mark, image, options), stdin=stdin)
         await launched.ready()
         ids = tuple(row["Id"] for row in await client.containers(mark))
         yield ContainerRun(run_id, mark, launched, ids, client)
