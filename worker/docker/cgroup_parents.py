@@ -1,6 +1,7 @@
 """Where the containers of a run are put, and whether that can be seen from here."""
 
 import os
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,17 @@ def visible(parent: str) -> Cgroup | None:
     # What is in the run's own cgroup is killed with that, whoever made it.
     may_kill = parent.endswith(f"/{CONTAINERS}") or os.access(mount, os.W_OK)
     return found if may_kill else None
+
+
+def thaw(parent: str) -> None:
+    """Let what is paused in there die of a SIGKILL, which stays pending in a freezer of cgroup v1.
+
+    For an engine that is away and does not unpause. Only where `parent` is visible.
+    """
+    for mount in cgroup.mount_points():
+        for state in (mount / parent.lstrip("/")).glob("*/freezer.state"):
+            with suppress(OSError):  # not permitted, or gone
+                state.write_text("THAWED")
 
 
 def _sees_all() -> bool:

@@ -20,6 +20,7 @@ from aiodocker import DockerError
 
 from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
+from worker.docker.cgroup_parents import thaw
 from worker.docker.engine import Container, ContainerState, Engine
 from worker.docker.gates import Gate
 from worker.evidence import ContainerEnd
@@ -85,6 +86,7 @@ class ContainerStop:
         self._deadlines = deadlines
         self._began_at = datetime.now(UTC)
         self._killed_at: datetime | None = None
+        self._killing = asyncio.Event()
         self._give_up_at: float | None = None
         self._settled: set[str] = set()
         """Those that the engine will not start again."""
@@ -109,7 +111,7 @@ class ContainerStop:
         try:
             await first_of(self._gate.drained(), self._deadlines.grace_over())
             self._is_drained = self._gate.began_here and self._gate.is_idle
-            while (alive := await until_available(self._look)) is None:
+            while (alive := await self._looked()) is None:
                 await first_of(self._change.wait(), asyncio.sleep(_LOOK_EVERY))
                 self._change.clear()
         finally:
@@ -128,6 +130,7 @@ class ContainerStop:
         await self._deadlines.grace_over()
         self._note_cgroups()
         self._killed_at = datetime.now(UTC)
+        self._killing.set()
         self._change.set()
         self._gate.cut_builds()
         while self._cgroup is not None:
@@ -135,7 +138,19 @@ class ContainerStop:
             with suppress(PermissionError):
                 if self._cgroup.is_populated():
                     self._cgroup.kill()
+                    thaw(self._cgroup_parent)
             await asyncio.sleep(_KILL_EVERY)
+
+    async def _looked(self) -> Sequence[str] | None:
+        """The result of a look. One that is not over at the deadline is broken off.
+
+        A call in it may hang, and then the kill of the other containers must not wait for that.
+        """
+        look = asyncio.ensure_future(until_available(self._look))
+        if self._killed_at is None:
+            await first_of(look, self._killing.wait())
+            return None if look.cancelled() else look.result()
+        return await look
 
     async def _look(self) -> Sequence[str] | None:
         """Ask those that are alive to end.
@@ -147,7 +162,8 @@ class ContainerStop:
         if found and self._is_over(found):
             found = await self._find({})  # the list may be late
         alive = [each for each in found if each.state.is_alive]
-        if self._is_over(found):
+        # What is still in flight could start one after this look.
+        if self._is_over(found) and self._gate.is_idle:
             if self._cgroup is not None and self._cgroup.is_populated():
                 return None
             # A restart that is in flight for an earlier worker stops the container first: one look
@@ -155,11 +171,13 @@ class ContainerStop:
             was_over, self._was_over = self._was_over, True
             return () if self._is_drained or was_over else None
         self._was_over = False
-        if self._is_given_up():
+        # Nothing alive is no proof either while the engine would start one again.
+        if alive and self._is_given_up():
             return [each.name for each in alive]
-        async with asyncio.TaskGroup() as tasks:
-            for each in found:
-                tasks.create_task(self._ask(each))
+        # Not in a task group: that would raise a group of errors, which nobody waits out.
+        for failed in await asyncio.gather(*map(self._ask, found), return_exceptions=True):
+            if failed is not None:
+                raise failed
         # Not earlier: the engine may have been away.
         if self._killed_at is not None and self._give_up_at is None:
             self._give_up_at = monotonic() + self._deadlines.kill_wait

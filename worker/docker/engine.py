@@ -25,7 +25,9 @@ _AT_A_TIME: Final = 16
 """Calls about the containers of one run. An engine with many at once answers none of them soon."""
 _NO_CONNECTION: Final = 900
 """The status by which aiodocker says that the engine cannot be reached."""
+_RESTARTING: Final = ("always", "unless-stopped")
 _GONE: Final = 404
+_SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
 
 
@@ -63,7 +65,7 @@ class Container:
     state: ContainerState
     stop_signal: str
     may_restart: bool
-    """Whether the engine would start it again."""
+    """Whether the engine may start it again by itself, at its own start for example."""
     exit_code: int
     """Of its last end; 0 before that."""
     finished_at: datetime
@@ -101,7 +103,7 @@ class Engine:
     async def container(self, name: str) -> Container | None:
         """One container, by its name, its id or the beginning of that; None if there is none."""
         try:
-            async with self._answering():
+            async with self._reading():
                 return _container(await self._docker.containers.container(name).show())
         except DockerError as error:
             if error.status == _GONE:
@@ -131,7 +133,7 @@ class Engine:
         Those `known`, by id, are not looked at again if the list has them in the same state. The
         list may be late.
         """
-        async with self._answering():
+        async with self._reading():
             listed = await self._list(f"{LABEL}={launch_id}")
 
         async def look(id_: str, state: str) -> Container | None:
@@ -146,7 +148,7 @@ class Engine:
 
     async def launches(self) -> set[str]:
         """The launch ids in the labels of all containers."""
-        async with self._answering():
+        async with self._reading():
             listed = await self._list(LABEL)
         return {each["Labels"][LABEL] for each in listed}
 
@@ -228,6 +230,18 @@ class Engine:
         except (ClientError, TimeoutError, OSError) as error:
             raise self._unavailable(str(error) or "it does not answer") from None
 
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        """Likewise for what the engine should always be able to tell."""
+        try:
+            async with self._answering():
+                yield
+        except DockerError as error:
+            # It is starting or ending, or its own parts do not answer.
+            if error.status < _SERVER_ERROR:
+                raise
+            raise self._unavailable(error.message) from None
+
     def _unavailable(self, why: str) -> EngineUnavailable:
         return EngineUnavailable(f"the Docker engine at {self._path} is unavailable: {why}")
 
@@ -241,7 +255,8 @@ def _container(found: dict[str, Any]) -> Container:
         image=config["Image"],
         state=ContainerState(state["Status"]),
         stop_signal=config.get("StopSignal") or "SIGTERM",
-        may_restart=policy not in (None, "", "no"),
+        # One that was stopped by hand cannot be told from others.
+        may_restart=policy in _RESTARTING or (policy == "on-failure" and state["ExitCode"] != 0),
         exit_code=state["ExitCode"],
         finished_at=datetime.fromisoformat(state["FinishedAt"]),
         cgroup_parent=host_config.get("CgroupParent") or "",

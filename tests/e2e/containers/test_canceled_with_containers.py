@@ -24,7 +24,7 @@ async def test_nothing_is_alive_once_the_run_is_canceled(
     system: System, engine: OwnEngine, job: Job, containment: str
 ) -> None:
     await system.worker(docker=engine.docker_host, containment=containment, grace_seconds=1.5)
-    async with container_run(system, engine.docker_host, job) as run:
+    async with container_run(system, engine, job) as run:
         outcome = await system.outcome_of(await system.publish(1))
 
         assert run.alive() == []

@@ -37,7 +37,7 @@ async def test_the_slice_is_recorded_with_the_run_and_removed_after_a_cancel(
     system: System, engine: OwnEngine, job: Job, containment: str
 ) -> None:
     await system.worker(docker=engine.docker_host, containment=containment, grace_seconds=1)
-    async with container_run(system, engine.docker_host, job) as run:
+    async with container_run(system, engine, job) as run:
         row = await system.run(1)
         name = str(row["containers_in"])
         assert name == f"runcancel{row['launch_id'].hex}.slice"
@@ -61,7 +61,7 @@ async def test_the_slice_is_removed_after_a_run_that_ends_by_itself(
 ) -> None:
     await system.worker(docker=engine.docker_host, leftovers_grace_seconds=0.5)
     job = Job("ends", 'run --detach "$@" "$image" sleep 1000 >&2\necho ready')
-    async with container_run(system, engine.docker_host, job) as run:
+    async with container_run(system, engine, job) as run:
         assert await run.launched.exit_code() == 0
 
         row = await system.run(1)

@@ -50,9 +50,7 @@ async def test_a_job_without_any_right_on_the_engine_has_the_socket(
     environment = client_environment(system.directory)
     own = [f"{name}={value}" for name, value in environment.items()]
     job = jobs.DETACHED
-    async with container_run(
-        system, engine.docker_host, job, wrapper=("env", *own, *as_user(NOBODY))
-    ) as run:
+    async with container_run(system, engine, job, wrapper=("env", *own, *as_user(NOBODY))) as run:
         assert len(run.alive_in_containers()) == 1
 
         outcome = await system.outcome_of(await system.publish(1))
@@ -64,7 +62,7 @@ async def test_a_job_without_any_right_on_the_engine_has_the_socket(
 
 async def test_a_job_of_a_run_cannot_ask_as_another_run(system: System, engine: OwnEngine) -> None:
     await system.worker(docker=engine.docker_host)
-    async with container_run(system, engine.docker_host, jobs.DETACHED) as victim:
+    async with container_run(system, engine, jobs.DETACHED) as victim:
         launch = str((await system.run(1))["launch_id"])
         job = f"""
             export CANCEL_LAUNCH_ID={launch}

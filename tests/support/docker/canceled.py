@@ -1,5 +1,6 @@
 """Runs whose jobs use containers, on an engine of the test's own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import pytest
 from tests.support.docker import marked, tiny_image
 from tests.support.docker.direct import Direct, direct
 from tests.support.docker.jobs import Job
-from tests.support.docker.own_engine import why_no_own_engine
+from tests.support.docker.own_engine import OwnEngine, why_no_own_engine
 from tools.support.launched import Launched
 from tools.support.records import Json
 from tools.support.system import System
@@ -49,7 +50,7 @@ class ContainerRun:
 @asynccontextmanager
 async def container_run(
     system: System,
-    docker_host: str,
+    engine: OwnEngine | str,
     job: Job,
     options: Sequence[str] = (),
     *,
@@ -57,20 +58,24 @@ async def container_run(
     image: str = tiny_image.NAME,
     leftovers: str = "stop",
     wrapper: Sequence[str] = (),
+    stdin: int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[ContainerRun]:
     """Launch the job as a run of this system, and wait until it is ready.
 
-    `wrapper` is a command that runs the job. In the end, everything of it is removed from the
-    engine at `docker_host`.
+    `wrapper` is a command that runs the job. From an engine that is not the test's own, given by
+    its address, everything of the job is removed in the end.
     """
     mark = f"mark-{uuid4().hex}"
     await system.add_run(run_id, leftovers=leftovers)
-    async with direct(docker_host) as client:
-        launched = await system.launch(run_id, *wrapper, *job.command(mark, image, options))
+    address = engine if isinstance(engine, str) else engine.docker_host
+    command = job.command(mark, image, options)
+    async with direct(address) as client:
+        launched = await system.launch(run_id, *wrapper, *command, stdin=stdin)
         try:
             await launched.ready()
             ids = tuple(row["Id"] for row in await client.containers(mark))
             yield ContainerRun(run_id, mark, launched, ids, client)
         finally:
-            launched.kill()
-            await client.remove_all(mark)
+            if isinstance(engine, str):
+                launched.kill()
+                await client.remove_all(mark)
