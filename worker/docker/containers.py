@@ -32,11 +32,13 @@ class Containers:
         if self._gates.forget(launch_id):
             self._on_over()
 
-    async def running(self, launch_id: UUID, cgroup_parent: str) -> Sequence[ContainerLeft]:
-        """Those of a launch that run. Raises ServiceUnavailable."""
+    async def left(self, launch_id: UUID, cgroup_parent: str) -> Sequence[ContainerLeft]:
+        """Those of a launch that run or that the engine may start. Raises ServiceUnavailable."""
         found = await self._engine.containers_of(launch_id, cgroup_parent)
         return [
-            ContainerLeft(each.id, each.name, each.image) for each in found if each.state.is_alive
+            ContainerLeft(each.id, each.name, each.image)
+            for each in found
+            if each.state.is_alive or each.may_restart
         ]
 
     async def stop(self, process: RunProcess, deadlines: Deadlines) -> ContainersStopped | None:

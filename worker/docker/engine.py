@@ -24,6 +24,7 @@ _AT_A_TIME: Final = 16
 """Calls about the containers of one run. An engine with many at once answers none of them soon."""
 _NO_CONNECTION: Final = 900
 """The status by which aiodocker says that the engine cannot be reached."""
+_RESTARTING: Final = ("always", "unless-stopped")
 _GONE: Final = 404
 _SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
@@ -63,7 +64,7 @@ class Container:
     state: ContainerState
     stop_signal: str
     may_restart: bool
-    """Whether the engine would start it again."""
+    """Whether the engine may start it again by itself, at its own start for example."""
     exit_code: int
     """Of its last end; 0 before that."""
     finished_at: datetime
@@ -237,7 +238,8 @@ def _container(found: dict[str, Any]) -> Container:
         image=config["Image"],
         state=ContainerState(state["Status"]),
         stop_signal=config.get("StopSignal") or "SIGTERM",
-        may_restart=policy not in (None, "", "no"),
+        # One that was stopped by hand cannot be told from others.
+        may_restart=policy in _RESTARTING or (policy == "on-failure" and state["ExitCode"] != 0),
         exit_code=state["ExitCode"],
         finished_at=datetime.fromisoformat(state["FinishedAt"]),
         cgroup_parent=host_config.get("CgroupParent") or "",

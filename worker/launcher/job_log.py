@@ -59,6 +59,8 @@ def left_behind(answer: dict[str, object]) -> str | None:
     found = answer.get("left_behind")
     if not isinstance(found, dict):
         return None
+    if found.get("engine_missing") and not found.get("proof"):
+        return "the command has started containers, which its worker cannot see: some may be left"
     what = _counted(found)
     names = _names(found)
     if found.get("kept"):

@@ -36,10 +36,12 @@ class Left:
     processes: Sequence[Survivor] = ()
     """Without those in containers."""
     containers: Sequence[ContainerLeft] = ()
+    unseen: bool = False
+    """Whether there may be containers, but this worker knows no Docker engine."""
 
     @property
     def any(self) -> bool:
-        return bool(self.processes or self.containers)
+        return bool(self.processes or self.containers or self.unseen)
 
 
 class RunStopper:
@@ -62,7 +64,7 @@ class RunStopper:
         force = force or asyncio.Event()
         if self._containers is None:
             evidence = await stop_tree(process, plan, force, self._launchers)
-            if process.containers_in is not None:
+            if self._is_blind_to(process):
                 raise StopFailed(_without_engine(evidence))
             return evidence
         began = monotonic()
@@ -88,20 +90,20 @@ class RunStopper:
         containers: Sequence[ContainerLeft] = ()
         if self._containers is not None:
             parent = await self._containers.close_gate(process)
-            containers = await self._running(process, parent)
+            containers = await self._left(process, parent)
         with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
             processes = () if await tree.is_gone() else await tree.survivors()
         if containers and process.cgroup is not None:
             inside = Cgroup(Path(process.cgroup, CONTAINERS)).members()
             processes = tuple(each for each in processes if each.pid not in inside)
-        return Left(processes, containers)
+        return Left(processes, containers, self._is_blind_to(process))
 
     async def gone(self, process: RunProcess) -> Evidence | None:
         """The evidence that nothing is left of a run that is over; None if something may be.
 
         Raises OutOfSight and ServiceUnavailable.
         """
-        if await self._running(process, process.containers_in):
+        if self._is_blind_to(process) or await self._left(process, process.containers_in):
             return None
         if process.boot_id != boot_id():
             return host_rebooted()
@@ -120,10 +122,14 @@ class RunStopper:
         if self._containers is not None:
             self._containers.over(launch_id)
 
-    async def _running(self, process: RunProcess, parent: str | None) -> Sequence[ContainerLeft]:
+    def _is_blind_to(self, process: RunProcess) -> bool:
+        """Whether the run may have containers, which this worker cannot see."""
+        return self._containers is None and process.containers_in is not None
+
+    async def _left(self, process: RunProcess, parent: str | None) -> Sequence[ContainerLeft]:
         if self._containers is None or parent is None:
             return ()
-        return await self._containers.running(process.launch_id, parent)
+        return await self._containers.left(process.launch_id, parent)
 
 
 def _together(evidence: Evidence, stopped: ContainersStopped, duration_ms: float) -> Evidence:

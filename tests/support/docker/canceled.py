@@ -1,5 +1,6 @@
 """Runs whose jobs use containers, on an engine of the test's own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class ContainerRun:
     def alive_in_containers(self) -> list[int]:
         return marked.alive_in_containers(self.mark, self.containers)
 
+    async def until_dead(self, deadline: float) -> None:
+        """Return once nothing of it is alive; TimeoutError after `deadline` seconds."""
+        await marked.until_gone(self.mark, self.containers, deadline)
+
     async def until_removed(self) -> None:
         """Return once the engine has no container and no network of it."""
         await eventually(
@@ -56,12 +61,13 @@ async def container_run(
     run_id: int = 1,
     image: str = tiny_image.NAME,
     leftovers: str = "stop",
+    stdin: int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[ContainerRun]:
     """Launch the job as a run of this system and wait until it is ready."""
     mark = f"mark-{uuid4().hex}"
     await system.add_run(run_id, leftovers=leftovers)
     async with direct(engine.docker_host) as client:
-        launched = await system.launch(run_id, *job.command(mark, image, options))
+        launched = await system.launch(run_id, *job.command(mark, image, options), stdin=stdin)
         await launched.ready()
         ids = tuple(row["Id"] for row in await client.containers(mark))
         yield ContainerRun(run_id, mark, launched, ids, client)
