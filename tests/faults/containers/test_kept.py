@@ -1,6 +1,8 @@
 """Containers that a run was registered to keep, and what becomes of them later."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 
@@ -44,7 +46,10 @@ async def test_they_live_on_through_workers_and_engines_until_a_cancel(
         await worker.stop()
         await system.worker(env=env, grace_seconds=0.5)
         assert run.alive_in_containers() == before
-        await engine.restart()  # which starts them again
+        await engine.kill()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await engine.start()  # which starts them again
 
         assert len(run.alive_in_containers()) == 2
         outcome = await system.outcome_of(await system.publish(1))

@@ -1,5 +1,8 @@
 """A host comes back with another kernel; its engine has started containers again."""
 
+import os
+import signal
+
 import pytest
 
 from tests.support.docker import jobs
@@ -23,7 +26,10 @@ async def _reboot(system: System, engine: OwnEngine, worker: Program, run: Conta
     """
     await worker.kill()
     run.launched.kill()
-    await engine.restart()
+    await engine.kill()
+    for pid in run.alive_in_containers():
+        os.kill(pid, signal.SIGKILL)
+    await engine.start()
     await rebooted(system, system.host)
     assert run.alive_in_containers()
 

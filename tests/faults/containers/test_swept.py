@@ -77,11 +77,15 @@ async def test_what_only_looks_like_it_belongs_to_a_run_is_not_touched(
         strangers = {
             await _start(engine, image="committed:1"),
             await _start(engine, "--label", f"{LABEL}={uuid4()}"),
-            await _start(engine, "--label", f"{LABEL}=no launch", "--cgroup-parent", parent + "x"),
+            await _start(
+                engine, "--label", f"{LABEL}=no launch", "--cgroup-parent", "/run-cancel/x"
+            ),
             await _start(engine, "--label", label),
             await _start(engine, "--name", "plain"),
         }
-        await is_canceled(system, run, await system.publish(1))
+        outcome = await system.outcome_of(await system.publish(1))
+        assert outcome["outcome"] == "canceled"
+        assert [each["id"] for each in outcome["evidence"]["containers"]] == [*run.containers]
         await _gone(engine, run.containers[0])
         own = ("--label", label, "--cgroup-parent", parent)
         await worker.stop()
@@ -121,9 +125,8 @@ async def test_containers_of_runs_that_may_have_some_are_not_touched(
             " (started_at, host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks,"
             "  uid, containment, pid_namespace, containers_in, launch_id)"
             " = (SELECT started_at, $2, boot_id, pid + 1, start_ticks, launcher_pid,"
-            "    launcher_start_ticks, uid, 'session', pid_namespace, '/run-cancel/over',"
-            "    $1::text::uuid"
-            "    FROM runs WHERE run_id = 1)"
+            "           launcher_start_ticks, uid, 'session', pid_namespace, '/run-cancel/over',"
+            "           $1::text::uuid FROM runs WHERE run_id = 1)"
             " WHERE run_id = 2",
             over,
             system.host,

@@ -37,6 +37,10 @@ class ContainerRun:
     def alive_in_containers(self) -> list[int]:
         return marked.alive_in_containers(self.mark, self.containers)
 
+    async def until_dead(self, deadline: float) -> None:
+        """Return once nothing of it is alive; TimeoutError after `deadline` seconds."""
+        await marked.until_gone(self.mark, self.containers, deadline)
+
     async def until_removed(self) -> None:
         """Return once the engine has no container and no network of it."""
         await eventually(

@@ -53,15 +53,16 @@ class Direct:
     async def remove_all(self, mark: str) -> None:
         """Remove all that is marked, whatever state it is in."""
         for container in await self.containers(mark):
-            await self._remove(f"/containers/{container['Id']}?force=1&v=1")
+            await self.remove(f"/containers/{container['Id']}?force=1&v=1")
         for network in await self.networks(mark):
-            await self._remove(f"/networks/{network['Id']}")
+            await self.remove(f"/networks/{network['Id']}")
         for volume in await self.volumes(mark):
-            await self._remove(f"/volumes/{volume['Name']}?force=1")
+            await self.remove(f"/volumes/{volume['Name']}?force=1")
         for image in await self.images(mark):
-            await self._remove(f"/images/{image['Id']}?force=1")
+            await self.remove(f"/images/{image['Id']}?force=1")
 
-    async def _remove(self, path: str) -> None:
+    async def remove(self, path: str) -> None:
+        """Remove what is at `path`, once nobody else is at it."""
         await eventually(lambda: self._removed(path), what=f"whether {path} is removed")
 
     async def _removed(self, path: str) -> bool:

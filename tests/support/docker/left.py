@@ -30,7 +30,12 @@ async def leaving(
     """Run 1, whose command has not ended."""
     pipe = asyncio.subprocess.PIPE
     async with container_run(system, engine, job, leftovers=leftovers, stdin=pipe) as run:
-        yield run
+        try:
+            yield run
+        finally:
+            # A job that nobody has ended does so now: it holds the launcher's output open.
+            assert run.launched.process.stdin is not None
+            run.launched.process.stdin.close()
 
 
 async def command_ends(run: ContainerRun) -> None:

@@ -174,7 +174,7 @@ class OwnEngine:
 async def _empty(engine: Direct) -> None:
     """What has an interface or a mount is removed by who made it."""
     for container in await engine.ask("/containers/json?all=1"):
-        await engine.ask(f"/containers/{container['Id']}?force=1&v=1", "DELETE")
+        await engine.remove(f"/containers/{container['Id']}?force=1&v=1")
     await engine.ask("/networks/prune", "POST")
 
 
