@@ -134,8 +134,9 @@ class ContainerStop:
         self._change.set()
         self._gate.cut_builds()
         while self._cgroup is not None:
-            # Not permitted where only the run's own cgroup is ours; the ladder kills that.
-            with suppress(PermissionError):
+            # Not permitted where only the run's own cgroup is ours; the ladder kills that. A shortage
+            # of descriptors passes.
+            with suppress(OSError):
                 if self._cgroup.is_populated():
                     self._cgroup.kill()
                     thaw(self._cgroup_parent)
@@ -199,9 +200,12 @@ class ContainerStop:
         return found
 
     def _note_cgroups(self) -> None:
-        # By the names that the engine's two cgroup drivers give them.
-        for name in self._cgroup.populated_children() if self._cgroup else ():
-            self._in_cgroup.add(name.removeprefix("docker-").removesuffix(".scope"))
+        if self._cgroup is None:
+            return
+        with suppress(OSError):  # a shortage: what is not seen in it makes the proof weaker
+            # By the names that the engine's two cgroup drivers give them.
+            for name in self._cgroup.populated_children():
+                self._in_cgroup.add(name.removeprefix("docker-").removesuffix(".scope"))
 
     async def _ask(self, container: Container) -> None:
         """Let this one end, and not start again. Raises ServiceUnavailable."""
@@ -220,10 +224,9 @@ class ContainerStop:
                 # In a cgroup v1, not even SIGKILL reaches it before.
                 await self._engine.unpause(container)
             signal = container.stop_signal if self._killed_at is None else _KILL
-            # The engine has to kill only those that are in no cgroup of ours.
-            if self._sent.get(container.id) != signal and not (
-                signal == _KILL and container.id in self._in_cgroup
-            ):
+            # At first, the engine has to kill only those that are in no cgroup of ours.
+            is_killed = self._give_up_at is None and container.id in self._in_cgroup
+            if self._sent.get(container.id) != signal and not (signal == _KILL and is_killed):
                 await self._engine.signal(container, signal)
                 self._sent[container.id] = signal
         except DockerError as error:  # the next look shows what became of it
