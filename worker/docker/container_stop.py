@@ -134,8 +134,8 @@ class ContainerStop:
         self._change.set()
         self._gate.cut_builds()
         while self._cgroup is not None:
-            # Not permitted where only the run's own cgroup is ours; the ladder kills that. A shortage
-            # of descriptors passes.
+            # Not permitted where only the run's own cgroup is ours; the ladder kills that. And a
+            # shortage of descriptors passes.
             with suppress(OSError):
                 if self._cgroup.is_populated():
                     self._cgroup.kill()
