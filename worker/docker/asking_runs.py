@@ -51,7 +51,7 @@ class AskingRuns:
         parent = gate.cgroup_parent or row["containers_in"]
         if parent is None:
             gate.began_here = True
-            parent = parent_for(launch_id, row["cgroup"], await self._engine.driver())
+            parent = await parent_for(launch_id, row["cgroup"], self._engine)
         return Scope(row["run_id"], launch_id, parent)
 
     @asynccontextmanager

@@ -7,28 +7,41 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from worker.docker.engine import CgroupDriver
+from worker.docker.engine import CgroupDriver, Engine
+from worker.docker.engine_place import names_cgroups_as_we
 from worker.processes import cgroup
 from worker.processes.cgroup import CONTAINERS, Cgroup
 
 _OWN: Final = "run-cancel"
 """Parent of the containers of runs that have no cgroup of their own."""
 _SLICE: Final = "runcancel"
+_SHARED: Final = (f"/{_OWN}", f"{_SLICE}.slice")
+"""Of all runs of a worker that could not remove a parent for each: there, the label alone tells."""
 _INITIAL_NAMESPACE: Final = "cgroup:[4026531835]"
 """PROC_CGROUP_INIT_INO of the kernel, which is fixed."""
 
 
-def parent_for(launch_id: UUID, run_cgroup: str | None, driver: CgroupDriver) -> str:
+async def parent_for(launch_id: UUID, run_cgroup: str | None, engine: Engine) -> str:
     """The cgroup parent for the containers of a run, as the engine's API takes it.
 
     With the cgroupfs driver, it is in the run's own cgroup if there is one and if we see cgroups
     under the names that the engine does. systemd takes the name of a slice.
+    Raises EngineUnavailable.
     """
-    if driver is CgroupDriver.SYSTEMD:
+    is_systemd = await engine.driver() is CgroupDriver.SYSTEMD
+    sees_all = _sees_all()
+    if not sees_all and not await names_cgroups_as_we(engine.path):
+        return _SHARED[is_systemd]
+    if is_systemd:
         return f"{_SLICE}{launch_id.hex}.slice"
-    if run_cgroup is not None and _sees_all() and (mount := cgroup.mount_point()) is not None:
+    if run_cgroup is not None and sees_all and (mount := cgroup.mount_point()) is not None:
         return f"/{Path(run_cgroup).relative_to(mount)}/{CONTAINERS}"
     return f"/{_OWN}/{launch_id}"
+
+
+def is_shared(parent: str) -> bool:
+    """Whether containers of other runs can be there, too."""
+    return parent in _SHARED
 
 
 def is_slice(parent: str) -> bool:
@@ -53,7 +66,7 @@ def visible(parent: str) -> Cgroup | None:
     It need not exist, as the engine makes it for the first container.
     """
     mount = cgroup.mount_point()
-    if mount is None:
+    if mount is None or is_shared(parent):
         return None
     found = Cgroup(mount / parent.lstrip("/"))
     # Its name is that of a launch. So if it exists, the engine is in our cgroup namespace.

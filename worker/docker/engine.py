@@ -85,7 +85,7 @@ class Engine:
         # With a connector of ours, aiodocker takes the host of its URLs from here.
         self._docker = Docker("unix://localhost", connector, timeout=ClientTimeout(total=_CALL))
         self._connector = connector
-        self._path = path
+        self.path = path
         self._calls = asyncio.Semaphore(_AT_A_TIME)
 
     async def close(self) -> None:
@@ -243,7 +243,7 @@ class Engine:
             raise self._unavailable(error.message) from None
 
     def _unavailable(self, why: str) -> EngineUnavailable:
-        return EngineUnavailable(f"the Docker engine at {self._path} is unavailable: {why}")
+        return EngineUnavailable(f"the Docker engine at {self.path} is unavailable: {why}")
 
 
 def _container(found: dict[str, Any]) -> Container:

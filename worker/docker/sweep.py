@@ -18,7 +18,7 @@ from shared.aio.retry import until_available
 from shared.aio.tasks import first_of
 from shared.postgres import sql
 from shared.postgres.database import Database
-from worker.docker.cgroup_parents import is_slice
+from worker.docker.cgroup_parents import is_shared, is_slice
 from worker.docker.engine import Engine
 from worker.processes import cgroup
 
@@ -94,6 +94,8 @@ def _launch_ids(labels: Iterable[str]) -> Iterator[UUID]:
 
 async def _remove_cgroups(parent: str) -> None:
     """Remove what the engine leaves: it removes a container's own cgroup, but not the parent."""
+    if is_shared(parent):
+        return
     if is_slice(parent):
         with suppress(OSError):  # no systemd here: the engine is elsewhere
             process = await asyncio.create_subprocess_exec("systemctl", "stop", parent)
