@@ -1,15 +1,17 @@
 """What a socket before a Docker engine costs: each request directly and through it, in turns.
 
-    python -m tools.bench.docker_socket --through unix:///…/docker.sock
+    cancel-exec --run-id N -- python -m tools.bench.docker_socket
 
-Whoever serves that socket must take this program's requests; it is not started here.
+The socket is that at DOCKER_HOST, or what `--through` says. Whoever serves it must take this
+program's requests, and this program must have the right to use the engine's own socket.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,10 +25,11 @@ import aiohttp
 import uvloop
 
 from tools.bench.output import report
-from tools.bench.output.results import Bar, Results, compared
+from tools.bench.output.results import Bar, Results, Row, compared
 from tools.errors import ToolError
 
-_DIRECT: Final = "unix:///var/run/docker.sock"
+DIRECT: Final = "unix:///var/run/docker.sock"
+IMAGE: Final = "python:3.13-slim"
 _AMONG: Final = 10
 """Requests of one kind by one way, before those by the other."""
 
@@ -39,6 +42,9 @@ class Engine:
 
     async def ping(self) -> None:
         await self._ask("GET", "/_ping")
+
+    async def show(self, image: str) -> None:
+        await self._ask("GET", f"/images/{image}/json")
 
     async def create_and_remove(self, image: str) -> None:
         config = {"Image": image, "Cmd": ["true"]}
@@ -109,14 +115,13 @@ class DockerSocket:
                 engine(self._through, kept=False) as two,
             ):
                 await self._each(calls, (one.ping, two.ping), self._pings)
-        bar, against = Bar(), "the engine itself"
         for key, what, unit, both in (
             ("docker_ping", "GET /_ping through the socket", "ms", pings),
             ("docker_call", "the same, a connection each", "ms", calls),
             ("docker_create", "a container created and removed", "ms", creates),
             ("docker_save", f"docker save of {size / 1e6:.0f} MB", "MB/s", saves),
         ):
-            results.rows.append(compared(key, what, unit, bar, both.through, against, both.direct))
+            results.rows.append(_row(key, what, unit, both.through, both.direct))
 
     async def _each(
         self, into: Both, ways: Sequence[Callable[[], Awaitable[None]]], number: int
@@ -135,10 +140,38 @@ class DockerSocket:
         into.through.append(median(taken[1]))
 
 
+def _row(
+    key: str, measure: str, unit: str, through: Sequence[float], direct: Sequence[float]
+) -> Row:
+    return compared(key, measure, unit, Bar(), through, "the engine itself", direct)
+
+
+def rows_of(written: Mapping[str, Any]) -> list[Row]:
+    """The rows of results that this program wrote."""
+    return [
+        _row(
+            *(row["key"], row["measure"], row["unit"]),
+            row["rounds"]["ours"],
+            row["rounds"]["theirs"],
+        )
+        for row in written["rows"]
+    ]
+
+
+async def has(address: str, image: str) -> bool:
+    """Whether an engine answers there, and has the image."""
+    try:
+        async with engine(address) as asked:
+            await asked.show(image)
+    except (ToolError, aiohttp.ClientError):
+        return False
+    return True
+
+
 async def run(options: argparse.Namespace) -> Results:
     results = Results(report.machine(f"Docker at {options.direct}"), options.quick)
     measure = DockerSocket(
-        options.direct, options.through, options.image or ["python:3.13-slim"], quick=options.quick
+        options.direct, options.through, options.image or [IMAGE], quick=options.quick
     )
     await measure.measure(results, options.rounds)
     return results
@@ -146,19 +179,24 @@ async def run(options: argparse.Namespace) -> Results:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.docker_socket")
-    parser.add_argument("--direct", default=_DIRECT, help="the engine's own socket")
-    parser.add_argument("--through", required=True, help="the socket before it")
+    parser.add_argument("--direct", default=DIRECT, help="the engine's own socket")
+    through = os.environ.get("DOCKER_HOST")
+    parser.add_argument("--through", default=through, help="the socket before it")
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--image", action="append", help="to save; repeatable; the first is run")
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests")
     parser.add_argument("--out", type=Path, default=Path("build/bench-docker.json"))
+    parser.add_argument("--json", action="store_true", help="show no table")
     options = parser.parse_args()
+    if options.through is None:
+        parser.error("no --through, and no DOCKER_HOST")
     try:
         results = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(run(options))
     except (ToolError, aiohttp.ClientError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    report.show(results)
+    if not options.json:
+        report.show(results)
     results.write(options.out)
     return 0
 

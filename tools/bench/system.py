@@ -117,8 +117,9 @@ class BenchSystem:
         self.port = URL((await self.gateway.event("gateway_ready"))["url"]).port or 0
         return self.gateway
 
-    async def start_worker(self) -> Served:
-        self.worker = await self._serve("worker", "serve")
+    async def start_worker(self, env: Mapping[str, str] | None = None) -> Served:
+        """With settings other than the defaults, where `env` has some."""
+        self.worker = await self._serve("worker", "serve", env=env)
         await self.worker.event("worker_ready")
         await self.worker.event("consuming")
         return self.worker
