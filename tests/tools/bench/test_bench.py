@@ -9,6 +9,7 @@ import pytest
 
 from tools.bench import guard
 from tools.bench.against import compare, table
+from tools.bench.docker_socket import has, rows_of
 from tools.bench.load import requests
 from tools.bench.output import plots
 from tools.bench.output.report import console
@@ -141,3 +142,13 @@ def test_requests_are_whole() -> None:
     head, _, body = request.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /api/v1/runs/7/cancel HTTP/1.1\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_the_rows_of_a_measure_that_is_a_program_come_out_as_they_went_in() -> None:
+    rows = [compared("docker_ping", "m", "ms", Bar(), [1, 3, 2], "the engine itself", [4, 6, 5])]
+    written = Results("here", quick=False, rows=rows).as_json()
+    assert rows_of(json.loads(json.dumps(written))) == rows
+
+
+async def test_an_engine_that_is_not_there_has_no_image(tmp_path: Path) -> None:
+    assert await has(f"unix://{tmp_path}/docker.sock", "any") is False
