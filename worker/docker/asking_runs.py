@@ -66,9 +66,9 @@ class AskingRuns:
     @asynccontextmanager
     async def building(self, scope: Scope, cut: Callable[[], None]) -> AsyncIterator[None]:
         """Around a connection over which images are built; `cut` closes it. Raises likewise."""
-        gate = self._gates.of(scope.launch_id)
-        with gate.building(cut):
-            await self._note(scope, gate)
+        async with self.starting(scope):
+            gate = self._gates.of(scope.launch_id)
+        with gate.building(cut):  # the gate may have been closed meanwhile
             yield
 
     async def is_own(self, scope: Scope, name: str) -> bool | None:

@@ -150,6 +150,8 @@ class ContainerStop:
         if self._is_over(found):
             if self._cgroup is not None and self._cgroup.is_populated():
                 return None
+            if self._may_start_more():
+                return None
             # A restart that is in flight for an earlier worker stops the container first: one look
             # could come in between.
             was_over, self._was_over = self._was_over, True
@@ -160,10 +162,25 @@ class ContainerStop:
         async with asyncio.TaskGroup() as tasks:
             for each in found:
                 tasks.create_task(self._ask(each))
+        self._limit_wait()
+        return None
+
+    def _may_start_more(self) -> bool:
+        """Whether the engine has not answered all that passed the gate.
+
+        A connection over which images are built may be held by a process that is not the run's.
+        """
+        if self._gate.is_idle and not self._gate.is_building:
+            return False
+        # The engine notices late that a connection has ended.
+        self._is_drained = self._was_over = False
+        self._limit_wait()
+        return self._gate.is_building or not self._is_given_up()
+
+    def _limit_wait(self) -> None:
         # Not earlier: the engine may have been away.
         if self._killed_at is not None and self._give_up_at is None:
             self._give_up_at = monotonic() + self._deadlines.kill_wait
-        return None
 
     def _is_over(self, found: Iterable[Container]) -> bool:
         return not any(each.state.is_alive or each.id not in self._settled for each in found)

@@ -36,10 +36,12 @@ class Left:
     processes: Sequence[Survivor] = ()
     """Without those in containers."""
     containers: Sequence[ContainerLeft] = ()
+    builds: bool = False
+    """Whether an image is still being built for a process that is not the run's."""
 
     @property
     def any(self) -> bool:
-        return bool(self.processes or self.containers)
+        return bool(self.processes or self.containers or self.builds)
 
 
 class RunStopper:
@@ -94,7 +96,10 @@ class RunStopper:
         if containers and process.cgroup is not None:
             inside = Cgroup(Path(process.cgroup, CONTAINERS)).members()
             processes = tuple(each for each in processes if each.pid not in inside)
-        return Left(processes, containers)
+        left = Left(processes, containers)
+        if self._containers is not None and not left.any:
+            left = replace(left, builds=await self._containers.builds_on(process))
+        return left
 
     async def gone(self, process: RunProcess) -> Evidence | None:
         """The evidence that nothing is left of a run that is over; None if something may be.
