@@ -14,6 +14,7 @@ from shared.postgres.database import Database
 from worker.docker.cgroup_parents import launch_in, parent_for
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate, GateClosed, Gates
+from worker.docker.proxy.runs import Named
 from worker.docker.scope import Scope
 from worker.processes.cgroup import path_of
 from worker.processes.cgroup_names import run_id_of
@@ -71,12 +72,13 @@ class AskingRuns:
         with gate.building(cut):  # the gate may have been closed meanwhile
             yield
 
-    async def is_own(self, scope: Scope, name: str) -> bool | None:
-        """Whether the container is the run's; None if there is none. Raises ServiceUnavailable."""
+    async def container(self, scope: Scope, name: str) -> Named | None:
+        """The container of this name or id; None if there is none. Raises ServiceUnavailable."""
         found = await self._engine.container(name)
         if found is None:
             return None
-        return (found.launch, found.cgroup_parent) == (str(scope.launch_id), scope.cgroup_parent)
+        own = (str(scope.launch_id), scope.cgroup_parent)
+        return Named(found.id, is_own=(found.launch, found.cgroup_parent) == own)
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         """The container that an exec belongs to; None if there is none."""
