@@ -11,7 +11,7 @@ from asyncpg import Record
 
 from shared.postgres import sql
 from shared.postgres.database import Database
-from worker.docker.cgroup_parents import launch_in, parent_for
+from worker.docker.cgroup_parents import is_in, launch_in, parent_for
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate, GateClosed, Gates
 from worker.docker.proxy.runs import Named
@@ -110,7 +110,9 @@ class AskingRuns:
                 str(self._runs_root / name),
             )
         if (launch_id := launch_in(inside)) is not None:
-            return await self._find(launch_id)
+            row = await self._find(launch_id)
+            parent = None if row is None else row["containers_in"]
+            return row if parent is not None and is_in(inside, parent) else None
         return await self._marked(stat, uid)
 
     async def _marked(self, stat: ProcessStat, uid: int) -> Record | None:
