@@ -11,9 +11,10 @@ from asyncpg import Record
 
 from shared.postgres import sql
 from shared.postgres.database import Database
-from worker.docker.cgroup_parents import launch_in, parent_for
+from worker.docker.cgroup_parents import is_in, launch_in, parent_for
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate, GateClosed, Gates
+from worker.docker.proxy.runs import Named
 from worker.docker.scope import Scope
 from worker.processes.cgroup import path_of
 from worker.processes.cgroup_names import run_id_of
@@ -66,17 +67,18 @@ class AskingRuns:
     @asynccontextmanager
     async def building(self, scope: Scope, cut: Callable[[], None]) -> AsyncIterator[None]:
         """Around a connection over which images are built; `cut` closes it. Raises likewise."""
-        gate = self._gates.of(scope.launch_id)
-        with gate.building(cut):
-            await self._note(scope, gate)
+        async with self.starting(scope):
+            gate = self._gates.of(scope.launch_id)
+        with gate.building(cut):  # the gate may have been closed meanwhile
             yield
 
-    async def is_own(self, scope: Scope, name: str) -> bool | None:
-        """Whether the container is the run's; None if there is none. Raises ServiceUnavailable."""
+    async def container(self, scope: Scope, name: str) -> Named | None:
+        """The container of this name or id; None if there is none. Raises ServiceUnavailable."""
         found = await self._engine.container(name)
         if found is None:
             return None
-        return (found.launch, found.cgroup_parent) == (str(scope.launch_id), scope.cgroup_parent)
+        own = (str(scope.launch_id), scope.cgroup_parent)
+        return Named(found.id, is_own=(found.launch, found.cgroup_parent) == own)
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         """The container that an exec belongs to; None if there is none."""
@@ -108,7 +110,9 @@ class AskingRuns:
                 str(self._runs_root / name),
             )
         if (launch_id := launch_in(inside)) is not None:
-            return await self._find(launch_id)
+            row = await self._find(launch_id)
+            parent = None if row is None else row["containers_in"]
+            return row if parent is not None and is_in(inside, parent) else None
         return await self._marked(stat, uid)
 
     async def _marked(self, stat: ProcessStat, uid: int) -> Record | None:

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -58,6 +58,20 @@ def launch_in(path: Path) -> UUID | None:
             except ValueError:
                 continue
     return None
+
+
+def is_in(path: Path, parent: str) -> bool:
+    """Whether the cgroup at `path` is in that which the engine knows as `parent`.
+
+    A user can give the same name to a cgroup elsewhere, in what is delegated to it.
+    """
+    mount = cgroup.mount_point()
+    if mount is None or not path.is_relative_to(mount):
+        return False
+    # In a cgroup namespace, what is outside of it shows as above its root.
+    parts = list(dropwhile("..".__eq__, path.relative_to(mount).parts))
+    expected = Path(parent.lstrip("/")).parts
+    return tuple(parts[: len(expected)]) == expected
 
 
 def visible(parent: str) -> Cgroup | None:

@@ -163,9 +163,14 @@ class ContainerStop:
         if found and self._is_over(found):
             found = await self._find({})  # the list may be late
         alive = [each for each in found if each.state.is_alive]
-        # What is still in flight could start one after this look.
-        if self._is_over(found) and self._gate.is_idle:
+        if self._is_over(found):
             if self._cgroup is not None and self._cgroup.is_populated():
+                return None
+            # What is still in flight could start one after this look. A connection over which
+            # images are built may be held by a process that is not the run's.
+            if self._gate.is_building or not self._gate.is_idle:
+                # The engine notices late that a connection has ended.
+                self._is_drained = self._was_over = False
                 return None
             # A restart that is in flight for an earlier worker stops the container first: one look
             # could come in between.

@@ -1,6 +1,8 @@
 """The containers of this host's runs."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 from uuid import UUID
 
 from shared.aio.tasks import first_of
@@ -10,6 +12,9 @@ from worker.docker.container_stop import ContainersStopped, ContainerStop, Deadl
 from worker.docker.engine import Engine
 from worker.docker.gates import Gates
 from worker.evidence import ContainerLeft
+
+_CLOSES_WITHIN: Final = 1.0
+"""Seconds in which we notice that a connection was closed by the end of its processes."""
 
 
 class Containers:
@@ -26,6 +31,15 @@ class Containers:
         gate.close("the command of the run has ended")
         await gate.drained()
         return gate.cgroup_parent or process.containers_in
+
+    async def builds_on(self, process: RunProcess) -> bool:
+        """Whether a process that is not the run's holds a connection over which it builds.
+
+        For a run whose own processes have ended.
+        """
+        gate = self._gates.of(process.launch_id)
+        await first_of(gate.built(), asyncio.sleep(_CLOSES_WITHIN))
+        return gate.is_building
 
     def over(self, launch_id: UUID) -> None:
         """The run is recorded as over: from now on, the database lets it start no more."""

@@ -24,6 +24,8 @@ class Gate:
         self._drained = asyncio.Event()
         self._drained.set()
         self._builds: set[Callable[[], None]] = set()
+        self._built = asyncio.Event()
+        self._built.set()
         self.cgroup_parent: str | None = None
         """Where its containers are, once it is on record that it may have some."""
         self.began_here = False
@@ -49,14 +51,22 @@ class Gate:
         if self._closed_because is not None:
             raise GateClosed(self._closed_because)
         self._builds.add(cut)
+        self._built.clear()
         try:
             yield
         finally:
             self._builds.discard(cut)
+            if not self._builds:
+                self._built.set()
 
     @property
     def is_idle(self) -> bool:
         return self._drained.is_set()
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a connection is open over which the engine may be told to start more."""
+        return not self._built.is_set()
 
     def close(self, why: str) -> None:
         """Let nothing more pass. Safe to call again."""
@@ -72,6 +82,10 @@ class Gate:
         """Return when the engine has answered all requests that passed before the gate closed."""
         await self._drained.wait()
 
+    async def built(self) -> None:
+        """Return when no connection is open over which images are built."""
+        await self._built.wait()
+
 
 class Gates:
     """The gates of the launches that this worker knows of."""
@@ -84,5 +98,9 @@ class Gates:
 
     def forget(self, launch_id: UUID) -> bool:
         """Forget a run that is over, as the database knows; whether it may have had containers."""
-        gate = self._gates.pop(launch_id, None)
-        return gate is not None and gate.cgroup_parent is not None
+        gate = self._gates.get(launch_id)
+        if gate is None:
+            return False
+        if not gate.is_building:  # else what is kept builds on, and a later stop has to cut that
+            del self._gates[launch_id]
+        return gate.cgroup_parent is not None

@@ -38,10 +38,12 @@ class Left:
     containers: Sequence[ContainerLeft] = ()
     unseen: bool = False
     """Whether there may be containers, but this worker knows no Docker engine."""
+    builds: bool = False
+    """Whether an image is still being built for a process that is not the run's."""
 
     @property
     def any(self) -> bool:
-        return bool(self.processes or self.containers or self.unseen)
+        return bool(self.processes or self.containers or self.unseen or self.builds)
 
 
 class RunStopper:
@@ -96,7 +98,10 @@ class RunStopper:
         if containers and process.cgroup is not None:
             inside = Cgroup(Path(process.cgroup, CONTAINERS)).members()
             processes = tuple(each for each in processes if each.pid not in inside)
-        return Left(processes, containers, self._is_blind_to(process))
+        left = Left(processes, containers, self._is_blind_to(process))
+        if self._containers is not None and not left.any:
+            left = replace(left, builds=await self._containers.builds_on(process))
+        return left
 
     async def gone(self, process: RunProcess) -> Evidence | None:
         """The evidence that nothing is left of a run that is over; None if something may be.

@@ -13,6 +13,7 @@ from aiodocker.execs import Exec
 
 from shared.errors import ServiceUnavailable
 from worker.docker.gates import Gate
+from worker.docker.proxy.runs import Named
 from worker.docker.scope import LABEL, Scope
 from worker.processes.peer import NotAllowed
 
@@ -63,9 +64,10 @@ class OneRun:
             finally:
                 self.builds -= 1
 
-    async def is_own(self, scope: Scope, container: str) -> bool | None:
+    async def container(self, scope: Scope, name: str) -> Named | None:
         self._require_database()
-        return self.containers.get(container)
+        is_own = self.containers.get(name)
+        return None if is_own is None else Named(f"id-of-{name}", is_own)
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         return self.execs.get(exec_id)
@@ -85,15 +87,15 @@ class OneRunOnEngine(OneRun):
     async def close(self) -> None:
         await self._docker.close()
 
-    async def is_own(self, scope: Scope, container: str) -> bool | None:
+    async def container(self, scope: Scope, name: str) -> Named | None:
         try:
-            found = await self._docker.containers.get(container)
+            found = await self._docker.containers.get(name)
         except DockerError as error:
             if error.status == 404:
                 return None
             raise
         labels = found["Config"]["Labels"] or {}
-        return bool(labels.get(LABEL) == str(scope.launch_id))
+        return Named(found["Id"], is_own=labels.get(LABEL) == str(scope.launch_id))
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         try:

@@ -11,8 +11,9 @@ class Limits:
     connections_of_one_user: int = 500
     head_size: int = 1024 * 1024
     """Much, as the credentials of all registries may be in a header."""
-    body_size: int = 4 * 1024 * 1024
-    """Of the requests that are read whole. What is passed on as it comes has no limit."""
+    body_size: int = 1024 * 1024
+    """Of the requests that are read whole: the worker does nothing else while it checks them.
+    What is passed on as it comes has no limit."""
     head: float = 10.0
     """From the first byte of a request head to its last."""
     body: float = 30.0

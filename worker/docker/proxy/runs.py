@@ -3,9 +3,19 @@
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from worker.docker.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The container that has a name now; another one may have it later."""
+
+    id: str
+    is_own: bool
+    """Whether it is the run's."""
 
 
 class Runs(Protocol):
@@ -24,11 +34,8 @@ class Runs(Protocol):
     def building(self, scope: Scope, cut: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Around a connection over which images are built; `cut` closes it. Raises likewise."""
 
-    async def is_own(self, scope: Scope, container: str) -> bool | None:
-        """Whether this container is the run's; None if the engine knows none of that name or id.
-
-        Raises ServiceUnavailable.
-        """
+    async def container(self, scope: Scope, name: str) -> "Named | None":
+        """The container of this name or id; None if there is none. Raises ServiceUnavailable."""
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         """The container of an exec; None if there is none. Raises ServiceUnavailable."""

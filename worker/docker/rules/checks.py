@@ -13,6 +13,8 @@ from worker.docker.rules.refused import Refused, bad_request
 from worker.docker.scope import Scope
 
 _BUILDS: Final = (Action.BUILD, Action.BUILDKIT)
+_OF_CONTAINERS: Final = (Action.START, Action.CHANGE, Action.CREATE_EXEC)
+"""Those that name a container in their path."""
 # Clients of old habits send this with a start. The engine reads no more out of it than from none.
 _EMPTY: Final = (b"", b"{}", b"null")
 
@@ -61,8 +63,14 @@ class Checks:
                 sent = f"{target.raw_path}?{mark_build(target.query, scope)}".encode("latin-1")
             return Admitted(sent, None, builds=True, upgrade=found.upgrade)
         # A body that arrives slowly must not keep the gate of its run from closing.
-        body = await self._checked(found, scope, await read_body())
-        return Admitted(asked.target, body, starts=True, upgrade=found.upgrade)
+        body = await read_body()
+        sent = asked.target
+        if found.action in _OF_CONTAINERS:
+            id_ = await self._own(scope, found.name)
+            _, kind, _, verb = target.path.split("/")
+            sent = target.with_path(f"/{kind}/{id_}/{verb}").encode("latin-1")
+        body = await self._checked(found, scope, body)
+        return Admitted(sent, body, starts=True, upgrade=found.upgrade)
 
     async def _checked(self, found: Found, scope: Scope, body: bytes) -> bytes:
         """The body as it goes to the engine."""
@@ -81,39 +89,52 @@ class Checks:
             case Action.START:
                 if body.strip() not in _EMPTY:
                     raise bad_request("a start with a body is not supported: create takes it")
-                await self._require_own(scope, found.name)
                 return b""
             case Action.CREATE_EXEC:
                 config = go_json.parse(body)
                 self._host_access.check_exec(config)
-                await self._require_own(scope, found.name)
                 return go_json.encode(config)
             case Action.START_EXEC:
                 container = await self._runs.container_of_exec(found.name)
                 if container is not None:
-                    await self._require_own(scope, container)
+                    await self._own(scope, container)
                 return body
             case _:
-                await self._require_own(scope, found.name)
                 return body
 
     async def _container(self, config: go_json.Object, scope: Scope) -> bytes:
         host_config = config.nested("HostConfig")
         self._host_access.check_container(host_config)
+        sources: list[go_json.Value] = []
         for source in host_config.entries("VolumesFrom"):
             if not isinstance(source, str):
                 raise bad_request("VolumesFrom has an entry that is not a string")
-            await self._require_own(scope, source.partition(":")[0])
+            name, colon, mode = source.partition(":")
+            sources.append(await self._own(scope, name) + colon + mode)
+        if sources:
+            host_config.put("VolumesFrom", sources)
+        kind, colon, name = host_config.text("PidMode").partition(":")
+        if colon and kind.casefold() == "container":  # it may be one in the host's namespace
+            host_config.put("PidMode", f"container:{await self._own(scope, name)}")
         mark_container(config, host_config, scope)
         return go_json.encode(config)
 
-    async def _require_own(self, scope: Scope, container: str) -> None:
-        """Of containers that do not exist, the engine tells."""
-        if self._host_access.allowed or await self._runs.is_own(scope, container) is not False:
-            return
+    async def _own(self, scope: Scope, name: str) -> str:
+        """The id of a container of the run, by which the engine is asked.
+
+        Its name may be that of another container by the time the engine looks it up. Raises
+        Refused if there is none of that name, or if it is not the run's.
+        """
+        if self._host_access.allowed:
+            return name
+        found = await self._runs.container(scope, name)
+        if found is None:
+            raise Refused(404, f"No such container: {name[:100]}")
+        if found.is_own:
+            return found.id
         raise Refused(
             403,
-            f"container {container[:100]} was not started by this run: what runs in it could not "
+            f"container {name[:100]} was not started by this run: what runs in it could not "
             "be canceled with the run",
         )
 

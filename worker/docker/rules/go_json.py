@@ -29,19 +29,15 @@ class Object:
 
     def __init__(self, pairs: list[tuple[str, Value]]) -> None:
         self.pairs = pairs
+        self._positions: dict[str, int] | None = None
 
     def field(self, name: str) -> Value:
         """The value that Go puts into the field `name`; None if there is none.
 
         Raises Refused if two keys mean the same field: Go would merge them.
         """
-        keys = [key.casefold() for key, _ in self.pairs]
-        if len(set(keys)) < len(keys):
-            raise bad_request("the body names a key twice, or in two spellings")
-        for key, value in self.pairs:
-            if _folded(key) == _folded(name):
-                return value
-        return None
+        position = self._fields().get(_folded(name))
+        return None if position is None else self.pairs[position][1]
 
     def nested(self, name: str) -> "Object":
         """The object in the field `name`, an empty one if there is none. Raises Refused."""
@@ -71,17 +67,24 @@ class Object:
         return value
 
     def put(self, name: str, value: Value) -> None:
-        """Set the field `name`, in its place if it has one."""
-        for index, (key, _) in enumerate(self.pairs):
-            if _folded(key) == _folded(name):
-                self.pairs[index] = (name, value)
-                return
-        self.pairs.append((name, value))
+        """Set the field `name`, in its place if it has one. Raises Refused like `field`."""
+        fields = self._fields()
+        position = fields.setdefault(_folded(name), len(self.pairs))
+        self.pairs[position : position + 1] = [(name, value)]
 
     def put_key(self, key: str, value: Value) -> None:
         """Set a key of a map, where case matters."""
         self.pairs = [pair for pair in self.pairs if pair[0] != key]
         self.pairs.append((key, value))
+        self._positions = None
+
+    def _fields(self) -> dict[str, int]:
+        # Once: a body may have very many keys, and its worker has other work.
+        if self._positions is None:
+            if len({key.casefold() for key, _ in self.pairs}) < len(self.pairs):
+                raise bad_request("the body names a key twice, or in two spellings")
+            self._positions = {_folded(key): at for at, (key, _) in enumerate(self.pairs)}
+        return self._positions
 
 
 def parse(body: bytes) -> Object:

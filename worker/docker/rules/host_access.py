@@ -14,6 +14,10 @@ _CAPABILITIES: Final = frozenset(("ALL", "SYS_ADMIN", "SYS_MODULE"))
 # These mount no part of the host.
 _HARMLESS_TYPES: Final = frozenset(("", "tmpfs", "nfs", "nfs4", "cifs"))
 
+# Each is looked up in the file system, while the worker does nothing else.
+_MOST_MOUNTS: Final = 256
+_LONGEST_PATH: Final = 4096  # PATH_MAX of the kernel
+
 
 @dataclass(frozen=True, slots=True)
 class HostAccess:
@@ -34,9 +38,12 @@ class HostAccess:
         for name in host_config.entries("CapAdd"):
             if _capability(name) in _CAPABILITIES:
                 raise self.refusal(f"a container with the capability {_capability(name)}")
-        for bind in host_config.entries("Binds"):
+        binds, mounts = host_config.entries("Binds"), host_config.entries("Mounts")
+        if len(binds) + len(mounts) > _MOST_MOUNTS:
+            raise bad_request(f"more than {_MOST_MOUNTS} mounts are not supported here")
+        for bind in binds:
             self._check_bind(bind)
-        for mount in host_config.entries("Mounts"):
+        for mount in mounts:
             if not isinstance(mount, Object):
                 raise bad_request("Mounts has an entry that is not an object")
             self._check_mount(mount)
@@ -81,6 +88,8 @@ class HostAccess:
             self._check_path(mount.text("Source"))
 
     def _check_path(self, path: str) -> None:
+        if len(path) >= _LONGEST_PATH:
+            raise bad_request("a path of a mount is longer than the kernel takes")
         if (problem := self.paths.problem(path)) is not None:
             raise self.refusal(f"a mount of {path[:200]} ({problem})")
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from worker.docker.rules.refused import bad_request
 
@@ -12,7 +12,7 @@ _TARGET: Final = re.compile(
     r"(?P<path>/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)(?:\?(?P<query>[^#]*))?"
 )
 # As the engine's router has it; it takes one such prefix off.
-_VERSION: Final = re.compile(r"/v[0-9.]+(?=/)")
+_VERSION: Final = re.compile(r"\A/v[0-9.]+(?=/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,12 @@ class Target:
     path: str
     """Decoded, and without the version of the API."""
     query: str | None
+
+    def with_path(self, path: str) -> str:
+        """The same request, in the same version of the API, of another path."""
+        version = _VERSION.match(unquote(self.raw_path))
+        changed = (version[0] if version else "") + quote(path)
+        return changed if self.query is None else f"{changed}?{self.query}"
 
 
 def parse(target: bytes) -> Target:

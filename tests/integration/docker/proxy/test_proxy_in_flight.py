@@ -120,7 +120,8 @@ async def test_a_closed_gate_lets_pass_what_starts_nothing(tmp_path: Path) -> No
         job.run.gate.close("run 1 is being canceled")
         answered = await job.ask("POST", "/containers/abc/start")
         assert answered.status == 409
-        assert answered.body == b'{"message": "run-cancel: run 1 is being canceled"}\n'
+        why = b"nothing more is started: run 1 is being canceled"
+        assert answered.body == b'{"message": "run-cancel: %b"}\n' % why
         for verb in ("stop", "kill", "wait"):
             assert (await job.ask("POST", f"/containers/abc/{verb}")).status == 200
         assert (await job.ask("DELETE", "/containers/abc")).status == 200
