@@ -25,7 +25,9 @@ class Containers:
         gate = self._gates.of(process.launch_id)
         gate.close("the command of the run has ended")
         await gate.drained()
-        return gate.cgroup_parent or process.containers_in
+        # Also of what an earlier worker has let pass: `over` then knows that there may be some.
+        gate.cgroup_parent = gate.cgroup_parent or process.containers_in
+        return gate.cgroup_parent
 
     def over(self, launch_id: UUID) -> None:
         """The run is recorded as over: from now on, the database lets it start no more."""
