@@ -30,7 +30,9 @@ class Containers:
         gate = self._gates.of(process.launch_id)
         gate.close("the command of the run has ended")
         await gate.drained()
-        return gate.cgroup_parent or process.containers_in
+        # Also of what an earlier worker has let pass: `over` then knows that there may be some.
+        gate.cgroup_parent = gate.cgroup_parent or process.containers_in
+        return gate.cgroup_parent
 
     async def builds_on(self, process: RunProcess) -> bool:
         """Whether a process that is not the run's holds a connection over which it builds.

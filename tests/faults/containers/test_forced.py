@@ -6,7 +6,7 @@ from tests.support.docker import jobs
 from tests.support.docker.canceled import container_run, needs_engine
 from tests.support.docker.jobs import Job
 from tests.support.docker.own_engine import OwnEngine
-from tests.support.docker.stopped import dies_at_its_deadline, is_canceled
+from tests.support.docker.stopped import is_canceled
 from tools.support.processes import PROVED_BY
 from tools.support.system import System
 
@@ -73,8 +73,6 @@ async def test_containers_get_their_own_signals_also_where_that_of_the_run_is_fo
     async with container_run(system, engine, WITH_CHILD) as run:
         await system.database.execute("UPDATE runs SET stop_scope = 'leader'")
         command_id = await system.publish(1)
-
-        await dies_at_its_deadline(system, run)
 
         evidence = await is_canceled(system, run, command_id)
         (end,) = evidence["containers"]

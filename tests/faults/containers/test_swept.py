@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.docker import jobs
 from tests.support.docker.canceled import container_run, needs_engine
-from tests.support.docker.left import command_ends, leaving
+from tests.support.docker.left import LEAVES_CREATED, command_ends, leaving
 from tests.support.docker.own_engine import OwnEngine
 from tests.support.docker.stopped import is_canceled
 from tools.support.system import System
@@ -64,6 +64,22 @@ async def test_of_a_run_that_is_over_what_runs_is_killed_and_removed_and_logged(
         assert event["image"] == IMAGE
         await run.until_removed()
         assert run.alive() == []
+
+
+async def test_what_an_earlier_worker_has_let_pass_is_removed_at_the_end_of_the_run(
+    system: System, engine: OwnEngine
+) -> None:
+    worker = await system.worker(docker=engine.docker_host)
+    async with leaving(system, engine, LEAVES_CREATED) as run:
+        await worker.stop()
+        await system.worker(docker=engine.docker_host)
+        assert len(await run.engine.containers(run.mark)) == 1
+
+        await command_ends(run)
+
+        assert await run.launched.exit_code() == 0
+        # Well before the sweep looks by itself.
+        await run.until_removed()
 
 
 async def test_what_only_looks_like_it_belongs_to_a_run_is_not_touched(

@@ -35,6 +35,8 @@ done
 )
 """Asks for one container after the other, and cannot be asked to end."""
 GRACE = 3.0
+SWEEP = "GET .*run-cancel.launch%22"
+"""The call with which a sweep begins: for all launches, not for one."""
 
 
 async def _worker(system: System, engine: OwnEngine, containment: str, **settings: Any) -> Program:
@@ -95,7 +97,7 @@ async def test_between_the_proof_and_the_removal(
     async with between(engine.socket, engine.directory / "between.sock") as before:
         worker = await system.worker(docker=before.docker_host, grace_seconds=0.5)
         async with container_run(system, engine, jobs.RESTARTED) as run:
-            before.hold("DELETE .*/containers/")
+            before.hold(SWEEP)
             await is_canceled(system, run, await system.publish(1))
             await before.held.wait()
 

@@ -19,6 +19,15 @@ echo ready
 read _
 """
 LEAVES: Final = Job("leaves", _LEAVES.format(policy="--restart always"), containers=2)
+LEAVES_CREATED: Final = Job(
+    "leaves_created",
+    """
+docker create --name "$mark" --env TEST_MARK="$mark" "$@" "$image" sleep 1000 >&2
+echo ready
+read _
+""",
+    containers=0,
+)
 LEAVES_PLAIN: Final = Job("leaves_plain", _LEAVES.format(policy=""), containers=2)
 """Without a restart policy: they can end by themselves."""
 
