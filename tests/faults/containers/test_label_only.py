@@ -20,7 +20,6 @@ from worker.docker.scope import LABEL
 pytestmark = needs_engine
 
 GRACE = 1.0
-PARENT = "/run-cancel-test"
 
 
 @pytest.fixture
@@ -29,9 +28,21 @@ async def before(engine: OwnEngine) -> AsyncIterator[Between]:
         yield passing
 
 
+def _parent(engine: OwnEngine) -> str:
+    return f"{engine.cgroup_parent}/launch"  # which is removed with the engine
+
+
 async def _start(engine: OwnEngine, launch_id: UUID) -> str:
     process = await asyncio.create_subprocess_exec(
-        *("docker", "--host", engine.docker_host, "run", "--detach", "--cgroup-parent", PARENT),
+        *(
+            "docker",
+            "--host",
+            engine.docker_host,
+            "run",
+            "--detach",
+            "--cgroup-parent",
+            _parent(engine),
+        ),
         *("--label", f"{LABEL}={launch_id}", tiny_image.NAME, "sleep", "1000"),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -49,7 +60,7 @@ async def test_a_call_that_hangs_for_one_does_not_delay_the_kill_of_another(
     asked = Engine(before.path)
     began = monotonic()
     deadlines = Deadlines(began + GRACE, 10, asyncio.Event())
-    stop = ContainerStop(asked, Gate(), launch_id, PARENT, None, deadlines)
+    stop = ContainerStop(asked, Gate(), launch_id, _parent(engine), None, deadlines)
     stopping = asyncio.create_task(stop.run())
     try:
         await eventually(lambda: marked.alive("no mark", [other]), lambda pids: not pids)
