@@ -74,8 +74,8 @@ def left_behind(answer: dict[str, object]) -> str | None:
 def _counted(found: dict[str, object]) -> str:
     """`2 processes and 1 container`, without the part of which there is none."""
     processes, containers = found.get("number"), found.get("containers_number")
-    parts = []
-    if processes or not containers:
+    parts = ["the build of an image"] if found.get("builds") else []
+    if processes or not (containers or parts):
         parts.append("1 process" if processes == 1 else f"{processes} processes")
     if containers:
         parts.append("1 container" if containers == 1 else f"{containers} containers")

@@ -4,6 +4,7 @@ number             how many processes were found when the command had ended
 found              the first of them: pid, name, state
 containers_number  how many containers ran then
 containers_found   the first of them: id, name, image
+builds             whether an image was still being built
 engine_missing     whether there may be containers, and the worker knew no Docker engine
 kept               whether the run was registered to keep them
 noticed_at         when they were found
@@ -32,6 +33,7 @@ def found(left: Left, *, kept: bool = False) -> Json:
         "containers_found": [asdict(each) for each in left.containers[:_MOST_NAMED]],
         "kept": kept,
         "engine_missing": left.unseen,
+        "builds": left.builds,
     }
 
 

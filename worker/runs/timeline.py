@@ -165,7 +165,11 @@ def left_behind(run: Json) -> str | None:
 def _what_was_left(left: Json) -> str:
     """The processes and containers that a command left behind."""
     parts = []
-    if left["number"] or not left["containers_number"]:
+    if left.get("engine_missing"):
+        parts.append("perhaps containers, which its worker could not see")
+    if left.get("builds"):
+        parts.append("the build of an image")
+    if left["number"] or not (left["containers_number"] or parts):
         names = ", ".join(f"{each['name']} (pid {each['pid']})" for each in left["found"])
         more = ", …" if left["number"] > len(left["found"]) else ""
         parts.append(f"{count(left['number'])}: {names}{more}")
@@ -208,7 +212,7 @@ def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
         kept = ", to be kept" if left["kept"] else ""
         yield (
             left.get("noticed_at"),
-            f"command ended, and left {_counts(left)} behind{kept}",
+            f"command ended, and {_counts(left)}{kept}",
         )
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}, left):
         yield from _stopped(evidence)
@@ -266,5 +270,9 @@ def _why_no_op(evidence: Json) -> str:
 
 def _counts(left: Json) -> str:
     processes, containers = left["number"], left["containers_number"]
-    counts = [count(processes)] if processes or not containers else []
-    return " and ".join(counts + ([count(containers, "container")] if containers else []))
+    counts = [count(processes)] if processes else []
+    counts += [count(containers, "container")] if containers else []
+    counts += ["the build of an image"] if left.get("builds") else []
+    if not counts:
+        return "may have left containers behind, which its worker could not see"
+    return f"left {' and '.join(counts)} behind"

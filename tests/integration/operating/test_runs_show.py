@@ -113,6 +113,10 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "container    cache (redis:8, 777777777777) got SIGTERM, exit code 0",
         "command ended, and left 21 containers behind",
     ),
+    "left behind, unseen": (
+        "left behind  perhaps containers, which its worker could not see; they may be alive",
+        "command ended, and may have left containers behind, which its worker could not see",
+    ),
     "left behind, survived": (
         "left behind  2 processes: gradle (pid 4243), sleep (pid 4244); "
         "pid 4242 dd (D) survived SIGKILL",

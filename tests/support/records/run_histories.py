@@ -57,6 +57,8 @@ LEFT: Final[Row] = {
     ],
     "containers_number": 0,
     "containers_found": [],
+    "engine_missing": False,
+    "builds": False,
     "kept": False,
     "noticed_at": _at(61.01),
     "deadline": _at(63.01),
@@ -145,6 +147,13 @@ RUNS: Final[dict[str, Row]] = {
                 }
             ],
         },
+    },
+    "left behind, unseen": {
+        "status": "fail",
+        **STARTED,
+        "exit_code": 3,
+        "finished_at": _at(73.04),
+        "left_behind": {**LEFT, "number": 0, "found": [], "engine_missing": True},
     },
     "left behind, survived": {
         "status": "fail",
