@@ -146,7 +146,6 @@ class ContainerStop:
         found = await self._find(self._seen)
         if found and self._is_over(found):
             found = await self._find({})  # the list may be late
-        alive = [each for each in found if each.state.is_alive]
         if self._is_over(found):
             if self._cgroup is not None and self._cgroup.is_populated():
                 return None
@@ -158,7 +157,7 @@ class ContainerStop:
             return () if self._is_drained or was_over else None
         self._was_over = False
         if self._is_given_up():
-            return [each.name for each in alive]
+            return [each.name for each in found if not self._has_ended(each)]
         async with asyncio.TaskGroup() as tasks:
             for each in found:
                 tasks.create_task(self._ask(each))
@@ -172,10 +171,12 @@ class ContainerStop:
         """
         if self._gate.is_idle and not self._gate.is_building:
             return False
+        self._limit_wait()
+        if self._is_given_up() and not self._gate.is_building:
+            return False
         # The engine notices late that a connection has ended.
         self._is_drained = self._was_over = False
-        self._limit_wait()
-        return self._gate.is_building or not self._is_given_up()
+        return True
 
     def _limit_wait(self) -> None:
         # Not earlier: the engine may have been away.
@@ -183,7 +184,13 @@ class ContainerStop:
             self._give_up_at = monotonic() + self._deadlines.kill_wait
 
     def _is_over(self, found: Iterable[Container]) -> bool:
-        return not any(each.state.is_alive or each.id not in self._settled for each in found)
+        return all(map(self._has_ended, found))
+
+    def _has_ended(self, container: Container) -> bool:
+        """Whether it does not run, and the engine will not start it again."""
+        if container.state.is_being_removed:
+            return True
+        return not container.state.is_alive and container.id in self._settled
 
     def _is_given_up(self) -> bool:
         return self._give_up_at is not None and monotonic() >= self._give_up_at
@@ -205,6 +212,8 @@ class ContainerStop:
     async def _ask(self, container: Container) -> None:
         """Let this one end, and not start again. Raises ServiceUnavailable."""
         try:
+            if container.state.is_being_removed:
+                return  # the engine does not start it, and changes nothing about it
             if container.id not in self._settled:
                 # Without a policy, only a start may bring it back that is in flight for an earlier
                 # worker. The engine carries out one change of a container after another.

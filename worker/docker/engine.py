@@ -25,8 +25,10 @@ _AT_A_TIME: Final = 16
 """Calls about the containers of one run. An engine with many at once answers none of them soon."""
 _NO_CONNECTION: Final = 900
 """The status by which aiodocker says that the engine cannot be reached."""
+_BAD_REQUEST: Final = 400
 _GONE: Final = 404
 _CONFLICT: Final = 409
+_SERVER_ERROR: Final = 500
 
 
 class EngineUnavailable(ServiceUnavailable):
@@ -53,6 +55,10 @@ class ContainerState(StrEnum):
     @property
     def is_alive(self) -> bool:
         return self in (self.RUNNING, self.PAUSED, self.RESTARTING)
+
+    @property
+    def is_being_removed(self) -> bool:
+        return self in (self.REMOVING, self.DEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,12 @@ class Engine:
             async with self._calls, asyncio.timeout(_CALL):
                 yield
         except DockerError as error:
-            if error.status == _NO_CONNECTION:
+            if error.status == _BAD_REQUEST and "client version" in error.message:
+                # Another version of the engine runs by now: ask it anew which API it has.
+                self._docker.api_version = "auto"
+                raise self._unavailable(error.message) from None
+            # What it cannot do to one container leaves the others to be looked after.
+            if error.status >= (_NO_CONNECTION if container else _SERVER_ERROR):
                 raise self._unavailable(error.message) from None
             if container is None or error.status not in (_GONE, _CONFLICT):
                 raise
