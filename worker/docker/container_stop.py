@@ -20,7 +20,9 @@ from aiodocker import DockerError
 
 from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
-from worker.docker.engine import Container, ContainerState, Engine
+from worker.docker.container import Container, ContainerState
+from worker.docker.deadlines import Deadlines
+from worker.docker.engine import Engine
 from worker.docker.gates import Gate
 from worker.evidence import ContainerEnd
 from worker.processes.cgroup import Cgroup
@@ -34,24 +36,6 @@ _KILL_EVERY: Final = 0.25
 _KILL: Final = "SIGKILL"
 _KILLED: Final = 137
 """The exit code of a container that SIGKILL ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """`grace` is when the containers are killed, on the monotonic clock; `kill_wait` in seconds.
-
-    Setting `force` ends the grace period.
-    """
-
-    grace: float
-    kill_wait: float
-    force: asyncio.Event
-
-    async def grace_over(self) -> None:
-        """Return at the end of the grace period."""
-        left = self.grace - monotonic()
-        if left > 0:
-            await first_of(asyncio.sleep(left), self.force.wait())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from aiodocker import Docker, DockerError
@@ -17,6 +15,7 @@ from aiodocker.containers import DockerContainer
 from aiohttp import ClientError, ClientTimeout, UnixConnector
 
 from shared.errors import ServiceUnavailable
+from worker.docker.container import Container, shown
 from worker.docker.scope import LABEL
 
 _CALL: Final = 10.0
@@ -41,42 +40,6 @@ class CgroupDriver(StrEnum):
     CGROUPFS = "cgroupfs"
     SYSTEMD = "systemd"
     NONE = "none"
-
-
-class ContainerState(StrEnum):
-    CREATED = "created"
-    RUNNING = "running"
-    PAUSED = "paused"
-    RESTARTING = "restarting"
-    REMOVING = "removing"
-    EXITED = "exited"
-    DEAD = "dead"
-
-    @property
-    def is_alive(self) -> bool:
-        return self in (self.RUNNING, self.PAUSED, self.RESTARTING)
-
-    @property
-    def is_being_removed(self) -> bool:
-        return self in (self.REMOVING, self.DEAD)
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    id: str
-    name: str
-    image: str
-    state: ContainerState
-    stop_signal: str
-    may_restart: bool
-    """Whether the engine would start it again."""
-    exit_code: int
-    """Of its last end; 0 before that."""
-    finished_at: datetime
-    """When it last ended; in the year 1 before that."""
-    cgroup_parent: str
-    launch: str | None
-    """The launch id in its label."""
 
 
 class Engine:
@@ -108,7 +71,7 @@ class Engine:
         """One container, by its name, its id or the beginning of that; None if there is none."""
         try:
             async with self._answering():
-                return _container(await self._docker.containers.container(name).show())
+                return shown(await self._docker.containers.container(name).show())
         except DockerError as error:
             if error.status == _GONE:
                 return None
@@ -241,20 +204,3 @@ class Engine:
 
     def _unavailable(self, why: str) -> EngineUnavailable:
         return EngineUnavailable(f"the Docker engine at {self._path} is unavailable: {why}")
-
-
-def _container(found: dict[str, Any]) -> Container:
-    config, host_config, state = found["Config"], found["HostConfig"], found["State"]
-    policy = (host_config.get("RestartPolicy") or {}).get("Name")
-    return Container(
-        id=found["Id"],
-        name=found["Name"].removeprefix("/"),
-        image=config["Image"],
-        state=ContainerState(state["Status"]),
-        stop_signal=config.get("StopSignal") or "SIGTERM",
-        may_restart=policy not in (None, "", "no"),
-        exit_code=state["ExitCode"],
-        finished_at=datetime.fromisoformat(state["FinishedAt"]),
-        cgroup_parent=host_config.get("CgroupParent") or "",
-        launch=(config.get("Labels") or {}).get(LABEL),
-    )

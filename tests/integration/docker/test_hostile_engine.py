@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 
 from tests.support.docker.scripted_engine import EngineSide, scripted
-from worker.docker.container_stop import ContainersStopped, ContainerStop, Deadlines
+from worker.docker.container_stop import ContainersStopped, ContainerStop
+from worker.docker.deadlines import Deadlines
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL
