@@ -114,6 +114,7 @@ class ContainerStop:
         self._killed_at = datetime.now(UTC)
         self._change.set()
         self._gate.cut_builds()
+        self._gate.cut_copies()
         while self._cgroup is not None:
             # Not permitted where only the run's own cgroup is ours; the ladder kills that.
             with suppress(PermissionError):

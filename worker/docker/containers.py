@@ -30,6 +30,7 @@ class Containers:
         """Let the run start no more; where its containers are, once nothing is in flight."""
         gate = self._gates.of(process.launch_id)
         gate.close("the command of the run has ended")
+        gate.cut_copies()
         await gate.drained()
         return gate.cgroup_parent or process.containers_in
 

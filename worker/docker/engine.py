@@ -113,6 +113,14 @@ class Engine:
         # An image that was made of a container has its labels.
         return [each for each in found if each and each.cgroup_parent == cgroup_parent]
 
+    async def labeled(self, launch_id: UUID, name: str) -> str | None:
+        """The id of a container of a launch, by its name, its id or the beginning of that."""
+        async with self._answering():
+            listed = await self._list(f"{LABEL}={launch_id}")
+        names = {alias: each.id for each in listed for alias in each["Names"] or ()}
+        ids = [each.id for each in listed if name and each.id.startswith(name)]
+        return names.get(f"/{name}") or (ids[0] if len(ids) == 1 else None)
+
     async def launches(self) -> set[str]:
         """The launch ids in the labels of all containers."""
         async with self._answering():
