@@ -9,7 +9,6 @@ The engine may be away or hang at each step. The kill does not wait for it, the 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -21,6 +20,7 @@ from aiodocker import DockerError
 from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
 from worker.docker.container import Container, ContainerState
+from worker.docker.containers_stopped import ContainersStopped
 from worker.docker.deadlines import Deadlines
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate
@@ -36,17 +36,6 @@ _KILL_EVERY: Final = 0.25
 _KILL: Final = "SIGKILL"
 _KILLED: Final = 137
 """The exit code of a container that SIGKILL ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContainersStopped:
-    ends: Sequence[ContainerEnd]
-    killed: bool
-    """Whether any had to be killed."""
-    held: bool
-    """Whether their cgroups were seen empty; else only the engine says that they have ended."""
-    alive: Sequence[str] = ()
-    """The names of those that outlived the kill."""
 
 
 class ContainerStop:
@@ -133,7 +122,8 @@ class ContainerStop:
             found = await self._find({})  # the list may be late
         if self._is_over(found):
             if self._cgroup is not None and self._cgroup.is_populated():
-                return None
+                self._limit_wait()
+                return [f"processes in {self._cgroup.path}"] if self._is_given_up() else None
             if self._may_start_more():
                 return None
             # A restart that is in flight for an earlier worker stops the container first: one look

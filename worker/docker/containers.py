@@ -8,7 +8,8 @@ from uuid import UUID
 from shared.aio.tasks import first_of
 from shared.runs import RunProcess
 from worker.docker.cgroup_parents import visible
-from worker.docker.container_stop import ContainersStopped, ContainerStop
+from worker.docker.container_stop import ContainerStop
+from worker.docker.containers_stopped import ContainersStopped
 from worker.docker.deadlines import Deadlines
 from worker.docker.engine import Engine
 from worker.docker.gates import Gates

@@ -11,8 +11,8 @@ from uuid import UUID
 from shared.aio.tasks import end
 from shared.runs import RunProcess
 from shared.states import Proof
-from worker.docker.container_stop import ContainersStopped
 from worker.docker.containers import Containers
+from worker.docker.containers_stopped import ContainersStopped
 from worker.docker.deadlines import Deadlines
 from worker.evidence import (
     ContainerLeft,

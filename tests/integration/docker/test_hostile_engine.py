@@ -13,11 +13,13 @@ from uuid import uuid4
 import pytest
 
 from tests.support.docker.scripted_engine import EngineSide, scripted
-from worker.docker.container_stop import ContainersStopped, ContainerStop
+from worker.docker.container_stop import ContainerStop
+from worker.docker.containers_stopped import ContainersStopped
 from worker.docker.deadlines import Deadlines
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL
+from worker.processes.cgroup import Cgroup
 
 _LAUNCH = uuid4()
 _PARENT = f"/run-cancel-test-{_LAUNCH.hex[:12]}"
@@ -72,13 +74,17 @@ class FakeEngine:
 
 @asynccontextmanager
 async def _stopping(
-    directory: Path, fake: FakeEngine, gate: Gate, kill_wait: float = 0.5
+    directory: Path,
+    fake: FakeEngine,
+    gate: Gate,
+    kill_wait: float = 0.5,
+    cgroup: Cgroup | None = None,
 ) -> AsyncIterator["asyncio.Task[ContainersStopped]"]:
     async with scripted(directory, fake.serve) as served:
         engine = Engine(served.path)
         gate.close("the run is being stopped")
         deadlines = Deadlines(monotonic() + 0.2, kill_wait, asyncio.Event())
-        stop = ContainerStop(engine, gate, _LAUNCH, _PARENT, None, deadlines)
+        stop = ContainerStop(engine, gate, _LAUNCH, _PARENT, cgroup, deadlines)
         try:
             async with asyncio.timeout(20):
                 task = asyncio.create_task(stop.run())
@@ -161,3 +167,11 @@ async def test_what_is_never_answered_does_not_hold_a_stop_for_ever(tmp_path: Pa
     with gate.starting():
         async with _stopping(tmp_path, fake, gate) as stopping:
             assert not (await stopping).alive
+
+
+async def test_what_no_kill_ends_and_the_engine_does_not_know_is_no_proof(tmp_path: Path) -> None:
+    """Such as the step of a classic build that waits for a disk."""
+    (tmp_path / "cgroup.events").write_text("populated 1\n")
+    stuck = Cgroup(tmp_path)
+    async with _stopping(tmp_path, FakeEngine(), Gate(), cgroup=stuck) as stopping:
+        assert (await stopping).alive == [f"processes in {tmp_path}"]
