@@ -108,6 +108,7 @@ class ContainerStop:
             # Not permitted where only the run's own cgroup is ours; the ladder kills that.
             with suppress(PermissionError):
                 if self._cgroup.is_populated():
+                    self._note_cgroups()
                     self._cgroup.kill()
             await asyncio.sleep(_KILL_EVERY)
 
