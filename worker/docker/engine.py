@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
@@ -22,6 +23,8 @@ _CALL: Final = 10.0
 """Timeout of a call, seconds. An engine that hangs is an engine that is away."""
 _AT_A_TIME: Final = 16
 """Calls about the containers of one run. An engine with many at once answers none of them soon."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""As the engine takes them; anything else from a job could lead to another path of the API."""
 _NO_CONNECTION: Final = 900
 """The status by which aiodocker says that the engine cannot be reached."""
 _BAD_REQUEST: Final = 400
@@ -69,6 +72,9 @@ class Engine:
 
     async def container(self, name: str) -> Container | None:
         """One container, by its name, its id or the beginning of that; None if there is none."""
+        name = name.removeprefix("/")
+        if not _NAME.fullmatch(name):
+            return None
         try:
             async with self._answering():
                 return shown(await self._docker.containers.container(name).show())
@@ -79,6 +85,8 @@ class Engine:
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         """The id of the container that an exec belongs to; None if there is none."""
+        if not _NAME.fullmatch(exec_id):
+            return None
         try:
             async with self._answering():
                 found = await self._docker.containers.exec(exec_id).inspect()

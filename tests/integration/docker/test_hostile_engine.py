@@ -175,3 +175,30 @@ async def test_what_no_kill_ends_and_the_engine_does_not_know_is_no_proof(tmp_pa
     stuck = Cgroup(tmp_path)
     async with _stopping(tmp_path, FakeEngine(), Gate(), cgroup=stuck) as stopping:
         assert (await stopping).alive == [f"processes in {tmp_path}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "?",
+        f"{_ID}?",
+        f"{_ID}/json?x=",
+        f"../containers/{_ID}",
+        f"{_ID}\n",
+        "%61",
+        "a/b",
+    ],
+)
+async def test_no_name_leads_to_another_path_of_the_engine(tmp_path: Path, name: str) -> None:
+    fake = FakeEngine()
+    async with scripted(tmp_path, fake.serve) as served:
+        engine = Engine(served.path)
+        try:
+            assert await engine.container(name) is None
+            assert await engine.container_of_exec(name) is None
+        finally:
+            await engine.close()
+    assert fake.asked == []
