@@ -99,14 +99,16 @@ class ContainerStop:
 
     async def _kill_at_deadline(self) -> None:
         await self._deadlines.grace_over()
-        self._note_cgroups()
+        with suppress(OSError):
+            self._note_cgroups()
         self._killed_at = datetime.now(UTC)
         self._change.set()
         self._gate.cut_builds()
         self._gate.cut_copies()
         while self._cgroup is not None:
-            # Not permitted where only the run's own cgroup is ours; the ladder kills that.
-            with suppress(PermissionError):
+            # Not permitted where only the run's own cgroup is ours; the ladder kills that. What
+            # else may fail, such as for want of descriptors, is tried again.
+            with suppress(OSError):
                 if self._cgroup.is_populated():
                     self._note_cgroups()
                     self._cgroup.kill()
@@ -134,9 +136,10 @@ class ContainerStop:
         self._was_over = False
         if self._is_given_up():
             return [each.name for each in found if not self._has_ended(each)]
-        async with asyncio.TaskGroup() as tasks:
-            for each in found:
-                tasks.create_task(self._ask(each))
+        # No TaskGroup: in its ExceptionGroup, nobody sees that the engine is away.
+        for outcome in await asyncio.gather(*map(self._ask, found), return_exceptions=True):
+            if outcome is not None:
+                raise outcome
         self._limit_wait()
         return None
 

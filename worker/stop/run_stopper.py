@@ -73,7 +73,8 @@ class RunStopper:
         stopping = asyncio.create_task(self._containers.stop(process, deadlines))
         try:
             evidence = await stop_tree(process, plan, force, self._launchers)
-            stopped = await stopping
+            with shortage_is_an_outage():
+                stopped = await stopping
         finally:
             await end(stopping)
         if stopped is None:

@@ -1,6 +1,7 @@
 """A stop on an engine that answers, but not what was asked for."""
 
 import asyncio
+import errno
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -113,6 +114,19 @@ async def test_an_engine_that_fails_for_a_while_is_waited_for(
         assert not (await stopping).alive
 
 
+async def test_an_engine_that_goes_away_at_a_change_is_waited_for(tmp_path: Path) -> None:
+    fake, failures = FakeEngine(policy="always"), iter(range(3))
+
+    def of(said: str) -> Answer | None:
+        if said.endswith("/update") and next(failures, None) is not None:
+            raise ConnectionResetError
+        return None
+
+    fake.of = of
+    async with _stopping(tmp_path, fake, Gate(), kill_wait=10) as stopping:
+        assert not (await stopping).alive
+
+
 async def test_an_engine_of_another_version_is_asked_in_its_own(tmp_path: Path) -> None:
     fake = FakeEngine()
     versions = iter(["1.41"])
@@ -202,3 +216,27 @@ async def test_no_name_leads_to_another_path_of_the_engine(tmp_path: Path, name:
         finally:
             await engine.close()
     assert fake.asked == []
+
+
+class ShortOfFiles(Cgroup):
+    """Can be killed once there are descriptors again."""
+
+    kills = 0
+
+    def is_populated(self) -> bool:
+        return self.kills < 3
+
+    def populated_children(self) -> list[str]:
+        return []
+
+    def kill(self) -> None:
+        self.kills += 1
+        if self.kills < 3:
+            raise OSError(errno.EMFILE, "too many open files")
+
+
+async def test_a_kill_that_fails_is_tried_again(tmp_path: Path) -> None:
+    cgroup = ShortOfFiles(tmp_path)
+    async with _stopping(tmp_path, FakeEngine(), Gate(), kill_wait=5, cgroup=cgroup) as stopping:
+        assert not (await stopping).alive
+    assert cgroup.kills == 3
