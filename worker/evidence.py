@@ -86,7 +86,7 @@ class Evidence:
     """The number of workers that took up the stop without ending it."""
     containers: tuple[ContainerEnd, ...] = ()
     containers_alive: tuple[str, ...] = ()
-    """The names of containers that survived, so that there is no proof."""
+    """The names of containers that survived, or what else of them is not gone: no proof."""
     engine_missing: bool = False
     """Whether the run has started containers, but this worker knows no Docker engine."""
 
@@ -113,7 +113,7 @@ def why_failed(evidence: Mapping[str, Any]) -> str:
     if evidence.get("engine_missing"):
         return "the run has started containers, and CANCEL_DOCKER is not set"
     if containers := evidence.get("containers_alive"):
-        return f"containers that survived SIGKILL: {', '.join(containers)}"
+        return f"not all of its containers are proved gone: {', '.join(containers)}"
     if survivors := evidence.get("survivors"):
         return f"processes that survived SIGKILL: {len(survivors)}"
     if not (in_doubt := evidence.get("in_doubt")):

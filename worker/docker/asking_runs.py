@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -71,6 +71,17 @@ class AskingRuns:
             gate = self._gates.of(scope.launch_id)
         with gate.building(cut):  # the gate may have been closed meanwhile
             yield
+
+    def copying(self, scope: Scope, cut: Callable[[], None]) -> AbstractContextManager[None]:
+        """Around a request that copies files; `cut` closes the connection. Raises GateClosed."""
+        return self._gates.of(scope.launch_id).copying(cut)
+
+    async def labeled(self, scope: Scope, name: str) -> str | None:
+        """The id of the run's container of this name or id, as its label tells; None if none is.
+
+        Answered also while files are copied. Raises ServiceUnavailable.
+        """
+        return await self._engine.labeled(scope.launch_id, name)
 
     async def container(self, scope: Scope, name: str) -> Named | None:
         """The container of this name or id; None if there is none. Raises ServiceUnavailable."""

@@ -9,7 +9,6 @@ The engine may be away or hang at each step. The kill does not wait for it, the 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -21,7 +20,10 @@ from aiodocker import DockerError
 from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
 from worker.docker.cgroup_parents import thaw
-from worker.docker.engine import Container, ContainerState, Engine
+from worker.docker.container import Container, ContainerState
+from worker.docker.containers_stopped import ContainersStopped
+from worker.docker.deadlines import Deadlines
+from worker.docker.engine import Engine
 from worker.docker.gates import Gate
 from worker.evidence import ContainerEnd
 from worker.processes.cgroup import Cgroup
@@ -32,38 +34,10 @@ log = structlog.get_logger(__name__)
 # notices up to 200 ms late that a container was killed.
 _LOOK_EVERY: Final = 0.25
 _KILL_EVERY: Final = 0.25
+_UNANSWERED: Final = "what the engine was asked to start, and has not answered"
 _KILL: Final = "SIGKILL"
 _KILLED: Final = 137
 """The exit code of a container that SIGKILL ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """`grace` is when the containers are killed, on the monotonic clock; `kill_wait` in seconds.
-
-    Setting `force` ends the grace period.
-    """
-
-    grace: float
-    kill_wait: float
-    force: asyncio.Event
-
-    async def grace_over(self) -> None:
-        """Return at the end of the grace period."""
-        left = self.grace - monotonic()
-        if left > 0:
-            await first_of(asyncio.sleep(left), self.force.wait())
-
-
-@dataclass(frozen=True, slots=True)
-class ContainersStopped:
-    ends: Sequence[ContainerEnd]
-    killed: bool
-    """Whether any had to be killed."""
-    held: bool
-    """Whether their cgroups were seen empty; else only the engine says that they have ended."""
-    alive: Sequence[str] = ()
-    """The names of those that outlived the kill."""
 
 
 class ContainerStop:
@@ -128,16 +102,19 @@ class ContainerStop:
 
     async def _kill_at_deadline(self) -> None:
         await self._deadlines.grace_over()
-        self._note_cgroups()
+        with suppress(OSError):
+            self._note_cgroups()
         self._killed_at = datetime.now(UTC)
         self._killing.set()
         self._change.set()
         self._gate.cut_builds()
+        self._gate.cut_copies()
         while self._cgroup is not None:
-            # Not permitted where only the run's own cgroup is ours; the ladder kills that. And a
-            # shortage of descriptors passes.
+            # Not permitted where only the run's own cgroup is ours; the ladder kills that. What
+            # else may fail, such as for want of descriptors, is tried again.
             with suppress(OSError):
                 if self._cgroup.is_populated():
+                    self._note_cgroups()
                     self._cgroup.kill()
                     thaw(self._cgroup_parent)
             await asyncio.sleep(_KILL_EVERY)
@@ -162,35 +139,44 @@ class ContainerStop:
         found = await self._find(self._seen)
         if found and self._is_over(found):
             found = await self._find({})  # the list may be late
-        alive = [each for each in found if each.state.is_alive]
         if self._is_over(found):
             if self._cgroup is not None and self._cgroup.is_populated():
-                return None
+                self._limit_wait()
+                return [f"processes in {self._cgroup.path}"] if self._is_given_up() else None
             # What is still in flight could start one after this look. A connection over which
             # images are built may be held by a process that is not the run's.
             if self._gate.is_building or not self._gate.is_idle:
                 # The engine notices late that a connection has ended.
                 self._is_drained = self._was_over = False
-                return None
+                self._limit_wait()
+                return [_UNANSWERED] if self._is_given_up() else None
             # A restart that is in flight for an earlier worker stops the container first: one look
             # could come in between.
             was_over, self._was_over = self._was_over, True
             return () if self._is_drained or was_over else None
         self._was_over = False
-        # Nothing alive is no proof either while the engine would start one again.
-        if alive and self._is_given_up():
-            return [each.name for each in alive]
-        # Not in a task group: that would raise a group of errors, which nobody waits out.
-        for failed in await asyncio.gather(*map(self._ask, found), return_exceptions=True):
-            if failed is not None:
-                raise failed
+        if self._is_given_up():
+            return [each.name for each in found if not self._has_ended(each)]
+        # No TaskGroup: in its ExceptionGroup, nobody sees that the engine is away.
+        for outcome in await asyncio.gather(*map(self._ask, found), return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+        self._limit_wait()
+        return None
+
+    def _limit_wait(self) -> None:
         # Not earlier: the engine may have been away.
         if self._killed_at is not None and self._give_up_at is None:
             self._give_up_at = monotonic() + self._deadlines.kill_wait
-        return None
 
     def _is_over(self, found: Iterable[Container]) -> bool:
-        return not any(each.state.is_alive or each.id not in self._settled for each in found)
+        return all(map(self._has_ended, found))
+
+    def _has_ended(self, container: Container) -> bool:
+        """Whether it does not run, and the engine will not start it again."""
+        if container.state.is_being_removed:
+            return True
+        return not container.state.is_alive and container.id in self._settled
 
     def _is_given_up(self) -> bool:
         return self._give_up_at is not None and monotonic() >= self._give_up_at
@@ -215,10 +201,12 @@ class ContainerStop:
     async def _ask(self, container: Container) -> None:
         """Let this one end, and not start again. Raises ServiceUnavailable."""
         try:
+            if container.state.is_being_removed:
+                return  # the engine does not start it, and changes nothing about it
             if container.id not in self._settled:
                 # Without a policy, only a start may bring it back that is in flight for an earlier
                 # worker. The engine carries out one change of a container after another.
-                if container.may_restart or not (self._is_drained or container.state.is_alive):
+                if container.has_policy or not (self._is_drained or container.state.is_alive):
                     await self._engine.never_restart(container)
                 self._settled.add(container.id)
             if not container.state.is_alive:

@@ -8,7 +8,9 @@ from uuid import UUID
 from shared.aio.tasks import first_of
 from shared.runs import RunProcess
 from worker.docker.cgroup_parents import visible
-from worker.docker.container_stop import ContainersStopped, ContainerStop, Deadlines
+from worker.docker.container_stop import ContainerStop
+from worker.docker.containers_stopped import ContainersStopped
+from worker.docker.deadlines import Deadlines
 from worker.docker.engine import Engine
 from worker.docker.gates import Gates
 from worker.evidence import ContainerLeft
@@ -29,6 +31,7 @@ class Containers:
         """Let the run start no more; where its containers are, once nothing is in flight."""
         gate = self._gates.of(process.launch_id)
         gate.close("the command of the run has ended")
+        gate.cut_copies()
         await gate.drained()
         # Also of what an earlier worker has let pass: `over` then knows that there may be some.
         gate.cgroup_parent = gate.cgroup_parent or process.containers_in

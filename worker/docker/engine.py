@@ -2,14 +2,13 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from aiodocker import Docker, DockerError
@@ -17,18 +16,21 @@ from aiodocker.containers import DockerContainer
 from aiohttp import ClientError, ClientTimeout, UnixConnector
 
 from shared.errors import ServiceUnavailable
+from worker.docker.container import Container, shown
 from worker.docker.scope import LABEL
 
 _CALL: Final = 10.0
 """Timeout of a call, seconds. An engine that hangs is an engine that is away."""
 _AT_A_TIME: Final = 16
 """Calls about the containers of one run. An engine with many at once answers none of them soon."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""As the engine takes them; anything else from a job could lead to another path of the API."""
 _NO_CONNECTION: Final = 900
 """The status by which aiodocker says that the engine cannot be reached."""
-_RESTARTING: Final = ("always", "unless-stopped")
+_BAD_REQUEST: Final = 400
 _GONE: Final = 404
-_SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
+_SERVER_ERROR: Final = 500
 
 
 class EngineUnavailable(ServiceUnavailable):
@@ -41,38 +43,6 @@ class CgroupDriver(StrEnum):
     CGROUPFS = "cgroupfs"
     SYSTEMD = "systemd"
     NONE = "none"
-
-
-class ContainerState(StrEnum):
-    CREATED = "created"
-    RUNNING = "running"
-    PAUSED = "paused"
-    RESTARTING = "restarting"
-    REMOVING = "removing"
-    EXITED = "exited"
-    DEAD = "dead"
-
-    @property
-    def is_alive(self) -> bool:
-        return self in (self.RUNNING, self.PAUSED, self.RESTARTING)
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    id: str
-    name: str
-    image: str
-    state: ContainerState
-    stop_signal: str
-    may_restart: bool
-    """Whether the engine may start it again by itself, at its own start for example."""
-    exit_code: int
-    """Of its last end; 0 before that."""
-    finished_at: datetime
-    """When it last ended; in the year 1 before that."""
-    cgroup_parent: str
-    launch: str | None
-    """The launch id in its label."""
 
 
 class Engine:
@@ -102,9 +72,12 @@ class Engine:
 
     async def container(self, name: str) -> Container | None:
         """One container, by its name, its id or the beginning of that; None if there is none."""
+        name = name.removeprefix("/")
+        if not _NAME.fullmatch(name):
+            return None
         try:
-            async with self._reading():
-                return _container(await self._docker.containers.container(name).show())
+            async with self._answering():
+                return shown(await self._docker.containers.container(name).show())
         except DockerError as error:
             if error.status == _GONE:
                 return None
@@ -112,6 +85,8 @@ class Engine:
 
     async def container_of_exec(self, exec_id: str) -> str | None:
         """The id of the container that an exec belongs to; None if there is none."""
+        if not _NAME.fullmatch(exec_id):
+            return None
         try:
             async with self._answering():
                 found = await self._docker.containers.exec(exec_id).inspect()
@@ -133,7 +108,7 @@ class Engine:
         Those `known`, by id, are not looked at again if the list has them in the same state. The
         list may be late.
         """
-        async with self._reading():
+        async with self._answering():
             listed = await self._list(f"{LABEL}={launch_id}")
 
         async def look(id_: str, state: str) -> Container | None:
@@ -146,9 +121,17 @@ class Engine:
         # An image that was made of a container has its labels.
         return [each for each in found if each and each.cgroup_parent == cgroup_parent]
 
+    async def labeled(self, launch_id: UUID, name: str) -> str | None:
+        """The id of a container of a launch, by its name, its id or the beginning of that."""
+        async with self._answering():
+            listed = await self._list(f"{LABEL}={launch_id}")
+        names = {alias: each.id for each in listed for alias in each["Names"] or ()}
+        ids = [each.id for each in listed if name and each.id.startswith(name)]
+        return names.get(f"/{name}") or (ids[0] if len(ids) == 1 else None)
+
     async def launches(self) -> set[str]:
         """The launch ids in the labels of all containers."""
-        async with self._reading():
+        async with self._answering():
             listed = await self._list(LABEL)
         return {each["Labels"][LABEL] for each in listed}
 
@@ -223,42 +206,17 @@ class Engine:
             async with self._calls, asyncio.timeout(_CALL):
                 yield
         except DockerError as error:
-            if error.status == _NO_CONNECTION:
+            if error.status == _BAD_REQUEST and "client version" in error.message:
+                # Another version of the engine runs by now: ask it anew which API it has.
+                self._docker.api_version = "auto"
+                raise self._unavailable(error.message) from None
+            # What it cannot do to one container leaves the others to be looked after.
+            if error.status >= (_NO_CONNECTION if container else _SERVER_ERROR):
                 raise self._unavailable(error.message) from None
             if container is None or error.status not in (_GONE, _CONFLICT):
                 raise
         except (ClientError, TimeoutError, OSError) as error:
             raise self._unavailable(str(error) or "it does not answer") from None
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[None]:
-        """Likewise for what the engine should always be able to tell."""
-        try:
-            async with self._answering():
-                yield
-        except DockerError as error:
-            # It is starting or ending, or its own parts do not answer.
-            if error.status < _SERVER_ERROR:
-                raise
-            raise self._unavailable(error.message) from None
-
     def _unavailable(self, why: str) -> EngineUnavailable:
         return EngineUnavailable(f"the Docker engine at {self.path} is unavailable: {why}")
-
-
-def _container(found: dict[str, Any]) -> Container:
-    config, host_config, state = found["Config"], found["HostConfig"], found["State"]
-    policy = (host_config.get("RestartPolicy") or {}).get("Name")
-    return Container(
-        id=found["Id"],
-        name=found["Name"].removeprefix("/"),
-        image=config["Image"],
-        state=ContainerState(state["Status"]),
-        stop_signal=config.get("StopSignal") or "SIGTERM",
-        # One that was stopped by hand cannot be told from others.
-        may_restart=policy in _RESTARTING or (policy == "on-failure" and state["ExitCode"] != 0),
-        exit_code=state["ExitCode"],
-        finished_at=datetime.fromisoformat(state["FinishedAt"]),
-        cgroup_parent=host_config.get("CgroupParent") or "",
-        launch=(config.get("Labels") or {}).get(LABEL),
-    )

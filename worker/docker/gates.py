@@ -24,6 +24,8 @@ class Gate:
         self._drained = asyncio.Event()
         self._drained.set()
         self._builds: set[Callable[[], None]] = set()
+        self._copies: set[Callable[[], None]] = set()
+        self._are_cut = False
         self._built = asyncio.Event()
         self._built.set()
         self.cgroup_parent: str | None = None
@@ -59,6 +61,20 @@ class Gate:
             if not self._builds:
                 self._built.set()
 
+    @contextmanager
+    def copying(self, cut: Callable[[], None]) -> Iterator[None]:
+        """A connection over which files are copied; `cut` closes it. Raises GateClosed.
+
+        Also while the gate is closed, until such connections are cut.
+        """
+        if self._are_cut:
+            raise GateClosed(self._closed_because or "the run is over")
+        self._copies.add(cut)
+        try:
+            yield
+        finally:
+            self._copies.discard(cut)
+
     @property
     def is_idle(self) -> bool:
         return self._drained.is_set()
@@ -76,6 +92,15 @@ class Gate:
     def cut_builds(self) -> None:
         """Close the connections over which images are built: the engine then ends the builds."""
         for cut in list(self._builds):
+            cut()
+
+    def cut_copies(self) -> None:
+        """Close the connections over which files are copied, and let there be no more.
+
+        The engine answers nothing about a container while it copies, however slowly.
+        """
+        self._are_cut = True
+        for cut in list(self._copies):
             cut()
 
     async def drained(self) -> None:

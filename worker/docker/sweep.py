@@ -19,7 +19,7 @@ from shared.aio.tasks import first_of
 from shared.postgres import sql
 from shared.postgres.database import Database
 from worker.docker.cgroup_parents import is_shared, is_slice
-from worker.docker.engine import Engine
+from worker.docker.engine import Engine, EngineUnavailable
 from worker.processes import cgroup
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,14 @@ class Sweep:
         launches = list(_launch_ids(await self._engine.launches()))
         over = await self._database.fetch(sql.containers.LIST_TO_REMOVE, self._host, launches)
         for row in over:
-            if not self._is_being_stopped(row["run_id"]) and await self._remove(row):
+            if self._is_being_stopped(row["run_id"]):
+                continue
+            try:
+                all_removed = await self._remove(row)
+            except (DockerError, EngineUnavailable) as error:  # the others' can still be removed
+                log.warning("containers_not_removed", run_id=row["run_id"], error=str(error))
+                continue
+            if all_removed:
                 await self._database.fetch(sql.containers.RECORD_REMOVED, row["run_id"])
 
     async def _remove(self, over: Record) -> bool:
@@ -78,9 +85,9 @@ class Sweep:
                     )
                 await self._engine.never_restart(each)
                 await self._engine.remove(each.id)
-            except DockerError as error:
+            except (DockerError, EngineUnavailable) as error:
                 all_removed = False
-                log.warning("container_not_removed", container=each.name, error=error.message)
+                log.warning("container_not_removed", container=each.name, error=str(error))
         await self._engine.remove_networks(launch_id)
         await _remove_cgroups(parent)
         return all_removed

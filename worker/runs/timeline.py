@@ -118,7 +118,7 @@ def remains(evidence: Json) -> str:
     if evidence.get("engine_missing"):
         return "it has started containers, and its worker has no CANCEL_DOCKER"
     if alive := evidence.get("containers_alive"):
-        return f"these containers survived SIGKILL: {', '.join(alive)}"
+        return f"not all of its containers are proved gone: {', '.join(alive)}"
     left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
     if doubt and not left:
         return f"these processes may belong to it: {processes(doubt)}"

@@ -11,8 +11,9 @@ from uuid import UUID
 from shared.aio.tasks import end
 from shared.runs import RunProcess
 from shared.states import Proof
-from worker.docker.container_stop import ContainersStopped, Deadlines
 from worker.docker.containers import Containers
+from worker.docker.containers_stopped import ContainersStopped
+from worker.docker.deadlines import Deadlines
 from worker.evidence import (
     ContainerLeft,
     Ended,
@@ -74,7 +75,8 @@ class RunStopper:
         stopping = asyncio.create_task(self._containers.stop(process, deadlines))
         try:
             evidence = await stop_tree(process, plan, force, self._launchers)
-            stopped = await stopping
+            with shortage_is_an_outage():
+                stopped = await stopping
         finally:
             await end(stopping)
         if stopped is None:

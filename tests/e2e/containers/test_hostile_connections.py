@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -76,3 +77,39 @@ async def test_a_build_over_a_connection_that_was_passed_on_ends_with_a_run_that
         await eventually(lambda: system.run(1), lambda run: run["status"] == "pass")
 
         assert marked.alive(mark) == []
+
+
+@pytest.mark.parametrize("ends", ["canceled", "pass"])
+async def test_a_copy_that_nobody_reads_does_not_hold_up_the_end_of_its_run(
+    system: System, engine: OwnEngine, tmp_path: Path, ends: str
+) -> None:
+    """The engine tells nothing about a container while files are copied from it."""
+    await system.worker(docker=engine.docker_host, grace_seconds=1, leftovers_grace_seconds=1)
+    mark = f"mark-{uuid4().hex}"
+    async with passed_on(system, tmp_path) as passed:
+        field = "Content-Type: application/json"
+        await passed.client.request(f"POST /containers/create?name={mark}", _config(mark), field)
+        assert (await passed.client.answer()).status == 201
+        await passed.client.request(f"POST /containers/{mark}/start", b"")
+        assert (await passed.client.head()).startswith(b"HTTP/1.1 204")
+        assert len(marked.alive(mark)) == 1
+        await passed.client.request(f"GET /containers/{mark}/archive?path=/")
+        assert (await passed.client.head()).startswith(b"HTTP/1.1 200")
+
+        if ends == "canceled":
+            await system.publish(1)
+        else:
+            passed.end_job()
+
+        await eventually(lambda: system.run(1), lambda run: run["status"] == ends, deadline=9)
+        assert marked.alive(mark) == []
+
+
+def _config(mark: str) -> bytes:
+    config = {
+        "Image": tiny_image.NAME,
+        "Cmd": ["sleep", "1000"],
+        "Env": [f"{marked.VARIABLE}={mark}"],
+        "HostConfig": {"NetworkMode": "none"},
+    }
+    return json.dumps(config).encode()

@@ -12,7 +12,8 @@ from tests.support.docker.between import Between, between
 from tests.support.docker.canceled import needs_engine
 from tests.support.docker.own_engine import OwnEngine
 from tools.support.waiting import eventually
-from worker.docker.container_stop import ContainerStop, Deadlines
+from worker.docker.container_stop import ContainerStop
+from worker.docker.deadlines import Deadlines
 from worker.docker.engine import Engine
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL

@@ -135,6 +135,11 @@ exec sleep 1000
 RESTARTED: Final = Job(
     "restarted", f'run --detach --restart always "$@" "$image" sh -c \'{_SLEEP}\' >&2\n{_FOLLOW}'
 )
+RESTARTED_IF_KILLED: Final = Job(
+    "restarted_if_killed",
+    f'run --detach --restart on-failure "$@" "$image" sh -c \'{_SLEEP}\' >&2\n{_FOLLOW}',
+)
+"""The engine starts it again only after it was killed."""
 COMPOSE: Final = Job("compose", _compose("logs --follow"), containers=2)
 """Two services, one of them `restart: always`; a network, a named and an anonymous volume."""
 COMPOSE_UP: Final = Job("compose_up", _compose("up"), containers=2)
@@ -177,6 +182,7 @@ JOBS: Final = (
     STARTED_LATER,
     CREATED,
     RESTARTED,
+    RESTARTED_IF_KILLED,
     COMPOSE,
     COMPOSE_UP,
     SDK,

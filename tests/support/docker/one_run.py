@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -63,6 +63,13 @@ class OneRun:
                 yield
             finally:
                 self.builds -= 1
+
+    def copying(self, scope: Scope, cut: Callable[[], None]) -> AbstractContextManager[None]:
+        return self.gate.copying(cut)
+
+    async def labeled(self, scope: Scope, name: str) -> str | None:
+        found = await self.container(scope, name)
+        return found.id if found is not None and found.is_own else None
 
     async def container(self, scope: Scope, name: str) -> Named | None:
         self._require_database()

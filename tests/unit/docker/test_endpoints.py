@@ -43,7 +43,7 @@ def _action(method: str, target: str) -> Action:
         ("POST", "/containers/abc/checkpoints", Action.PASS),
         ("POST", "/images/a/b/c:d/push", Action.PASS),
         ("DELETE", "/images/a%2Fb:c", Action.PASS),
-        ("PUT", "/containers/abc/archive?path=/", Action.PASS),
+        ("PUT", "/containers/abc/archive?path=/", Action.COPY),
     ],
 )
 def test_requests_are_told_apart(method: str, target: str, action: Action) -> None:

@@ -34,6 +34,8 @@ REFUSED = [
     ({"CapAdd": ["SYS_ADMIN"]}, "capability SYS_ADMIN"),
     ({"capadd": ["NET_ADMIN", "cap_sys_admin"]}, "capability SYS_ADMIN"),
     ({"CapAdd": ["all"]}, "capability ALL"),
+    ({"MaskedPaths": []}, "MaskedPaths of its own"),
+    ({"readonlyPaths": ["/proc/bus"]}, "ReadonlyPaths of its own"),
     ({"Binds": ["/:/host"]}, "host's root"),
     ({"Binds": ["//:/host:ro"]}, "host's root"),
     ({"Binds": ["/..:/host"]}, "host's root"),

@@ -115,6 +115,10 @@ class ClientConnection:
             async with self._service.runs.building(scope, self.cut):
                 exchange.begin()
                 return await self._pass(exchange)
+        if admitted.copies:
+            with self._service.runs.copying(scope, self.cut):
+                exchange.begin()
+                return await self._pass(exchange)
         if admitted.starts:
             async with self._service.runs.starting(scope):
                 exchange.begin()

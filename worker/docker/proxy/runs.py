@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,15 @@ class Runs(Protocol):
 
     def building(self, scope: Scope, cut: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Around a connection over which images are built; `cut` closes it. Raises likewise."""
+
+    def copying(self, scope: Scope, cut: Callable[[], None]) -> AbstractContextManager[None]:
+        """Around a request that copies files; `cut` closes the connection. Raises GateClosed."""
+
+    async def labeled(self, scope: Scope, name: str) -> str | None:
+        """The id of the run's container of this name or id, as its label tells; None if none is.
+
+        Answered also while files are copied. Raises ServiceUnavailable.
+        """
 
     async def container(self, scope: Scope, name: str) -> "Named | None":
         """The container of this name or id; None if there is none. Raises ServiceUnavailable."""

@@ -10,6 +10,7 @@ from worker.docker.rules.endpoints import Action, Found
 from worker.docker.rules.host_access import HostAccess
 from worker.docker.rules.marks import label, mark_build, mark_container
 from worker.docker.rules.refused import Refused, bad_request
+from worker.docker.rules.targets import Target
 from worker.docker.scope import Scope
 
 _BUILDS: Final = (Action.BUILD, Action.BUILDKIT)
@@ -37,6 +38,7 @@ class Admitted:
     """None: as it comes from the client."""
     starts: bool = False
     builds: bool = False
+    copies: bool = False
     upgrade: str | None = None
     """The protocol to which the engine may switch, if the client asks for it."""
 
@@ -54,6 +56,8 @@ class Checks:
         found = endpoints.find(asked.method, target)
         if found.action is Action.PASS:
             return Admitted(asked.target, None, upgrade=found.upgrade)
+        if found.action is Action.COPY:
+            return Admitted(await self._copied(target, found, scope), None, copies=True)
         if any(_is_form(each) for each in asked.content_types):
             # The engine would take what the form says for parameters of the query.
             raise bad_request("a form is not supported here: send JSON or a tar archive")
@@ -67,10 +71,18 @@ class Checks:
         sent = asked.target
         if found.action in _OF_CONTAINERS:
             id_ = await self._own(scope, found.name)
-            _, kind, _, verb = target.path.split("/")
-            sent = target.with_path(f"/{kind}/{id_}/{verb}").encode("latin-1")
+            sent = _renamed(target, id_)
         body = await self._checked(found, scope, body)
         return Admitted(sent, body, starts=True, upgrade=found.upgrade)
+
+    async def _copied(self, target: Target, found: Found, scope: Scope) -> bytes:
+        """Of others, no files are copied: until that has ended, they could not be stopped."""
+        if self._host_access.allowed:
+            return _renamed(target, found.name)
+        id_ = await self._runs.labeled(scope, found.name)
+        if id_ is None:
+            raise Refused(404, f"No such container of this run: {found.name[:100]}")
+        return _renamed(target, id_)
 
     async def _checked(self, found: Found, scope: Scope, body: bytes) -> bytes:
         """The body as it goes to the engine."""
@@ -137,6 +149,12 @@ class Checks:
             f"container {name[:100]} was not started by this run: what runs in it could not "
             "be canceled with the run",
         )
+
+
+def _renamed(target: Target, name: str) -> bytes:
+    """The same request about a container of another name."""
+    _, kind, _, verb = target.path.split("/")
+    return target.with_path(f"/{kind}/{name}/{verb}").encode("latin-1")
 
 
 def _is_form(content_type: str) -> bool:

@@ -24,6 +24,8 @@ class Action(StrEnum):
     A name that changes its container between our look and the engine would lead to another."""
     CREATE_EXEC = "create_exec"
     START_EXEC = "start_exec"
+    COPY = "copy"
+    """Copy files from or to a container: the engine answers nothing about it meanwhile."""
     BUILD = "build"
     BUILDKIT = "buildkit"
     """A connection that BuildKit's protocols go over."""
@@ -51,7 +53,7 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/containers/{id}/attach", upgrade="tcp"),
     Endpoint("POST", "/containers/{id}/checkpoints"),
     Endpoint("DELETE", "/containers/{id}/checkpoints/{id}"),
-    Endpoint("POST", "/containers/{id}/copy"),
+    Endpoint("POST", "/containers/{id}/copy", Action.COPY),
     Endpoint("POST", "/containers/{id}/exec", Action.CREATE_EXEC),
     Endpoint("POST", "/containers/{id}/kill"),
     Endpoint("POST", "/containers/{id}/pause", Action.CHANGE),
@@ -63,7 +65,9 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/containers/{id}/unpause", Action.CHANGE),
     Endpoint("POST", "/containers/{id}/update", Action.CHANGE),
     Endpoint("POST", "/containers/{id}/wait"),
-    Endpoint("PUT", "/containers/{id}/archive"),
+    Endpoint("GET", "/containers/{id}/archive", Action.COPY),
+    Endpoint("HEAD", "/containers/{id}/archive", Action.COPY),
+    Endpoint("PUT", "/containers/{id}/archive", Action.COPY),
     Endpoint("DELETE", "/containers/{id}"),
     Endpoint("POST", "/exec/{id}/resize"),
     Endpoint("POST", "/exec/{id}/start", Action.START_EXEC, upgrade="tcp"),

@@ -35,6 +35,10 @@ class HostAccess:
         for field, kind in (("PidMode", "pid"), ("CgroupnsMode", "cgroup")):
             if host_config.text(field).casefold() == "host":
                 raise self.refusal(f"a container in the host's {kind} namespace")
+        for field in ("MaskedPaths", "ReadonlyPaths"):
+            # Without them, what is in /proc can be written: the kernel's core_pattern, for example.
+            if host_config.field(field) is not None:
+                raise self.refusal(f"a container with {field} of its own")
         for name in host_config.entries("CapAdd"):
             if _capability(name) in _CAPABILITIES:
                 raise self.refusal(f"a container with the capability {_capability(name)}")

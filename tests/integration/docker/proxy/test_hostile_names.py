@@ -69,3 +69,19 @@ async def test_a_name_that_nothing_has_yet_is_not_passed_on(tmp_path: Path) -> N
         404,
         b'{"message": "run-cancel: No such container: later"}\n',
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "status"),
+    [("GET", "web", 200), ("PUT", "web", 200), ("GET", "foreign", 404), ("PUT", "foreign", 404)],
+)
+async def test_files_are_copied_from_and_to_containers_of_the_run_alone(
+    tmp_path: Path, method: str, name: str, status: int
+) -> None:
+    """While they are, the engine answers nothing about that container, and its run cannot end."""
+    async with scripted(tmp_path, _echo) as engine, proxied(tmp_path, engine.path) as job:
+        job.run.containers = {"web": True, "foreign": False}
+        asked = await job.ask(method, f"/containers/{name}/archive?path=/", b"")
+    assert asked.status == status
+    if status == 200:
+        assert b"/containers/id-of-web/archive?path=/ " in asked.body
