@@ -44,6 +44,7 @@ async def _start(engine: OwnEngine, launch_id: UUID) -> str:
             "--cgroup-parent",
             _parent(engine),
         ),
+        *("--restart", "always"),  # else there is nothing to update
         *("--label", f"{LABEL}={launch_id}", tiny_image.NAME, "sleep", "1000"),
         stdout=asyncio.subprocess.PIPE,
     )

@@ -176,11 +176,13 @@ async def test_a_restart_in_flight_is_waited_for_after_the_kill(tmp_path: Path) 
         assert not (await stopping).alive
 
 
-async def test_what_is_never_answered_does_not_hold_a_stop_for_ever(tmp_path: Path) -> None:
+async def test_what_is_never_answered_ends_a_stop_without_a_proof(tmp_path: Path) -> None:
     fake, gate = FakeEngine(), Gate()
     with gate.starting():
         async with _stopping(tmp_path, fake, gate) as stopping:
-            assert not (await stopping).alive
+            assert (await stopping).alive == [
+                "what the engine was asked to start, and has not answered"
+            ]
 
 
 async def test_what_no_kill_ends_and_the_engine_does_not_know_is_no_proof(tmp_path: Path) -> None:
