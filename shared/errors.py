@@ -3,7 +3,7 @@
 RunCancelError
 ├── ServiceUnavailable            no answer from Postgres or RabbitMQ, or no resources; try again
 │   ├── PublishUnknown            no publisher confirm in time: queued, or not
-│   └── EngineUnavailable         no answer from the Docker engine (worker.docker.engine)
+│   └── EngineUnavailable         no answer from the Docker engine (worker.docker.engine.client)
 ├── PublishRefused                RabbitMQ declined the message: it is in no queue
 │   └── Unroutable                no queue is bound for it
 ├── NotDeclared                   an exchange or queue that workers declare is missing

@@ -11,8 +11,8 @@ from asyncpg import Record
 
 from shared.postgres import sql
 from shared.postgres.database import Database
-from worker.docker.cgroup_parents import is_in, launch_in, parent_for
-from worker.docker.engine import Engine
+from worker.docker.engine.cgroup_parents import is_in, launch_in, parent_for
+from worker.docker.engine.client import Engine
 from worker.docker.gates import Gate, GateClosed, Gates
 from worker.docker.proxy.runs import Named
 from worker.docker.scope import Scope

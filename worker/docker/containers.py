@@ -7,12 +7,12 @@ from uuid import UUID
 
 from shared.aio.tasks import first_of
 from shared.runs import RunProcess
-from worker.docker.cgroup_parents import visible
-from worker.docker.container_stop import ContainerStop
-from worker.docker.containers_stopped import ContainersStopped
-from worker.docker.deadlines import Deadlines
-from worker.docker.engine import Engine
+from worker.docker.engine.cgroup_parents import visible
+from worker.docker.engine.client import Engine
 from worker.docker.gates import Gates
+from worker.docker.stopping.container_stop import ContainerStop
+from worker.docker.stopping.containers_stopped import ContainersStopped
+from worker.docker.stopping.deadlines import Deadlines
 from worker.evidence import ContainerLeft
 
 _CLOSES_WITHIN: Final = 1.0

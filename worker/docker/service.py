@@ -10,7 +10,7 @@ from shared.postgres.database import Database
 from shared.settings import WorkerSettings
 from worker.docker.asking_runs import AskingRuns
 from worker.docker.containers import Containers
-from worker.docker.engine import Engine
+from worker.docker.engine.client import Engine
 from worker.docker.gates import Gates
 from worker.docker.proxy import server
 from worker.docker.proxy.limits import Limits

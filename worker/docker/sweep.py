@@ -18,8 +18,8 @@ from shared.aio.retry import until_available
 from shared.aio.tasks import first_of
 from shared.postgres import sql
 from shared.postgres.database import Database
-from worker.docker.cgroup_parents import is_shared, is_slice
-from worker.docker.engine import Engine, EngineUnavailable
+from worker.docker.engine.cgroup_parents import is_shared, is_slice
+from worker.docker.engine.client import Engine, EngineUnavailable
 from worker.processes import cgroup
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from shared.aio.tasks import end
 from shared.runs import RunProcess
 from shared.states import Proof
 from worker.docker.containers import Containers
-from worker.docker.containers_stopped import ContainersStopped
-from worker.docker.deadlines import Deadlines
+from worker.docker.stopping.containers_stopped import ContainersStopped
+from worker.docker.stopping.deadlines import Deadlines
 from worker.evidence import (
     ContainerLeft,
     Ended,

@@ -12,11 +12,11 @@ from tests.support.docker.between import Between, between
 from tests.support.docker.canceled import needs_engine
 from tests.support.docker.own_engine import OwnEngine
 from tools.support.waiting import eventually
-from worker.docker.container_stop import ContainerStop
-from worker.docker.deadlines import Deadlines
-from worker.docker.engine import Engine
+from worker.docker.engine.client import Engine
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL
+from worker.docker.stopping.container_stop import ContainerStop
+from worker.docker.stopping.deadlines import Deadlines
 
 pytestmark = needs_engine
 

@@ -14,12 +14,12 @@ from uuid import uuid4
 import pytest
 
 from tests.support.docker.scripted_engine import EngineSide, scripted
-from worker.docker.container_stop import ContainerStop
-from worker.docker.containers_stopped import ContainersStopped
-from worker.docker.deadlines import Deadlines
-from worker.docker.engine import Engine
+from worker.docker.engine.client import Engine
 from worker.docker.gates import Gate
 from worker.docker.scope import LABEL
+from worker.docker.stopping.container_stop import ContainerStop
+from worker.docker.stopping.containers_stopped import ContainersStopped
+from worker.docker.stopping.deadlines import Deadlines
 from worker.processes.cgroup import Cgroup
 
 _LAUNCH = uuid4()

@@ -19,12 +19,12 @@ from aiodocker import DockerError
 
 from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
-from worker.docker.cgroup_parents import thaw
-from worker.docker.container import Container, ContainerState
-from worker.docker.containers_stopped import ContainersStopped
-from worker.docker.deadlines import Deadlines
-from worker.docker.engine import Engine
+from worker.docker.engine.cgroup_parents import thaw
+from worker.docker.engine.client import Engine
+from worker.docker.engine.container import Container, ContainerState
 from worker.docker.gates import Gate
+from worker.docker.stopping.containers_stopped import ContainersStopped
+from worker.docker.stopping.deadlines import Deadlines
 from worker.evidence import ContainerEnd
 from worker.processes.cgroup import Cgroup
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from worker.docker.engine import EngineUnavailable
+from worker.docker.engine.client import EngineUnavailable
 from worker.processes.peer import credentials_of
 
 _CONNECT: Final = 10.0

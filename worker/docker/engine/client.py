@@ -16,7 +16,7 @@ from aiodocker.containers import DockerContainer
 from aiohttp import ClientError, ClientTimeout, UnixConnector
 
 from shared.errors import ServiceUnavailable
-from worker.docker.container import Container, shown
+from worker.docker.engine.container import Container, shown
 from worker.docker.scope import LABEL
 
 _CALL: Final = 10.0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from worker.docker.engine import CgroupDriver, Engine
-from worker.docker.engine_place import names_cgroups_as_we
+from worker.docker.engine.client import CgroupDriver, Engine
+from worker.docker.engine.place import names_cgroups_as_we
 from worker.processes import cgroup
 from worker.processes.cgroup import CONTAINERS, Cgroup
 
