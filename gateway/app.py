@@ -36,6 +36,7 @@ from gateway.openapi.operations.runs import GET_RUN, LIST_RUNS
 from gateway.runs.get_run import RunHandler
 from gateway.runs.list_runs import ListHandler
 from gateway.runs.register import RegisterHandler
+from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import Topology
@@ -46,7 +47,6 @@ from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
 from shared.services.checks import Dependencies, Service
-from shared.settings import GatewaySettings
 from shared.telemetry.tracing import Tracer, tracing
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,8 @@ import typer
 
 from gateway.app import serve as serve_gateway
 from gateway.auth.cli import tokens
+from gateway.settings import GatewaySettings
 from shared import cli, lifecycle, logs, settings
-from shared.settings import GatewaySettings
 
 app = typer.Typer(
     help="Serve the HTTP API, which registers, cancels and shows runs; manage its tokens.",

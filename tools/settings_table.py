@@ -7,13 +7,9 @@ from enum import Enum
 
 from pydantic.fields import FieldInfo
 
-from shared.settings import (
-    DatabaseSettings,
-    GatewaySettings,
-    ServiceSettings,
-    WorkerSettings,
-    environment_name,
-)
+from gateway.settings import GatewaySettings
+from shared.settings import DatabaseSettings, ServiceSettings, environment_name
+from worker.settings import WorkerSettings
 
 # What these are differs from host to host and from user to user.
 _IN_WORDS = {

@@ -18,7 +18,6 @@ from shared.lifecycle import Lifetime, Shutdown, allow_many_files
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
 from shared.services.checks import Dependencies, Service
-from shared.settings import ContainmentPolicy, WorkerSettings
 from shared.states import Containment
 from shared.telemetry.tracing import Tracer, tracing
 from worker import monitoring_server
@@ -53,6 +52,7 @@ from worker.processes.known_launchers import KnownLaunchers
 from worker.processes.privileges import own_privileges
 from worker.registering.consumer import RegistrationConsumer
 from worker.registering.settler import RegistrationSettler
+from worker.settings import ContainmentPolicy, WorkerSettings
 from worker.startup import listening_at, require_own_proc, runs_root_of
 from worker.stop.run_stopper import RunStopper
 from worker.stop.stops import Stops

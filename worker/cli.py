@@ -10,11 +10,11 @@ import typer
 from shared import cli, lifecycle, logs, settings
 from shared.output import print_json, print_line
 from shared.postgres.migrate import migrate as bring_up_to_date
-from shared.settings import WorkerSettings
 from worker.app import serve as serve_worker
 from worker.dead_letters.cli import dead_letters
 from worker.hosts.cli import hosts
 from worker.runs.cli import runs
+from worker.settings import WorkerSettings
 
 app = typer.Typer(
     help="Cancel runs: stop their processes and record the proof.",

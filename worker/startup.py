@@ -7,9 +7,9 @@ from pathlib import Path
 import structlog
 
 from shared.errors import UserError
-from shared.settings import ContainmentPolicy, WorkerSettings
 from worker.processes import cgroup
 from worker.processes.identity import ForeignProc, pid_namespace
+from worker.settings import ContainmentPolicy, WorkerSettings
 
 log = structlog.get_logger(__name__)
 

@@ -14,12 +14,12 @@ from yarl import URL
 from gateway.http.client_address import ClientAddresses
 from gateway.http.connection import GatewayConnection
 from gateway.http.cors import Cors
+from gateway.settings import GatewaySettings
 from shared.errors import UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.limits import TimeLimits
 from shared.http.server import Listen, serve
 from shared.lifecycle import most_files
-from shared.settings import GatewaySettings
 
 # Extra slots, so that refused clients get a response and health checks still work.
 _EXTRA_SLOTS: Final = 100

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from shared.postgres.database import Database
-from shared.settings import WorkerSettings
 from worker.docker.asking_runs import AskingRuns
 from worker.docker.containers import Containers
 from worker.docker.engine.client import Engine
@@ -18,6 +17,7 @@ from worker.docker.proxy.server import DockerSocket
 from worker.docker.rules.host_access import HostAccess
 from worker.docker.rules.host_paths import HostPaths
 from worker.docker.sweep import Sweep
+from worker.settings import WorkerSettings
 
 
 def socket_path(settings: WorkerSettings) -> Path:

@@ -7,10 +7,10 @@ from prometheus_client import CollectorRegistry
 from gateway.app import build
 from gateway.events.feed import EventFeed
 from gateway.monitoring.metrics import GatewayMetrics
+from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
 from shared.amqp.broker import Publisher
 from shared.postgres.database import connected
-from shared.settings import GatewaySettings
 from shared.telemetry.tracing import NO_TRACER
 from tools.support.system import System
 

@@ -4,16 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.settings import GatewaySettings
 from shared.errors import InvalidSettings
-from shared.settings import (
-    CommandSettings,
-    DatabaseSettings,
-    GatewaySettings,
-    PublishingCommandSettings,
-    WorkerSettings,
-    load,
-)
+from shared.settings import CommandSettings, DatabaseSettings, PublishingCommandSettings, load
 from tools import settings_table
+from worker.settings import WorkerSettings
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 START, END = "<!-- settings -->", "<!-- /settings -->"
