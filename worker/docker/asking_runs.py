@@ -14,7 +14,7 @@ from shared.postgres.database import Database
 from worker.docker.engine.cgroup_parents import is_in, launch_in, parent_for
 from worker.docker.engine.client import Engine
 from worker.docker.gates import Gate, GateClosed, Gates
-from worker.docker.proxy.runs import Named
+from worker.docker.runs import Named
 from worker.docker.scope import Scope
 from worker.processes.cgroup import path_of
 from worker.processes.cgroup_names import run_id_of

@@ -13,7 +13,7 @@ from aiodocker.execs import Exec
 
 from shared.errors import ServiceUnavailable
 from worker.docker.gates import Gate
-from worker.docker.proxy.runs import Named
+from worker.docker.runs import Named
 from worker.docker.scope import LABEL, Scope
 from worker.processes.peer import NotAllowed
 

@@ -17,11 +17,11 @@ from worker.docker.proxy.exchange import Ending, Exchange
 from worker.docker.proxy.headers import asks_for, framing, passed_on, upgrade, values
 from worker.docker.proxy.limits import Limits
 from worker.docker.proxy.requests import has_arrived, next_request, whole_body
-from worker.docker.proxy.runs import Runs
 from worker.docker.proxy.splice import splice
 from worker.docker.proxy.wire import Gone, Wire
 from worker.docker.rules.checks import Admitted, Asked, Checks
 from worker.docker.rules.refused import Refused, error_body
+from worker.docker.runs import Runs
 from worker.docker.scope import Scope
 from worker.processes.peer import NotAllowed
 

@@ -14,9 +14,9 @@ from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.lifecycle import most_files
 from worker.docker.proxy.connection import ClientConnection, Service
 from worker.docker.proxy.limits import Limits
-from worker.docker.proxy.runs import Runs
 from worker.docker.rules.checks import Checks
 from worker.docker.rules.host_access import HostAccess
+from worker.docker.runs import Runs
 from worker.processes.peer import credentials_of
 
 log = structlog.get_logger(__name__)

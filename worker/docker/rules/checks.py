@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from worker.docker.proxy.runs import Runs
 from worker.docker.rules import endpoints, go_json, targets
 from worker.docker.rules.endpoints import Action, Found
 from worker.docker.rules.host_access import HostAccess
 from worker.docker.rules.marks import label, mark_build, mark_container
 from worker.docker.rules.refused import Refused, bad_request
 from worker.docker.rules.targets import Target
+from worker.docker.runs import Runs
 from worker.docker.scope import Scope
 
 _BUILDS: Final = (Action.BUILD, Action.BUILDKIT)
