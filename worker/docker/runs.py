@@ -1,4 +1,4 @@
-"""What the Docker socket asks of the worker: whose a connection is, and whether it may start something."""
+"""What the Docker socket asks of the worker: whose a connection is, and what it may start."""
 
 import socket
 from collections.abc import Callable
