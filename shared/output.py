@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from io import TextIOWrapper
+from io import RawIOBase, TextIOWrapper
 from traceback import format_exception
 from typing import Any
 from uuid import UUID
@@ -30,8 +30,14 @@ class _Console(Console):
 
 def take_any_text() -> None:
     """Make stdout escape characters that its encoding lacks. Call from an entry point."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if not isinstance(sys.stdout, TextIOWrapper):
+        return
+    if isinstance(sys.stdout.buffer, RawIOBase):
+        # With PYTHONUNBUFFERED, what the kernel does not take at once is lost: for example, when a
+        # signal interrupts a write to a full pipe (write(2); seen with reports of over 64 KB).
+        encoding = sys.stdout.encoding
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def print_line(line: str) -> None:

@@ -2,6 +2,10 @@
 
 import ast
 import json
+import os
+import subprocess
+import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -101,3 +105,35 @@ def test_times_are_shown_in_utc_to_the_millisecond(capsys: pytest.CaptureFixture
     print_columns({"created": "at"}, [{"at": at}])
 
     assert capsys.readouterr().out.splitlines()[1] == "2026-11-02 09:30:00.048 UTC"
+
+
+_REPORTS: Final = """
+import signal
+from shared import output
+
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+output.take_any_text()
+output.print_json("y" * 1_000_000)
+output.flush()
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_long_report_is_whole_for_a_reader_that_is_slow(unbuffered: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _REPORTS],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        read = bytearray()
+        while part := os.read(process.stdout.fileno(), 4096):
+            read += part
+            if len(read) < 500_000:
+                time.sleep(0.001)  # so that the pipe is full when the signals come
+
+    assert process.returncode == 0
+    assert json.loads(read) == "y" * 1_000_000
