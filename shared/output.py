@@ -35,8 +35,8 @@ def take_any_text() -> None:
     if isinstance(sys.stdout.buffer, RawIOBase):
         # With PYTHONUNBUFFERED, what the kernel does not take at once is lost: for example, when a
         # signal interrupts a write to a full pipe (write(2); seen with reports of over 64 KB).
-        encoding = sys.stdout.encoding
-        sys.stdout = open(sys.stdout.fileno(), "w", encoding=encoding, closefd=False)  # noqa: SIM115
+        fd, encoding = sys.stdout.fileno(), sys.stdout.encoding
+        sys.stdout = open(fd, "w", encoding=encoding, closefd=False)  # noqa: SIM115 - it stays open
     sys.stdout.reconfigure(errors="backslashreplace")
 
 

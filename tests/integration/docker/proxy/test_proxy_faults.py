@@ -80,7 +80,7 @@ async def test_all_output_comes_though_the_engine_has_hung_up_on_the_input(tmp_p
         await engine.head()
         await engine.say(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
         await engine.reader.readexactly(2)
-        engine.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        engine.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a ReadTransport
         await engine.say(b"x" * 500_000)
         engine.writer.close()
         await engine.writer.wait_closed()
@@ -91,10 +91,10 @@ async def test_all_output_comes_though_the_engine_has_hung_up_on_the_input(tmp_p
         upgrade = ("Connection: Upgrade", "Upgrade: tcp")
         await client.request("POST /containers/abc/attach", b"", *upgrade)
         await client.head()
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a ReadTransport
         client.writer.write(b"y" * 5_000_000)
         await closed.wait()
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # likewise
         assert await client.reader.readexactly(500_000) == b"x" * 500_000
 
 
@@ -129,11 +129,11 @@ async def test_a_client_that_does_not_read_holds_the_engine_back(tmp_path: Path)
 
     async with scripted(tmp_path, engine_side) as engine, proxied(tmp_path, engine.path) as job:
         client = await job.connect()
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a ReadTransport
         await client.request("GET /images/it/get")
         await asyncio.sleep(0.5)
         assert sent < 5
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # likewise
         await client.head()
         received = 0
         while received < 100_000_000:
