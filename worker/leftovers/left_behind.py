@@ -5,7 +5,7 @@ found              the first of them: pid, name, state
 containers_number  how many containers ran then
 containers_found   the first of them: id, name, image
 builds             whether an image was still being built
-engine_missing     whether there may be containers, and the worker knew no Docker engine
+engine_missing     whether there may be containers, and no Docker engine told of them
 kept               whether the run was registered to keep them
 noticed_at         when they were found
 deadline           the end of the grace period of their stop

@@ -6,9 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
+from typing import Final
 from uuid import UUID
 
 from shared.aio.tasks import end
+from shared.errors import ServiceUnavailable
 from shared.runs import RunProcess
 from shared.states import Proof
 from worker.docker.containers import Containers
@@ -29,6 +31,9 @@ from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.ladder import StopPlan
 from worker.stop.run_tree import shortage_is_an_outage, stop_tree, tree_of
 
+_LOOK: Final = 5.0
+"""Seconds for the engine to tell what a command left behind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -38,7 +43,7 @@ class Left:
     """Without those in containers."""
     containers: Sequence[ContainerLeft] = ()
     unseen: bool = False
-    """Whether there may be containers, but this worker knows no Docker engine."""
+    """Whether there may be containers: the engine does not answer, or this worker knows none."""
     builds: bool = False
     """Whether an image is still being built for a process that is not the run's."""
 
@@ -92,15 +97,20 @@ class RunStopper:
         From now on, it can start no more containers. Raises OutOfSight and ServiceUnavailable.
         """
         containers: Sequence[ContainerLeft] = ()
+        unseen = self._is_blind_to(process)
         if self._containers is not None:
-            parent = await self._containers.close_gate(process)
-            containers = await self._left(process, parent)
+            try:
+                async with asyncio.timeout(_LOOK):
+                    parent = await self._containers.close_gate(process)
+                    containers = await self._left(process, parent)
+            except (ServiceUnavailable, TimeoutError):
+                unseen = True  # a stop kills them in time, and waits for the engine with its proof
         with shortage_is_an_outage(), closing(tree_of(process, self._launchers)) as tree:
             processes = () if await tree.is_gone() else await tree.survivors()
         if containers and process.cgroup is not None:
             inside = Cgroup(Path(process.cgroup, CONTAINERS)).members()
             processes = tuple(each for each in processes if each.pid not in inside)
-        left = Left(processes, containers, self._is_blind_to(process))
+        left = Left(processes, containers, unseen)
         if self._containers is not None and not left.any:
             left = replace(left, builds=await self._containers.builds_on(process))
         return left

@@ -87,6 +87,7 @@ async def test_the_engine_is_away_when_the_command_ends(system: System, engine: 
             lambda number: number == 0,
             what="the number of processes of its command",
         )
+        await run.until_dead(5)  # the engine delays no kill
         assert (await system.run(1))["status"] == "running"
 
         await engine.start()

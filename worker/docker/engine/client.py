@@ -141,12 +141,12 @@ class Engine:
         The engine changes a container and starts it under one lock. So this also waits for a start
         that an earlier worker asked for.
         """
-        # aiodocker has no method for it.
-        base = f"{self._docker.docker_host}/{self._docker.api_version}"
+        # aiodocker has no method for it. Without a version in the path, the engine takes its own;
+        # with one that it does not have, a 404 could pass for a container that is gone.
         async with (
             self._answering(container),
             self._docker.session.post(
-                f"{base}/containers/{container.id}/update",
+                f"{self._docker.docker_host}/containers/{container.id}/update",
                 json={"RestartPolicy": {"Name": "no"}},
             ) as response,
         ):
