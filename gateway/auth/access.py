@@ -1,11 +1,12 @@
 """Who may do what: bearer tokens, roles, scopes."""
 
-import hashlib
 import secrets
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from aiohttp import web
+
+from shared.tokens import Role
 
 TOKEN_PREFIX: Final = "rct_"
 
@@ -18,13 +19,6 @@ class Scope(StrEnum):
     RUNS_REGISTER = "runs:register"
     RUNS_BULK = "runs:bulk"
     """Cancel many runs with one request."""
-
-
-class Role(StrEnum):
-    ADMIN = "admin"
-    TESTER = "tester"
-    CONTRIBUTOR = "contributor"
-    USER = "user"
 
 
 DEFAULT_SCOPES: Final = (Scope.RUNS_READ, Scope.RUNS_WRITE)
@@ -43,11 +37,6 @@ class Caller(NamedTuple):
 def new_token() -> str:
     """An opaque token of 256 random bits."""
     return TOKEN_PREFIX + secrets.token_urlsafe(32)
-
-
-def token_hash(token: str) -> bytes:
-    """What is stored of a token. No salt: a random 256-bit secret cannot be guessed."""
-    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def bearer_token(request: web.Request) -> str | None:

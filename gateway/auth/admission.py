@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from asyncpg import Record
 
-from gateway.auth.access import Caller, Role, Scope, bearer_token, token_hash
+from gateway.auth.access import Caller, Scope, bearer_token
 from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import ApiError, run_not_found
@@ -25,6 +25,7 @@ from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
+from shared.tokens import Role, token_hash
 
 log = structlog.get_logger(__name__)
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from gateway.auth import tokens as stored
-from gateway.auth.access import DEFAULT_SCOPES, TOKEN_PREFIX, Role, Scope
+from gateway.auth.access import DEFAULT_SCOPES, TOKEN_PREFIX, Scope
 from gateway.auth.tokens import NewToken
 from shared import cli
 from shared.commands import BIGINT_MAX
 from shared.errors import UserError
 from shared.output import plain, print_columns, print_json, print_line
+from shared.tokens import Role
 
 tokens = typer.Typer(help="Create, list and revoke bearer tokens.")
 

@@ -5,8 +5,9 @@ from math import ceil
 from typing import Final
 
 from gateway import schemas
-from gateway.auth.access import Role, Scope
+from gateway.auth.access import Scope
 from gateway.http.errors import ApiError
+from shared.tokens import Role
 
 _REALM: Final = 'Bearer realm="run-cancel"'
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.auth.access import Role, Scope, new_token, token_hash
+from gateway.auth.access import Scope, new_token
 from shared.postgres import sql
 from shared.postgres.database import Database
+from shared.tokens import Role, token_hash
 
 
 @dataclass(frozen=True, slots=True)

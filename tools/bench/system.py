@@ -17,7 +17,7 @@ import asyncpg
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from gateway.auth.access import Role, Scope, new_token, token_hash
+from gateway.auth.access import Scope, new_token
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
@@ -25,6 +25,7 @@ from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
+from shared.tokens import Role, token_hash
 from tools.bench.programs import DEADLINE, Served, result_of
 from tools.errors import ToolError
 from tools.services import Services

@@ -18,11 +18,12 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from gateway.auth.access import Role, Scope, new_token, token_hash
+from gateway.auth.access import Scope, new_token
 from shared.amqp.topology import CANCEL_KEY, Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
+from shared.tokens import Role, token_hash
 from tools.support.broker_names import delete_names
 from tools.support.forked import ForkedProcess, can_be_forked
 from tools.support.launched import Launched

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from gateway.auth.access import MAY_CANCEL, Role, Scope
+from gateway.auth.access import MAY_CANCEL, Scope
 from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.cancels.answers import BAD_KEY, KEY_HEADER
 from gateway.http.errors import ApiError, internal, invalid, run_not_found, unavailable
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Response
+from shared.tokens import Role
 
 RUN_ID: Final[Json] = {
     "name": "run_id",

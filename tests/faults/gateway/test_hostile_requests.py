@@ -7,7 +7,7 @@ from typing import Final
 from hypothesis import HealthCheck, example, given, note, settings
 
 from gateway import schemas
-from gateway.auth.access import Role
+from shared.tokens import Role
 from tests.support.http.api import Api
 from tests.support.http.hostile_requests import OVER, PLAIN_USER, RUN, TOKEN, Hostile, hostile
 from tests.support.http.raw_requests import END_OF_HEAD, RawAnswer, exchange

@@ -10,12 +10,13 @@ import aiohttp
 import asyncpg
 import pytest
 
-from gateway.auth.access import Role, Scope, token_hash
+from gateway.auth.access import Scope
 from shared.amqp.topology import Topology
 from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.settings import DatabaseSettings
+from shared.tokens import Role, token_hash
 from tests.support.http.api import Api
 from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
 from tools.support.program import Program

@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from gateway.auth.access import Role, Scope, new_token
+from gateway.auth.access import Scope, new_token
 from gateway.openapi.operations import OPERATIONS
 from gateway.openapi.operations.model import Operation
+from shared.tokens import Role
 from tests.support.http.api import Answer, Api
 from tests.support.http.contract import CASES
 from tests.support.http.contract.case import COMMAND, SPENT, Callers, Case

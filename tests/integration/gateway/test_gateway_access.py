@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.auth.access import Role, Scope, new_token
+from gateway.auth.access import Scope, new_token
 from shared.amqp.topology import REST_KEY
 from shared.commands import BIGINT_MAX
+from shared.tokens import Role
 from tests.support.http.api import Api
 from tests.support.shared_system import shared_system
 from tools.services import Services

@@ -5,8 +5,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from gateway.auth.access import Role
 from shared.states import DeadReason, RunStatus
+from shared.tokens import Role
 from tests.support.http.api import Api
 from tests.support.telemetry.exposition import monitoring_url, scrape
 from tests.support.telemetry.monitoring import alert_expressions, dashboard_expressions, selectors

@@ -8,10 +8,11 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from gateway.auth.access import Role, Scope, new_token
+from gateway.auth.access import Scope, new_token
 from gateway.openapi.operations import OPERATIONS
 from gateway.openapi.operations.model import Operation
 from gateway.schemas import API
+from shared.tokens import Role
 from tests.support.http.api import Api
 from tests.support.http.routes import routes
 from tests.support.shared_system import shared_system

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from gateway.auth.access import Role, Scope, new_token
+from gateway.auth.access import Scope, new_token
+from shared.tokens import Role
 from tests.support.http.api import Answer, Api
 from tests.support.shared_system import shared_system
 from tools.services import Services

@@ -10,7 +10,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from gateway.auth.access import Role, Scope
+from gateway.auth.access import Scope
+from shared.tokens import Role
 from tests.support.http.api import Answer, Api
 from tests.support.shared_system import shared_system
 from tools.services import Services
