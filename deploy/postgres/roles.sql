@@ -76,6 +76,7 @@ GRANT SELECT, INSERT (
     full_size, reply_to
 ) ON dead_letters TO worker;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO worker;
+GRANT SELECT, INSERT (done_by, action, object, detail) ON audit TO worker, ops;
 -- UPDATE, because locking a row requires it.
 GRANT SELECT, UPDATE ON turns TO worker;
 -- It publishes and removes events. Triggers write them.

@@ -29,6 +29,7 @@ TABLES: Final = {
     "cancellations": "Cancellations",
     "dead_letters": "Dead letters",
     "dead_letter_actions": "Actions on dead letters",
+    "audit": "Audit",
 }
 OTHER_OUTCOMES: Final = "Other outcomes have other keys:"
 OF_RABBITMQ: Final = "RabbitMQ adds others:"

@@ -1,0 +1,1 @@
+"""`python -m tools.bench.filled`: fill a migrated database as a year of work would."""
