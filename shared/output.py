@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from io import RawIOBase, TextIOWrapper
 from traceback import format_exception
 from typing import Any
@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from shared.printable import printable, printable_lines
+from shared.times import readable_time
 
 
 class _Console(Console):
@@ -114,10 +115,6 @@ def _print_lines(lines: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(map(str.ljust, line, widths)).rstrip())
-
-
-def readable_time(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} UTC"
 
 
 def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:

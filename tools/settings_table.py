@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.settings import GatewaySettings
 from shared.settings import DatabaseSettings, ServiceSettings, environment_name
+from worker.console.settings import ConsoleSettings
 from worker.settings import WorkerSettings
 
 # What these are differs from host to host and from user to user.
@@ -26,7 +27,13 @@ def table() -> str:
     """The rows of all settings, each once, under a heading."""
     rows = dict.fromkeys(
         row(cls, name)
-        for cls in (DatabaseSettings, ServiceSettings, GatewaySettings, WorkerSettings)
+        for cls in (
+            DatabaseSettings,
+            ServiceSettings,
+            GatewaySettings,
+            WorkerSettings,
+            ConsoleSettings,
+        )
         for name in cls.model_fields
     )
     return "\n".join(("| setting | default | meaning |", "| --- | --- | --- |", *rows))

@@ -53,6 +53,34 @@ def serve(
 
 
 @app.command()
+def console(
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on.", show_default="CANCEL_CONSOLE_HOST"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port to listen on; 0 chooses a free one.",
+            show_default="CANCEL_CONSOLE_PORT",
+        ),
+    ] = None,
+) -> None:
+    """Serve web pages for operators until SIGTERM."""
+    from worker.console.app import serve as serve_console
+    from worker.console.settings import ConsoleSettings
+
+    configured = settings.load(ConsoleSettings, console_host=host, console_port=port)
+    logs.configure(configured.log_format, configured.log_level)
+    lifecycle.run(serve_console(configured))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database schema up to date. Several processes may do this at once."""
 

@@ -32,6 +32,7 @@ GRANT USAGE ON SCHEMA public TO gateway, worker, ops, platform;
 
 -- Revokes what an earlier version granted, on tables and columns.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM gateway, worker, ops, platform;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM gateway, worker, ops, platform;
 GRANT SELECT ON schema_migrations TO gateway, worker, ops, platform;
 
 -- The gateway reads, counts requests and adds queued runs. It changes no run and creates no token.
@@ -99,6 +100,9 @@ GRANT SELECT, UPDATE (state, replays) ON dead_letters TO ops;
 GRANT SELECT, UPDATE (worker_id, left_at, abandoned_at) ON hosts TO ops;
 GRANT SELECT, INSERT (letter_id, action, done_by, command_id, body) ON dead_letter_actions TO ops;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO ops;
+-- The console notices changes by the latest numbers.
+GRANT SELECT ON SEQUENCE outbox_event_id_seq, dead_letters_letter_id_seq,
+    dead_letter_actions_action_id_seq, host_actions_action_id_seq TO ops;
 
 -- By default, all roles may take advisory locks, which can block a migration, and create large
 -- objects until the disk is full. Only a superuser can revoke that, in each database.

@@ -16,9 +16,9 @@ from shared.output import (
     print_json,
     print_line,
     print_text,
-    readable_time,
 )
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
+from shared.times import readable_time
 from worker.dead_letters.kinds import kind_of
 from worker.dead_letters.replay import MAX_REPLAYS, Summary
 from worker.dead_letters.replay_results import ReplayStatus, Result

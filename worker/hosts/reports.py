@@ -12,8 +12,8 @@ from shared.output import (
     print_facts,
     print_json,
     print_line,
-    readable_time,
 )
+from shared.times import readable_time
 from worker.hosts.store import Abandoned
 
 _COLUMNS = {

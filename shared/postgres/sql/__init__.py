@@ -2,6 +2,7 @@
 
 from shared.postgres.sql import (
     cancellations,
+    console,
     containers,
     dead_letters,
     decisions,
@@ -16,6 +17,7 @@ from shared.postgres.sql import (
 
 __all__ = [
     "cancellations",
+    "console",
     "containers",
     "dead_letters",
     "decisions",

@@ -1,0 +1,58 @@
+"""Debian's chromium, driven by playwright."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright
+
+from tools.services import ServicesUnavailable
+from tools.services.ladder import say_on_stderr
+from tools.services.native import apt
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_SERIOUS: Final = {"serious", "critical"}
+
+
+@cache
+def chromium() -> Path:
+    """The browser; installed if that is possible. Skips the test if there is none."""
+    found = _find()
+    if found is None and apt.can_install():
+        with suppress(ServicesUnavailable):
+            apt.install(["chromium"], say_on_stderr)
+        found = _find()
+    if found is None:
+        pytest.skip("no chromium, and it cannot be installed")
+    return found
+
+
+@asynccontextmanager
+async def browsing() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium(),
+            # As root, chromium has no sandbox. /dev/shm is small in many containers.
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        await browser.close()
+
+
+async def accessibility_faults(page: Page) -> list[str]:
+    """The serious and critical faults that axe finds on the page."""
+    found = await Axe().run(page)
+    return [
+        f"{fault['id']}: {fault['help']}: {[node['html'] for node in fault['nodes']]}"
+        for fault in found.response["violations"]
+        if fault["impact"] in _SERIOUS
+    ]
+
+
+def _find() -> Path | None:
+    return next((Path(found) for name in _NAMES if (found := shutil.which(name))), None)

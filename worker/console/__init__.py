@@ -1,0 +1,1 @@
+"""`cancel-worker console`: web pages for operators."""

@@ -1,0 +1,1 @@
+"""Live pages: a server-sent event when something has changed."""

@@ -1,0 +1,1 @@
+"""What all pages have in common: connections, sessions, rendering, errors."""
