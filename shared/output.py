@@ -7,7 +7,8 @@ escape text from users, jobs and publishers.
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from io import RawIOBase, TextIOWrapper
 from traceback import format_exception
@@ -16,7 +17,7 @@ from uuid import UUID
 
 from asyncpg import Record
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from shared.printable import printable, printable_lines
@@ -88,10 +89,35 @@ def print_columns(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]])
     _print_table(table)
 
 
-def progress() -> Progress:
-    """A progress bar on stderr, if that is a terminal. Its title is not escaped."""
+class Bar:
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown = shown
+        self._task = task
+
+    def advance(self, steps: int = 1) -> None:
+        self._shown.advance(self._task, steps)
+
+    def move_to(self, step: int) -> None:
+        self._shown.update(self._task, completed=step)
+
+
+class Bars:
+    """Progress bars, one below the other. Their titles are not escaped."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def begin(self, title: str, total: int) -> Bar:
+        """Show a bar of `total` steps."""
+        return Bar(self._shown, self._shown.add_task(title, total=total))
+
+
+@contextmanager
+def progress() -> Iterator[Bars]:
+    """Progress bars on stderr, if that is a terminal."""
     console = Console(stderr=True)
-    return Progress(console=console, disable=not console.is_terminal, transient=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as shown:
+        yield Bars(shown)
 
 
 def flush() -> None:

@@ -98,7 +98,9 @@ GRANT SELECT, INSERT (token_hash, subject, role, scopes, write_limit, read_limit
 GRANT SELECT, UPDATE (outcome, finished_at, evidence) ON cancellations TO ops;
 GRANT SELECT, UPDATE (state, replays) ON dead_letters TO ops;
 GRANT SELECT, UPDATE (worker_id, left_at, abandoned_at) ON hosts TO ops;
-GRANT SELECT, INSERT (letter_id, action, done_by, command_id, body) ON dead_letter_actions TO ops;
+GRANT SELECT, INSERT (letter_id, action, done_by, command_id, body, note) ON dead_letter_actions TO ops;
+-- What is searched of dead letters. A trigger writes it.
+GRANT SELECT ON dead_letter_texts TO ops;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO ops;
 -- The console notices changes by the latest numbers.
 GRANT SELECT ON SEQUENCE outbox_event_id_seq, dead_letters_letter_id_seq,

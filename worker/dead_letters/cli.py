@@ -16,12 +16,16 @@ from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.states import DeadReason
 from worker.dead_letters import replay_cli, reports
 from worker.dead_letters import store as letter_store
+from worker.dead_letters.discarding import discard as discard_chosen
+from worker.dead_letters.planning import Planned, plan
 from worker.dead_letters.replay import Options, Summary
 from worker.dead_letters.replay_results import ReplayStatus
-from worker.dead_letters.store import Filter, GroupBy, LetterState
+from worker.dead_letters.store import GroupBy
+from worker.dead_letters.wanted import Filter, LetterState
 from worker.operator import operator
 
 _EXIT_UNDECIDED: Final = 3
+MOST_PLANNED: Final = 100_000
 
 dead_letters = typer.Typer(
     help="List, show, replay and discard messages that could not be carried out."
@@ -103,11 +107,11 @@ def list_letters(
     """List dead letters, newest first."""
     wanted = Filter(
         None if state is StateChoice.ALL else LetterState(state.value),
-        reason,
-        publisher,
-        run,
-        older_than,
-        newer_than,
+        reason=reason,
+        publisher=publisher,
+        run_id=run,
+        older_than=older_than,
+        newer_than=newer_than,
     )
     _warn_of(publisher)
     if count_by is not None:
@@ -180,7 +184,13 @@ def replay(
     With --wait, the exit code is 1 if a letter became a dead letter again, and 3 if a command was
     not decided in time.
     """
-    wanted = Filter(LetterState.WAITING, reason, publisher, run, older_than, newer_than)
+    wanted = Filter(
+        reason=reason,
+        publisher=publisher,
+        run_id=run,
+        older_than=older_than,
+        newer_than=newer_than,
+    )
     some = wanted != Filter()
     if bool(ids) == (all_letters or some):
         raise UserError("select letters either by ID, or with --all or filters")
@@ -195,8 +205,10 @@ def replay(
     _warn_of(publisher)
     chosen = ids or wanted
     if dry_run:
-        letters = cli.with_database(partial(replay_cli.to_replay, chosen=chosen, force=force))
-        reports.print_letters(letters, as_json=json)
+        planned = cli.with_database(partial(plan, chosen=chosen, force=force, limit=MOST_PLANNED))
+        reports.print_letters(
+            [letter for letter, kind in planned.letters if kind is Planned.SENT], as_json=json
+        )
         return
     _finish(replay_cli.replay(chosen, options), json)
 
@@ -208,12 +220,12 @@ def discard(
     ],
 ) -> None:
     """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
-    done = cli.with_database(partial(letter_store.discard, letter_ids=ids, by=operator()))
-    for letter in sorted(done):
+    done = cli.with_database(partial(discard_chosen, chosen=ids, by=operator()))
+    for letter in done:
         print_line(f"dead letter {letter} discarded")
-    if left := sorted(set(ids) - done):
-        found = cli.with_database(partial(letter_store.find_some, letter_ids=left))
-        raise UserError("; ".join(_why_not_discarded(left, {row["letter_id"] for row in found})))
+    if left := sorted(set(ids) - set(done)):
+        missing = cli.with_database(partial(letter_store.missing, letter_ids=left))
+        raise UserError("; ".join(_why_not_discarded(left, set(left) - set(missing))))
 
 
 def _why_not_discarded(letters: list[int], known: set[int]) -> Iterator[str]:

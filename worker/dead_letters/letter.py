@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic_core import to_json
 
-from shared.commands import BIGINT_MAX
+from shared.commands import BIGINT_MAX, MAX_TEXT
 from shared.states import DeadReason, Via
 from worker.dead_letters.kinds import is_registration
 from worker.messages.conversion import publisher_headers
@@ -20,6 +20,10 @@ from worker.messages.json_body import object_in, storable
 from worker.messages.reply_address import direct
 
 _MAX_TEXT: Final = 1000
+# Of the texts that lists and counts read from an index, whose entries are limited to 2,704 bytes.
+_MAX_REASON: Final = 64
+_MAX_USER: Final = 255
+"""Bytes; RabbitMQ has no longer names."""
 # Reasons for messages that were valid.
 _OF_VALID: Final = frozenset(
     {
@@ -77,7 +81,7 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
     return Letter(
         letter_key=history.letter or uuid4().hex,
         digest=_digest(message, history),
-        reason=_text(reason),
+        reason=_text(reason, _MAX_REASON),
         error=_text(error),
         attempts=history.attempt,
         first_failed_at=_time(history.first_failure),
@@ -85,10 +89,10 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
         exchange=_text(exchange),
         routing_key=_text(routing_key),
         via=history.via,
-        publisher=_maybe(history.publisher),
+        publisher=_user(history.publisher),
         command_id=None if registers else _uuid(said.get("command_id")),
         run_id=_run_id(said.get("run_id")),
-        requested_by=None if registers else _maybe(said.get("requested_by")),
+        requested_by=None if registers else _maybe(said.get("requested_by"), MAX_TEXT),
         body=message.body,
         message_id=_maybe(message.message_id),
         correlation_id=_maybe(message.correlation_id),
@@ -145,12 +149,17 @@ def _as_json(headers: Mapping[str, Any]) -> str:
     return to_json(headers, bytes_mode="hex", inf_nan_mode="null", serialize_unknown=True).decode()
 
 
-def _text(value: object) -> str:
-    return storable(str(value)[:_MAX_TEXT])
+def _text(value: object, most: int = _MAX_TEXT) -> str:
+    return storable(str(value)[:most])
 
 
-def _maybe(value: object) -> str | None:
-    return _text(value) if isinstance(value, str) and value else None
+def _maybe(value: object, most: int = _MAX_TEXT) -> str | None:
+    return _text(value, most) if isinstance(value, str) and value else None
+
+
+def _user(name: str | None) -> str | None:
+    text = _maybe(name)
+    return None if text is None else text.encode()[:_MAX_USER].decode(errors="ignore")
 
 
 def _time(text: str | None) -> datetime | None:

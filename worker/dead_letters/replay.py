@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -28,24 +27,15 @@ from shared.registrations import QUEUED_TYPE
 from shared.states import Via
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.kinds import is_registration
+from worker.dead_letters.planning import Planned, planned
 from worker.dead_letters.replay_results import Result
-from worker.dead_letters.store import Filter, LetterState
 from worker.messages.conversion import sendable_headers
 from worker.messages.headers import History
 from worker.messages.reply_address import direct
 
-MAX_REPLAYS: Final = 3
-"""Maximum number of replays of a letter, including its predecessors, without `--force`."""
-
-_PAGE: Final = 1_000
 _IN_FLIGHT: Final = 256
 _PUBLISHING: Final = 64
 """How many of them are being published; the others wait for their marks, which are batched."""
-
-
-class SkipReason(StrEnum):
-    DISCARDED = "discarded"
-    TOO_OFTEN = f"replayed {MAX_REPLAYS} times already"
 
 
 @dataclass(slots=True)
@@ -58,10 +48,20 @@ class Summary:
     cut: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     edited_as: UUID | None = None
-    results: list[Result] | None = None
+    results: Sequence[Result] | None = None
     """The results of the replayed letters, with `--wait`."""
     interrupted: bool = False
     failed: str | None = None
+
+    def skip(self, letter_id: int, kind: Planned) -> None:
+        """Record that a letter is not replayed."""
+        match kind:
+            case Planned.TOO_OFTEN:
+                self.too_often.append(letter_id)
+            case Planned.DISCARDED:
+                self.discarded.append(letter_id)
+            case Planned.CUT:
+                self.cut.append(letter_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,9 @@ class Replayer:
         async with asyncio.TaskGroup() as tasks:
             marks = Batcher(partial(self._mark, options.by), tasks)
             async for letter in letters:
-                if is_cut(letter):
-                    summary.cut.append(letter["letter_id"])
-                    continue
-                if not options.force and (reason := skip_reason(letter)):
-                    is_discarded = reason is SkipReason.DISCARDED
-                    skipped = summary.discarded if is_discarded else summary.too_often
-                    skipped.append(letter["letter_id"])
+                kind = planned(letter, force=options.force)
+                if kind is not Planned.SENT:
+                    summary.skip(letter["letter_id"], kind)
                     continue
                 await pace.wait()
                 await places.acquire()
@@ -183,32 +179,6 @@ class Replayer:
             app_id=letter["app_id"],
             user_id=self._broker_user,
         )
-
-
-async def all_of(database: Database, wanted: Filter) -> AsyncIterator[Record]:
-    """The letters that match `wanted`, page by page, by ascending id."""
-    after = 0
-    while page := await letter_store.next_of(database, wanted, after, _PAGE):
-        for letter in page:
-            yield letter
-        after = page[-1]["letter_id"]
-
-
-async def these(letters: list[Record]) -> AsyncIterator[Record]:
-    for letter in letters:
-        yield letter
-
-
-def is_cut(letter: Record) -> bool:
-    """Whether only the head of the body was kept."""
-    return letter["full_size"] is not None
-
-
-def skip_reason(letter: Record) -> SkipReason | None:
-    """Why a letter is not replayed without `--force`."""
-    if letter["state"] == LetterState.DISCARDED:
-        return SkipReason.DISCARDED
-    return SkipReason.TOO_OFTEN if letter["replays"] >= MAX_REPLAYS else None
 
 
 class _Pace:

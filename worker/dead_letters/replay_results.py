@@ -118,7 +118,8 @@ class ResultWatch:
         """Keepers take turns, so no letter appears with an id below one that was already seen."""
         while rows := await self._database.fetch(sql.dead_letters.LATER, self._latest, _PAGE):
             same_body: dict[bytes, list[ReplayedLetter]] = {}
-            for each in self._undecided.values():
+            # Which of equal letters is which does not show: the first of them goes first.
+            for _, each in sorted(self._undecided.items()):
                 same_body.setdefault(each.digest, []).append(each)
             for row in rows:
                 before = self._undecided.get(row["replay_of"])

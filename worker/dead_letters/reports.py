@@ -1,6 +1,5 @@
 """Prints dead letters as text or JSON."""
 
-import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +18,10 @@ from shared.output import (
 )
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.times import readable_time
+from worker.dead_letters.editing import body_as_text
 from worker.dead_letters.kinds import kind_of
-from worker.dead_letters.replay import MAX_REPLAYS, Summary
+from worker.dead_letters.planning import MAX_REPLAYS
+from worker.dead_letters.replay import Summary
 from worker.dead_letters.replay_results import ReplayStatus, Result
 from worker.dead_letters.store import GroupBy
 
@@ -164,19 +165,6 @@ def _result_text(result: Result) -> str:
             return f"dead again{again} ({result.reason}): {result.error}"
         case ReplayStatus.UNDECIDED:
             return f"not decided in time: {result.why}"
-
-
-def body_as_text(body: bytes, *, is_cut: bool = False) -> str | None:
-    """`body` as text, or None if it is not printable text.
-
-    If it `is_cut`, its last character may be incomplete.
-    """
-    try:
-        text, _ = codecs.utf_8_decode(body, "strict", not is_cut)
-    except UnicodeDecodeError:
-        return None
-    shown = text.replace("\n", "").replace("\t", "").replace("\r", "")
-    return text if shown.isprintable() else None
 
 
 def _size(row: Mapping[str, Any]) -> str:

@@ -1,27 +1,23 @@
 """Dead letters in Postgres: found, counted, marked."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
 
 from shared.postgres import sql
-from shared.postgres.database import Database
-from shared.states import DeadReason
+from shared.postgres.database import Connection, Database
+from worker.dead_letters.wanted import Filter, where
 
-
-class LetterState(StrEnum):
-    WAITING = "waiting"
-    REPLAYED = "replayed"
-    DISCARDED = "discarded"
+MOST_GROUPS: Final = 1_000
 
 
 class GroupBy(StrEnum):
     REASON = "reason"
+    ERROR = "error"
     PUBLISHER = "publisher"
     RUN = "run"
     STATE = "state"
@@ -29,58 +25,61 @@ class GroupBy(StrEnum):
 
 _COLUMNS = {
     GroupBy.REASON: "reason",
+    GroupBy.ERROR: "error_group",
     GroupBy.PUBLISHER: "publisher",
     GroupBy.RUN: "run_id",
     GroupBy.STATE: "state",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Selects letters; None matches all. Ages count from a letter's arrival in Postgres.
+async def find(
+    database: Database, wanted: Filter, limit: int, before: int | None = None
+) -> list[Record]:
+    """Letters without their bodies, the newest first; the next page is `before` its last id.
 
-    `UNKNOWN_PUBLISHER` selects letters without a known publisher.
+    Raises UserError if the text of `wanted` cannot be searched for.
     """
-
-    state: LetterState | None = LetterState.WAITING
-    reason: DeadReason | None = None
-    publisher: str | None = None
-    run_id: int | None = None
-    older_than: timedelta | None = None
-    newer_than: timedelta | None = None
-
-    @property
-    def arguments(self) -> tuple[object, ...]:
-        return (
-            self.state,
-            self.reason,
-            self.publisher,
-            self.run_id,
-            self.older_than,
-            self.newer_than,
-        )
+    condition = where(wanted, before=before)
+    query = sql.letter_lists.newest(condition.text, condition.after())
+    return await _fetch(database, query, *condition.arguments, limit)
 
 
-async def find(database: Database, wanted: Filter, limit: int) -> list[Record]:
-    """Letters without their bodies, the newest first."""
-    async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(sql.dead_letters.LIST, *wanted.arguments, limit)
-    return rows
+async def count(
+    database: Database, wanted: Filter, by: GroupBy, limit: int = MOST_GROUPS
+) -> list[Record]:
+    """Count letters by kind, the most frequent first. Raises UserError like `find`."""
+    condition = where(wanted)
+    query = sql.letter_lists.counts(condition.text, condition.after(), _COLUMNS[by])
+    return await _fetch(database, query, *condition.arguments, limit)
 
 
-async def count(database: Database, wanted: Filter, by: GroupBy) -> list[Record]:
-    """Count letters by kind, the most frequent first."""
-    query = sql.dead_letters.COUNT.format(column=_COLUMNS[by])
-    async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(query, *wanted.arguments)
-    return rows
+async def total(database: Database, wanted: Filter) -> int:
+    """How many letters are wanted. Raises UserError like `find`."""
+    condition = where(wanted)
+    (row,) = await _fetch(database, sql.letter_lists.total(condition.text), *condition.arguments)
+    return int(row["letters"])
+
+
+async def missing(database: Database, letter_ids: Sequence[int]) -> list[int]:
+    """Which of `letter_ids` no letter has."""
+    rows = await _fetch(database, sql.dead_letters.FIND_IDS, letter_ids)
+    return sorted(set(letter_ids) - {row["letter_id"] for row in rows})
+
+
+async def count_planned(
+    database: Database, wanted: Filter, most_replays: int, *, force: bool
+) -> dict[str, int]:
+    """How many letters a replay would publish or not, by why. Raises UserError like `find`."""
+    condition = where(wanted)
+    query = sql.letter_lists.planned(condition.text, condition.after(1), condition.after(2))
+    rows = await _fetch(database, query, *condition.arguments, most_replays, force)
+    return {row["planned"]: row["letters"] for row in rows}
 
 
 async def has_publisher(database: Database, publisher: str) -> bool:
     """Whether there is any letter of `publisher`, in any state."""
-    async with database.connection() as connection:
-        found: bool = await connection.fetchval(sql.dead_letters.HAS_PUBLISHER, publisher)
-    return found
+    (row,) = await _fetch(database, sql.dead_letters.HAS_PUBLISHER, publisher)
+    return bool(row["exists"])
 
 
 async def find_one(database: Database, letter_id: int) -> tuple[Record, list[Record]] | None:
@@ -91,19 +90,19 @@ async def find_one(database: Database, letter_id: int) -> tuple[Record, list[Rec
     return None if letter is None else (letter, actions)
 
 
-async def find_some(database: Database, letter_ids: list[int]) -> list[Record]:
-    async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(sql.dead_letters.FIND_SOME, letter_ids)
-    return rows
-
-
 async def next_of(database: Database, wanted: Filter, after: int, limit: int) -> list[Record]:
     """Up to `limit` letters with ids above `after`, in order, including bodies."""
-    async with database.connection() as connection:
-        rows: list[Record] = await connection.fetch(
-            sql.dead_letters.NEXT, *wanted.arguments, after, limit
-        )
-    return rows
+    condition = where(wanted, after=after)
+    query = sql.letter_lists.oldest_whole(condition.text, condition.after())
+    return await _fetch(database, query, *condition.arguments, limit)
+
+
+async def ids_of(database: Database, wanted: Filter, after: int, limit: int) -> list[int]:
+    """Up to `limit` ids above `after`, in order."""
+    condition = where(wanted, after=after)
+    query = sql.letter_lists.ids(condition.text, condition.after())
+    rows = await _fetch(database, query, *condition.arguments, limit)
+    return [row["letter_id"] for row in rows]
 
 
 async def mark_replayed(database: Database, letter_ids: Sequence[int], by: str) -> None:
@@ -120,8 +119,23 @@ async def mark_edited(
         await connection.execute(sql.dead_letters.MARK_EDITED, letter_id, by, command_id, body)
 
 
-async def discard(database: Database, letter_ids: list[int], by: str) -> set[int]:
+async def mark_discarded(
+    database: Database, letter_ids: Sequence[int], by: str, note: str | None
+) -> list[int]:
     """Discard waiting letters; the ids of those that were discarded."""
     async with database.connection() as connection:
-        rows: list[Any] = await connection.fetch(sql.dead_letters.DISCARD, letter_ids, by)
-    return {row["letter_id"] for row in rows}
+        rows: list[Any] = await connection.fetch(sql.dead_letters.DISCARD, letter_ids, by, note)
+    return [row["letter_id"] for row in rows]
+
+
+async def _fetch(database: Database, query: str, *arguments: object) -> list[Record]:
+    async with _planned(database) as connection:
+        rows: list[Record] = await connection.fetch(query, *arguments)
+    return rows
+
+
+@asynccontextmanager
+async def _planned(database: Database) -> AsyncIterator[Connection]:
+    async with database.transaction() as connection:
+        await connection.execute(sql.letter_lists.PLAN)
+        yield connection

@@ -10,7 +10,7 @@ from shared.cli import Publishing, with_database, with_publisher
 from shared.commands import MAX_TEXT, Text
 from shared.errors import ServiceUnavailable, UserError
 from shared.lifecycle import stop_requested
-from shared.output import print_error, print_json, print_line, progress
+from shared.output import Bar, print_error, print_json, print_line, progress
 from worker.runs import timeline
 from worker.runs.cancel import (
     Cancel,
@@ -62,18 +62,18 @@ def _check(reason: str | None) -> None:
 def _cancel_known(run_ids: Sequence[int], options: CancelOptions) -> Result:
     async def work(publishing: Publishing) -> Result:
         stop = stop_requested()
-        with progress() as bar:
-            requests = bar.add_task("requesting", total=len(run_ids))
-            outcomes = None
+        with progress() as bars:
+            requests = bars.begin("requesting", len(run_ids))
+            outcomes: Bar | None = None
 
             def requested(number: int) -> None:
-                bar.update(requests, completed=number)
+                requests.move_to(number)
 
             def settled(number: int) -> None:
                 nonlocal outcomes
                 if outcomes is None:
-                    outcomes = bar.add_task("waiting", total=len(run_ids))
-                bar.update(outcomes, completed=number)
+                    outcomes = bars.begin("waiting", len(run_ids))
+                outcomes.move_to(number)
 
             return await cancel(publishing, run_ids, options, stop, requested, settled)
 

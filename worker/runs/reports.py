@@ -17,7 +17,7 @@ from shared.states import (
     command_state,
 )
 from worker.dead_letters.advice import advice
-from worker.dead_letters.store import LetterState
+from worker.dead_letters.wanted import LetterState
 from worker.runs import timeline, wording
 from worker.runs.store import RunHistory
 

@@ -46,39 +46,10 @@ REPEATED: Final = """
 UNKNOWN_PUBLISHER: Final = "unknown"
 """Selects letters without a known publisher, and those of a broker user with this name."""
 
-_PUBLISHER: Final = f"coalesce(publisher, '{UNKNOWN_PUBLISHER}')"
-
-# $1 state, $2 reason, $3 publisher, $4 run, $5 and $6 minimum and maximum age; null matches all.
-_FILTER: Final = f"""
-         ($1::text IS NULL OR state = $1)
-     AND ($2::text IS NULL OR reason = $2)
-     AND ($3::text IS NULL OR {_PUBLISHER} = $3)
-     AND ($4::bigint IS NULL OR run_id = $4)
-     AND ($5::interval IS NULL OR arrived_at <= now() - $5)
-     AND ($6::interval IS NULL OR arrived_at >= now() - $6)
-"""
-
-LIST: Final = f"""
-    SELECT letter_id, state, arrived_at, reason, error, attempts, first_failed_at,
-           last_failed_at, exchange, routing_key, via, publisher, command_id, run_id,
-           requested_by, type, octet_length(body) AS bytes, full_size, replays, replay_of
-      FROM dead_letters
-     WHERE {_FILTER}
-     ORDER BY letter_id DESC
-     LIMIT $7
-"""  # noqa: S608 - put together from constants
-
-COUNT: Final = f"""
-    SELECT {{column}} AS value, count(*) AS letters, min(arrived_at) AS oldest,
-           max(arrived_at) AS newest
-      FROM dead_letters
-     WHERE {_FILTER}
-     GROUP BY 1
-     ORDER BY 2 DESC, 1
-"""  # noqa: S608 - put together from constants
+PUBLISHER: Final = f"coalesce(publisher, '{UNKNOWN_PUBLISHER}')"
 
 HAS_PUBLISHER: Final = f"""
-    SELECT EXISTS (SELECT FROM dead_letters WHERE {_PUBLISHER} = $1)
+    SELECT EXISTS (SELECT FROM dead_letters WHERE {PUBLISHER} = $1)
 """  # noqa: S608 - put together from constants
 
 FIND: Final = "SELECT * FROM dead_letters WHERE letter_id = $1"
@@ -92,27 +63,20 @@ LIST_OF_RUN: Final = """
 """
 
 LIST_ACTIONS_OF_RUN: Final = """
-    SELECT a.letter_id, a.action, a.done_at, a.done_by, a.command_id
+    SELECT a.letter_id, a.action, a.done_at, a.done_by, a.command_id, a.note
       FROM dead_letter_actions a JOIN dead_letters l USING (letter_id)
      WHERE l.run_id = $1
      ORDER BY a.action_id
 """
 
 LIST_ACTIONS: Final = """
-    SELECT action, done_at, done_by, command_id
+    SELECT action, done_at, done_by, command_id, note
       FROM dead_letter_actions
      WHERE letter_id = $1
      ORDER BY action_id
 """
 
-# The next letters to replay, from $7 on, so that a replay of thousands holds no transaction open.
-NEXT: Final = f"""
-    SELECT * FROM dead_letters WHERE {_FILTER} AND letter_id > $7 ORDER BY letter_id LIMIT $8
-"""  # noqa: S608 - put together from constants
-
-FIND_SOME: Final = """
-    SELECT * FROM dead_letters WHERE letter_id = ANY ($1::bigint[]) ORDER BY letter_id
-"""
+FIND_IDS: Final = "SELECT letter_id FROM dead_letters WHERE letter_id = ANY ($1::bigint[])"
 
 # Read before a replay, to find the letters that arrive after it.
 LATEST: Final = """
@@ -179,7 +143,7 @@ DISCARD: Final = """
          WHERE letter_id = ANY ($1::bigint[]) AND state = 'waiting'
         RETURNING letter_id
     )
-    INSERT INTO dead_letter_actions (letter_id, action, done_by)
-    SELECT letter_id, 'discarded', $2 FROM marked
+    INSERT INTO dead_letter_actions (letter_id, action, done_by, note)
+    SELECT letter_id, 'discarded', $2, $3 FROM marked
     RETURNING letter_id
 """

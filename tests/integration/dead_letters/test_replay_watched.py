@@ -17,7 +17,7 @@ from tools.support.system import System
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.replay_results import ReplayStatus, ResultWatch
 from worker.dead_letters.replayed import replayed
-from worker.dead_letters.store import Filter
+from worker.dead_letters.wanted import Filter
 
 D = TypeVar("D", bound=Database)
 

@@ -30,6 +30,7 @@ TABLES: Final = {
     "dead_letters": "Dead letters",
     "dead_letter_actions": "Actions on dead letters",
     "audit": "Audit",
+    "dead_letter_texts": "Texts of dead letters",
 }
 OTHER_OUTCOMES: Final = "Other outcomes have other keys:"
 OF_RABBITMQ: Final = "RabbitMQ adds others:"

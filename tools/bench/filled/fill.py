@@ -11,7 +11,10 @@ from tools.bench.filled.statements import Columns, statements
 from tools.errors import ToolError
 from tools.support.rows import Connection
 
-_TABLES: Final = ("runs", "run_labels", "cancellations", "dead_letters", "dead_letter_actions")
+_TABLES: Final = (
+    *("runs", "run_labels", "cancellations"),
+    *("dead_letters", "dead_letter_texts", "dead_letter_actions"),
+)
 _ALL: Final = (*_TABLES, "hosts", "host_actions")
 
 # The key of `runs` stays: others refer to it, and rows come in its order.

@@ -183,6 +183,9 @@ _LETTERS: Final[Columns] = {
                ::json""",
     "replays": "CASE WHEN n / 10 % 10 BETWEEN 5 AND 7 THEN 1 ELSE 0 END",
 }
+# A trigger's, else.
+_LETTER_TEXTS: Final = {"letter_id": "letter_id", "content": "letter_text(error, body)"}
+
 _LETTER_ACTIONS: Final[Columns] = {
     "letter_id": "letter_id",
     "action": """CASE state WHEN 'discarded' THEN 'discarded'
@@ -210,6 +213,7 @@ def statements(sizes: Sizes) -> list[tuple[str, Columns, str]]:
         ("cancellations", _FIRST, first),
         ("cancellations", _REPEATED, repeated),
         ("dead_letters", _LETTERS, _LETTER_KINDS),
+        ("dead_letter_texts", _LETTER_TEXTS, "dead_letters"),
         ("dead_letter_actions", _LETTER_ACTIONS, "dead_letters WHERE state <> 'waiting'"),
     ]
     return [

@@ -14,7 +14,7 @@ from tools.bench.output.results import Bar, Results, compared
 from tools.bench.programs import result_of
 from tools.bench.system import BenchSystem
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.store import Filter
+from worker.dead_letters.wanted import Filter
 
 COMMAND = Path(raw.__file__).with_name("list_letters.py")
 
