@@ -104,7 +104,8 @@ GRANT SELECT ON dead_letter_texts TO ops;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO ops;
 -- The console notices changes by the latest numbers.
 GRANT SELECT ON SEQUENCE outbox_event_id_seq, dead_letters_letter_id_seq,
-    dead_letter_actions_action_id_seq, host_actions_action_id_seq TO ops;
+    dead_letter_actions_action_id_seq, host_actions_action_id_seq,
+    audit_audit_id_seq TO ops;
 
 -- By default, all roles may take advisory locks, which can block a migration, and create large
 -- objects until the disk is full. Only a superuser can revoke that, in each database.

@@ -24,6 +24,7 @@ from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
 from shared.services.checks import Dependencies, Service
 from shared.telemetry.tracing import tracing
+from worker.console.audit.page import AuditPage
 from worker.console.live.changes import Changes
 from worker.console.live.stream import LiveStream
 from worker.console.now.page import NowPage
@@ -90,6 +91,7 @@ def build(
     app.router.add_get("/signed-in", sign_in.signed_in)
     app.router.add_get("/live", LiveStream(changes).handle)
     app.router.add_get("/", NowPage(database, dependencies).handle)
+    app.router.add_get("/audit", AuditPage(database).handle)
 
     async def end_streams(_: web.Application) -> None:
         changes.end()

@@ -1,6 +1,7 @@
 """All SQL, by name, in one file for each concern: `sql.runs.FIND_RUN`."""
 
 from shared.postgres.sql import (
+    audit,
     cancellations,
     console,
     containers,
@@ -17,6 +18,7 @@ from shared.postgres.sql import (
 )
 
 __all__ = [
+    "audit",
     "cancellations",
     "console",
     "containers",

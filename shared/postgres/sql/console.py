@@ -27,5 +27,6 @@ LATEST_NUMBERS: Final = " UNION ALL ".join(
         ("dead_letters", "letter_id"),
         ("dead_letter_actions", "action_id"),
         ("host_actions", "action_id"),
+        ("audit", "audit_id"),
     )
 )

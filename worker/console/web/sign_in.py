@@ -64,6 +64,8 @@ class SignIn:
         admin, problem = await self._admin(token.strip() if isinstance(token, str) else "")
         if admin is None:
             return page("sign_in.html", request, {"next": to, "problem": problem}, status=403)
+        # Before the session begins: nobody gets in who is not on record.
+        await self._database.fetch(sql.audit.ADD, admin["subject"], "signed_in", "console", "{}")
         secret = self._sessions.begin(admin["token_id"], admin["subject"])
         log.info("console_signed_in", subject=admin["subject"])
         response = web.HTTPSeeOther(to)
