@@ -30,7 +30,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         "done_by",
         "action",
         "letter_id::text",
-        "jsonb_build_object('command_id', command_id)",
+        "jsonb_build_object('command_id', command_id, 'note', note)",
     ),
     "host": Source(
         "host_actions",

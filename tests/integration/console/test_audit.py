@@ -207,10 +207,11 @@ async def test_what_is_not_there_is_said(operator: Operator) -> None:
 
 async def test_a_prune_is_told_with_its_numbers(system: System, operator: Operator) -> None:
     await system.database.execute(
-        "INSERT INTO audit (done_by, action, object, detail) VALUES ('carl', 'pruned', 'records', $1)",
+        "INSERT INTO audit (done_by, action, object, detail)"
+        " VALUES ('carl', 'pruned', 'records', $1)",
         json.dumps({"older_than": "90 days", "pruned": {"runs": 12, "cancellations": 0}}),
     )
 
     page = await operator.get("/audit?kind=prunes")
 
-    assert "carl pruned records : older than 90 days, pruned runs 12, cancellations 0" in page.text
+    assert "carl pruned records: 12 runs, 0 cancellations, older than 90 days" in page.text

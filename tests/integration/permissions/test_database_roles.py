@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from shared.postgres import sql
 from tests.support.broker.registrations import registered, send_registration
+from tests.support.console.operator import signed_in, start_console
 from tests.support.http.api import Api
 from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf
 from tests.support.telemetry.exposition import scrape
@@ -32,6 +33,8 @@ MODULES: Final = (
     sql.hosts,
     sql.outbox,
     sql.dead_letters,
+    sql.audit,
+    sql.console,
 )
 
 
@@ -102,6 +105,18 @@ async def test_programs_do_their_work_as_their_own_roles(system: System, url_of:
         assert [event for event in program.events if "permission denied" in str(event)] == []
 
 
+async def test_the_pages_of_the_console_need_no_more_than_the_rights_of_operators(
+    system: System, url_of: UrlOf
+) -> None:
+    _, url = await start_console(system, DATABASE_URL=url_of("ops"))
+    operator = await signed_in(system, url)
+
+    paths = re.findall(r'<a href="(/[^"]*)"', (await operator.get("/")).html)
+    for path in (*paths, "/audit?kind=all&by=olga"):
+        assert (await operator.get(path)).status == 200, path
+    await operator.close()
+
+
 # What is a program's own is allowed to it; of the rest, what would matter most is not.
 REFUSED: Final = {
     "gateway": {
@@ -126,6 +141,9 @@ REFUSED: Final = {
         "LIST_LABELED_RUNS",
         "MARK_EDITED",
         "MARK_REPLAYED",
+        "FIND_TOKEN",
+        "IS_TOKEN_VALID",
+        "LATEST_NUMBERS",
     },
     "ops": {
         "CLAIM_RUN",
@@ -167,10 +185,14 @@ OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
 NOT_REFUSED: Final = {
     "ops": {
         "ABANDON",
+        "ADD",
         "ADD_ACTION",
         "ADD_TOKEN",
         "CLOSE_COMMANDS_OF_ABANDONED",
         "DISCARD",
+        "FIND_TOKEN",
+        "IS_TOKEN_VALID",
+        "LATEST_NUMBERS",
         "LOCK_HOST",
         "LOSE_RUNS_OF_ABANDONED",
         "MARK_EDITED",

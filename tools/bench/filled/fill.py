@@ -15,7 +15,7 @@ _TABLES: Final = (
     *("runs", "run_labels", "cancellations"),
     *("dead_letters", "dead_letter_texts", "dead_letter_actions"),
 )
-_ALL: Final = (*_TABLES, "hosts", "host_actions")
+_ALL: Final = (*_TABLES, "hosts", "host_actions", "audit")
 
 # The key of `runs` stays: others refer to it, and rows come in its order.
 _FIND_CONSTRAINTS: Final = """

@@ -34,6 +34,13 @@ _HOST_ACTIONS: Final[Columns] = {
     "run_ids": "CASE WHEN n % 3 = 0 THEN ARRAY[n, n + 1]::bigint[] ELSE '{}' END",
 }
 
+_AUDIT: Final[Columns] = {
+    "done_at": "now() - (1 - n / 20000.0) * $days * interval '1 day'",
+    "done_by": "CASE WHEN n % 50 = 0 THEN 'worker host-0' ELSE 'user-' || n % 20 END",
+    "action": "CASE WHEN n % 50 = 0 THEN 'pruned' ELSE 'signed_in' END",
+    "object": "CASE WHEN n % 50 = 0 THEN 'records' ELSE 'console' END",
+}
+
 # What a run is decides its other columns. `s`: the status, `ran`: whether it has started.
 RUN_KINDS: Final = """
     generate_series(1, $runs::bigint) n,
@@ -204,6 +211,7 @@ def statements(sizes: Sizes) -> list[tuple[str, Columns, str]]:
     made = [
         ("hosts", _HOSTS, "generate_series(0, $hosts - 1) n"),
         ("host_actions", _HOST_ACTIONS, "generate_series(1, 5000) n"),
+        ("audit", _AUDIT, "generate_series(1, 20000) n"),
         ("runs", _RUNS, RUN_KINDS),
         (
             "run_labels",

@@ -86,8 +86,19 @@ def _of_cancel(entry: Entry) -> str:
 
 
 def _flat(detail: object) -> str:
-    """`detail` in words: numbers and texts with their names."""
-    if isinstance(detail, dict):
-        parts = [(name.replace("_", " "), _flat(value)) for name, value in detail.items()]
-        return ", ".join(f"{name} {value}" for name, value in parts if value)
-    return "" if detail is None else str(detail)
+    """An object in words: numbers before what they count, texts after their names."""
+    if not isinstance(detail, dict):
+        return "" if detail is None else str(detail)
+    said = []
+    for name, value in detail.items():
+        words = name.replace("_", " ")
+        match value:
+            case bool() | None:
+                said += [words] if value else []
+            case int():
+                said.append(f"{value:,} {words}")
+            case dict():
+                said.append(_flat(value))
+            case _:
+                said.append(f"{words} {value}")
+    return ", ".join(filter(None, said))
