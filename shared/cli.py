@@ -5,7 +5,6 @@ import errno
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, NoReturn, TypeVar
 
@@ -13,13 +12,13 @@ import asyncpg
 import typer
 
 from shared import lifecycle, logs, output, settings
-from shared.amqp.broker import Publisher
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import ServiceUnavailable, UserError
 from shared.lifecycle import Shutdown
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import require_current
+from shared.publishing import Publishing
 from shared.settings import (
     CommandSettings,
     DatabaseSettings,
@@ -77,16 +76,6 @@ def with_database(work: Callable[[Database], Awaitable[T]], *, deploying: bool =
             return await work(database)
 
     return asyncio.run(on_database())
-
-
-@dataclass(frozen=True, slots=True)
-class Publishing:
-    """What a command works with that publishes messages."""
-
-    database: Database
-    publisher: Publisher
-    topology: Topology
-    broker_user: str
 
 
 def with_publisher(name: str, work: Callable[[Publishing], Awaitable[T]]) -> T:

@@ -13,9 +13,7 @@ from datetime import datetime
 from io import RawIOBase, TextIOWrapper
 from traceback import format_exception
 from typing import Any
-from uuid import UUID
 
-from asyncpg import Record
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
@@ -143,11 +141,6 @@ def _print_lines(lines: Sequence[Sequence[str]]) -> None:
         print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
-def plain(row: Mapping[str, Any] | Record) -> dict[str, Any]:
-    """`row` with values that JSON can represent."""
-    return {name: _plain_value(value) for name, value in row.items()}
-
-
 def _cell(value: object) -> str:
     if value is None:
         return ""
@@ -156,12 +149,3 @@ def _cell(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(map(str, value))
     return str(value)
-
-
-def _plain_value(value: object) -> object:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case UUID():
-            return str(value)
-    return value

@@ -13,7 +13,8 @@ from gateway.auth.tokens import NewToken
 from shared import cli
 from shared.commands import BIGINT_MAX
 from shared.errors import UserError
-from shared.output import plain, print_columns, print_json, print_line
+from shared.output import print_columns, print_json, print_line
+from shared.postgres.rows import plain
 from shared.tokens import Role
 
 tokens = typer.Typer(help="Create, list and revoke bearer tokens.")

@@ -9,13 +9,13 @@ from typing import Any
 from asyncpg import Record
 
 from shared.output import (
-    plain,
     print_columns,
     print_facts,
     print_json,
     print_line,
     print_text,
 )
+from shared.postgres.rows import plain
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.times import readable_time
 from worker.dead_letters.editing import body_as_text

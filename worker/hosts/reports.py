@@ -7,12 +7,12 @@ from typing import Any
 from asyncpg import Record
 
 from shared.output import (
-    plain,
     print_columns,
     print_facts,
     print_json,
     print_line,
 )
+from shared.postgres.rows import plain
 from shared.times import readable_time
 from worker.hosts.store import Abandoned
 

@@ -15,11 +15,11 @@ from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 
 from shared.amqp.topology import CANCEL_KEY
-from shared.cli import Publishing
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
+from shared.publishing import Publishing
 from shared.states import Outcome
 from worker.runs.store import BATCH
 

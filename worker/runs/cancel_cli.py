@@ -6,12 +6,13 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.cli import Publishing, with_database, with_publisher
+from shared.cli import with_database, with_publisher
 from shared.commands import MAX_TEXT, Text
 from shared.errors import ServiceUnavailable, UserError
 from shared.lifecycle import stop_requested
 from shared.output import Bar, print_error, print_json, print_line, progress
-from worker.runs import timeline
+from shared.publishing import Publishing
+from worker.runs import descriptions
 from worker.runs.cancel import (
     Cancel,
     CancelOptions,
@@ -117,7 +118,7 @@ def _print(cancels: Iterable[Cancel], *, waited: bool, json_: bool) -> None:
 def _line(each: Cancel, *, waited: bool) -> str:
     match each.status:
         case CancelStatus.SETTLED:
-            return timeline.answered({"outcome": each.outcome, "evidence": each.evidence})
+            return descriptions.answered({"outcome": each.outcome, "evidence": each.evidence})
         case CancelStatus.DEAD_LETTER:
             return f"dead letter {each.letter_id} ({each.reason}): {each.error}"
     if not waited:

@@ -1,240 +1,139 @@
-"""The timeline of a run, and descriptions of its commands, from the database."""
+"""The timeline of a run: what happened when."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, pairwise
-from typing import Any, Final
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
 
-from shared.states import HostState, Outcome, Proof, RunStatus, StopScope
+from shared.states import RunStatus, StopScope
 from worker.evidence import Ended
-from worker.runs.wording import count, exit_code, length, moment_of, processes, second
+from worker.runs.descriptions import CAUSES, answered, asked
+from worker.runs.wording import count, exit_code, length, moment_of, second
 
 Json = Mapping[str, Any]
 
-_ENDED: Final[Mapping[str, str]] = {
-    Ended.NEVER_STARTED: "it never started",
-    Ended.ALREADY_GONE: "no process was left",
-    Ended.OBEYED: "it obeyed",
-    Ended.KILLED: "it had to be killed",
-    Ended.SURVIVED: "it survived SIGKILL",
-    Ended.NOT_PROVED: "no process was found, but there is no proof",
-}
-_ENDED_PROCESSES: Final[Mapping[str, str]] = {
-    Ended.ALREADY_GONE: "gone",
-    Ended.OBEYED: "obeyed",
-    Ended.KILLED: "killed",
-}
-_CAUSES: Final[Mapping[str, str]] = {
-    "launcher_died": "its launcher died without reporting an exit code",
-    "host_rebooted": "its host was rebooted",
-    "host_abandoned": "its host was abandoned",
-    "container_lost": "its worker's container was replaced",
-}
+
+class Kind(StrEnum):
+    """What kind of thing happened."""
+
+    STATE = "state"
+    """The run entered a state."""
+    REQUEST = "request"
+    """A worker received a cancel."""
+    NOTICE = "notice"
+    """A worker noticed something: a loss, or what a command left behind."""
+    SIGNAL = "signal"
+    KILL = "kill"
+    """SIGKILL was sent."""
+    DEADLINE = "deadline"
+    PROOF = "proof"
+    OUTCOME = "outcome"
+    LETTER = "letter"
+    """A dead letter arrived, or something was done with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     at: datetime
+    kind: Kind
     what: str
+
+
+Recorded = tuple[str | None, Kind, str]
+"""A moment that may not have come."""
 
 
 def moments(run: Json) -> list[Moment]:
     """All recorded moments of a run, in order; at the same time, causes come first."""
     found = dict.fromkeys(  # several commands share the evidence of one stop
-        Moment(moment_of(at).astimezone(UTC), what) for at, what in _recorded(run) if at is not None
+        Moment(moment_of(at).astimezone(UTC), kind, what)
+        for at, kind, what in _recorded(run)
+        if at is not None
     )
     return sorted(found, key=lambda moment: moment.at)
 
 
-def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
-    """The time in each state. The last state lasts until `now`, unless it is terminal."""
-    entered = [
-        (name, moment_of(run[column]))
-        for name, column in (
+def entered(run: Json) -> list[tuple[RunStatus, datetime]]:
+    """The states that the run was in before it was over, and when it entered each."""
+    return [
+        (status, moment_of(run[column]))
+        for status, column in (
             (RunStatus.QUEUED, "created_at"),
             (RunStatus.RUNNING, "started_at"),
             (RunStatus.CANCELING, "canceling_at"),
-            (None, "finished_at"),
         )
         if run[column] is not None
     ]
-    if run["finished_at"] is None:
-        entered.append((None, now))
+
+
+def spans(run: Json, now: datetime) -> list[tuple[str, timedelta]]:
+    """The time in each state. The last state lasts until `now`, unless it is terminal."""
+    states = entered(run)
+    end = now if run["finished_at"] is None else moment_of(run["finished_at"])
     return [
-        (name.value, after - at) for (name, at), (_, after) in pairwise(entered) if name is not None
+        (status.value, after - at)
+        for (status, at), after in zip(states, [*(at for _, at in states[1:]), end], strict=True)
     ]
 
 
-def asked(command: Json) -> str:
-    """Who asked for a cancel, by which path, and why."""
-    who = command["requested_by"] or "an unknown requester"
-    path = f"via {command['via']}"
-    if command["publisher"] is not None:
-        path += f" (broker user {command['publisher']})"
-    how = []
-    if command["force"]:
-        how.append("with force")
-    if command["grace_seconds"] is not None:
-        how.append(f"grace period {command['grace_seconds']:g} s")
-    why = f": {command['reason']}" if command["reason"] else ""
-    return f"{', '.join((f'{who} {path}', *how))}{why}"
-
-
-def answered(command: Json) -> str:
-    """The result of a command."""
-    evidence = command["evidence"]
-    match command["outcome"]:
-        case None:
-            return f"open: {_waits(command.get('waiting_for'))}"
-        case Outcome.NO_OP:
-            return f"no_op: {_why_no_op(evidence)}"
-        case Outcome.FORCED:
-            return "forced: it ended the grace period of the stop in progress"
-        case Outcome.STOP_FAILED:
-            return f"stop_failed: {remains(evidence)}"
-        case Outcome.NOT_PROVED:
-            return "not_proved: its container was replaced, so its end cannot be proved"
-        case Outcome.ABANDONED:
-            by, why = evidence.get("host_abandoned_by"), evidence.get("reason")
-            return f"abandoned: the host was abandoned by {by}: {why}"
-        case outcome:
-            return f"{outcome}: {_ended(evidence)}"
-
-
-def _waits(waiting_for: Json | None) -> str:
-    if waiting_for is None:
-        return "the run is being stopped"
-    host, state = waiting_for["host"], waiting_for["host_state"]
-    if state == HostState.UP:
-        return f"it waits for the worker of host {host}"
-    return f"it waits for the worker of host {host}, {state} since {second(waiting_for['since'])}"
-
-
-def remains(evidence: Json) -> str:
-    """The processes that a failed stop left, or may have left."""
-    if (number := evidence.get("workers_ended")) is not None:
-        return f"its stop was taken up {number} times and never ended"
-    if evidence.get("engine_missing"):
-        return "it has started containers, and its worker has no CANCEL_DOCKER"
-    if alive := evidence.get("containers_alive"):
-        return f"not all of its containers are proved gone: {', '.join(alive)}"
-    left, doubt = evidence.get("survivors"), evidence.get("in_doubt")
-    if doubt and not left:
-        return f"these processes may belong to it: {processes(doubt)}"
-    return f"{processes(left) if left else 'an unidentified process'} survived SIGKILL"
-
-
-def loss(run: Json) -> str | None:
-    """Why a run was lost, and whether processes may be left."""
-    lost = run["loss"]
-    if lost is None:
-        return None
-    cause = str(lost.get("cause"))
-    cause = _CAUSES.get(cause, cause)
-    if lost.get("by"):
-        cause += f" by {lost['by']}: {lost['reason']}"
-    proof = lost.get("proof")
-    if proof in set(Proof):
-        return f"{cause}; no process is left ({proof})"
-    if proof is not None:
-        return f"{cause}; whether processes are left can no longer be determined ({proof})"
-    if lost.get("survivors") or lost.get("in_doubt"):
-        return f"{cause}; {remains(lost)}"
-    return f"{cause}; processes may be left"
-
-
-def left_behind(run: Json) -> str | None:
-    """What the command of a run left behind, and what became of it."""
-    left = run["left_behind"]
-    if left is None:
-        return None
-    what = _what_was_left(left)
-    proof = left.get("proof")
-    if (ended := _ENDED_PROCESSES.get(left.get("ended") or "")) and proof is not None:
-        return f"{what}; {ended}{_after(left)}, proof {proof}"
-    if proof in set(Proof):  # for example, a reboot ended what had survived a stop
-        return f"{what}; gone, proof {proof}"
-    if proof is not None:
-        return f"{what}; whether they are alive can no longer be determined ({proof})"
-    if left.get("survivors") or left.get("in_doubt"):
-        return f"{what}; {remains(left)}"
-    return f"{what}; {'kept' if left['kept'] else 'they may be alive'}"
-
-
-def _what_was_left(left: Json) -> str:
-    """The processes and containers that a command left behind."""
-    parts = []
-    if left.get("engine_missing"):
-        parts.append("perhaps containers, which its worker could not see")
-    if left.get("builds"):
-        parts.append("the build of an image")
-    if left["number"] or not (left["containers_number"] or parts):
-        names = ", ".join(f"{each['name']} (pid {each['pid']})" for each in left["found"])
-        more = ", …" if left["number"] > len(left["found"]) else ""
-        parts.append(f"{count(left['number'])}: {names}{more}")
-    if left["containers_number"]:
-        names = ", ".join(f"{each['name']} ({each['image']})" for each in left["containers_found"])
-        more = ", …" if left["containers_number"] > len(left["containers_found"]) else ""
-        parts.append(f"{count(left['containers_number'], 'container')}: {names}{more}")
-    return "; ".join(parts)
-
-
-def containers(evidence: Json) -> Iterator[str]:
-    """What became of each container that a stop found."""
-    for each in evidence.get("containers") or ():
-        what = f"{each['name']} ({each['image']}, {each['id'][:12]})"
-        asked = f"got {each['signal']}" if each["signal"] else "ended by itself"
-        code = each["exit_code"]
-        yield f"{what} {asked}" + (f", exit code {exit_code(code)}" if code is not None else "")
-
-
-def _recorded(run: Json) -> Iterator[tuple[str | None, str]]:
-    yield run["created_at"], "queued"
-    yield run["started_at"], f"running on {run['host']}, pid {run['pid']}, user {run['uid']}"
+def _recorded(run: Json) -> Iterator[Recorded]:
+    yield run["created_at"], Kind.STATE, "queued"
+    where = f"running on {run['host']}, pid {run['pid']}, user {run['uid']}"
+    yield run["started_at"], Kind.STATE, where
     commands: Sequence[Json] = run["cancellations"]
     for number, command in enumerate(commands, 1):
-        yield command["received_at"], f"cancel {number} requested by {asked(command)}"
-    if run["stop_deadline"] is not None:
-        at, until = moment_of(run["canceling_at"]), moment_of(run["stop_deadline"])
-        planned = moment_of(run["first_stop_deadline"] or run["stop_deadline"])
-        yield (
-            run["canceling_at"],
-            f"canceling, grace period {length(max(planned - at, timedelta()))}",
-        )
-        if run["first_stop_deadline"] is not None:
-            yield run["stop_deadline"], f"forced: the grace period ends after {length(until - at)}"
+        what = f"cancel {number} requested by {asked(command)}"
+        yield command["received_at"], Kind.REQUEST, what
+    yield from _canceling(run)
     if run["unreported_since"] is not None:
         what = f"command ended, but launcher {run['launcher_pid']} did not report its exit code"
-        yield run["unreported_since"], what
+        yield run["unreported_since"], Kind.NOTICE, what
     left = run["left_behind"] or {}
     if left:
         kept = ", to be kept" if left["kept"] else ""
-        yield (
-            left.get("noticed_at"),
-            f"command ended, and {_counts(left)}{kept}",
-        )
+        what = f"command ended, and {_counts(left)}{kept}"
+        yield left.get("noticed_at"), Kind.NOTICE, what
     for evidence in (*(command["evidence"] for command in commands), run["loss"] or {}, left):
         yield from _stopped(evidence)
     lost = run["loss"] or {}
     cause = str(lost.get("cause"))
-    yield lost.get("noticed_at"), f"lost: {_CAUSES.get(cause, cause)}"
-    ended = run["status"]
+    yield lost.get("noticed_at"), Kind.NOTICE, f"lost: {CAUSES.get(cause, cause)}"
+    yield run["finished_at"], Kind.STATE, _end(run)
+    for number, command in enumerate(commands, 1):
+        what = f"outcome of cancel {number}: {answered(command)}"
+        yield command["finished_at"], Kind.OUTCOME, what
+    for letter in run["dead_letters"]:
+        name = f"dead letter {letter['letter_id']}"
+        yield letter["arrived_at"], Kind.LETTER, f"{name}: {letter['reason']}"
+        for action in letter["actions"]:
+            done = f"{name} {action['action']} by {action['done_by']}"
+            yield action["done_at"], Kind.LETTER, done
+
+
+def _canceling(run: Json) -> Iterator[Recorded]:
+    if run["stop_deadline"] is None:
+        return
+    at, until = moment_of(run["canceling_at"]), moment_of(run["stop_deadline"])
+    planned = moment_of(run["first_stop_deadline"] or run["stop_deadline"])
+    grace = length(max(planned - at, timedelta()))
+    yield run["canceling_at"], Kind.STATE, f"canceling, grace period {grace}"
+    if run["first_stop_deadline"] is not None:
+        what = f"forced: the grace period ends after {length(until - at)}"
+        yield run["stop_deadline"], Kind.DEADLINE, what
+
+
+def _end(run: Json) -> str:
+    ended: str = run["status"]
     if run["exit_code"] is not None and ended in (RunStatus.PASS, RunStatus.FAIL):
         ended += f", exit code {exit_code(run['exit_code'])}"
     if run["expired"]:
         ended += f": it did not start before {second(run['start_before'])}"
-    yield run["finished_at"], ended
-    for number, command in enumerate(commands, 1):
-        yield command["finished_at"], f"outcome of cancel {number}: {answered(command)}"
-    for letter in run["dead_letters"]:
-        yield letter["arrived_at"], f"dead letter {letter['letter_id']}: {letter['reason']}"
-        for action in letter["actions"]:
-            done = f"dead letter {letter['letter_id']} {action['action']} by {action['done_by']}"
-            yield action["done_at"], done
+    return ended
 
 
-def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
+def _stopped(evidence: Json) -> Iterator[Recorded]:
     if earlier := evidence.get("earlier"):
         yield from _stopped(earlier)
     for at, sent in groupby(evidence.get("signals", ()), key=lambda signal: signal["at"]):
@@ -242,30 +141,9 @@ def _stopped(evidence: Json) -> Iterator[tuple[str | None, str]]:
         names = ", ".join(signal["signal"] for signal in signals)
         is_for_leader = signals[0].get("to") == StopScope.LEADER
         to = "the leader alone" if is_for_leader else count(signals[0]["processes"])
-        yield at, f"{names} to {to}"
+        yield at, Kind.KILL if "SIGKILL" in names else Kind.SIGNAL, f"{names} to {to}"
     if evidence.get("ended") != Ended.NEVER_STARTED:
-        yield evidence.get("proved_at"), f"proved gone: {evidence.get('proof')}"
-
-
-def _ended(evidence: Json) -> str:
-    ended = str(evidence.get("ended"))
-    ended = _ENDED.get(ended, ended)
-    return f"{ended}{_after(evidence)}, proof {evidence.get('proof')}"
-
-
-def _after(evidence: Json) -> str:
-    took = evidence.get("duration_ms")
-    return f" after {length(timedelta(milliseconds=took))}" if took else ""
-
-
-def _why_no_op(evidence: Json) -> str:
-    if evidence.get("stop_in_progress"):
-        return "its stop was in progress"
-    if evidence.get("cancel_pending"):
-        return "an earlier cancel was already waiting for its host"
-    if status := evidence.get("run_status"):
-        return f"the run was over ({status})"
-    return _ended(evidence)
+        yield evidence.get("proved_at"), Kind.PROOF, f"proved gone: {evidence.get('proof')}"
 
 
 def _counts(left: Json) -> str:
