@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import Annotated, NoReturn, TypeVar
 import asyncpg
 import typer
 
-from shared import lifecycle, logs, output, settings
+from shared import lifecycle, logs, output, setting_values, settings
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import ServiceUnavailable, UserError
@@ -35,9 +34,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_TEN_YEARS = timedelta(days=3653)
 
 
 def run(app: typer.Typer, name: str) -> NoReturn:
@@ -111,16 +107,10 @@ def with_publisher(name: str, work: Callable[[Publishing], Awaitable[T]]) -> T:
 
 def duration(text: str) -> timedelta:
     """A duration as people write it, like 90s or 30d. Raises BadParameter."""
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not a duration like 90s, 15m, 12h, 30d or 4w")
     try:
-        given = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        given = timedelta.max
-    if given > _TEN_YEARS:
-        raise typer.BadParameter(f"{text!r} is longer than ten years")
-    return given
+        return setting_values.duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} {error}") from None
 
 
 def _expected(error: BaseException) -> tuple[str, int] | None:

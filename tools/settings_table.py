@@ -3,6 +3,7 @@
 `python -m tools.settings_table` prints it, ready to be pasted.
 """
 
+from datetime import timedelta
 from enum import Enum
 
 from pydantic.fields import FieldInfo
@@ -52,6 +53,8 @@ def _default(name: str, field: FieldInfo) -> str:
     value = field.default.value if isinstance(field.default, Enum) else field.default
     if value is None:
         return "not set"
+    if isinstance(value, timedelta):
+        return f"`{value.days}d`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return "empty" if value in ("", ()) else f"`{value}`"

@@ -57,6 +57,7 @@ from worker.startup import listening_at, require_own_proc, runs_root_of
 from worker.stop.run_stopper import RunStopper
 from worker.stop.stops import Stops
 from worker.threads import start_threads
+from worker.upkeep.daily import DailyUpkeep
 
 log = structlog.get_logger(__name__)
 
@@ -226,6 +227,9 @@ async def _serve(
     tasks.create_task(lost_run_watch.keep_watch(every=settings.host_heartbeat))
     keep_running(publisher.run(topology.declare_worker))
     keep_running(event_publisher.run(topology.declare_relay))
+    tasks.create_task(
+        DailyUpkeep(database, host, settings.retention, settings.host_retention, metrics).run()
+    )
     tasks.create_task(relay.run())
     tasks.create_task(replies.run())
     tasks.create_task(answers.run())

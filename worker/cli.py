@@ -15,6 +15,7 @@ from worker.dead_letters.cli import dead_letters
 from worker.hosts.cli import hosts
 from worker.runs.cli import runs
 from worker.settings import WorkerSettings
+from worker.upkeep.cli import prune
 
 app = typer.Typer(
     help="Cancel runs: stop their processes and record the proof.",
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(runs, name="runs")
 app.add_typer(hosts, name="hosts")
 app.add_typer(dead_letters, name="dead-letters")
+app.command()(prune)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Counters of the worker. Labels are bound once, so that no command has to look them up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,10 @@ _ENDS: Final = {
     Ended.SURVIVED: "failed",
     Ended.NOT_PROVED: "failed",
 }
+PRUNED_TABLES: Final = (
+    *("runs", "run_labels", "cancellations", "dead_letters", "dead_letter_actions"),
+    *("host_actions", "audit"),
+)
 # A conflict is dead-lettered.
 _REGISTERED: Final = (Registered.CREATED, Registered.EXISTS, Registered.STARTED)
 
@@ -110,6 +114,31 @@ class WorkerMetrics:
         )
         self._leftovers = {ended: leftovers.labels(name) for ended, name in _ENDS.items()}
         self.leftovers_kept = leftovers.labels("kept").inc
+
+        pruned = Counter(
+            "cancel_records_pruned",
+            "Old records that this worker deleted, by table.",
+            ["table"],
+            registry=registry,
+        )
+        self._pruned = {table: pruned.labels(table) for table in PRUNED_TABLES}
+        self._pruned_at = Gauge(
+            "cancel_pruned_timestamp_seconds",
+            "When this worker last pruned old records without an error; 0: never.",
+            registry=registry,
+        )
+        self.hosts_forgotten = Counter(
+            "cancel_hosts_forgotten",
+            "Hosts that this worker removed because they were not up and owned nothing.",
+            registry=registry,
+        ).inc
+
+    def pruned(self, rows: Mapping[str, int], *, is_complete: bool) -> None:
+        """Count deleted rows, by table."""
+        for table, number in rows.items():
+            self._pruned[table].inc(number)
+        if is_complete:
+            self._pruned_at.set_to_current_time()
 
     def settled(self, outcome: Outcome) -> None:
         self._commands[outcome].inc()

@@ -1,17 +1,21 @@
 """The settings of the worker, with their defaults."""
 
 import socket
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from shared.commands import MAX_GRACE_SECONDS
 from shared.launcher_environment import default_socket
-from shared.setting_values import Seconds, parts
+from shared.setting_values import OFF, Seconds, duration, parts
 from shared.settings import ServiceSettings
+
+MIN_RETENTION: Final = timedelta(days=7)
+"""Postgres refuses to prune what is younger (migration 0020)."""
 
 
 class ContainmentPolicy(StrEnum):
@@ -124,6 +128,31 @@ class WorkerSettings(ServiceSettings):
         description="Timeout for stops in progress after SIGTERM, seconds. A stop that is not over "
         "by then keeps its deadline, and the next worker takes it up",
     )
+
+    retention: timedelta | None = Field(
+        None,
+        description="How long to keep the records of what is over, like `90d`; at least `7d`. If "
+        "set, one worker of all prunes older ones each day. `off` is the same as not set",
+    )
+    host_retention: timedelta | None = Field(
+        timedelta(days=7),
+        description="How long to keep a host that is not up and owns nothing, like `7d`, or `off`. "
+        "One worker of all forgets such hosts each day",
+    )
+
+    @field_validator("retention", "host_retention", mode="before")
+    @classmethod
+    def _duration(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return None if value == OFF else duration(value)
+
+    @field_validator("retention")
+    @classmethod
+    def _long_enough(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < MIN_RETENTION:
+            raise ValueError(f"must be at least {MIN_RETENTION.days}d")
+        return value
 
     @field_validator("trusted_publishers", mode="before")
     @classmethod

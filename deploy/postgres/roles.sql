@@ -83,6 +83,11 @@ GRANT SELECT, UPDATE ON turns TO worker;
 -- It publishes and removes events. Triggers write them.
 GRANT SELECT, DELETE ON outbox TO worker;
 
+-- Both prune by these functions, which delete nothing that is younger than a week. Neither may
+-- delete by itself.
+GRANT EXECUTE ON FUNCTION prune_runs, prune_letters, prune_history, expire_unstarted, forget_host
+   TO worker, ops;
+
 -- The platform adds queued runs, and nothing else.
 GRANT SELECT, INSERT (
     run_id, grace_seconds, stop_signal, stop_scope, labels, url, start_before, leftovers

@@ -7,12 +7,13 @@ import typer
 
 from shared import cli
 from shared.errors import UserError
+from shared.output import print_line
 from worker.hosts import reports
 from worker.hosts import store as host_store
 from worker.hosts.store import HostIsUp
 from worker.operator import operator
 
-hosts = typer.Typer(help="List, show and abandon runner hosts.")
+hosts = typer.Typer(help="List, show, abandon and forget runner hosts.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The host's name.")]
 
@@ -58,3 +59,16 @@ def abandon(
     if abandoned is None:
         raise UserError(f"host {name!r} not found")
     reports.print_abandoned(name, abandoned, as_json=json)
+
+
+@hosts.command()
+def forget(name: Name) -> None:
+    """Remove a host that is not up and owns nothing. Its history stays on record.
+
+    If its worker is started again, the host is back.
+    """
+    refused = cli.with_database(partial(host_store.forget, host=name, by=operator()))
+    if refused is None:
+        print_line(f"host {name} is forgotten")
+        return
+    raise UserError(reports.why_not_forgotten(name, refused))

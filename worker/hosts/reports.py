@@ -14,7 +14,7 @@ from shared.output import (
 )
 from shared.postgres.rows import plain
 from shared.times import readable_time
-from worker.hosts.store import Abandoned
+from worker.hosts.store import Abandoned, Refused
 
 _COLUMNS = {
     "host": "host",
@@ -89,6 +89,24 @@ def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
         print_line(f"run {run_id} is recorded as error")
     if abandoned.commands:
         print_line(f"cancel commands that ended as abandoned: {abandoned.commands}")
+
+
+def why_not_forgotten(name: str, refused: Refused) -> str:
+    match refused:
+        case Refused.UNKNOWN:
+            return f"host {name!r} not found"
+        case Refused.UP:
+            return f"host {name!r} is up; stop its worker first"
+        case Refused.RUNS:
+            why = "it has runs that are not over"
+        case Refused.UNPROVED:
+            why = "it has runs of which processes may be left"
+        case Refused.CONTAINERS:
+            why = "it has runs whose containers are not removed"
+    return (
+        f"host {name!r} is not forgotten: {why}. Start its worker, or abandon the host; what an "
+        "abandoned host has left goes with `cancel-worker prune`"
+    )
 
 
 def _described(host: Record) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -192,6 +193,25 @@ async def abandon(database: Database, host: str, by: str, reason: str) -> Abando
         if run_ids or not already:
             await _note(connection, host, "abandoned", by, reason, run_ids)
     return Abandoned(run_ids, len(answered), already)
+
+
+class Refused(StrEnum):
+    """Why a host is not forgotten."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    RUNS = "runs"
+    """It has runs that are not over."""
+    UNPROVED = "unproved"
+    """It has runs of which processes may be left."""
+    CONTAINERS = "containers"
+    """It has runs whose containers are not removed."""
+
+
+async def forget(database: Database, host: str, by: str) -> Refused | None:
+    """Forget a host that is not up and owns nothing; why not, or None."""
+    (row,) = await database.fetch(sql.upkeep.FORGET_HOST, host, by)
+    return None if row["refused"] is None else Refused(row["refused"])
 
 
 async def find_all(database: Database) -> list[Record]:

@@ -15,6 +15,7 @@ from shared.postgres.sql import (
     requests,
     runs,
     statistics,
+    upkeep,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "requests",
     "runs",
     "statistics",
+    "upkeep",
 ]

@@ -5,6 +5,7 @@ from typing import Final
 import asyncpg
 import pytest
 
+from shared.postgres import sql
 from shared.registrations import Registration
 from tests.support.postgres.roles import ROLES, UrlOf
 from tools.services import PrivatePostgres
@@ -42,6 +43,7 @@ FORBIDDEN: Final = {
         "UPDATE dead_letters SET state = state",
         "DELETE FROM host_actions",
         "DELETE FROM audit",
+        "SELECT note_pruned(1, '{}')",
         "UPDATE audit SET done_by = 'somebody else'",
         "INSERT INTO audit (done_by, action, object, done_at) VALUES ('w', 'pruned', 'p', now())",
         "UPDATE schema_migrations SET number = number",
@@ -80,6 +82,9 @@ FORBIDDEN: Final = {
     ),
 }
 
+_PRUNE: Final = """
+    SELECT prune_runs($1, now() - interval '{days} days', '-infinity', 0, 9, true, false)
+"""
 # All that a role may write, where that is little.
 WRITES: Final[dict[str, dict[tuple[str, str], set[str]]]] = {
     "gateway": {
@@ -136,6 +141,30 @@ async def test_no_role_that_writes_runs_can_make_one_canceled_without_a_proof(
             )
         await connection.close()
     await owner.execute("DELETE FROM runs WHERE run_id = 71")
+    await owner.close()
+
+
+async def test_no_role_can_prune_what_is_recent(postgres: PrivatePostgres, url_of: UrlOf) -> None:
+    owner = await asyncpg.connect(postgres.url)
+    await owner.execute(
+        "INSERT INTO runs (run_id, status, finished_at, proof, created_at)"
+        " VALUES (72, 'canceled', now(), 'never_started', now() - interval '6 days')"
+    )
+    for role in ("worker", "ops"):
+        connection = await asyncpg.connect(url_of(role))
+        # As if it had ended long ago: both may write that.
+        await connection.execute(
+            "UPDATE runs SET finished_at = now() - interval '1 year' WHERE run_id = 72"
+        )
+        begun = await connection.fetchval(sql.upkeep.BEGIN_PRUNE, "thief", "{}")
+        await connection.execute(_PRUNE.format(days=8), begun)
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="last 7 days"):
+            await connection.execute(_PRUNE.format(days=6), begun)
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="last 7 days"):
+            await connection.execute("SELECT prune_history($1, NULL, 9, false)", begun)
+        assert await owner.fetchval("SELECT count(*) FROM runs WHERE run_id = 72") == 1
+        await connection.close()
+    await owner.execute("DELETE FROM runs WHERE run_id = 72")
     await owner.close()
 
 

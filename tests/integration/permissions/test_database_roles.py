@@ -35,6 +35,7 @@ MODULES: Final = (
     sql.dead_letters,
     sql.audit,
     sql.console,
+    sql.upkeep,
 )
 
 
@@ -117,6 +118,16 @@ async def test_the_pages_of_the_console_need_no_more_than_the_rights_of_operator
     await operator.close()
 
 
+UPKEEP: Final = {
+    "PRUNE_RUNS",
+    "PRUNE_LETTERS",
+    "PRUNE_HISTORY",
+    "EXPIRE_UNSTARTED",
+    "FORGET_HOST",
+    "BEGIN_PRUNE",
+    "TAKE_DUE",
+    "SET_DUE",
+}
 # What is a program's own is allowed to it; of the rest, what would matter most is not.
 REFUSED: Final = {
     "gateway": {
@@ -129,6 +140,7 @@ REFUSED: Final = {
         "EXPIRE_ONE",
         "KEEP",
         "REGISTER_HOST",
+        *UPKEEP,
     },
     "worker": {
         "ADD_TOKEN",
@@ -144,8 +156,12 @@ REFUSED: Final = {
         "FIND_TOKEN",
         "IS_TOKEN_VALID",
         "LATEST_NUMBERS",
+        # Only an operator counts what would be pruned.
+        "COUNT_LETTERS",
     },
     "ops": {
+        "TAKE_DUE",
+        "SET_DUE",
         "CLAIM_RUN",
         "EXPIRE",
         "EXPIRE_ONE",
@@ -164,6 +180,7 @@ REFUSED: Final = {
         "EXPIRE",
         "LIST_CANCELLATIONS",
         "RECORD",
+        *UPKEEP,
     },
 }
 OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
@@ -176,6 +193,7 @@ OWN: Final[dict[str, tuple[ModuleType, ...]]] = {
         sql.hosts,
         sql.dead_letters,
         sql.outbox,
+        sql.upkeep,
     ),
     "ops": (),
     "platform": (),
@@ -202,6 +220,11 @@ NOT_REFUSED: Final = {
         "MARK_REPLAYED",
         "REGISTER",
         "REVOKE_TOKEN",
+        "COUNT_RUNS",
+        "COUNT_LETTERS",
+        "COUNT_HISTORY",
+        "COUNT_UNSTARTED",
+        *(UPKEEP - {"TAKE_DUE", "SET_DUE"}),
     },
     "platform": {"FIND_OPTIONS", "FIND_RUN", "IN_TIME", "REGISTER"},
 }

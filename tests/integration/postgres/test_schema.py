@@ -139,7 +139,6 @@ async def database(
             ("expired_before_it_started", {**row, "expired": True, "start_before": NOW})
             for row in (QUEUED, RUNNING, CANCELING, PASS, FAIL, ERROR, STOPPED)
         ),
-        ("expired_before_it_started", {**NEVER_STARTED, "expired": True}),
     ],
 )
 async def test_an_impossible_run_is_refused(

@@ -1,0 +1,1 @@
+"""Upkeep: old records are pruned and archived, hosts that left are forgotten."""
