@@ -47,12 +47,9 @@ def prune_all(order: Order, path: Path | None) -> Pruned:
 
         async def work(database: Database) -> Pruned:
             stop = stop_requested()
-            with progress() as bar:
-                total = await _total(database, order) if bar.console.is_terminal else None
-                task = bar.add_task("pruning", total=total)
-                return await Pruner(database, order, archive).prune(
-                    stop, lambda number: bar.advance(task, number)
-                )
+            with progress() as bars:
+                bar = bars.begin("pruning", await _total(database, order))
+                return await Pruner(database, order, archive).prune(stop, bar.advance)
 
         return with_database(work)
 
