@@ -16,6 +16,8 @@ COPY LICENSE README.md ./
 COPY shared shared
 COPY gateway gateway
 COPY worker worker
+# The console shows it: worker/console/runbook/runbook.md is a link to it.
+COPY docs/runbook.md docs/runbook.md
 RUN python3 -m pip --python /opt/run-cancel/bin/python3 install --no-cache-dir --no-input \
         --disable-pip-version-check --no-deps .
 

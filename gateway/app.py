@@ -20,7 +20,7 @@ from gateway.http.errors import answer_errors
 from gateway.http.listener import listening, most_connections
 from gateway.http.request_id import bind_request_id
 from gateway.monitoring.metrics import GatewayMetrics
-from gateway.monitoring.queues import QueueWatch
+from gateway.monitoring.queues import QueueMetrics
 from gateway.monitoring.statistics import Statistics
 from gateway.monitoring.traces import trace_requests
 from gateway.openapi.docs import add_docs
@@ -39,6 +39,7 @@ from gateway.runs.register import RegisterHandler
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
 from shared.amqp.broker import Publisher
+from shared.amqp.queue_watch import QueueWatch
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import ServiceUnavailable
@@ -170,10 +171,10 @@ def _observe(
     dependencies = Dependencies(
         {Service.POSTGRES: database.answers, Service.RABBITMQ: publishes}, registry
     )
-    queues = QueueWatch(Topology(settings.topology_prefix), registry)
+    queues = QueueWatch(Topology(settings.topology_prefix), QueueMetrics(registry).tell)
     statistics = Statistics(database, registry)
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
-    tasks.create_task(queues.keep_looking(settings))
+    tasks.create_task(queues.keep_looking(settings, "cancel-gateway watching queues"))
     add_health(app, dependencies)
     add_metrics(app, registry, dependencies.missing, statistics.refresh)
 

@@ -107,7 +107,8 @@ GRANT SELECT, INSERT (letter_id, action, done_by, command_id, body, note) ON dea
 -- What is searched of dead letters. A trigger writes it.
 GRANT SELECT ON dead_letter_texts TO ops;
 GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO ops;
--- The console notices changes by the latest numbers.
+-- The console tells how many events wait, and notices changes by the latest numbers.
+GRANT SELECT (event_id, at) ON outbox TO ops;
 GRANT SELECT ON SEQUENCE outbox_event_id_seq, dead_letters_letter_id_seq,
     dead_letter_actions_action_id_seq, host_actions_action_id_seq,
     audit_audit_id_seq TO ops;

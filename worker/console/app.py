@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 from yarl import URL
 
 from shared.amqp.broker import Publisher
+from shared.amqp.queue_watch import QueueWatch
+from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.errors import ServiceUnavailable, UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
@@ -25,9 +27,13 @@ from shared.postgres.migrate import wait_until_current
 from shared.services.checks import Dependencies, Service
 from shared.telemetry.tracing import tracing
 from worker.console.audit.page import AuditPage
+from worker.console.hosts.pages import HostPages
 from worker.console.live.changes import Changes
 from worker.console.live.stream import LiveStream
 from worker.console.now.page import NowPage
+from worker.console.now.services import Queues
+from worker.console.runbook import sections
+from worker.console.runbook.page import show_runbook
 from worker.console.settings import ConsoleSettings
 from worker.console.web.connection import ConsoleConnection
 from worker.console.web.errors import show_errors
@@ -59,7 +65,10 @@ async def serve(settings: ConsoleSettings) -> None:
                 tasks.create_task(changes.run())
                 dependencies = _dependencies(database, publisher, new_registry())
                 tasks.create_task(dependencies.keep_looking(settings.probe_interval))
-                app = build(settings, database, changes, dependencies)
+                queues = Queues()
+                watch = QueueWatch(Topology(settings.topology_prefix), queues.tell)
+                tasks.create_task(watch.keep_looking(settings, f"{_NAME} watching queues"))
+                app = build(settings, database, changes, dependencies, queues)
                 await _serve_until_stopped(app, settings)
                 raise Shutdown
         except* Shutdown:
@@ -67,7 +76,11 @@ async def serve(settings: ConsoleSettings) -> None:
 
 
 def build(
-    settings: ConsoleSettings, database: Database, changes: Changes, dependencies: Dependencies
+    settings: ConsoleSettings,
+    database: Database,
+    changes: Changes,
+    dependencies: Dependencies,
+    queues: Queues,
 ) -> web.Application:
     """The pages, with everything that they need."""
     public = settings.console_origin
@@ -82,7 +95,7 @@ def build(
         client_max_size=_MAX_FORM,
     )
     app.on_response_prepare.append(add_security_headers)
-    add_rendering(app)
+    add_rendering(app, {"Section": sections.Section, "of_letter": sections.of_letter})
     add_health(app, dependencies)
     app.router.add_static(STATIC, Path(str(resources.files("worker.console") / "static")))
     app.router.add_get(SIGN_IN, sign_in.show)
@@ -90,7 +103,11 @@ def build(
     app.router.add_post(SIGN_OUT, sign_in.sign_out)
     app.router.add_get("/signed-in", sign_in.signed_in)
     app.router.add_get("/live", LiveStream(changes).handle)
-    app.router.add_get("/", NowPage(database, dependencies).handle)
+    app.router.add_get("/", NowPage(database, dependencies, queues).handle)
+    hosts = HostPages(database)
+    app.router.add_get("/hosts", hosts.list)
+    app.router.add_get("/hosts/{name}", hosts.show)
+    app.router.add_get(sections.ADDRESS, show_runbook)
     app.router.add_get("/audit", AuditPage(database).handle)
 
     async def end_streams(_: web.Application) -> None:

@@ -1,7 +1,7 @@
 """Prints hosts as text or JSON."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asyncpg import Record
@@ -13,8 +13,8 @@ from shared.output import (
     print_line,
 )
 from shared.postgres.rows import plain
-from shared.times import readable_time
 from worker.hosts.store import Abandoned, Refused
+from worker.hosts.wording import action_text, asked, can
 
 _COLUMNS = {
     "host": "host",
@@ -51,26 +51,13 @@ def print_host(
         [
             *(
                 (name.replace("_", " "), value)
-                for name, value in (described | _can(privileges)).items()
+                for name, value in (described | can(privileges)).items()
                 if value is not None and value != []
             ),
-            *(("to cancel", _asked(command)) for command in commands),
-            *((action["action"], _action_text(action)) for action in actions),
+            *(("to cancel", asked(command)) for command in commands),
+            *((action["action"], action_text(action)) for action in actions),
         ]
     )
-
-
-def _asked(command: Record) -> str:
-    who = command["requested_by"] or "an unknown requester"
-    why = f": {command['reason']}" if command["reason"] else ""
-    of_run = f"run {command['run_id']} ({command['status']})"
-    return f"{of_run}, requested by {who} at {readable_time(command['received_at'])}{why}"
-
-
-def _action_text(action: Record) -> str:
-    why = f": {action['reason']}" if action["reason"] else ""
-    runs = ", ".join(map(str, action["run_ids"])) or "none"
-    return f"{readable_time(action['done_at'])} by {action['done_by']}{why} (runs: {runs})"
 
 
 def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:
@@ -115,22 +102,6 @@ def _described(host: Record) -> dict[str, Any]:
     unkillable = row["unkillable"]
     runs = ", ".join(map(str, unkillable))
     return {**row, "flag": f"unkillable: {runs}" if unkillable else None}
-
-
-def _can(privileges: Mapping[str, Any]) -> dict[str, str]:
-    """The privileges that its worker found at start, in words."""
-    if not privileges:
-        return {}
-    own = f"of user {privileges['uid']}"
-    return {
-        "containment": {"cgroup": "cgroup", "session": "session, found by scans of /proc"}[
-            privileges["containment"]
-        ],
-        "can signal": f"processes {'of all users' if privileges['signals_all'] else own}",
-        "can find": f"processes {'of all users' if privileges['reads_all'] else own}"
-        if privileges["lists_all"]
-        else "not all processes: /proc is mounted with hidepid",
-    }
 
 
 def _ago(seconds: float) -> str:

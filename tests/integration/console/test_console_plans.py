@@ -1,5 +1,6 @@
 """Every page reads little, however much is on record: of no large table all of it."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
@@ -49,3 +50,47 @@ async def test_the_audit_is_read_by_time(
     shown = "\n".join(row[0] for row in rows)
     assert f"{of.table}_by_time" in shown, shown
     assert "Seq Scan" not in shown, shown
+
+
+@pytest.mark.parametrize("plan", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize(
+    ("statement", "arguments"),
+    [
+        (sql.now.STOPS, (50,)),
+        (sql.now.WAITING, (50,)),
+        (sql.now.WAITING_BY_HOST, ()),
+        (sql.now.RATES, ()),
+        (sql.now.LETTERS, ()),
+        (sql.hosts.LIST_HOSTS, (None,)),
+        (sql.now.PAGE_OF_HOSTS, ("", 101, None)),
+        (sql.now.PAGE_OF_HOSTS, ("", 101, "left")),
+        (sql.now.LIVE_ON_HOST, ("host-3", 100)),
+        (sql.hosts.LIST_OPEN_COMMANDS, ("host-3",)),
+        (sql.now.LATEST_ACTIONS_OF_HOST, ("host-3", 100)),
+    ],
+    ids=[
+        *("stops", "waiting", "waiting by host", "rates", "letters", "hosts", "page of hosts"),
+        *("page of hosts that left", "runs of a host", "commands of a host", "history of a host"),
+    ],
+)
+async def test_what_goes_on_now_is_found_among_all_that_was(
+    filled: Connection, statement: str, arguments: tuple[object, ...], plan: str
+) -> None:
+    await filled.execute(f"SET plan_cache_mode = {plan}")
+
+    rows = await filled.fetch(f"EXPLAIN {statement}", *arguments)
+
+    shown = "\n".join(row[0] for row in rows)
+    # Of hosts, there are few, and a page counts them all.
+    assert not re.search(
+        r"Seq Scan on (runs|cancellations|dead_letters|host_actions|dead_letter_actions)", shown
+    ), shown
+
+
+async def test_a_flood_of_the_last_minutes_is_counted_in_part(filled: Connection) -> None:
+    rows = await filled.fetch(f"EXPLAIN {sql.now.RATES}")
+
+    shown = "\n".join(row[0] for row in rows)
+    for index in ("cancellations_by_time", "runs_by_end", "dead_letters_by_time"):
+        assert re.search(rf"Index (Only )?Scan Backward using {index}", shown), shown
+    assert shown.count("->  Limit") == 3, shown

@@ -21,6 +21,10 @@ class _Text(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.parts.append(data)
 
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th", "dt", "dd", "li"):
+            self.parts.append(" ")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

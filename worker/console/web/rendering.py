@@ -15,8 +15,8 @@ from worker.console.web.request_keys import SESSION
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def add_rendering(app: web.Application) -> None:
-    """Load templates of this package."""
+def add_rendering(app: web.Application, common: Mapping[str, Any]) -> None:
+    """Load templates of this package; `common` is what all of them may use."""
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.PackageLoader("worker.console"),
@@ -34,6 +34,7 @@ def add_rendering(app: web.Application) -> None:
         "ago": ago,
         "length": length,
     }
+    environment.globals |= common
 
 
 def page(

@@ -1,13 +1,15 @@
 """Signing in with a token of role admin, and signing out."""
 
+from contextlib import suppress
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from asyncpg import Record
+from asyncpg import PostgresError, Record
 from yarl import URL
 
+from shared.errors import ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.tokens import Role, token_hash
@@ -23,6 +25,9 @@ SIGN_OUT: Final = "/sign-out"
 STATIC: Final = "/static/"
 _COOKIE: Final = "run_cancel_console"
 _WITHOUT_SESSION: Final = frozenset({SIGN_IN, "/healthz", "/readyz"})
+_OPEN: Final = frozenset({"/runbook"})
+"""Pages that are shown without a session, too: nothing of them is secret, and they are needed when
+Postgres, which knows the tokens, is unavailable."""
 
 
 class SignIn:
@@ -38,6 +43,11 @@ class SignIn:
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path in _WITHOUT_SESSION or request.path.startswith(STATIC):
+                return await handler(request)
+            if request.path in _OPEN:
+                with suppress(ServiceUnavailable, PostgresError):
+                    if session := await self._session(request):
+                        request[SESSION] = session
                 return await handler(request)
             session = await self._session(request)
             if session is None:

@@ -1,0 +1,1 @@
+"""The runbook, as pages of the console link to it."""
