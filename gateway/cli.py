@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.app import serve as serve_gateway
 from gateway.auth.cli import tokens
-from gateway.settings import GatewaySettings
-from shared import cli, lifecycle, logs, settings
+from shared import cli
 
 app = typer.Typer(
     help="Serve the HTTP API, which registers, cancels and shows runs; manage its tokens.",
@@ -38,9 +36,13 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the API until SIGTERM."""
+    from gateway import app as gateway
+    from gateway.settings import GatewaySettings
+    from shared import lifecycle, logs, settings
+
     configured = settings.load(GatewaySettings, gateway_host=host, gateway_port=port)
     logs.configure(configured.log_format, configured.log_level)
-    lifecycle.run(serve_gateway(configured))
+    lifecycle.run(gateway.serve(configured))
 
 
 def main() -> None:

@@ -1,9 +1,6 @@
 """The settings of the gateway, with their defaults."""
 
-from typing import Annotated
-
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
 from shared.setting_values import Network, Seconds, network, origins, parts
 from shared.settings import ServiceSettings
@@ -34,12 +31,12 @@ class GatewaySettings(ServiceSettings):
     rate_window: int = Field(
         60, ge=1, le=86400, description="Length of the rate limit window, seconds"
     )
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+    trusted_proxies: tuple[Network, ...] = Field(
         (),
         description="Proxies whose `X-Forwarded-For` is trusted: addresses or networks, separated "
         "by commas",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: tuple[str, ...] = Field(
         (),
         description="Origins whose web pages may use the API from a browser (CORS), like "
         "`https://ci.example.com`, separated by commas; `*` allows all",

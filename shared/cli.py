@@ -1,31 +1,22 @@
-"""Shared by both command lines: errors are one line, never a traceback."""
+"""Shared by both command lines: errors are one line, never a traceback.
 
-import asyncio
+Here, as in each `*cli.py` with commands, the imports at the top are those of the declarations,
+which `--help` shows: each command imports what it uses in its body. Tests hold that.
+"""
+
 import errno
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
-import asyncpg
 import typer
 
-from shared import lifecycle, logs, output, setting_values, settings
-from shared.amqp.topology import Topology
-from shared.amqp.traced_publisher import publisher_for
+from shared import durations, output
 from shared.errors import ServiceUnavailable, UserError
-from shared.lifecycle import Shutdown
-from shared.postgres.database import Database, connected
-from shared.postgres.migrate import require_current
-from shared.publishing import Publishing
-from shared.settings import (
-    CommandSettings,
-    DatabaseSettings,
-    LogLevel,
-    PublishingCommandSettings,
-)
-from shared.telemetry.tracing import tracing
-from shared.validation import reworded
+
+if TYPE_CHECKING:
+    from shared.postgres.database import Database
 
 T = TypeVar("T")
 
@@ -56,14 +47,21 @@ def run(app: typer.Typer, name: str) -> NoReturn:
     sys.exit(code or 0)
 
 
-def with_database(work: Callable[[Database], Awaitable[T]], *, deploying: bool = False) -> T:
+def with_database(work: "Callable[[Database], Awaitable[T]]", *, deploying: bool = False) -> T:
     """Do `work` on the configured database, whose schema must be up to date.
 
     With `deploying`, it need not be, and Postgres may still be starting. Raises InvalidSettings,
     SchemaError and ServiceUnavailable.
     """
+    import asyncio
+
+    from shared import deferred_logs, settings
+    from shared.postgres.database import connected
+    from shared.postgres.migrate import require_current
+    from shared.settings import CommandSettings, DatabaseSettings
+
     configured = settings.load(DatabaseSettings if deploying else CommandSettings)
-    logs.configure(configured.log_format, configured.log_level)
+    deferred_logs.configure(configured.log_format, configured.log_level)
 
     async def on_database() -> T:
         async with connected(configured) as database:
@@ -74,41 +72,10 @@ def with_database(work: Callable[[Database], Awaitable[T]], *, deploying: bool =
     return asyncio.run(on_database())
 
 
-def with_publisher(name: str, work: Callable[[Publishing], Awaitable[T]]) -> T:
-    """Do `work` with the configured database and broker; `name` is that of the connections.
-
-    Raises InvalidSettings, SchemaError and ServiceUnavailable.
-    """
-    configured = settings.load(PublishingCommandSettings)
-    quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
-    logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
-
-    async def run() -> T:
-        results: list[T] = []
-        async with tracing(configured, name) as tracer, connected(configured) as database:
-            await require_current(database)
-            publisher = publisher_for(configured, name, tracer)
-            publishing = Publishing(
-                database, publisher, Topology(configured.topology_prefix), configured.broker_user
-            )
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    # Nothing is declared, so an operator's user needs no permission for it.
-                    tasks.create_task(publisher.run())
-                    await publisher.wait_ready()
-                    results.append(await work(publishing))
-                    raise Shutdown
-            except* Shutdown:
-                pass
-        return results[0]
-
-    return lifecycle.run(run())
-
-
 def duration(text: str) -> timedelta:
     """A duration as people write it, like 90s or 30d. Raises BadParameter."""
     try:
-        return setting_values.duration(text)
+        return durations.duration(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} {error}") from None
 
@@ -118,13 +85,11 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
         case BaseExceptionGroup(exceptions=inner):
             return _first_expected(inner)
         case typer.TyperException():
-            return f"{reworded(error.format_message()).rstrip('.')} (see --help)", EXIT_USAGE
+            return f"{_reworded(error.format_message()).rstrip('.')} (see --help)", EXIT_USAGE
         case UserError():
             return str(error), EXIT_USAGE
         case ServiceUnavailable():
             return str(error), EXIT_FAILED
-        case asyncpg.PostgresError():
-            return f"Postgres refused: {_one_line(error)}", EXIT_FAILED
         case typer.Abort() | KeyboardInterrupt():
             return "", 130
         case BrokenPipeError():
@@ -133,7 +98,21 @@ def _expected(error: BaseException) -> tuple[str, int] | None:
         case OSError(errno=errno.ENOSPC):
             output.drop()
             return "cannot write the output: no space left", EXIT_FAILED
+    return _refused(error)
+
+
+def _refused(error: BaseException) -> tuple[str, int] | None:
+    from asyncpg import PostgresError
+
+    if isinstance(error, PostgresError):
+        return f"Postgres refused: {_one_line(error)}", EXIT_FAILED
     return None
+
+
+def _reworded(message: str) -> str:
+    from shared.validation import reworded
+
+    return reworded(message)
 
 
 def _first_expected(errors: Sequence[BaseException]) -> tuple[str, int] | None:

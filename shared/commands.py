@@ -6,13 +6,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.limits import BIGINT_MAX, MAX_GRACE_SECONDS, MAX_TEXT
+
 CANCEL_TYPE: Final = "ci.run.cancel.v1"
 # Distinguishes commands over REST from those published directly.
 GATEWAY_APP_ID: Final = "cancel-gateway"
-BIGINT_MAX: Final = 2**63 - 1
-# Seconds. The maximum grace period of a command, a run or a worker. The schema has the same bound.
-MAX_GRACE_SECONDS: Final = 600.0
-MAX_TEXT: Final = 255
 MAX_BODY: Final = 64 * 1024
 """Bytes. A command has less than 4 KB; only the head of a larger body is kept."""
 # asyncpg stores these two as -infinity and infinity, and then reads a time without an offset.

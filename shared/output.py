@@ -7,25 +7,14 @@ escape text from users, jobs and publishers.
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from io import RawIOBase, TextIOWrapper
 from traceback import format_exception
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress, TaskID
-from rich.table import Table
-
 from shared.printable import printable, printable_lines
 from shared.times import readable_time
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        # Rich would exit with 1 here; `shared.cli` handles a closed pipe.
-        raise BrokenPipeError
 
 
 def take_any_text() -> None:
@@ -65,57 +54,13 @@ def print_json(value: object, indent: int | None = None) -> None:
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """A line for each name and its value."""
-    lines = [(printable(name), printable(_cell(value))) for name, value in facts]
-    if not sys.stdout.isatty():
-        _print_lines(lines)
-        return
-    table = Table("", "", show_header=False, box=None)
-    for line in lines:
-        table.add_row(*line)
-    _print_table(table)
+    _print_cells(("", ""), [(printable(name), printable(_cell(value))) for name, value in facts])
 
 
 def print_columns(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A table of `rows`; `columns` maps each heading to the key below it."""
     cells = [[printable(_cell(row[key])) for key in columns.values()] for row in rows]
-    if not sys.stdout.isatty():
-        _print_lines([list(columns), *cells])
-        return
-    table = Table(*columns, box=None)
-    for line in cells:
-        table.add_row(*line)
-    _print_table(table)
-
-
-class Bar:
-    def __init__(self, shown: Progress, task: TaskID) -> None:
-        self._shown = shown
-        self._task = task
-
-    def advance(self, steps: int = 1) -> None:
-        self._shown.advance(self._task, steps)
-
-    def move_to(self, step: int) -> None:
-        self._shown.update(self._task, completed=step)
-
-
-class Bars:
-    """Progress bars, one below the other. Their titles are not escaped."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-
-    def begin(self, title: str, total: int) -> Bar:
-        """Show a bar of `total` steps."""
-        return Bar(self._shown, self._shown.add_task(title, total=total))
-
-
-@contextmanager
-def progress() -> Iterator[Bars]:
-    """Progress bars on stderr, if that is a terminal."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as shown:
-        yield Bars(shown)
+    _print_cells(tuple(columns), cells)
 
 
 def flush() -> None:
@@ -129,13 +74,14 @@ def drop() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_table(table: Table) -> None:
-    # Text from users is not markup: "[/b]" in a reason would be an error.
-    _Console(markup=False, emoji=False, highlight=False).print(table)
+def _print_cells(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    if sys.stdout.isatty():
+        from shared.terminal import print_table
 
-
-def _print_lines(lines: Sequence[Sequence[str]]) -> None:
+        print_table(headings, lines)
+        return
     # For grep and the like, each row is one line, however long; rich would wrap it at 80 columns.
+    lines = [headings, *lines] if any(headings) else lines
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(map(str.ljust, line, widths)).rstrip())

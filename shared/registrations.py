@@ -11,13 +11,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from shared.commands import GraceSeconds, RunId, Text, in_utc, storable
 from shared.errors import ServiceUnavailable
+from shared.limits import MAX_LABELS, MAX_URL
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import LeftoversPolicy, StopScope, StopSignal
 
 QUEUED_TYPE: Final = "ci.run.queued.v1"
-MAX_LABELS: Final = 16
-MAX_URL: Final = 2048
 
 _KEY_PATTERN: Final = r"^[^\u0000:]*$"
 _URL: Final = re.compile(r"https?://[!-~]+")

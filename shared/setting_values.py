@@ -1,12 +1,10 @@
 """Kinds of values that settings have, and how they are checked. A message never quotes a value."""
 
 import re
-from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
-from yarl import URL
 
 from shared.postgres_url import ENCODE, parse
 
@@ -15,23 +13,6 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 OFF: Final = "off"
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_TEN_YEARS: Final = timedelta(days=3653)
-
-
-def duration(text: str) -> timedelta:
-    """A duration as people write it, like 90s or 30d. Raises ValueError, which quotes nothing."""
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", text)
-    if match is None:
-        raise ValueError("is not a duration like 90s, 15m, 12h, 30d or 4w")
-    try:
-        given = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        given = timedelta.max
-    if given > _TEN_YEARS:
-        raise ValueError("is longer than ten years")
-    return given
 
 
 def parts(text: str) -> list[str]:
@@ -85,6 +66,8 @@ def url_with_host(url: SecretStr, *schemes: str) -> SecretStr:
     # A bare / ? # or @ in a password moves part of it to a place where it would not be masked.
     if re.search(r"://[^/?#]*[/?#].*@", text):
         raise ValueError(f"has an @ after the host; {ENCODE}")
+    from yarl import URL
+
     try:
         parsed = URL(text)
     except ValueError:

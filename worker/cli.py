@@ -1,20 +1,15 @@
 """`cancel-worker`: parses and delegates."""
 
-import json
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shared import cli, lifecycle, logs, settings
+from shared import cli
 from shared.output import print_json, print_line
-from shared.postgres.migrate import migrate as bring_up_to_date
-from worker.app import serve as serve_worker
 from worker.dead_letters.cli import dead_letters
 from worker.hosts.cli import hosts
 from worker.runs.cli import runs
-from worker.settings import WorkerSettings
 from worker.upkeep.cli import prune
 
 app = typer.Typer(
@@ -49,9 +44,13 @@ def serve(
     ] = None,
 ) -> None:
     """Consume commands and serve this host's launchers until SIGTERM."""
+    from shared import lifecycle, logs, settings
+    from worker import app as worker
+    from worker.settings import WorkerSettings
+
     configured = settings.load(WorkerSettings, host_name=host_name, worker_socket=socket)
     logs.configure(configured.log_format, configured.log_level)
-    lifecycle.run(serve_worker(configured))
+    lifecycle.run(worker.serve(configured))
 
 
 @app.command()
@@ -74,19 +73,21 @@ def console(
     ] = None,
 ) -> None:
     """Serve web pages for operators until SIGTERM."""
-    from worker.console.app import serve as serve_console
+    from shared import lifecycle, logs, settings
+    from worker.console import app as web
     from worker.console.settings import ConsoleSettings
 
     configured = settings.load(ConsoleSettings, console_host=host, console_port=port)
     logs.configure(configured.log_format, configured.log_level)
-    lifecycle.run(serve_console(configured))
+    lifecycle.run(web.serve(configured))
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database schema up to date. Several processes may do this at once."""
+    from shared.postgres import migrate
 
-    applied = cli.with_database(bring_up_to_date, deploying=True)
+    applied = cli.with_database(migrate.migrate, deploying=True)
     for name in applied:
         print_line(f"applied {name}")
     if not applied:
@@ -96,6 +97,9 @@ def migrate() -> None:
 @app.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document for publishers of commands."""
+    import json
+    from importlib import resources
+
     print_json(
         json.loads(resources.files("worker").joinpath("asyncapi.json").read_text()), indent=2
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
-from shared.commands import MAX_GRACE_SECONDS
+from shared.durations import duration
 from shared.launcher_environment import default_socket
-from shared.setting_values import OFF, Seconds, duration, parts
+from shared.limits import MAX_GRACE_SECONDS
+from shared.setting_values import OFF, Seconds, parts
 from shared.settings import ServiceSettings
 
 MIN_RETENTION: Final = timedelta(days=7)
@@ -106,7 +106,7 @@ class WorkerSettings(ServiceSettings):
         description="Broker user of the gateway. If set, only its commands count as `rest`; "
         "otherwise, all commands that claim to come from the gateway",
     )
-    trusted_publishers: Annotated[tuple[str, ...], NoDecode] = Field(
+    trusted_publishers: tuple[str, ...] = Field(
         (),
         description="Broker users whose replays are trusted, separated by commas. The worker's own "
         "user is always trusted",

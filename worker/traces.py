@@ -7,7 +7,8 @@ from typing import Final
 
 from opentelemetry.trace import SpanKind
 
-from shared.amqp.topology import REST_KEY, Topology
+from shared.amqp.keys import REST_KEY
+from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import about
 from shared.commands import CancelCommand
 from shared.telemetry.tracing import (

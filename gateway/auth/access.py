@@ -4,8 +4,6 @@ import secrets
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from aiohttp import web
-
 from shared.tokens import Role
 
 TOKEN_PREFIX: Final = "rct_"
@@ -37,12 +35,3 @@ class Caller(NamedTuple):
 def new_token() -> str:
     """An opaque token of 256 random bits."""
     return TOKEN_PREFIX + secrets.token_urlsafe(32)
-
-
-def bearer_token(request: web.Request) -> str | None:
-    """The token in the Authorization header, or None if the header does not follow RFC 6750."""
-    sent = request.headers.getall("Authorization", ())
-    if len(sent) != 1:
-        return None
-    scheme, _, token = sent[0].partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None

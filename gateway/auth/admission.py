@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from asyncpg import Record
 
-from gateway.auth.access import Caller, Scope, bearer_token
+from gateway.auth.access import Caller, Scope
 from gateway.auth.refusals import missing_role, missing_scope, rate_limited, unauthorized
 from gateway.http.client_address import ClientAddresses
 from gateway.http.errors import ApiError, run_not_found
@@ -20,8 +20,8 @@ from gateway.http.path import run_id_of
 from gateway.http.request_keys import CLIENT, RATE_LIMIT, SUBJECT, RateLimitState
 from gateway.schemas import API
 from shared.aio.batcher import Batcher
-from shared.commands import BIGINT_MAX
 from shared.errors import ServiceUnavailable
+from shared.limits import BIGINT_MAX
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
@@ -113,7 +113,7 @@ class Gate:
 
         Raises ApiError 401, 429, 403 and 400, and ServiceUnavailable.
         """
-        token = bearer_token(request)
+        token = _bearer_token(request)
         run_id = _run_id_in(request)
         # No run can have a number beyond bigint.
         asked = run_id if isinstance(run_id, int) and 0 < run_id <= BIGINT_MAX else None
@@ -137,7 +137,7 @@ class Gate:
         """
         budget = Budget.READ if request.method in ("GET", "HEAD", "OPTIONS") else Budget.WRITE
         try:
-            await self._spend(request, bearer_token(request), budget, RunLookup.STATUS, None)
+            await self._spend(request, _bearer_token(request), budget, RunLookup.STATUS, None)
         except ServiceUnavailable as error:
             log.warning("request_not_counted", error=str(error))
 
@@ -216,3 +216,12 @@ async def sweep(database: Database, every: float) -> NoReturn:
             log.warning("rate_windows_not_swept", error=str(error))
         except Exception:  # expired windows do no harm
             log.exception("rate_windows_not_swept")
+
+
+def _bearer_token(request: web.Request) -> str | None:
+    """The token in the Authorization header, or None if the header does not follow RFC 6750."""
+    sent = request.headers.getall("Authorization", ())
+    if len(sent) != 1:
+        return None
+    scheme, _, token = sent[0].partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

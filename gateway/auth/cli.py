@@ -1,20 +1,16 @@
 """`cancel-gateway tokens`: parses and delegates."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from gateway.auth import tokens as stored
 from gateway.auth.access import DEFAULT_SCOPES, TOKEN_PREFIX, Scope
-from gateway.auth.tokens import NewToken
 from shared import cli
-from shared.commands import BIGINT_MAX
 from shared.errors import UserError
+from shared.limits import BIGINT_MAX
 from shared.output import print_columns, print_json, print_line
-from shared.postgres.rows import plain
 from shared.tokens import Role
 
 tokens = typer.Typer(help="Create, list and revoke bearer tokens.")
@@ -77,7 +73,9 @@ def create(
     """Create a token and print it. It is not stored and cannot be shown again."""
     if not 1 <= len(subject) <= 255 or not subject.isprintable() or not subject.strip():
         raise UserError("--subject must have 1 to 255 printable characters")
-    wanted = NewToken(
+    from gateway.auth import tokens as stored
+
+    wanted = stored.NewToken(
         subject,
         role,
         frozenset(scope or DEFAULT_SCOPES),
@@ -97,6 +95,11 @@ def list_tokens(
     json: cli.Json = False,
 ) -> None:
     """List tokens, including revoked and expired ones. The tokens themselves are not stored."""
+    from dataclasses import asdict
+
+    from gateway.auth import tokens as stored
+    from shared.postgres.rows import plain
+
     found = cli.with_database(partial(stored.find, subject=subject))
     rows = [asdict(token) for token in found]
     if json:
@@ -124,6 +127,8 @@ def revoke(
     ],
 ) -> None:
     """Revoke tokens. Every gateway rejects them from its next request on."""
+    from gateway.auth import tokens as stored
+
     done = cli.with_database(partial(stored.revoke, tokens=[_named(text) for text in token]))
     missing = []
     for text, revoked in zip(token, done, strict=True):

@@ -9,7 +9,7 @@ from aiohttp import web
 from gateway.events.event import TYPES, Selection
 from gateway.http.errors import invalid
 from gateway.http.query import unknown
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 
 RUN_ID_PROBLEM: Final = f"must be given once, as an integer from 1 to {BIGINT_MAX}"
 TYPE_PROBLEM: Final = f"must be one of {', '.join(TYPES)}"

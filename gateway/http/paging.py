@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200

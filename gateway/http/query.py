@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.http.errors import invalid
-from shared.registrations import MAX_LABELS
+from shared.limits import MAX_LABELS
 from shared.states import RunStatus
 
 MAX_WAIT: Final = 30.0

@@ -15,11 +15,10 @@ from gateway.http.paging import Page, next_page, page_of
 from gateway.http.query import BAD_HOST, BAD_LABEL, BAD_STATUS, HOST, LABEL, MANY_LABELS, unknown
 from gateway.runs.get_run import run_view
 from gateway.schemas import RunList
-from shared.commands import BIGINT_MAX
 from shared.http.json_responses import json_response
+from shared.limits import BIGINT_MAX, MAX_LABELS
 from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.registrations import MAX_LABELS
 from shared.states import RunStatus
 
 _ACCESS: Final = Access(Budget.READ, Scope.RUNS_READ)

@@ -20,10 +20,10 @@ from gateway.schemas import (
     RegisterRuns,
     RunRegistered,
 )
-from shared.commands import BIGINT_MAX
 from shared.http.json_responses import json_response
+from shared.limits import BIGINT_MAX, MAX_LABELS
 from shared.postgres.database import Database
-from shared.registrations import MAX_LABELS, Registered, Registration, register
+from shared.registrations import Registered, Registration, register
 
 _ACCESS: Final = Access(Budget.REGISTER, Scope.RUNS_REGISTER)
 _MAX_FIELDS: Final = 32

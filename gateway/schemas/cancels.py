@@ -9,7 +9,8 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 
 from gateway.schemas.model import Message, Model
 from shared.commands import RunId, Text
-from shared.registrations import MAX_LABELS, LabelKey
+from shared.limits import MAX_LABELS
+from shared.registrations import LabelKey
 from shared.states import CommandState, HostState, Outcome
 
 

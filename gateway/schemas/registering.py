@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 from pydantic import ConfigDict, Field
 
 from gateway.schemas.model import Model
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from shared.registrations import Registered, Registration, RunOptions
 
 MAX_RUNS: Final = 1000

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Final, TypeVar
 
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type
 from tenacity.wait import wait_exponential_jitter
 
+from shared.deferred_logs import get_logger
 from shared.errors import ServiceUnavailable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

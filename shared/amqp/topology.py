@@ -13,15 +13,9 @@ from aio_pika.abc import (
 )
 
 from shared.amqp.channels import is_there
+from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY, REST_KEY
 from shared.errors import NotDeclared
 
-CANCEL_KEY: Final = "run.cancel"
-"""Routing key of publishers and of replays."""
-REST_KEY: Final = "run.cancel.rest"
-"""Routing key of the gateway. Its commands have their own queues, including the retry queues, so
-that they never wait behind a flood from a publisher."""
-QUEUED_KEY: Final = "run.queued"
-"""Routing key of registrations."""
 MOST_EVENTS: Final = 10_000
 """Events in the queue of a gateway. Beyond it, the oldest are dropped."""
 RETRY_DELAYS: Final = (1, 5, 30)

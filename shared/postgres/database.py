@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
-import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from shared import postgres_url
 from shared.aio.retry import until_connected
 from shared.aio.tasks import cancellation_noticed
+from shared.deferred_logs import get_logger
 from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
@@ -22,7 +22,7 @@ from shared.settings import DatabaseSettings
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _Connection(asyncpg.Connection):

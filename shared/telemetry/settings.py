@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import Final, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.setting_values import url_with_host
 
@@ -16,7 +15,9 @@ class TracesExporter(StrEnum):
     NONE = "none"
 
 
-class TracingSettings(BaseSettings):
+class TracingSettings(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
     otlp_endpoint: SecretStr | None = Field(
         None,
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",

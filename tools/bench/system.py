@@ -18,7 +18,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from gateway.auth.access import Scope, new_token
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql

@@ -11,12 +11,13 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import IO, Final
 
 MODULES: Final = ("gateway", "worker")
@@ -93,8 +94,16 @@ class ForkedProcess:
 def _preloaded() -> ForkServerContext:
     """One for all tests of this process: it holds nothing but imports."""
     context = get_context("forkserver")
-    context.set_forkserver_preload([f"{module}.cli" for module in MODULES])
+    context.set_forkserver_preload(list(_modules()))
     return context
+
+
+def _modules() -> Iterator[str]:
+    """All that the programs are made of: their command lines import what they use as they run."""
+    for package in (*MODULES, "shared"):
+        for module in walk_packages([package], f"{package}."):
+            if not module.name.endswith("__main__"):
+                yield module.name
 
 
 async def _reader(connection: Connection) -> asyncio.StreamReader:

@@ -19,7 +19,8 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from gateway.auth.access import Scope, new_token
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql

@@ -16,7 +16,8 @@ from aio_pika.abc import AbstractConnection
 from yarl import URL
 
 from shared.amqp.channels import is_there
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
 from tools.services import Services

@@ -4,25 +4,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from shared import cli
-from shared.commands import BIGINT_MAX
 from shared.errors import ServiceUnavailable, UserError
+from shared.limits import BIGINT_MAX
 from shared.output import print_error, print_line
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.states import DeadReason
-from worker.dead_letters import replay_cli, reports
-from worker.dead_letters import store as letter_store
-from worker.dead_letters.discarding import discard as discard_chosen
-from worker.dead_letters.planning import Planned, plan
-from worker.dead_letters.replay import Options, Summary
-from worker.dead_letters.replay_results import ReplayStatus
-from worker.dead_letters.store import GroupBy
-from worker.dead_letters.wanted import Filter, LetterState
-from worker.operator import operator
+from worker.dead_letters.kinds import ReplayStatus
+from worker.dead_letters.wanted import Filter, GroupBy, LetterState
+
+if TYPE_CHECKING:
+    from worker.dead_letters.replay import Summary
 
 _EXIT_UNDECIDED: Final = 3
 MOST_PLANNED: Final = 100_000
@@ -105,6 +101,9 @@ def list_letters(
     json: cli.Json = False,
 ) -> None:
     """List dead letters, newest first."""
+    from worker.dead_letters import reports
+    from worker.dead_letters import store as letter_store
+
     wanted = Filter(
         None if state is StateChoice.ALL else LetterState(state.value),
         reason=reason,
@@ -131,6 +130,9 @@ def show(
     json: cli.Json = False,
 ) -> None:
     """Show one dead letter with its body."""
+    from worker.dead_letters import reports
+    from worker.dead_letters import store as letter_store
+
     found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
     if found is None:
         raise UserError(f"dead letter {letter} not found")
@@ -184,6 +186,11 @@ def replay(
     With --wait, the exit code is 1 if a letter became a dead letter again, and 3 if a command was
     not decided in time.
     """
+    from worker.dead_letters import replay_cli, reports
+    from worker.dead_letters.planning import Planned, plan
+    from worker.dead_letters.replay import Options
+    from worker.operator import operator
+
     wanted = Filter(
         reason=reason,
         publisher=publisher,
@@ -220,6 +227,10 @@ def discard(
     ],
 ) -> None:
     """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
+    from worker.dead_letters import store as letter_store
+    from worker.dead_letters.discarding import discard as discard_chosen
+    from worker.operator import operator
+
     done = cli.with_database(partial(discard_chosen, chosen=ids, by=operator()))
     for letter in done:
         print_line(f"dead letter {letter} discarded")
@@ -240,6 +251,8 @@ def _warn_of(publisher: str | None) -> None:
     """Warn, because a misspelled name finds nothing, like one without waiting letters."""
     if publisher is None:
         return
+    from worker.dead_letters import store as letter_store
+
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
         is_unknown = publisher == UNKNOWN_PUBLISHER
         by = "without a user_id" if is_unknown else f"by the broker user {publisher!r}"
@@ -249,7 +262,9 @@ def _warn_of(publisher: str | None) -> None:
         )
 
 
-def _finish(summary: Summary, json: bool) -> None:
+def _finish(summary: "Summary", json: bool) -> None:
+    from worker.dead_letters import reports
+
     reports.print_summary(summary, as_json=json)
     if summary.failed is not None:
         raise ServiceUnavailable(summary.failed)

@@ -1,6 +1,5 @@
 """A dead letter with another body: what that would ask for, or what is wrong with it."""
 
-import codecs
 import json
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from shared.commands import MAX_BODY, CancelCommand
 from shared.errors import UserError
 from shared.registrations import QUEUED_TYPE
+from worker.dead_letters.body_text import body_as_text
 from worker.dead_letters.kinds import is_registration
 from worker.messages.command_reader import read
 from worker.messages.conversion import Undeliverable
@@ -56,19 +56,6 @@ def editable(letter: Record) -> str:
     if text is None:
         raise UserError("the body is not text and cannot be edited")
     return text
-
-
-def body_as_text(body: bytes, *, is_cut: bool = False) -> str | None:
-    """`body` as text, or None if it is not printable text.
-
-    If it `is_cut`, its last character may be incomplete.
-    """
-    try:
-        text, _ = codecs.utf_8_decode(body, "strict", not is_cut)
-    except UnicodeDecodeError:
-        return None
-    shown = text.replace("\n", "").replace("\t", "").replace("\r", "")
-    return text if shown.isprintable() else None
 
 
 def _as_command(body: bytes) -> Edited:

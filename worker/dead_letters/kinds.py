@@ -1,6 +1,14 @@
-"""What a dead letter asked for: to cancel a run, or to register one."""
+"""What a dead letter asked for, to cancel a run or to register one; and what became of it."""
 
-from shared.amqp.topology import QUEUED_KEY
+from enum import StrEnum
+
+from shared.amqp.keys import QUEUED_KEY
+
+
+class ReplayStatus(StrEnum):
+    SETTLED = "settled"
+    DEAD_AGAIN = "dead_again"
+    UNDECIDED = "undecided"
 
 
 def is_registration(routing_key: str) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic_core import to_json
 
-from shared.commands import BIGINT_MAX, MAX_TEXT
+from shared.limits import BIGINT_MAX, MAX_TEXT
 from shared.states import DeadReason, Via
 from worker.dead_letters.kinds import is_registration
 from worker.messages.conversion import publisher_headers

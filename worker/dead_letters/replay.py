@@ -19,7 +19,8 @@ from asyncpg import Record
 
 from shared.aio.batcher import Batcher
 from shared.amqp.broker import Publisher
-from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.postgres.database import Database

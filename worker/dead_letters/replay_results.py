@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import islice
 from time import monotonic
 from typing import Final, TypeVar
@@ -18,6 +17,7 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.registrations import are_registered
 from shared.states import DeadReason, Outcome
+from worker.dead_letters.kinds import ReplayStatus
 from worker.dead_letters.replayed import ReplayedLetter
 from worker.registering.message import QueuedRun
 
@@ -26,12 +26,6 @@ T = TypeVar("T")
 _EVERY: Final = 0.5
 """Polling interval, seconds."""
 _PAGE: Final = 1_000
-
-
-class ReplayStatus(StrEnum):
-    SETTLED = "settled"
-    DEAD_AGAIN = "dead_again"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncpg import Record
 
@@ -18,12 +18,14 @@ from shared.output import (
 from shared.postgres.rows import plain
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.times import readable_time
-from worker.dead_letters.editing import body_as_text
-from worker.dead_letters.kinds import kind_of
+from worker.dead_letters.body_text import body_as_text
+from worker.dead_letters.kinds import ReplayStatus, kind_of
 from worker.dead_letters.planning import MAX_REPLAYS
-from worker.dead_letters.replay import Summary
-from worker.dead_letters.replay_results import ReplayStatus, Result
-from worker.dead_letters.store import GroupBy
+from worker.dead_letters.wanted import GroupBy
+
+if TYPE_CHECKING:  # a list is not to wait for the libraries of a replay
+    from worker.dead_letters.replay import Summary
+    from worker.dead_letters.replay_results import Result
 
 _COLUMNS = {
     "id": "letter_id",
@@ -107,7 +109,7 @@ def _done(action: Record) -> str:
     return f"{readable_time(action['done_at'])} by {action['done_by']}{command}"
 
 
-def print_summary(summary: Summary, *, as_json: bool) -> None:
+def print_summary(summary: "Summary", *, as_json: bool) -> None:
     if as_json:
         print_json(_summary_as_json(summary))
         return
@@ -129,7 +131,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         print_line("sent; --wait 60 also reports the results")
 
 
-def _summary_as_json(summary: Summary) -> dict[str, Any]:
+def _summary_as_json(summary: "Summary") -> dict[str, Any]:
     described: dict[str, Any] = {
         "replayed": summary.replayed,
         "too_often": summary.too_often,
@@ -146,7 +148,7 @@ def _summary_as_json(summary: Summary) -> dict[str, Any]:
     return described
 
 
-def _print_results(results: Sequence[Result]) -> None:
+def _print_results(results: "Sequence[Result]") -> None:
     for result in results:
         print_line(f"letter {result.letter_id}: {_result_text(result)}")
     became = Counter(result.became for result in results)
@@ -156,7 +158,7 @@ def _print_results(results: Sequence[Result]) -> None:
     )
 
 
-def _result_text(result: Result) -> str:
+def _result_text(result: "Result") -> str:
     match result.became:
         case ReplayStatus.SETTLED:
             return f"{result.outcome}, run {result.run_id}"

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,17 +9,9 @@ from asyncpg import Record
 
 from shared.postgres import sql
 from shared.postgres.database import Connection, Database
-from worker.dead_letters.wanted import Filter, where
+from worker.dead_letters.wanted import Filter, GroupBy, where
 
 MOST_GROUPS: Final = 1_000
-
-
-class GroupBy(StrEnum):
-    REASON = "reason"
-    ERROR = "error"
-    PUBLISHER = "publisher"
-    RUN = "run"
-    STATE = "state"
 
 
 _COLUMNS = {

@@ -23,6 +23,16 @@ class LetterState(StrEnum):
     DISCARDED = "discarded"
 
 
+class GroupBy(StrEnum):
+    """What letters are counted by."""
+
+    REASON = "reason"
+    ERROR = "error"
+    PUBLISHER = "publisher"
+    RUN = "run"
+    STATE = "state"
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Selects letters; None matches all. Ages count from a letter's arrival in Postgres.

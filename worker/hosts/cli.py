@@ -8,10 +8,6 @@ import typer
 from shared import cli
 from shared.errors import UserError
 from shared.output import print_line
-from worker.hosts import reports
-from worker.hosts import store as host_store
-from worker.hosts.store import HostIsUp
-from worker.operator import operator
 
 hosts = typer.Typer(help="List, show, abandon and forget runner hosts.")
 
@@ -21,13 +17,17 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The host's name.")]
 @hosts.command("list")
 def list_hosts(json: cli.Json = False) -> None:
     """List hosts with their states and runs."""
-    reports.print_hosts(cli.with_database(host_store.find_all), as_json=json)
+    from worker.hosts import reports, store
+
+    reports.print_hosts(cli.with_database(store.find_all), as_json=json)
 
 
 @hosts.command()
 def show(name: Name, json: cli.Json = False) -> None:
     """Show one host with its open commands and its history."""
-    found = cli.with_database(partial(host_store.find_one, host=name))
+    from worker.hosts import reports, store
+
+    found = cli.with_database(partial(store.find_one, host=name))
     if found is None:
         raise UserError(f"host {name!r} not found")
     reports.print_host(*found, as_json=json)
@@ -49,12 +49,15 @@ def abandon(
 
     Its runs become `error`, not `canceled`: nothing proves that their processes are gone.
     """
+    from worker.hosts import reports, store
+    from worker.operator import operator
+
     if not (1 <= len(reason) <= 255 and reason.isprintable()):
         raise UserError("--reason must have 1 to 255 printable characters")
-    give_up = partial(host_store.abandon, host=name, by=operator(), reason=reason)
+    give_up = partial(store.abandon, host=name, by=operator(), reason=reason)
     try:
         abandoned = cli.with_database(give_up)
-    except HostIsUp as error:
+    except store.HostIsUp as error:
         raise UserError(f"host {name!r} is up: {error}; stop its worker first") from None
     if abandoned is None:
         raise UserError(f"host {name!r} not found")
@@ -67,7 +70,10 @@ def forget(name: Name) -> None:
 
     If its worker is started again, the host is back.
     """
-    refused = cli.with_database(partial(host_store.forget, host=name, by=operator()))
+    from worker.hosts import reports, store
+    from worker.operator import operator
+
+    refused = cli.with_database(partial(store.forget, host=name, by=operator()))
     if refused is None:
         print_line(f"host {name} is forgotten")
         return

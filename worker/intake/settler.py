@@ -18,7 +18,8 @@ from aio_pika import Message
 
 from shared.aio.retry import until_available
 from shared.amqp.broker import Publisher
-from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS, Topology
+from shared.amqp.keys import CANCEL_KEY, REST_KEY
+from shared.amqp.topology import RETRY_DELAYS, Topology
 from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable
 from shared.states import CommandState, DeadReason, Outcome, Via

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from shared.commands import MAX_TEXT, CancelCommand
+from shared.commands import CancelCommand
+from shared.limits import MAX_TEXT
 from worker.messages.json_body import Duplicates, nested_too_deeply, object_in, storable
 
 INFORMATION: Final = ("reason", "requested_by", "requested_at")

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 from aio_pika.abc import HeadersType
 
-from shared.commands import BIGINT_MAX, GATEWAY_APP_ID
+from shared.commands import GATEWAY_APP_ID
+from shared.limits import BIGINT_MAX
 from shared.states import Via
 from worker.messages.delivery import Delivery
 

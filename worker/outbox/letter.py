@@ -9,7 +9,8 @@ from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 from pamqp.commands import Basic
 
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.states import DeadReason, Via
 from worker.evidence import why_failed

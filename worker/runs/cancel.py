@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.commands import CANCEL_TYPE, CancelCommand
 from shared.errors import PublishRefused, PublishUnknown, ServiceUnavailable
 from shared.postgres import sql

@@ -6,12 +6,15 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.cli import with_database, with_publisher
-from shared.commands import MAX_TEXT, Text
+from shared.cli import with_database
+from shared.commands import Text
 from shared.errors import ServiceUnavailable, UserError
 from shared.lifecycle import stop_requested
-from shared.output import Bar, print_error, print_json, print_line, progress
+from shared.limits import MAX_TEXT
+from shared.output import print_error, print_json, print_line
 from shared.publishing import Publishing
+from shared.publishing_cli import with_publisher
+from shared.terminal import Bar, progress
 from worker.runs import descriptions
 from worker.runs.cancel import (
     Cancel,

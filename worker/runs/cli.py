@@ -7,15 +7,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from shared import cli
-from shared.commands import BIGINT_MAX, MAX_GRACE_SECONDS, MAX_TEXT
 from shared.errors import ServiceUnavailable, UserError
+from shared.limits import BIGINT_MAX, MAX_GRACE_SECONDS, MAX_TEXT
 from shared.output import print_error
 from shared.states import LeftoversPolicy, RunStatus, StopScope, StopSignal
-from worker.operator import operator
-from worker.runs import add_cli, options_cli, reports
-from worker.runs import store as run_store
-from worker.runs.cancel import CancelOptions
-from worker.runs.cancel_cli import cancel_runs
+from worker.runs import options_cli
 from worker.runs.ids_cli import RunIds, batches
 
 _EXIT_UNDECIDED: Final = 3
@@ -77,6 +73,8 @@ def add(
 
     The exit code is 2 if a run was not added.
     """
+    from worker.runs import add_cli
+
     within = start_before if isinstance(start_before, timedelta) else None
     options = options_cli.run_options(
         labels,
@@ -104,6 +102,9 @@ def add(
 @runs.command()
 def show(run_id: RunId, json: cli.Json = False) -> None:
     """Show one run: its states, its cancellations and their evidence."""
+    from worker.runs import reports
+    from worker.runs import store as run_store
+
     run = cli.with_database(partial(run_store.find_run, run_id=run_id))
     if run is None:
         raise UserError(f"run {run_id} not found")
@@ -139,6 +140,9 @@ def list_runs(
     json: cli.Json = False,
 ) -> None:
     """List runs, newest first."""
+    from worker.runs import reports
+    from worker.runs import store as run_store
+
     wanted = run_store.Filter(status, host, tuple(sorted(set(labels or ()))), older_than)
     found = cli.with_database(partial(run_store.list_runs, wanted=wanted, limit=limit))
     reports.print_runs(found, as_json=json)
@@ -170,6 +174,10 @@ def cancel(
     The exit code is 1 if a run was not found, a cancel was not requested, or its outcome is a
     failure; and 3 if --wait ended before all had an outcome.
     """
+    from worker.operator import operator
+    from worker.runs.cancel import CancelOptions
+    from worker.runs.cancel_cli import cancel_runs
+
     run_ids = [run_id for batch in batches(ids) for run_id in batch]
     options = CancelOptions(operator(), reason, force, wait)
     result = cancel_runs(run_ids, options, json_=json)

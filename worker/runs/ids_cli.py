@@ -8,8 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from shared.commands import BIGINT_MAX
-from worker.runs.store import BATCH
+from shared.limits import BIGINT_MAX
 
 _STDIN: Final = "-"
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
@@ -36,6 +35,8 @@ def batches(arguments: Sequence[str]) -> Iterator[list[int]]:
 
 
 def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
+    from worker.runs.store import BATCH
+
     seen: set[int] = set()
     batch: list[int] = []
     try:

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from pydantic import ValidationError
 
 from shared import cli
 from shared.errors import UserError
-from shared.registrations import MAX_LABELS, MAX_URL, RunOptions
+from shared.limits import MAX_LABELS, MAX_URL
+
+if TYPE_CHECKING:
+    from shared.registrations import RunOptions
 
 _RFC_3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -53,8 +55,12 @@ def label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def run_options(labels: Sequence[tuple[str, str]] | None, **options: Any) -> RunOptions:
+def run_options(labels: Sequence[tuple[str, str]] | None, **options: Any) -> "RunOptions":
     """The options of a run. Raises UserError."""
+    from pydantic import ValidationError
+
+    from shared.registrations import RunOptions
+
     pairs = labels or ()
     if len(dict(pairs)) < len(pairs):
         raise UserError("--label: a key is given twice")

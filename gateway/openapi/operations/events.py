@@ -23,8 +23,8 @@ from gateway.openapi.operations.common import (
 )
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
 from gateway.schemas import API
-from shared.commands import BIGINT_MAX
 from shared.events import EventType
+from shared.limits import BIGINT_MAX
 
 _RUN_ID: Final[Json] = {
     "name": "run_id",

@@ -19,7 +19,7 @@ from gateway.openapi.operations.common import (
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
 from gateway.openapi.operations.runs import GET_RUN
 from gateway.schemas import API
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from shared.registrations import Registered
 
 _RUN_ID: Final[Json] = {

@@ -22,7 +22,7 @@ from gateway.openapi.operations.common import (
 )
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
 from gateway.schemas import API
-from shared.registrations import MAX_LABELS
+from shared.limits import MAX_LABELS
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
 _WAIT: Final[Json] = {

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.amqp.topology import QUEUED_KEY
+from shared.amqp.keys import QUEUED_KEY
 
 # Keepers take turns, so that each sees the letters that the others have stored.
 TAKE_TURN: Final = "SELECT FROM turns WHERE name = 'keeper' FOR UPDATE"

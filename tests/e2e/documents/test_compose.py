@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 from aiormq.exceptions import AMQPConnectionError
 
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from tests.support.docker.in_compose import (
     DEADLINE,

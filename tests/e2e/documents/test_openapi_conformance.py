@@ -17,7 +17,7 @@ import pytest_asyncio
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.schemas import API
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from tests.support.http.api import Api
 from tests.support.http.routes import routes
 from tests.support.shared_system import shared_system

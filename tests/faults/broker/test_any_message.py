@@ -11,7 +11,7 @@ import aiormq
 from aiormq import spec
 from yarl import URL
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from tests.support.broker.any_message import AnyMessage, Fate, some_messages
 from tools.support.program import Event, Program
 from tools.support.rows import NEVER_STARTED, PASS, Row, insert_run

@@ -10,7 +10,7 @@ import aiormq
 import pytest
 from aiormq import spec
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.commands import CANCEL_TYPE, MAX_BODY
 from tests.support.broker.queues import holds
 from tools.support.program import Program

@@ -4,7 +4,7 @@ import json
 from typing import Final
 from uuid import uuid4
 
-from shared.amqp.topology import REST_KEY
+from shared.amqp.keys import REST_KEY
 from shared.commands import CANCEL_TYPE
 from tools.support.records import Json
 from tools.support.system import System

@@ -1,6 +1,6 @@
 """A queue is deleted under its consumer, and it is declared anew."""
 
-from shared.amqp.topology import CANCEL_KEY, REST_KEY
+from shared.amqp.keys import CANCEL_KEY, REST_KEY
 from tools.support.system import System
 
 

@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from shared.amqp.topology import REST_KEY
+from shared.amqp.keys import REST_KEY
 from tests.support.http.api import Answer, Api
 from tools.support.proxy import TcpProxy
 from tools.support.system import System

@@ -15,7 +15,7 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractIncomingMessage
 from yarl import URL
 
-from shared.amqp.topology import REST_KEY
+from shared.amqp.keys import REST_KEY
 from shared.commands import CANCEL_TYPE
 from tests.support.http.api import Api
 from tests.support.shared_system import shared_system

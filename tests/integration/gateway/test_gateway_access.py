@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.auth.access import Scope, new_token
-from shared.amqp.topology import REST_KEY
-from shared.commands import BIGINT_MAX
+from shared.amqp.keys import REST_KEY
+from shared.limits import BIGINT_MAX
 from shared.tokens import Role
 from tests.support.http.api import Api
 from tests.support.shared_system import shared_system

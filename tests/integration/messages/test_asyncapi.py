@@ -15,8 +15,10 @@ import jsonschema_rs
 import pytest
 from pydantic import ValidationError
 
-from shared.amqp.topology import CANCEL_KEY, RETRY_DELAYS
-from shared.commands import BIGINT_MAX, CANCEL_TYPE, MAX_BODY, MAX_TEXT, CancelCommand
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import RETRY_DELAYS
+from shared.commands import CANCEL_TYPE, MAX_BODY, CancelCommand
+from shared.limits import BIGINT_MAX, MAX_TEXT
 from shared.states import DeadReason
 from tests.support.repository.documents import DEAD_LETTERS, MESSAGES, ROOT
 from worker.messages.command_reader import INFORMATION

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from shared.commands import BIGINT_MAX, CANCEL_TYPE, MAX_BODY
+from shared.commands import CANCEL_TYPE, MAX_BODY
+from shared.limits import BIGINT_MAX
 from tests.support.broker.buried import ID, buried, command, goes_on, run_ids
 from tests.support.shared_system import shared_system
 from tools.services import Services

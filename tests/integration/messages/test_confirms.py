@@ -14,7 +14,7 @@ from aio_pika import Message
 from shared.amqp.broker import Publisher
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.confirms.plain import PlainConfirms
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown
 from shared.settings import ServiceSettings

@@ -9,7 +9,8 @@ import aiormq
 import pytest
 from aiormq import spec
 
-from shared.amqp.topology import CANCEL_KEY, REST_KEY, RETRY_DELAYS
+from shared.amqp.keys import CANCEL_KEY, REST_KEY
+from shared.amqp.topology import RETRY_DELAYS
 from shared.commands import CANCEL_TYPE
 from tests.support.broker.queues import holds
 from tests.support.http.api import Api

@@ -66,6 +66,12 @@ COMMANDS: Final[dict[str, list[list[str]]]] = {
         ["no" + HOSTILE, "--reason", "gone"],
         ["x", "--reason", HOSTILE],
     ],
+    "worker hosts forget": [["no" + HOSTILE]],
+    "worker prune": [
+        ["--older-than", HOSTILE],
+        ["--older-than", "90d", "--archive", f"/no/{HOSTILE}"],
+        ["--older-than", "90d", "--dry-run"],
+    ],
     "worker dead-letters list": [
         [],
         *(["--count-by", by] for by in ("reason", "publisher", "run", "state")),
@@ -239,7 +245,7 @@ async def test_no_command_is_left_out() -> None:
         for name in _leaves(typer.main.get_command(app))
     }
 
-    assert leaves - {"gateway serve", "worker serve"} == {*COMMANDS}
+    assert leaves - {"gateway serve", "worker serve", "worker console"} == {*COMMANDS}
 
 
 def _leaves(command: Any) -> list[str]:

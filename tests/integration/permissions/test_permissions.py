@@ -11,7 +11,8 @@ import pytest_asyncio
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
-from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY, REST_KEY
+from shared.amqp.topology import Topology
 from tests.support.broker.broker_users import OWN_QUEUE, WORK, Broker, get, narrower, send
 from tests.support.broker.permitted import Programs, start_programs, system_on
 from tools.services import Services

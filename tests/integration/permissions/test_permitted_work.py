@@ -14,7 +14,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import ChannelPreconditionFailed
 
-from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY, REST_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID
 from shared.events import EventType
 from shared.registrations import QUEUED_TYPE

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from shared.postgres import sql
 from tools.services import Services
 from tools.services.databases import new_database

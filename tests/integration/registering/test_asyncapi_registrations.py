@@ -6,8 +6,10 @@ from typing import Any, Final
 import jsonschema_rs
 import pytest
 
-from shared.amqp.topology import QUEUED_KEY, RETRY_DELAYS
-from shared.commands import BIGINT_MAX, MAX_BODY
+from shared.amqp.keys import QUEUED_KEY
+from shared.amqp.topology import RETRY_DELAYS
+from shared.commands import MAX_BODY
+from shared.limits import BIGINT_MAX
 from shared.registrations import QUEUED_TYPE
 from tests.support.repository.documents import ROOT
 from worker.messages.conversion import Undeliverable

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.registrations import QUEUED_TYPE
 from tests.support.broker.registrations import registered, registration, send_body
 from tests.support.records.letters import dead_letters, editor_that, latest

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.registrations import QUEUED_TYPE
 from tests.support.broker.queues import holds
 from tests.support.broker.registrations import (

@@ -10,7 +10,8 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from shared.amqp.topology import CANCEL_KEY, QUEUED_KEY, REST_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY, REST_KEY
+from shared.amqp.topology import Topology
 from tests.support.repository.documents import Permissions, permissions
 from tools.services import PrivateRabbit, Sandbox
 

@@ -13,7 +13,8 @@ import aiohttp
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 
-from shared.amqp.topology import CANCEL_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from tests.support.http.api import Api
 

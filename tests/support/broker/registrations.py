@@ -7,7 +7,7 @@ from typing import Any
 import aiormq
 from aiormq import spec
 
-from shared.amqp.topology import QUEUED_KEY
+from shared.amqp.keys import QUEUED_KEY
 from shared.registrations import QUEUED_TYPE
 from tests.support.broker.queues import holds
 from tools.support.records import Json

@@ -4,7 +4,7 @@ import pytest
 
 from gateway import schemas
 from gateway.cancels.answers import RunState, cancel_answer
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from shared.states import RunStatus
 
 

@@ -7,7 +7,7 @@ from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from gateway.http.paging import BAD_CURSOR, BAD_LIMIT, Page, next_page, page_of
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 
 RUNS = "/api/v1/runs"
 

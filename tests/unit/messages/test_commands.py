@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.commands import BIGINT_MAX, CancelCommand
+from shared.commands import CancelCommand
+from shared.limits import BIGINT_MAX
 
 ID = str(uuid4())
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from shared.registrations import QUEUED_TYPE
 from shared.states import DeadReason
 from worker.messages.conversion import Undeliverable

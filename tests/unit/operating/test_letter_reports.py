@@ -2,8 +2,9 @@
 
 import pytest
 
+from worker.dead_letters.kinds import ReplayStatus
 from worker.dead_letters.replay import Summary
-from worker.dead_letters.replay_results import ReplayStatus, Result
+from worker.dead_letters.replay_results import Result
 from worker.dead_letters.reports import print_summary
 
 

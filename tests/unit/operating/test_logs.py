@@ -151,3 +151,37 @@ def test_on_a_terminal_colors_are_ours_alone() -> None:
     assert "\x1b[" in said, "no colors"
     assert "outside\x1b" not in said
     assert re.sub("\x1b\\[[0-9;]*m|\r\n", "", said).isprintable()
+
+
+LOGS_LATE = """
+import logging, sys
+from shared import deferred_logs
+from shared.settings import LogFormat, LogLevel
+
+deferred_logs.configure(LogFormat.JSON, LogLevel.INFO)
+log = deferred_logs.get_logger("ours")
+assert "structlog" not in sys.modules
+exec(sys.argv[1])
+log.debug("not_shown")
+logging.getLogger("asyncpg").error("not shown")
+log.info("again")
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "event", "level"),
+    [
+        ("log.warning('postgres_unreachable')", "postgres_unreachable", "warning"),
+        ("logging.getLogger('asyncio').error('never retrieved')", "never retrieved", "error"),
+    ],
+)
+def test_the_first_line_of_a_command_is_logged_like_those_of_services(
+    first: str, event: str, level: str
+) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", LOGS_LATE, first], capture_output=True, text=True, check=True
+    )
+
+    said = [json.loads(line) for line in process.stderr.splitlines()]
+    assert [(line["event"], line["level"]) for line in said] == [(event, level), ("again", "info")]
+    assert process.stdout == ""

@@ -18,7 +18,12 @@ from shared.output import print_columns
 from shared.printable import printable, printable_json
 
 ROOT: Final = Path(__file__).parents[3]
-MAY_WRITE: Final = {"shared/output.py", "shared/logs.py", "worker/launcher/job_log.py"}
+MAY_WRITE: Final = {
+    "shared/output.py",
+    "shared/terminal.py",
+    "shared/logs.py",
+    "worker/launcher/job_log.py",
+}
 """What they write is escaped, which tests of each hold."""
 
 

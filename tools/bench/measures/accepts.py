@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from tools.bench import load, raw
 from tools.bench.output.results import Bar, Results, compared, percentile
 from tools.bench.system import BenchSystem

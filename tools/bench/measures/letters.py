@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.postgres.database import connected
 from shared.settings import DatabaseSettings
 from shared.states import DeadReason

@@ -8,7 +8,7 @@ from typing import Final
 
 import aio_pika
 
-from shared.amqp.topology import QUEUED_KEY
+from shared.amqp.keys import QUEUED_KEY
 from tools.bench import load
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.programs import seconds_of

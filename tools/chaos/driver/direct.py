@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.commands import CANCEL_TYPE
 from tools.chaos.driver.attempts import repeated
 from tools.chaos.driver.journal import Journal

@@ -5,7 +5,8 @@ from random import Random
 
 import aio_pika
 
-from shared.amqp.topology import CANCEL_KEY, REST_KEY, Topology
+from shared.amqp.keys import CANCEL_KEY, REST_KEY
+from shared.amqp.topology import Topology
 from tools.chaos.faults import NOT_NOW, Scene, fault
 from tools.chaos.system.servers import ThreeNodes
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.amqp.topology import QUEUED_KEY
+from shared.amqp.keys import QUEUED_KEY
 from tools.chaos.driver import journal
 from tools.chaos.driver.journal import Entry
 from tools.chaos.observed import audit, event_queue

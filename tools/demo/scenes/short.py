@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import aio_pika
 
-from shared.amqp.topology import CANCEL_KEY
+from shared.amqp.keys import CANCEL_KEY
 from shared.commands import CANCEL_TYPE
 from shared.states import Containment
 from tools.demo.evidence.facts import Facts

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from shared.commands import BIGINT_MAX
+from shared.limits import BIGINT_MAX
 from shared.postgres import sql
 from shared.postgres.database import Database
 

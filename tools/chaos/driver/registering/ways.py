@@ -7,7 +7,7 @@ from enum import StrEnum
 from random import Random
 from typing import Final, Protocol
 
-from shared.amqp.topology import QUEUED_KEY
+from shared.amqp.keys import QUEUED_KEY
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from shared.registrations import QUEUED_TYPE, Registration, register
