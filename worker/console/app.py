@@ -28,6 +28,8 @@ from shared.services.checks import Dependencies, Service
 from shared.telemetry.tracing import tracing
 from worker.console.audit.page import AuditPage
 from worker.console.hosts.pages import HostPages
+from worker.console.letters.pages import add_letters
+from worker.console.letters.works import Works
 from worker.console.live.changes import Changes
 from worker.console.live.stream import LiveStream
 from worker.console.now.page import NowPage
@@ -41,6 +43,7 @@ from worker.console.web.rendering import add_rendering
 from worker.console.web.security import add_security_headers, check_host
 from worker.console.web.sessions import Sessions
 from worker.console.web.sign_in import SIGN_IN, SIGN_OUT, STATIC, SignIn
+from worker.dead_letters.replay import Replayer
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +61,8 @@ async def serve(settings: ConsoleSettings) -> None:
         await wait_until_current(database, settings.startup_timeout)
         publisher = publisher_for(settings, _NAME, tracer)
         changes = Changes(database)
+        topology = Topology(settings.topology_prefix)
+        works = Works(database, Replayer(database, publisher, topology, settings.broker_user))
         try:
             async with asyncio.TaskGroup() as tasks:
                 # Only replays need RabbitMQ, so nothing waits for it here.
@@ -66,10 +71,11 @@ async def serve(settings: ConsoleSettings) -> None:
                 dependencies = _dependencies(database, publisher, new_registry())
                 tasks.create_task(dependencies.keep_looking(settings.probe_interval))
                 queues = Queues()
-                watch = QueueWatch(Topology(settings.topology_prefix), queues.tell)
+                watch = QueueWatch(topology, queues.tell)
                 tasks.create_task(watch.keep_looking(settings, f"{_NAME} watching queues"))
-                app = build(settings, database, changes, dependencies, queues)
+                app = build(settings, database, publisher, changes, dependencies, queues, works)
                 await _serve_until_stopped(app, settings)
+                await works.end()
                 raise Shutdown
         except* Shutdown:
             log.info("console_stopped")
@@ -78,9 +84,11 @@ async def serve(settings: ConsoleSettings) -> None:
 def build(
     settings: ConsoleSettings,
     database: Database,
+    publisher: Publisher,
     changes: Changes,
     dependencies: Dependencies,
     queues: Queues,
+    works: Works,
 ) -> web.Application:
     """The pages, with everything that they need."""
     public = settings.console_origin
@@ -108,6 +116,7 @@ def build(
     app.router.add_get("/hosts", hosts.list)
     app.router.add_get("/hosts/{name}", hosts.show)
     app.router.add_get(sections.ADDRESS, show_runbook)
+    add_letters(app, database, publisher, works)
     app.router.add_get("/audit", AuditPage(database).handle)
 
     async def end_streams(_: web.Application) -> None:

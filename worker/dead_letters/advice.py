@@ -1,6 +1,7 @@
 """Advice to an operator about a dead letter, by its reason and the state of its run."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.states import DeadReason, RunStatus
@@ -9,7 +10,19 @@ from worker.dead_letters.planning import MAX_REPLAYS
 
 Json = Mapping[str, Any]
 
-_REPLAY: Final = "cancel-worker dead-letters replay"
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How an operator takes each step."""
+
+    look: str
+    replay: str
+    correct: str
+    discard: str
+    abandon: str
+    """The host of the letter's run."""
+
+
 _AS_IT_IS: Final = frozenset(
     {
         DeadReason.UNKNOWN_RUN,
@@ -29,41 +42,77 @@ _NEVER: Final = frozenset(
 """Reasons for which an unchanged replay always fails again."""
 
 
+def commands(letter: Json, run: Json) -> Steps:
+    """The steps on the command line."""
+    letter_id = letter["letter_id"]
+    force = " --force" if letter["replays"] >= MAX_REPLAYS else ""
+    return Steps(
+        look=f"look at it first: cancel-worker dead-letters show {letter_id}",
+        replay=f"cancel-worker dead-letters replay {letter_id}{force} --wait 60",
+        correct="correct it: "
+        f"cancel-worker dead-letters replay {letter_id} --edit{force} --wait 60",
+        discard=f"cancel-worker dead-letters discard {letter_id}",
+        abandon=f"abandon host {run['host']} again",
+    )
+
+
 def advice(letter: Json, run: Json) -> str:
     """What to do with the waiting `letter`, given what is known of its `run`."""
-    letter_id, reason = letter["letter_id"], letter["reason"]
-    discard = f"cancel-worker dead-letters discard {letter_id}"
-    force = " --force" if letter["replays"] >= MAX_REPLAYS else ""
-    corrected = f"{_REPLAY} {letter_id} --edit{force} --wait 60"
+    return advised(letter, run, commands(letter, run))
+
+
+def advised(letter: Json, run: Json, steps: Steps) -> str:
+    """`advice` in terms of `steps`."""
+    reason = letter["reason"]
     if is_registration(letter["routing_key"]):
         if reason == DeadReason.RUN_CONFLICT:
             return (
                 "the run is on record with other options, and keeps them; if the letter is about "
-                f"another run, correct it: {corrected}; otherwise {discard}"
+                f"another run, {steps.correct}; otherwise {steps.discard}"
             )
-        return f"the run is on record, so there is nothing left to register; {discard}"
+        return f"the run is on record, so there is nothing left to register; {steps.discard}"
     if _is_over(run):
-        return f"the run is over; {discard}"
+        return f"the run is over; {steps.discard}"
     if _is_given_up(run):
-        return f"its host was abandoned, and no other worker can stop the run; {discard}"
+        return f"its host was abandoned, and no other worker can stop the run; {steps.discard}"
     if _is_in_hand(run, letter["command_id"]):
         return "the run is being stopped by another command"
-    replay = f"{_REPLAY} {letter_id}{force} --wait 60"
     if reason in _AS_IT_IS:
-        return replay
+        return steps.replay
     if reason in _NEVER:
         return (
-            f"unchanged, it would become a dead letter again; correct it: {corrected}, "
+            f"unchanged, it would become a dead letter again; {steps.correct}, "
             "or cancel the run again"
         )
     match reason:
         case DeadReason.UNKNOWN_VERSION:
-            return f"upgrade the workers, then {replay}; or cancel the run again"
+            return f"upgrade the workers, then {steps.replay}; or cancel the run again"
         case DeadReason.HOST_ABANDONED:
-            host = run["host"]
             # None: Postgres was restored to a time before the claim.
-            return replay if host is None else f"abandon host {host} again, then {replay}"
-    return f"look at it first: cancel-worker dead-letters show {letter_id}"
+            if run["host"] is None:
+                return steps.replay
+            return f"{steps.abandon}, then {steps.replay}"
+    return steps.look
+
+
+def advised_without_run(letter: Json, steps: Steps) -> str:
+    """The same if no run of that number is on record, or the letter names none."""
+    reason = letter["reason"]
+    if letter["run_id"] is not None and reason == DeadReason.UNKNOWN_RUN:
+        return (
+            f"run {letter['run_id']} is not on record; once it is, {steps.replay}; if the number "
+            f"is wrong, {steps.correct}; otherwise {steps.discard}"
+        )
+    if reason in _NEVER:
+        return (
+            "unchanged, it would become a dead letter again, so tell its publisher; "
+            f"{steps.correct}, or {steps.discard}"
+        )
+    if reason == DeadReason.UNKNOWN_VERSION:
+        return f"upgrade the workers, then {steps.replay}"
+    if reason in _AS_IT_IS:
+        return f"find out why in the workers' logs, then {steps.replay}"
+    return steps.look
 
 
 def _is_over(run: Json) -> bool:

@@ -12,7 +12,7 @@ from shared.errors import UserError
 from shared.registrations import QUEUED_TYPE
 from worker.dead_letters.body_text import body_as_text
 from worker.dead_letters.kinds import is_registration
-from worker.messages.command_reader import read
+from worker.messages.command_reader import read, reject_duplicates
 from worker.messages.conversion import Undeliverable
 from worker.messages.json_body import first_problem
 from worker.registering.message import QueuedRun, read_registration
@@ -62,14 +62,19 @@ def _as_command(body: bytes) -> Edited:
     try:
         return Edited(body, read(body).command)
     except ValidationError as error:
-        raise UserError(
-            f"the edited body is not a cancel command: {first_problem(error)}"
-        ) from None
+        raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> UserError:
+    return UserError(f"the edited body is not a cancel command: {first_problem(error)}")
 
 
 def _with_id(text: str, command_id: UUID) -> str:
     try:
         said = json.loads(text)
+        reject_duplicates(text.encode())  # of which only one would be left below
+    except ValidationError as error:
+        raise _refused(error) from None
     except (ValueError, RecursionError):  # the latter: nested too deeply
         return text
     return json.dumps({**said, "command_id": str(command_id)}) if isinstance(said, dict) else text

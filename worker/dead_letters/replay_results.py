@@ -1,7 +1,7 @@
 """Results of replayed dead letters: an outcome, another dead letter, or neither yet."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +62,24 @@ class ResultWatch:
     def add(self, letter: ReplayedLetter) -> None:
         self._undecided[letter.letter_id] = letter
 
+    @property
+    def results(self) -> Mapping[int, Result]:
+        """What is known so far, by letter."""
+        return self._results
+
+    async def look_ahead(self) -> None:
+        """Look for results while letters are still being added. Raises ServiceUnavailable.
+
+        A letter may be dead again before it is added, so no new letter counts as seen.
+        """
+        latest = self._latest
+        while rows := await self._database.fetch(sql.dead_letters.LATER, latest, _PAGE):
+            for row in rows:
+                if before := self._undecided.get(row["replay_of"]):
+                    self._conclude_dead_again(before, row)
+            latest = rows[-1]["letter_id"]
+        await self._look_for_outcomes()
+
     async def wait(
         self, seconds: float, stop: asyncio.Event, decided: Callable[[int], None]
     ) -> list[Result]:
@@ -87,6 +105,9 @@ class ResultWatch:
     async def _look(self) -> None:
         # Letters first: a command's row keeps the outcome of an earlier delivery.
         await self._look_for_letters()
+        await self._look_for_outcomes()
+
+    async def _look_for_outcomes(self) -> None:
         for page in _pages([each for each in self._undecided.values() if each.command_id]):
             rows = await self._database.fetch(
                 sql.dead_letters.OUTCOMES, [each.command_id for each in page]
@@ -120,14 +141,17 @@ class ResultWatch:
                 # Without `replay_of`, the workers do not trust the user that published the replay.
                 unnoted = same_body.get(row["digest"], []) if row["replay_of"] is None else []
                 for each in [before] if before else self._known_by_body(unnoted):
-                    self._conclude(
-                        each,
-                        ReplayStatus.DEAD_AGAIN,
-                        again=row["letter_id"],
-                        reason=row["reason"],
-                        error=row["error"],
-                    )
+                    self._conclude_dead_again(each, row)
             self._latest = rows[-1]["letter_id"]
+
+    def _conclude_dead_again(self, each: ReplayedLetter, row: Record) -> None:
+        self._conclude(
+            each,
+            ReplayStatus.DEAD_AGAIN,
+            again=row["letter_id"],
+            reason=row["reason"],
+            error=row["error"],
+        )
 
     def _known_by_body(self, same: Sequence[ReplayedLetter]) -> Sequence[ReplayedLetter]:
         """Which of `same` one new letter accounts for: all of a valid one, or else one of them."""

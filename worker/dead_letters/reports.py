@@ -18,7 +18,7 @@ from shared.output import (
 from shared.postgres.rows import plain
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.times import readable_time
-from worker.dead_letters.body_text import body_as_text
+from worker.dead_letters.body_text import body_as_text, hex_dump, indented
 from worker.dead_letters.kinds import ReplayStatus, kind_of
 from worker.dead_letters.planning import MAX_REPLAYS
 from worker.dead_letters.wanted import GroupBy
@@ -41,7 +41,6 @@ _COLUMNS = {
     "error": "error",
 }
 _NOT_SHOWN = ("letter_key", "digest", "body", "headers")
-_HEX_WIDTH = 16
 
 
 def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
@@ -97,7 +96,7 @@ def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_
             *((action["action"], _done(action)) for action in actions),
         ]
     )
-    print_text(_hex_dump(body) if text is None else _indented(text))
+    print_text(hex_dump(body) if text is None else indented(text) or text)
 
 
 def _is_shown(name: str, value: object) -> bool:
@@ -178,22 +177,6 @@ def _size(row: Mapping[str, Any]) -> str:
 
 def _without_bytes(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _NOT_SHOWN}
-
-
-def _indented(text: str) -> str:
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):  # the latter: nested too deeply
-        return text
-
-
-def _hex_dump(body: bytes) -> str:
-    lines = []
-    for start in range(0, len(body), _HEX_WIDTH):
-        piece = body[start : start + _HEX_WIDTH]
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
-        lines.append(f"{start:08x}  {piece.hex(' '):<{3 * _HEX_WIDTH}} {text}")
-    return "\n".join(lines)
 
 
 def _some(letters: list[int]) -> str:

@@ -1,7 +1,7 @@
 """Letters that are chosen one by one, by their ids, or all together, by a filter."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from asyncpg import Record
@@ -41,9 +41,12 @@ async def missing_of(database: Database, chosen: Chosen) -> list[int]:
 async def select(database: Database, chosen: Chosen) -> Selection:
     """Select the chosen letters. They are read page by page, as they are asked for.
 
+    Those that are stored meanwhile are left out: a letter that dies again would be replayed again.
     Raises UserError if the text of a filter cannot be searched for.
     """
     wanted = as_filter(chosen)
+    if wanted.up_to is None:
+        wanted = replace(wanted, up_to=await letter_store.latest(database))
     total = await letter_store.total(database, wanted)
     return Selection(_pages(database, wanted), total, await missing_of(database, chosen))
 

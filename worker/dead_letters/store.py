@@ -44,6 +44,15 @@ async def count(
     return await _fetch(database, query, *condition.arguments, limit)
 
 
+async def count_groups(
+    database: Database, wanted: Filter, limit: int = MOST_GROUPS
+) -> list[Record]:
+    """Count letters by reason and group of errors. Raises UserError like `find`."""
+    condition = where(wanted)
+    query = sql.letter_lists.groups(condition.text, condition.after())
+    return await _fetch(database, query, *condition.arguments, limit)
+
+
 async def total(database: Database, wanted: Filter) -> int:
     """How many letters are wanted. Raises UserError like `find`."""
     condition = where(wanted)
@@ -79,6 +88,27 @@ async def find_one(database: Database, letter_id: int) -> tuple[Record, list[Rec
         letter = await connection.fetchrow(sql.dead_letters.FIND, letter_id)
         actions = await connection.fetch(sql.dead_letters.LIST_ACTIONS, letter_id)
     return None if letter is None else (letter, actions)
+
+
+async def find_whole(
+    database: Database, letter_id: int
+) -> tuple[Record, list[Record], list[Record]] | None:
+    """One letter, its history with the bodies of edits, and the letters that its replays became."""
+    async with database.connection() as connection:
+        letter = await connection.fetchrow(sql.dead_letters.FIND, letter_id)
+        if letter is None:
+            return None
+        return (
+            letter,
+            await connection.fetch(sql.dead_letters.LIST_WHOLE_ACTIONS, letter_id),
+            await connection.fetch(sql.dead_letters.LIST_REPLAYS, letter_id),
+        )
+
+
+async def latest(database: Database) -> int:
+    """The id of the letter that was stored last; 0 if there is none."""
+    (row,) = await database.fetch(sql.dead_letters.LATEST)
+    return int(row["letter_id"])
 
 
 async def next_of(database: Database, wanted: Filter, after: int, limit: int) -> list[Record]:

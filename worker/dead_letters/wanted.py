@@ -39,7 +39,8 @@ class Filter:
 
     `error` is a group of errors as `count` names them, such as `run * not found`.
     `UNKNOWN_PUBLISHER` selects letters without a known publisher. `grep` is searched, in any case,
-    in the error and the body. `checked_search` says whether it can be.
+    in the error and the body. `checked_search` says whether it can be. `up_to` leaves out letters
+    with higher ids, which are stored later.
     """
 
     state: LetterState | None = LetterState.WAITING
@@ -52,6 +53,7 @@ class Filter:
     newer_than: timedelta | None = None
     grep: str | None = None
     ids: tuple[int, ...] | None = None
+    up_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ def read(body: bytes) -> Reading:
         raise nested_too_deeply(CancelCommand.__name__) from None
 
 
+def reject_duplicates(body: bytes) -> None:
+    """Raise ValidationError if a field that decides appears twice. `body` must be valid JSON."""
+    _DUPLICATES.reject(body)
+
+
 def _read(body: bytes) -> Reading:
     try:
         reading = Reading(CancelCommand.model_validate_json(body), {})

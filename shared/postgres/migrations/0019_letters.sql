@@ -90,4 +90,7 @@ DROP INDEX dead_letters_by_state;
 CREATE INDEX dead_letters_by_state ON dead_letters (state, letter_id) INCLUDE (
     arrived_at, reason, error_group, publisher, requested_by, run_id, replays, full_size);
 
+-- What became of a replayed letter.
+CREATE INDEX dead_letters_by_replay ON dead_letters (replay_of) WHERE replay_of IS NOT NULL;
+
 ALTER TABLE dead_letter_actions ADD COLUMN note text CHECK (length(note) <= 1000);

@@ -17,8 +17,10 @@ class Source(NamedTuple):
     by: str
     action: str
     object: str
+    columns: str
+    """Others that are told of."""
     detail: str
-    """An object in JSON."""
+    """An object in JSON, of these."""
 
 
 SOURCES: Final[Mapping[str, Source]] = {
@@ -30,6 +32,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         "done_by",
         "action",
         "letter_id::text",
+        "command_id, note",
         "jsonb_build_object('command_id', command_id, 'note', note)",
     ),
     "host": Source(
@@ -40,11 +43,13 @@ SOURCES: Final[Mapping[str, Source]] = {
         "done_by",
         "action",
         "host",
+        "reason, run_ids",
         "jsonb_build_object('reason', reason, 'runs', cardinality(run_ids),"
         " 'first_runs', run_ids[:5])",
     ),
     "other": Source(
-        "audit", "done_at", "audit_id", "bigint", "done_by", "action", "object", "detail"
+        *("audit", "done_at", "audit_id", "bigint"),
+        *("done_by", "action", "object", "detail", "detail"),
     ),
     "cancel": Source(
         "cancellations",
@@ -54,6 +59,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         "requested_by",
         "'canceled'::text",
         "run_id::text",
+        "via, publisher, reason, force, outcome",
         "jsonb_build_object('via', via, 'publisher', publisher, 'reason', reason, 'force', force,"
         " 'outcome', outcome)",
     ),
@@ -66,13 +72,13 @@ SOURCES: Final[Mapping[str, Source]] = {
 _NEWEST: Final = """
     WITH looked AS MATERIALIZED (
         SELECT {time} AS at, {key} AS key, {by} AS by, {action} AS action, {object} AS object,
-               {detail} AS detail
+               {columns}
           FROM {table}
          WHERE {time} <= $1 AND ({time}, {key}) < ($1, $2::{key_type}) AND {time} >= $3
          ORDER BY {time} DESC, {key} DESC
          LIMIT {looked_at}
     )
-    (SELECT at, key::text, by, action, object, detail, false AS is_end
+    (SELECT at, key::text, by, action, object, {detail} AS detail, false AS is_end
        FROM looked
       WHERE by IS NOT NULL AND ($4::text IS NULL OR by = $4)
         AND ($5::text[] IS NULL OR action = ANY ($5))

@@ -76,6 +76,19 @@ LIST_ACTIONS: Final = """
      ORDER BY action_id
 """
 
+# With the bodies of edits.
+LIST_WHOLE_ACTIONS: Final = """
+    SELECT action, done_at, done_by, command_id, note, body
+      FROM dead_letter_actions
+     WHERE letter_id = $1
+     ORDER BY action_id
+"""
+
+# The letters that replays of letter $1 became.
+LIST_REPLAYS: Final = """
+    SELECT letter_id, state FROM dead_letters WHERE replay_of = $1 ORDER BY letter_id LIMIT 100
+"""
+
 FIND_IDS: Final = "SELECT letter_id FROM dead_letters WHERE letter_id = ANY ($1::bigint[])"
 
 # Read before a replay, to find the letters that arrive after it.

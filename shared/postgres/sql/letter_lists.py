@@ -27,6 +27,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "older_than": "arrived_at <= now() - {}::interval",
     "newer_than": "arrived_at >= now() - {}::interval",
     "ids": "letter_id = ANY ({}::bigint[])",
+    "up_to": "letter_id <= {}",
     "before": "letter_id < {}",
     "after": "letter_id > {}",
 }
@@ -55,6 +56,14 @@ _COUNT: Final = """
      WHERE {where}
      GROUP BY 1
      ORDER BY 2 DESC, 1
+     LIMIT {limit}
+"""
+_GROUPS: Final = """
+    SELECT reason, error_group, count(*) AS letters, max(arrived_at) AS newest
+      FROM dead_letters
+     WHERE {where}
+     GROUP BY 1, 2
+     ORDER BY 3 DESC, 1, 2
      LIMIT {limit}
 """
 _TOTAL: Final = "SELECT count(*) AS letters FROM dead_letters WHERE {where}"
@@ -93,6 +102,11 @@ def ids(where: str, limit: str) -> str:
 def counts(where: str, limit: str, column: str) -> str:
     """How many letters there are for each value of `column`, the most frequent first."""
     return _COUNT.format(where=where, limit=limit, column=column)
+
+
+def groups(where: str, limit: str) -> str:
+    """How many letters there are of each reason and group of errors, the most frequent first."""
+    return _GROUPS.format(where=where, limit=limit)
 
 
 def total(where: str) -> str:

@@ -20,7 +20,7 @@ from worker.console.audit.listing import LOOKED_AT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SIZES: Final = Sizes(runs=30_000, cancellations=15_000, letters=20_000, hosts=50)
+SIZES: Final = Sizes(runs=12_000, cancellations=6_000, letters=12_000, hosts=50)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

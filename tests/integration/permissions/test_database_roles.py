@@ -152,6 +152,7 @@ REFUSED: Final = {
         "DISCARD",
         "LIST_ACTIONS",
         "LIST_ACTIONS_OF_RUN",
+        "LIST_WHOLE_ACTIONS",
         "LIST_LABELED_RUNS",
         "MARK_EDITED",
         "MARK_REPLAYED",

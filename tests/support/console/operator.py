@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 from yarl import URL
@@ -12,11 +12,20 @@ from shared.tokens import Role
 from tools.support.program import Program
 from tools.support.system import System
 
+Form: TypeAlias = dict[str, str] | list[tuple[str, str]]
+
+
+_BLOCKS = frozenset({"caption", "dd", "dt", "h1", "h2", "li", "p", "pre", "td", "th", "time"})
+
 
 class _Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.parts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag in _BLOCKS:
+            self.parts.append(" ")
 
     def handle_data(self, data: str) -> None:
         self.parts.append(data)
@@ -61,7 +70,7 @@ class Operator:
     async def get(self, path: str, **headers: str) -> Page:
         return await self._send("GET", path, headers)
 
-    async def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> Page:
+    async def post(self, path: str, form: Form | None = None, **headers: str) -> Page:
         """Send a form as it is."""
         return await self._send("POST", path, headers, data=form or {})
 

@@ -16,7 +16,7 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 
 PAGE: Final = 50
-LOOKED_AT: Final = 5_000
+LOOKED_AT: Final = 3_000
 """Rows of each table that a page looks at, at most, for entries that it wants."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,9 +119,10 @@ class Listed:
 async def find(database: Database, wanted: Wanted) -> Listed:
     entries: list[Entry] = []
     ends: list[Position] = []
-    is_filtered = wanted.by is not None or wanted.kind in (Kind.CANCELS, Kind.ALL)
     for source, actions in _WANTED[wanted.kind].items():
-        looked_at = LOOKED_AT if is_filtered or actions else PAGE + 1
+        # Cancels without a name are no entries.
+        is_filtered = wanted.by is not None or actions is not None or source == "cancel"
+        looked_at = LOOKED_AT if is_filtered else PAGE + 1
         rows = await database.fetch(
             sql.audit.newest(source, looked_at),
             *_start(wanted, source),

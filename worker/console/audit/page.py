@@ -14,7 +14,7 @@ class AuditPage:
         self._database = database
 
     async def handle(self, request: web.Request) -> web.Response:
-        query = Query(request)
+        query = Query(request.query)
         wanted = Wanted(
             query.parsed("kind", one_of(Kind)) or Kind.ACTIONS,
             query.parsed("by", name),

@@ -36,7 +36,7 @@ class HostPages:
         self._database = database
 
     async def list(self, request: web.Request) -> web.Response:
-        query = Query(request)
+        query = Query(request.query)
         after = query.parsed("after", query_name) or ""
         state = query.parsed("state", one_of(HostState))
         found = (

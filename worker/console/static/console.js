@@ -19,8 +19,11 @@ async function refresh() {
   for (const part of document.querySelectorAll("[data-live]")) {
     const found = fresh.getElementById(part.id);
     // What the operator is about to use stays as it is.
-    if (!found || part.matches(":focus-within")) continue;
-    if (found.innerHTML !== part.innerHTML) part.innerHTML = found.innerHTML;
+    if (!found || part.matches(":focus-within") || part.querySelector("input:checked")) continue;
+    if (found.innerHTML === part.innerHTML) continue;
+    const opened = [...part.querySelectorAll("details")].map((each) => each.open);
+    part.innerHTML = found.innerHTML;
+    part.querySelectorAll("details").forEach((each, place) => (each.open ||= opened[place] ?? false));
   }
   countDown();
   document.dispatchEvent(new Event("refreshed"));

@@ -1,32 +1,44 @@
-"""Filters in the query of a page."""
+"""Reads what a page was asked for: filters in its address, fields of a form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from aiohttp import web
+from shared.limits import BIGINT_MAX
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 
-class Query:
-    """Reads filters one by one, and collects what is wrong with them, each in one line."""
+class Fields(Protocol):
+    """The query of an address, or a form: each name may be there several times."""
 
-    def __init__(self, request: web.Request) -> None:
-        self._given = request.query
+    def getall(self, key: str, default: list[object]) -> Sequence[object]: ...
+
+    def __contains__(self, key: object) -> bool: ...
+
+
+class Query:
+    """Reads fields one by one, and collects what is wrong with them, each in one line."""
+
+    def __init__(self, given: Fields) -> None:
+        self._given = given
         self.problems: list[str] = []
 
+    def texts(self, name: str) -> list[str]:
+        """All fields of this name that are no files, without spaces around them."""
+        return [text.strip() for text in self._given.getall(name, []) if isinstance(text, str)]
+
     def text(self, name: str) -> str | None:
-        """The filter without spaces around it; None if it is empty."""
-        given = [text.strip() for text in self._given.getall(name, [])]
+        """The field; None if it is empty."""
+        given = self.texts(name)
         if len(given) > 1:
             self.problems.append(f"{name}: can be given only once.")
         return given[0] or None if given else None
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        """The filter as `parse` reads it, whose ValueError says in words what is wrong."""
+        """The field as `parse` reads it, whose ValueError says in words what is wrong."""
         given = self.text(name)
         if given is None:
             return None
@@ -58,6 +70,13 @@ def name(text: str) -> str:
     if "\0" in text or len(text) > 255:
         raise ValueError("has at most 255 characters, and no NUL")
     return text
+
+
+def number(text: str) -> int:
+    """Reads the number of a letter or a run. Raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= BIGINT_MAX):
+        raise ValueError(f"{text!r} is no number from 1 to {BIGINT_MAX}")
+    return int(text)
 
 
 def minute(text: str) -> datetime:

@@ -21,12 +21,14 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
 }
 
+_POLICY: Final = "Content-Security-Policy"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """A signal handler: each response has them."""
-    response.headers.update(SECURITY_HEADERS)
+    """A signal handler: each response has them. Some have a policy of their own."""
+    own = response.headers.get(_POLICY, SECURITY_HEADERS[_POLICY])
+    response.headers.update({**SECURITY_HEADERS, _POLICY: own})
 
 
 def check_host(bound: str, public: URL | None) -> Middleware:

@@ -1,0 +1,1 @@
+"""The pages "Dead letters": found, shown, edited, replayed and discarded."""
