@@ -22,6 +22,7 @@ from tools.bench.measures.many_stops import ManyStops
 from tools.bench.measures.registering import Registering
 from tools.bench.measures.stops import Stops
 from tools.bench.measures.streams import Streams
+from tools.bench.measures.upkeep import Upkeep
 from tools.bench.output import plots, report
 from tools.bench.output.results import Results
 from tools.bench.peers.environment import Environment, environment
@@ -65,6 +66,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         ),
         "streams": lambda system, results, rounds: Streams(system).measure(results, rounds),
         "containers": lambda system, results, rounds: Containers(system).measure(results, rounds),
+        "upkeep": lambda system, results, rounds: Upkeep(system).measure(results, rounds),
     }
 
 

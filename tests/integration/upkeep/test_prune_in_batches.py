@@ -1,7 +1,9 @@
 """A prune beside others: it waits for nobody, continues, and is done in short transactions."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -9,6 +11,7 @@ import pytest
 
 from shared.postgres import sql
 from shared.postgres.database import Database
+from tests.support.programs.full_disk import full_disk
 from tests.support.records.aged import (
     LIMIT,
     OLD_AT,
@@ -21,6 +24,7 @@ from tests.support.records.aged import (
     runs_left,
 )
 from tools.support.rows import PASS, RUNNING, Connection
+from worker.upkeep.archive import file_archive
 from worker.upkeep.count import count
 from worker.upkeep.prune import Order, Pruner
 
@@ -156,3 +160,20 @@ async def test_a_pruned_id_can_be_registered_again(
     await add_many(connection, 1, 1)
 
     assert await runs_left(connection) == [1]
+
+
+async def test_nothing_is_deleted_that_could_not_be_archived(
+    connection: Connection, database: Database, tmp_path: Path
+) -> None:
+    await add_many(connection, 1, _MANY)
+    path = tmp_path / "archive.jsonl"
+
+    with file_archive(path) as archive, full_disk(700_000):
+        pruned = await prune(database, archive)
+
+    assert pruned.failed is not None
+    assert "File too large" in pruned.failed
+    left = await runs_left(connection)
+    archived = [json.loads(line)["run"]["run_id"] for line in path.read_text().splitlines()]
+    assert archived, "the first transaction had no room either"
+    assert sorted([*archived, *left]) == [*range(1, _MANY + 1)]

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+from asyncpg import Record
+from asyncpg.pool import PoolConnectionProxy
+
 from shared.postgres.database import Database, connected
 from shared.settings import DatabaseSettings
 from tools.support.rows import NEVER_STARTED, Connection, Row, insert
@@ -116,5 +119,5 @@ async def add_many(connection: Connection, first: int, last: int) -> None:
     await connection.execute(_ADD_COMMANDS, first, last, OLD_AT)
 
 
-async def runs_left(connection: Connection) -> list[int]:
+async def runs_left(connection: "Connection | PoolConnectionProxy[Record]") -> list[int]:
     return [row["run_id"] for row in await connection.fetch(_LEFT)]
