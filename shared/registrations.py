@@ -31,8 +31,13 @@ def _without_colon(key: str) -> str:
     return key
 
 
+def is_web_address(url: str) -> bool:
+    """Whether `url` is one that a run can be registered with, and a page may link to."""
+    return _URL.fullmatch(url) is not None
+
+
 def _web_address(url: str) -> str:
-    if not _URL.fullmatch(url):
+    if not is_web_address(url):
         raise ValueError("must be an http or https URL in ASCII, without spaces")
     return url
 

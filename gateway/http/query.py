@@ -15,8 +15,6 @@ MAX_WAIT: Final = 30.0
 """The longest `wait`, seconds."""
 BAD_WAIT: Final = f"must be given once, as seconds from 0 to {MAX_WAIT:g}"
 UNKNOWN: Final = "is not a parameter of this request"
-HOST: Final = r"[A-Za-z0-9._-]{1,100}"
-LABEL: Final = r"[^:\u0000]{1,63}:[^\u0000]{0,255}"
 BAD_STATUS: Final = f"must be given once, as one of {', '.join(RunStatus)}"
 BAD_HOST: Final = "must be given once, as the name of a host"
 BAD_LABEL: Final = "must be key:value, with a key of 1 to 63 characters and a value of at most 255"

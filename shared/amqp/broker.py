@@ -155,8 +155,13 @@ class Publisher:
         self.problem: str | None = None
         """What a reachable broker lacks, and what to do about it."""
 
-    async def run(self, declare: Declare | None = None, look: Session | None = None) -> NoReturn:
+    async def run(
+        self, declare: Declare | None = None, look: Session | None = None, *, optional: bool = False
+    ) -> NoReturn:
         """Keep a confirming channel open.
+
+        Raises ServiceUnavailable if there is no first connection in time, unless the program can do
+        without RabbitMQ: `optional`.
 
         `declare` declares the names before the channel is used. A program without the permission to
         declare passes `look`, which raises NotDeclared while names are missing, and waits.
@@ -193,7 +198,8 @@ class Publisher:
                 if self._declined.is_set():
                     await self._give_up(channel, confirms)
 
-        await keep_connected(self._settings, self._name, session)
+        keep = keep_trying if optional else keep_connected
+        await keep(self._settings, self._name, session)
 
     def _lacks(self, problem: str) -> None:
         if self.problem != problem:

@@ -41,7 +41,7 @@ class Records:
         return found
 
     async def cancellations(self, run_id: int) -> list[Json]:
-        rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id)
+        rows = await self.database.fetch(sql.runs.LIST_CANCELLATIONS, run_id, None)
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
 
     async def status_becomes(self, run_id: int, *wanted: str, deadline: float = DEADLINE) -> Json:

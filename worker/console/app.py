@@ -24,6 +24,7 @@ from shared.http.server import serve as serve_http
 from shared.lifecycle import Shutdown, stop_requested
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
+from shared.publishing import Publishing
 from shared.services.checks import Dependencies, Service
 from shared.telemetry.tracing import tracing
 from worker.console.audit.page import AuditPage
@@ -36,6 +37,8 @@ from worker.console.now.page import NowPage
 from worker.console.now.services import Queues
 from worker.console.runbook import sections
 from worker.console.runbook.page import show_runbook
+from worker.console.runs.list_page import RunsPage
+from worker.console.runs.run_page import RunPage
 from worker.console.settings import ConsoleSettings
 from worker.console.web.connection import ConsoleConnection
 from worker.console.web.errors import show_errors
@@ -62,18 +65,19 @@ async def serve(settings: ConsoleSettings) -> None:
         publisher = publisher_for(settings, _NAME, tracer)
         changes = Changes(database)
         topology = Topology(settings.topology_prefix)
+        publishing = Publishing(database, publisher, topology, settings.broker_user)
         works = Works(database, Replayer(database, publisher, topology, settings.broker_user))
         try:
             async with asyncio.TaskGroup() as tasks:
-                # Only replays need RabbitMQ, so nothing waits for it here.
-                tasks.create_task(publisher.run())
+                # Only replays and cancels need RabbitMQ, so nothing waits for it here.
+                tasks.create_task(publisher.run(optional=True))
                 tasks.create_task(changes.run())
                 dependencies = _dependencies(database, publisher, new_registry())
                 tasks.create_task(dependencies.keep_looking(settings.probe_interval))
                 queues = Queues()
                 watch = QueueWatch(topology, queues.tell)
                 tasks.create_task(watch.keep_looking(settings, f"{_NAME} watching queues"))
-                app = build(settings, database, publisher, changes, dependencies, queues, works)
+                app = build(settings, publishing, changes, dependencies, queues, works)
                 await _serve_until_stopped(app, settings)
                 await works.end()
                 raise Shutdown
@@ -83,14 +87,14 @@ async def serve(settings: ConsoleSettings) -> None:
 
 def build(
     settings: ConsoleSettings,
-    database: Database,
-    publisher: Publisher,
+    publishing: Publishing,
     changes: Changes,
     dependencies: Dependencies,
     queues: Queues,
     works: Works,
 ) -> web.Application:
     """The pages, with everything that they need."""
+    database = publishing.database
     public = settings.console_origin
     over_tls = public is not None and public.scheme == "https"
     sign_in = SignIn(database, Sessions(), over_tls=over_tls)
@@ -116,7 +120,11 @@ def build(
     app.router.add_get("/hosts", hosts.list)
     app.router.add_get("/hosts/{name}", hosts.show)
     app.router.add_get(sections.ADDRESS, show_runbook)
-    add_letters(app, database, publisher, works)
+    add_letters(app, database, publishing.publisher, works)
+    app.router.add_get("/runs", RunsPage(database).handle)
+    run = RunPage(publishing)
+    app.router.add_get("/runs/{run_id}", run.show)
+    app.router.add_post("/runs/{run_id}/cancel", run.cancel)
     app.router.add_get("/audit", AuditPage(database).handle)
 
     async def end_streams(_: web.Application) -> None:

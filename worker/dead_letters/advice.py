@@ -71,9 +71,9 @@ def advised(letter: Json, run: Json, steps: Steps) -> str:
                 f"another run, {steps.correct}; otherwise {steps.discard}"
             )
         return f"the run is on record, so there is nothing left to register; {steps.discard}"
-    if _is_over(run):
+    if is_over(run):
         return f"the run is over; {steps.discard}"
-    if _is_given_up(run):
+    if is_given_up(run):
         return f"its host was abandoned, and no other worker can stop the run; {steps.discard}"
     if _is_in_hand(run, letter["command_id"]):
         return "the run is being stopped by another command"
@@ -115,7 +115,7 @@ def advised_without_run(letter: Json, steps: Steps) -> str:
     return steps.look
 
 
-def _is_over(run: Json) -> bool:
+def is_over(run: Json) -> bool:
     """Whether a cancel would have nothing to stop, as in `shared.runs`."""
     if run["status"] == RunStatus.ERROR:
         return bool((run["loss"] or {}).get("proof"))
@@ -124,7 +124,7 @@ def _is_over(run: Json) -> bool:
     return RunStatus(run["status"]).is_terminal
 
 
-def _is_given_up(run: Json) -> bool:
+def is_given_up(run: Json) -> bool:
     """Whether other workers decide `no_op`. If the host comes back, it stops the run by itself.
 
     Only what survives that stop needs a cancel.

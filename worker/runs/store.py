@@ -45,15 +45,16 @@ async def list_runs(database: Database, wanted: Filter, limit: int) -> Sequence[
     return await database.fetch(sql.runs.LIST_LABELED_RUNS, *arguments, labels)
 
 
-async def find_run(database: Database, run_id: int) -> RunHistory | None:
+async def find_run(database: Database, run_id: int, most: int | None = None) -> RunHistory | None:
+    """`most`: how many cancellations and dead letters to read, the oldest; None for all."""
     async with database.connection() as connection:
         run = await connection.fetchrow(sql.runs.FIND_RUN, run_id)
         if run is None:
             return None
         return RunHistory(
             run,
-            await connection.fetch(sql.runs.LIST_CANCELLATIONS, run_id),
-            await connection.fetch(sql.dead_letters.LIST_OF_RUN, run_id),
+            await connection.fetch(sql.runs.LIST_CANCELLATIONS, run_id, most),
+            await connection.fetch(sql.dead_letters.LIST_OF_RUN, run_id, most),
             await connection.fetch(sql.dead_letters.LIST_ACTIONS_OF_RUN, run_id),
             await connection.fetchrow(sql.hosts.FIND_STATE, run["host"]),
         )

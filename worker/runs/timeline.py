@@ -136,14 +136,19 @@ def _end(run: Json) -> str:
 def _stopped(evidence: Json) -> Iterator[Recorded]:
     if earlier := evidence.get("earlier"):
         yield from _stopped(earlier)
+    yield from signals(evidence)
+    if evidence.get("ended") != Ended.NEVER_STARTED:
+        yield evidence.get("proved_at"), Kind.PROOF, f"proved gone: {evidence.get('proof')}"
+
+
+def signals(evidence: Json) -> Iterator[Recorded]:
+    """The signals of one stop, those sent at the same time together."""
     for at, sent in groupby(evidence.get("signals", ()), key=lambda signal: signal["at"]):
         signals = list(sent)
         names = ", ".join(signal["signal"] for signal in signals)
         is_for_leader = signals[0].get("to") == StopScope.LEADER
         to = "the leader alone" if is_for_leader else count(signals[0]["processes"])
         yield at, Kind.KILL if "SIGKILL" in names else Kind.SIGNAL, f"{names} to {to}"
-    if evidence.get("ended") != Ended.NEVER_STARTED:
-        yield evidence.get("proved_at"), Kind.PROOF, f"proved gone: {evidence.get('proof')}"
 
 
 def _counts(left: Json) -> str:

@@ -8,7 +8,7 @@ from gateway.auth.access import Scope
 from gateway.auth.refusals import missing_scope
 from gateway.http.errors import invalid
 from gateway.http.paging import BAD_CURSOR, DEFAULT_LIMIT, MAX_LIMIT
-from gateway.http.query import BAD_LABEL, BAD_WAIT, HOST, LABEL, MAX_WAIT
+from gateway.http.query import BAD_LABEL, BAD_WAIT, MAX_WAIT
 from gateway.openapi.operations.common import (
     AT,
     COMMAND_ID,
@@ -23,6 +23,7 @@ from gateway.openapi.operations.common import (
 from gateway.openapi.operations.model import RATE_LIMIT_HEADERS, Json, Operation, Response
 from gateway.schemas import API
 from shared.limits import MAX_LABELS
+from shared.run_list import HOST, LABEL
 from shared.states import CommandState, HostState, Outcome, RunStatus
 
 _WAIT: Final[Json] = {

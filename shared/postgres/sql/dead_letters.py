@@ -54,12 +54,14 @@ HAS_PUBLISHER: Final = f"""
 
 FIND: Final = "SELECT * FROM dead_letters WHERE letter_id = $1"
 
+# The first $2 of a run, null for all.
 LIST_OF_RUN: Final = """
     SELECT letter_id, state, arrived_at, reason, error, attempts, routing_key, command_id, replays,
            replay_of
       FROM dead_letters
      WHERE run_id = $1
      ORDER BY letter_id
+     LIMIT $2
 """
 
 LIST_ACTIONS_OF_RUN: Final = """

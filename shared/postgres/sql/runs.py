@@ -106,11 +106,12 @@ LIST_RESULTS: Final = """
       ) l ON true
 """
 
-# Without the messages of open commands, which are for their dead letters.
+# The first $2 of a run, null for all; without the messages of open commands, which are for their
+# dead letters.
 LIST_CANCELLATIONS: Final = """
     SELECT command_id, run_id, via, publisher, requested_by, reason, force, grace_seconds,
            requested_at, received_at, outcome, finished_at, evidence, faults, taken_up
-      FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id
+      FROM cancellations WHERE run_id = $1 ORDER BY received_at, command_id LIMIT $2
 """
 
 # The command that ended the run `r` or will end it. A later repeat that changed nothing would hide

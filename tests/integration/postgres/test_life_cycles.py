@@ -214,7 +214,7 @@ async def test_an_outcome_on_record_is_not_overwritten(database: Connection) -> 
     async def record(outcome: str, reason: str) -> Row:
         arguments = _decided(command, outcome=outcome, reason=reason)
         await database.execute(sql.decisions.RECORD, *arguments)
-        (row,) = await database.fetch(sql.runs.LIST_CANCELLATIONS, 1)
+        (row,) = await database.fetch(sql.runs.LIST_CANCELLATIONS, 1, None)
         return dict(row)
 
     first = await record("no_op", "first")

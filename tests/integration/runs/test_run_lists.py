@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from gateway.runs.list_runs import LOOKED_AT
+from shared.run_list import LOOKED_AT
 from tests.support.http.api import Api
 from tests.support.shared_system import shared_system
 from tools.services import Services

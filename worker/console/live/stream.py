@@ -24,6 +24,9 @@ class LiveStream:
         self._changes = changes
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is None:
+            # It is gone already. aiohttp-sse 3.0 asserts that it is not.
+            return web.Response()
         loop = asyncio.get_running_loop()
         until = loop.time() + _DURATION
         with self._changes.watching() as watcher:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
+from markupsafe import Markup
 
 from shared.printable import printable, printable_lines
 from shared.times import readable_time
@@ -31,6 +32,8 @@ def add_rendering(app: web.Application, common: Mapping[str, Any]) -> None:
         "visible_lines": lambda text: printable_lines(str(text)),
         "time": readable_time,
         "iso": datetime.isoformat,
+        "instant": instant,
+        "moment": datetime.fromisoformat,
         "ago": ago,
         "length": length,
     }
@@ -53,6 +56,17 @@ def visible(text: object) -> str:
 
 def ago(at: datetime) -> str:
     return f"{length(datetime.now(UTC) - at)} ago"
+
+
+def instant(at: datetime, *, exact: bool = False) -> Markup:
+    """A time to the second, or to the millisecond; all of it for programs and as a title."""
+    utc = at.astimezone(UTC)
+    shown = f"{utc:%Y-%m-%d %H:%M:%S}"
+    if exact:
+        shown += f".{utc.microsecond // 1000:03d}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(), readable_time(at), shown
+    )
 
 
 def length(duration: timedelta | float) -> str:

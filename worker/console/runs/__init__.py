@@ -1,0 +1,1 @@
+"""The pages "Runs": a list, and the life of one run."""
