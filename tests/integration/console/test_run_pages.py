@@ -43,7 +43,7 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "Its stop failed, and is not tried again without a new cancel.",
         "survived SIGKILL",
         "Its failed stop is taken up again.",
-        "What to do: cancel-worker dead-letters replay",
+        "What to do: replay it",
     ),
     "stopped later": ("Cancel 1, an earlier stop", "none: pid 4242 dd (D) survived SIGKILL"),
     "being stopped": ("Its stop waits for", "with force, it ends the grace period"),

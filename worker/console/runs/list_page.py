@@ -28,7 +28,7 @@ class RunsPage:
         self._database = database
 
     async def handle(self, request: web.Request) -> web.Response:
-        query = Query(request)
+        query = Query(request.query)
         number = query.parsed("number", run_number)
         if number is not None and not query.problems:
             raise web.HTTPSeeOther(f"/runs/{number}")
@@ -41,7 +41,7 @@ class RunsPage:
             "filters": filters,
             "limit": limit,
             "after": after,
-            "labels": query.texts("label"),
+            "labels": _labels(query),
             "looked_at": LOOKED_AT,
             "problems": query.problems,
         }
@@ -58,7 +58,7 @@ class RunsPage:
 def _filters(query: Query) -> RunFilters:
     status = query.parsed("status", one_of(RunStatus))
     host = query.parsed("host", _host)
-    labels = query.texts("label")
+    labels = _labels(query)
     if len(labels) > MAX_LABELS:
         query.problems.append(f"label: can be given at most {MAX_LABELS} times.")
     query.problems.extend(
@@ -68,6 +68,11 @@ def _filters(query: Query) -> RunFilters:
         if not _is_label(label)
     )
     return RunFilters(status, host, labels)
+
+
+def _labels(query: Query) -> list[str]:
+    """Each once; the form has an empty field for one more."""
+    return list(dict.fromkeys(filter(None, query.texts("label"))))
 
 
 def _is_label(text: str) -> bool:

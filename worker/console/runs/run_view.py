@@ -8,10 +8,11 @@ from uuid import UUID
 
 from shared.limits import MAX_TEXT
 from shared.registrations import is_web_address
+from worker.console.letters.letter_page import STEPS
 from worker.console.runs import status
 from worker.console.runs.found import found_by_stops, raw
 from worker.console.runs.picture import life_of, stop_of
-from worker.dead_letters.advice import advice
+from worker.dead_letters.advice import advised
 from worker.dead_letters.wanted import LetterState
 from worker.runs import facts, history
 from worker.runs.store import RunHistory
@@ -59,10 +60,7 @@ def view_of(found: RunHistory, requested: UUID | None) -> dict[str, Any]:
             (command, list(facts.of_command(command)), raw(command))
             for command in run["cancellations"]
         ],
-        "letters": [
-            (letter, advice(letter, run) if letter["state"] == LetterState.WAITING else None)
-            for letter in run["dead_letters"]
-        ],
+        "letters": [(letter, _advice(letter, run)) for letter in run["dead_letters"]],
         "has_more": has_more,
         "most": MOST,
         "raw": raw(
@@ -75,6 +73,10 @@ def view_of(found: RunHistory, requested: UUID | None) -> dict[str, Any]:
         "requested": _requested(run, requested),
         "max_reason": MAX_TEXT,
     }
+
+
+def _advice(letter: dict[str, Any], run: dict[str, Any]) -> str | None:
+    return advised(letter, run, STEPS) if letter["state"] == LetterState.WAITING else None
 
 
 def _with_gaps(all_moments: Sequence[Moment]) -> Iterator[tuple[Moment, str]]:

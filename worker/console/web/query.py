@@ -37,11 +37,6 @@ class Query:
             self.problems.append(f"{name}: can be given only once.")
         return given[0] or None if given else None
 
-    def texts(self, name: str) -> list[str]:
-        """The values of a filter that can be given several times, each once, without empty ones."""
-        given = (text.strip() for text in self._given.getall(name, []))
-        return list(dict.fromkeys(text for text in given if text))
-
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
         """The field as `parse` reads it, whose ValueError says in words what is wrong."""
         given = self.text(name)
