@@ -36,11 +36,19 @@ class Filter:
     labels: tuple[tuple[str, str], ...] = ()
     older_than: timedelta | None = None
 
+    @property
+    def is_for_all_old(self) -> bool:
+        """Whether nothing but their age makes the runs few: they would be most of all."""
+        is_rare = self.status is not None and not self.status.is_terminal
+        return self.older_than is not None and not (self.host or is_rare)
+
 
 async def list_runs(database: Database, wanted: Filter, limit: int) -> Sequence[Record]:
+    """The newest of these runs, by id; of old ones, by the time at which they were added."""
     arguments = (wanted.status, wanted.host, wanted.older_than, limit)
     if not wanted.labels:
-        return await database.fetch(sql.runs.LIST_RUNS, *arguments)
+        query = sql.runs.LIST_OLD_RUNS if wanted.is_for_all_old else sql.runs.LIST_RUNS
+        return await database.fetch(query, *arguments)
     labels = [f"{key}:{value}" for key, value in wanted.labels]
     return await database.fetch(sql.runs.LIST_LABELED_RUNS, *arguments, labels)
 

@@ -17,6 +17,8 @@ CREATE INDEX dead_letter_actions_by_time ON dead_letter_actions (done_at, action
 -- What ended or came in within the last minutes, and what is old enough to be pruned. A run has its
 -- entry from its end on, so nothing is written here before.
 CREATE INDEX runs_by_end ON runs (finished_at, run_id) WHERE finished_at IS NOT NULL;
+-- Lists of runs that were added long ago.
+CREATE INDEX runs_by_addition ON runs (created_at, run_id);
 CREATE INDEX cancellations_by_time ON cancellations (received_at);
 CREATE INDEX dead_letters_by_time ON dead_letters (arrived_at, letter_id);
 

@@ -20,11 +20,19 @@ _LIST_RUNS: Final = f"""
       FROM {{source}} LEFT JOIN hosts h ON h.host = r.host
      WHERE ($1::text IS NULL OR r.status = $1)
        AND ($2::text IS NULL OR r.host = $2)
-       AND ($3::interval IS NULL OR r.created_at < statement_timestamp() - $3)
-     ORDER BY r.run_id DESC
+       AND {{older}}
+     ORDER BY {{order}}
      LIMIT $4
 """  # noqa: S608 - put together from constants
-LIST_RUNS: Final = _LIST_RUNS.format(source="runs r")
+_IF_OLDER: Final = "($3::interval IS NULL OR r.created_at < statement_timestamp() - $3)"
+_BY_ID: Final = "r.run_id DESC"
+LIST_RUNS: Final = _LIST_RUNS.format(source="runs r", older=_IF_OLDER, order=_BY_ID)
+# From the newest of those that are old enough on: by id, all newer ones would come first.
+LIST_OLD_RUNS: Final = _LIST_RUNS.format(
+    source="runs r",
+    older="r.created_at < statement_timestamp() - $3::interval",
+    order="r.created_at DESC, r.run_id DESC",
+)
 # Those that have all labels in $5, which are distinct. The runs of the rarest of these are gone
 # through, from the newest on: there may be a hundred thousand with one of them.
 LIST_LABELED_RUNS: Final = _LIST_RUNS.format(
@@ -40,7 +48,9 @@ LIST_LABELED_RUNS: Final = _LIST_RUNS.format(
                      SELECT FROM unnest($5::text[]) asked
                       WHERE NOT EXISTS (SELECT FROM run_labels o
                                          WHERE o.label = asked AND o.run_id = l.run_id))
-      ) labeled JOIN runs r USING (run_id)"""
+      ) labeled JOIN runs r USING (run_id)""",
+    older=_IF_OLDER,
+    order=_BY_ID,
 )
 
 # Open commands on runs of host $1, one per run: its outcome is that of the others, too. Runs in $2

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
 import asyncpg
@@ -122,3 +123,18 @@ async def test_runs_with_labels_are_gone_through_from_the_newest_on(
     assert found is not None
     # Of 667 runs with that label in one repository, 20 are looked at.
     assert sum(map(int, found.groups(default="0"))) < 1000, shown
+
+
+async def test_old_runs_are_found_by_the_time_they_were_added(filled: Connection) -> None:
+    plan = await filled.fetch(
+        f"EXPLAIN (ANALYZE, BUFFERS) {sql.runs.LIST_OLD_RUNS}",
+        None,
+        None,
+        timedelta(days=300),
+        20,
+    )
+    shown = "\n".join(row[0] for row in plan)
+    assert "runs_by_addition" in shown, shown
+    found = _BLOCKS.search(shown)
+    assert found is not None
+    assert sum(map(int, found.groups(default="0"))) < 200, shown

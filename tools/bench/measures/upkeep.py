@@ -52,6 +52,7 @@ LISTS: Final[Mapping[str, List]] = {
     "runs by a common label": _runs(labels=(("repository", "repo-7"),)),
     "runs by two labels": _runs(labels=(("branch", "feature-7"), ("repository", "repo-7"))),
     "runs older than": _runs(older_than=_MANY),
+    "passed runs older than": _runs(status=RunStatus.PASS, older_than=_MANY),
     "queued runs older than": _runs(status=RunStatus.QUEUED, older_than=_MANY),
     "hosts": host_store.find_all,
     "host": lambda database: host_store.find_one(database, "host-7"),
