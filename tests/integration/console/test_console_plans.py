@@ -94,3 +94,25 @@ async def test_a_flood_of_the_last_minutes_is_counted_in_part(filled: Connection
     for index in ("cancellations_by_time", "runs_by_end", "dead_letters_by_time"):
         assert re.search(rf"Index (Only )?Scan Backward using {index}", shown), shown
     assert shown.count("->  Limit") == 3, shown
+
+
+@pytest.mark.parametrize("plan", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize(
+    ("statement", "more"),
+    [
+        (sql.runs.FIND_RUN, ()),
+        (sql.runs.LIST_CANCELLATIONS, (201,)),
+        (sql.dead_letters.LIST_OF_RUN, (201,)),
+        (sql.dead_letters.LIST_ACTIONS_OF_RUN, ()),
+    ],
+    ids=["run", "cancellations", "letters", "actions"],
+)
+async def test_the_life_of_a_run_is_read_by_its_number(
+    filled: Connection, statement: str, more: tuple[int, ...], plan: str
+) -> None:
+    await filled.execute(f"SET plan_cache_mode = {plan}")
+
+    rows = await filled.fetch(f"EXPLAIN {statement}", 1000, *more)
+
+    shown = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in shown, shown

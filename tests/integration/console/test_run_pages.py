@@ -109,7 +109,7 @@ async def test_everything_in_the_pictures_has_a_place_in_them(
 ) -> None:
     page = await operator.get(f"/runs/{IDS[name]}")
 
-    places = [float(each) for each in re.findall(r'[ \d]x[12]?="([^"]+)%"', page.html)]
+    places = [float(each) for each in re.findall(r' (?:x[12]?|width)="([^"]+)%"', page.html)]
     assert places
     assert all(0 <= place <= 100 for place in places)
 

@@ -110,11 +110,12 @@ async def test_programs_do_their_work_as_their_own_roles(system: System, url_of:
 async def test_the_pages_of_the_console_need_no_more_than_the_rights_of_operators(
     system: System, url_of: UrlOf
 ) -> None:
+    await system.add_run(77)
     _, url = await start_console(system, DATABASE_URL=url_of("ops"))
     operator = await signed_in(system, url)
 
     paths = re.findall(r'<a href="(/[^"]*)"', (await operator.get("/")).html)
-    for path in (*paths, "/audit?kind=all&by=olga"):
+    for path in (*paths, "/audit?kind=all&by=olga", "/runs?label=a:b&status=queued", "/runs/77"):
         assert (await operator.get(path)).status == 200, path
     await operator.close()
 

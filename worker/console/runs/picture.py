@@ -1,12 +1,12 @@
 """The life of a run as a picture: the states that it was in, and its stop, enlarged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from shared.states import RunStatus
+from shared.states import Outcome, RunStatus
 from worker.console.runs.scale import Break, Scale
 from worker.runs.timeline import Kind, Moment, entered
 from worker.runs.wording import length, moment_of
@@ -99,10 +99,12 @@ def life_of(run: Json, moments: Sequence[Moment], now: datetime, stop: Stop | No
     last = max([end, *(moment.at for moment in moments)])
     if last - end < _AFTER:
         last = end
-    bounds = [*(at for _, at in states), end]
+    # Each state begins where the one before ends, also if clocks were set back meanwhile.
+    bounds = list(accumulate([*(at for _, at in states), end], max))
+    last = max(last, bounds[-1])
     scale = Scale([*bounds, last], _LEAST)
     names = [status.value for status, _ in states]
-    if last > end:
+    if last > bounds[-1]:
         bounds, names = [*bounds, last], [*names, _AFTER_THE_END]
     segments = [
         Segment(name, scale.at(at), scale.at(after) - scale.at(at), length(after - at))
@@ -142,14 +144,21 @@ def _bounds(run: Json, moments: Sequence[Moment]) -> tuple[datetime, datetime] |
     ]
     if not steps:
         return None, None
-    begin, end = min(steps), max(steps)
+    begin = min(steps)
+    end = max([*steps, *_ends(run)])
     causes = [
         each.at for each in moments if each.kind in (Kind.REQUEST, Kind.NOTICE) and each.at <= begin
     ]
-    if run["finished_at"] is not None:
-        finished = moment_of(run["finished_at"])
-        end = max(end, finished) if finished >= begin else end
     return max(causes, default=begin), end
+
+
+def _ends(run: Json) -> Iterator[datetime]:
+    """When the run ended, and when stops did."""
+    if run["finished_at"] is not None:
+        yield moment_of(run["finished_at"])
+    for command in run["cancellations"]:
+        if command["outcome"] not in (None, Outcome.NO_OP, Outcome.FORCED):
+            yield moment_of(command["finished_at"])
 
 
 def _has_open_command(run: Json) -> bool:
@@ -172,7 +181,7 @@ def _grace(
     if until <= begin:
         return None
     x = scale.at(begin)
-    used = scale.at(min(until, end)) - x
+    used = max(scale.at(min(until, end)) - x, 0)
     return Grace(x, scale.at(until) - x, used, length(until - begin), until, is_running)
 
 
