@@ -36,6 +36,7 @@ async def environment(
         "CANCEL_HOST_NAME": host,
         # Two at once would find the same port free.
         "CANCEL_GATEWAY_PORT": "0",
+        "CANCEL_CONSOLE_PORT": "0",
         "TMPDIR": str(directory),
     }
     async with await aio_pika.connect(services.amqp_url) as connection:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from tests.support.console.operator import Operator
 from tests.support.programs.demo_process import DEADLINE, assert_nothing_left, demo, ended, printed
 from tools.support.waiting import eventually
 
@@ -63,8 +64,10 @@ async def test_up_logs_to_files_and_cancels_jobs_at_its_end(
         *exports, first, _ = launch.splitlines()
         async with pasted("\n".join([*exports, f"exec {first}"])) as launcher:
             await running(environment["DATABASE_URL"], 1)
-            [log, _] = re.findall(r"log: (\S+)", output)
-            assert "worker_ready" in Path(log).read_text()
+            worker, _, console = re.findall(r"log: (\S+)", output)
+            assert "worker_ready" in Path(worker).read_text()
+            assert "console_ready" in Path(console).read_text()
+            assert await can_sign_in(output, add)
             process.send_signal(signal.SIGINT)
             code, said, errors = await ended(process)
             assert await launcher.wait() == 143, "of a job that was canceled"
@@ -114,6 +117,16 @@ async def test_up_waits_for_many_jobs_and_removes_its_cgroups(
     assert "has not ended" not in said
     assert not cgroups.exists()
     assert_nothing_left(directory)
+
+
+async def can_sign_in(output: str, exports: str) -> bool:
+    """Whether the printed token opens the printed console."""
+    [url] = re.findall(r"console at (\S+);", output)
+    [token] = re.findall(r"export TOKEN=(\S+)", exports)
+    operator = Operator(url)
+    entered = await operator.sign_in(token)
+    await operator.close()
+    return entered.status == 303
 
 
 async def running(database_url: str, runs: int) -> None:

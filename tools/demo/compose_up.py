@@ -15,7 +15,7 @@ from tools.services.model import Rung
 from tools.services.signals import terminated_as_exit
 from tools.support.compose import PROJECT, ComposeFailed, Stack, has_engine, missing_images
 
-SERVERS = ("postgres", "rabbitmq", "gateway", "worker")
+SERVERS = ("postgres", "rabbitmq", "gateway", "console", "worker")
 """The services whose containers are to go on."""
 
 
@@ -43,11 +43,13 @@ async def _serve(stack: Stack, directory: Path, screen: Screen) -> int:
     try:
         await stack.up()
         token = await stack.ops(
-            *("cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d")
+            *("cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d"),
+            *("--role", "admin"),
         )
         file = _write_environment(stack, directory)
         url = f"http://{await stack.address('gateway', 8080)}"
-        _explain(screen, stack, file, url, token.strip())
+        console = f"http://{await stack.address('console', 8081)}"
+        _explain(screen, stack, file, url, console, token.strip())
         await follow(stack, screen)
         raise ComposeFailed("events", "the engine reports nothing anymore")
     finally:
@@ -92,7 +94,7 @@ def _write_environment(stack: Stack, directory: Path) -> Path:
     return file
 
 
-def _explain(screen: Screen, stack: Stack, file: Path, url: str, token: str) -> None:
+def _explain(screen: Screen, stack: Stack, file: Path, url: str, console: str, token: str) -> None:
     """Print what to paste."""
     blocks = {
         "Operator's terminal": (
@@ -110,6 +112,7 @@ def _explain(screen: Screen, stack: Stack, file: Path, url: str, token: str) -> 
         ),
     }
     screen.good(f"gateway at {url}; API documentation: {url}/api/v1/docs")
+    screen.good(f"console at {console}; sign in with the token below")
     screen.line(
         f"    log: . {quote(str(file))}; docker compose logs -f worker gateway", style="dim"
     )

@@ -64,8 +64,14 @@ class Programs:
             raise ToolError(_last_line(errors.decode()) or f"{command} failed")
         return output.decode().strip()
 
-    async def serve(self, command: str, *arguments: str, ready: tuple[str, ...]) -> list[Event]:
-        """Start a server and return its `ready` events. Raises ToolError."""
+    async def serve(
+        self, command: str, *arguments: str, ready: tuple[str, ...], name: str | None = None
+    ) -> list[Event]:
+        """Start a server and return its `ready` events. Raises ToolError.
+
+        `name` is what it is called here, if not by its command.
+        """
+        name = name or command
         process = await asyncio.create_subprocess_exec(
             str(BIN / command),
             *arguments,
@@ -76,17 +82,17 @@ class Programs:
             # Ctrl-C is for us alone; we end them in order.
             start_new_session=True,
         )
-        log = self.logs / f"{command}.log" if self.logs is not None else None
-        program = self._serving[command] = Program(process, log)
+        log = self.logs / f"{name}.log" if self.logs is not None else None
+        program = self._serving[name] = Program(process, log)
         try:
             return [await program.event(name) for name in ready]
         except AssertionError:
             why = program.output[-1] if program.output else f"not ready within {DEADLINE:.0f} s"
             why = why.removeprefix(f"{command}: ")
-            raise ToolError(f"{command} did not start: {why}") from None
+            raise ToolError(f"{name} did not start: {why}") from None
 
-    def __getitem__(self, command: str) -> Program:
-        return self._serving[command]
+    def __getitem__(self, name: str) -> Program:
+        return self._serving[name]
 
     async def any_ended(self) -> str:
         """Wait until one of the servers ends, which none should; its name."""

@@ -23,7 +23,8 @@ from tools.services import Sandbox, Services, provide
 from tools.support.program import Event, Program
 from worker.processes.cgroup import sweep
 
-DEFAULT_PORT = "8080"
+GATEWAY_PORT = "8080"
+CONSOLE_PORT = "8081"
 # At the end, every job is canceled and waited for with the token at once.
 RATE_LIMIT = "100000"
 
@@ -64,11 +65,15 @@ async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
         token = await programs.run(
             *("cancel-gateway", "tokens", "create", "--subject", "you", "--expires-in", "1d"),
             *("--rate-limit", RATE_LIMIT, "--read-rate-limit", RATE_LIMIT),
+            # The console takes no other.
+            *("--role", "admin"),
         )
-        url, ready = await asyncio.gather(_gateway(programs, screen), _worker(programs))
+        url, console, ready = await asyncio.gather(
+            _gateway(programs, screen), _console(programs, screen), _worker(programs)
+        )
         host = ready["host"]
         cgroups = None if ready["cgroups"] == "None" else Path(ready["cgroups"])
-        _explain(screen, services, programs, url, token)
+        _explain(screen, services, programs, url, console, token)
         _say_how_it_ends(screen, services, host)
         telling = asyncio.create_task(_tell_of_cancels(programs["cancel-worker"], screen))
         try:
@@ -126,12 +131,19 @@ async def _wait_for(http: aiohttp.ClientSession, url: str, run_id: int, screen: 
 
 
 async def _gateway(programs: Programs, screen: Screen) -> str:
-    port = os.environ.get("CANCEL_GATEWAY_PORT", DEFAULT_PORT)
-    if _is_taken(port):
-        screen.note(f"port {port} is in use; the gateway uses a free one")
-        port = "0"
+    port = _port("gateway", os.environ.get("CANCEL_GATEWAY_PORT", GATEWAY_PORT), screen)
     [event] = await programs.serve(
         "cancel-gateway", "serve", "--port", port, ready=("gateway_ready",)
+    )
+    return str(event["url"])
+
+
+async def _console(programs: Programs, screen: Screen) -> str:
+    port = _port("console", os.environ.get("CANCEL_CONSOLE_PORT", CONSOLE_PORT), screen)
+    [event] = await programs.serve(
+        *("cancel-worker", "console", "--port", port),
+        ready=("console_ready",),
+        name="cancel-console",
     )
     return str(event["url"])
 
@@ -141,6 +153,14 @@ async def _worker(programs: Programs) -> Event:
     ready = ("worker_ready", "consuming")
     [event, _] = await programs.serve("cancel-worker", "serve", ready=ready)
     return event
+
+
+def _port(program: str, port: str, screen: Screen) -> str:
+    """`port` for a program, or "0" if it is in use."""
+    if not _is_taken(port):
+        return port
+    screen.note(f"port {port} is in use; the {program} uses a free one")
+    return "0"
 
 
 def _is_taken(port: str) -> bool:
@@ -154,7 +174,9 @@ def _is_taken(port: str) -> bool:
     return False
 
 
-def _explain(screen: Screen, services: Services, programs: Programs, url: str, token: str) -> None:
+def _explain(
+    screen: Screen, services: Services, programs: Programs, url: str, console: str, token: str
+) -> None:
     """Print what to paste. The runner's terminal gets no service URL: its jobs could read it."""
     path = f'export PATH={quote(str(BIN))}:"$PATH"'
     exchange = Topology(os.environ.get("CANCEL_TOPOLOGY_PREFIX", "")).commands
@@ -188,7 +210,8 @@ def _explain(screen: Screen, services: Services, programs: Programs, url: str, t
     }
     screen.good(f"gateway at {url}, worker at {socket_path}")
     screen.good(f"API documentation: {url}/api/v1/docs")
-    for name in ("cancel-worker", "cancel-gateway"):
+    screen.good(f"console at {console}; sign in with the token below")
+    for name in ("cancel-worker", "cancel-gateway", "cancel-console"):
         screen.line(f"    log: {programs.logs}/{name}.log", style="dim")
     screen.to_paste(blocks)
 
@@ -197,7 +220,7 @@ def _say_how_it_ends(screen: Screen, services: Services, host: str) -> None:
     if services.origin != "environment":
         screen.line("Ctrl-C stops and removes all of this, including the jobs.", style="dim")
         return
-    screen.line("Ctrl-C stops gateway, worker and their jobs.", style="dim")
+    screen.line("Ctrl-C stops gateway, console, worker and their jobs.", style="dim")
     prefix = os.environ.get("CANCEL_TOPOLOGY_PREFIX", "")
     screen.line(
         f"Left in your Postgres: the schema, the runs, host {host}, the token of `you` (for a day);"

@@ -19,7 +19,10 @@ PROJECT: Final = Path(__file__).parents[2]
 PASSWORDS: Final = tuple(
     f"{name}_PASSWORD" for name in ("POSTGRES", "GATEWAY", "WORKER", "OPS", "PUBLISHER")
 )
-PORTS: Final = ("POSTGRES_PORT", "AMQP_PORT", "RABBITMQ_MANAGEMENT_PORT", "GATEWAY_PORT")
+PORTS: Final = (
+    *("POSTGRES_PORT", "AMQP_PORT", "RABBITMQ_MANAGEMENT_PORT"),
+    *("GATEWAY_PORT", "CONSOLE_PORT"),
+)
 # What the engine's command line needs, and how an image's build gets at packages.
 _INHERITED: Final = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "BUILD_NETWORK")
 IMAGES: Final = ("postgres:17", "rabbitmq:4-management", "python:3.13-slim")

@@ -56,7 +56,7 @@ def test_a_missing_password_is_named(missing: str) -> None:
 
 
 def test_every_service_is_watched_or_ends(services: dict[str, Json], one_shot: set[str]) -> None:
-    assert set(services) - one_shot == {"postgres", "rabbitmq", "gateway", "worker"}
+    assert set(services) - one_shot == {"postgres", "rabbitmq", "gateway", "console", "worker"}
     for name, service in services.items():
         if name in one_shot:
             assert service["restart"] == "no", name
@@ -68,7 +68,7 @@ def test_every_service_is_watched_or_ends(services: dict[str, Json], one_shot: s
 def test_ports_are_published_on_loopback_alone(services: dict[str, Json]) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert set(published) == {"postgres", "rabbitmq", "gateway"}
+    assert set(published) == {"postgres", "rabbitmq", "gateway", "console"}
     for ports in published.values():
         assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
 

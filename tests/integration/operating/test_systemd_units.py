@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository.systemd_units import (
+    CONSOLE_UNIT,
     GATEWAY_UNIT,
     WORKER_UNIT,
     as_installed_here,
@@ -30,7 +31,9 @@ def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("unit", [WORKER_UNIT, GATEWAY_UNIT], ids=lambda unit: unit.stem)
+@pytest.mark.parametrize(
+    "unit", [WORKER_UNIT, GATEWAY_UNIT, CONSOLE_UNIT], ids=lambda unit: unit.stem
+)
 def test_systemd_understands_all_of_it(unit: Path, tmp_path: Path) -> None:
     verified = _analyze("verify", "--man=no", str(as_installed_here(unit, tmp_path)))
 
@@ -39,7 +42,9 @@ def test_systemd_understands_all_of_it(unit: Path, tmp_path: Path) -> None:
 
 # In tenths, as --threshold takes it; 100 is no protection at all.
 @pytest.mark.parametrize(
-    ("unit", "most"), [(WORKER_UNIT, 35), (GATEWAY_UNIT, 15)], ids=["worker", "gateway"]
+    ("unit", "most"),
+    [(WORKER_UNIT, 35), (GATEWAY_UNIT, 15), (CONSOLE_UNIT, 15)],
+    ids=["worker", "gateway", "console"],
 )
 def test_it_is_exposed_no_more_than_it_must_be(unit: Path, most: int) -> None:
     told = _analyze("security", "--offline=true", f"--threshold={most}", "--no-pager", str(unit))
@@ -58,7 +63,7 @@ def test_runs_outlive_the_worker_and_are_not_bound_by_its_unit() -> None:
 
 
 def test_credentials_are_in_files_for_root_alone() -> None:
-    for unit in (WORKER_UNIT, GATEWAY_UNIT):
+    for unit in (WORKER_UNIT, GATEWAY_UNIT, CONSOLE_UNIT):
         file = service(unit)["EnvironmentFile"]
         assert Path(file).name == f"{unit.stem.removeprefix('cancel-')}.env"
         assert not re.search(r"(DATABASE|AMQP)_URL=", unit.read_text())

@@ -8,6 +8,7 @@ from typing import Final
 UNITS: Final = Path(__file__).parents[3] / "deploy" / "systemd"
 WORKER_UNIT: Final = UNITS / "cancel-worker.service"
 GATEWAY_UNIT: Final = UNITS / "cancel-gateway.service"
+CONSOLE_UNIT: Final = UNITS / "cancel-console.service"
 INSTALLED_IN: Final = "/opt/run-cancel/bin/"
 
 
