@@ -1,6 +1,5 @@
 """Debian's chromium, driven by playwright."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -9,24 +8,25 @@ from typing import Final
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from tools.services import ServicesUnavailable
 from tools.services.ladder import say_on_stderr
 from tools.services.native import apt
+from tools.support.chromium import browsing as chromium_at
+from tools.support.chromium import find_chromium
 
-_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _SERIOUS: Final = {"serious", "critical"}
 
 
 @cache
 def chromium() -> Path:
     """The browser; installed if that is possible. Skips the test if there is none."""
-    found = _find()
+    found = find_chromium()
     if found is None and apt.can_install():
         with suppress(ServicesUnavailable):
             apt.install(["chromium"], say_on_stderr)
-        found = _find()
+        found = find_chromium()
     if found is None:
         pytest.skip("no chromium, and it cannot be installed")
     return found
@@ -34,14 +34,8 @@ def chromium() -> Path:
 
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium(),
-            # As root, chromium has no sandbox. /dev/shm is small in many containers.
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
+    async with chromium_at(chromium()) as browser:
         yield browser
-        await browser.close()
 
 
 async def accessibility_faults(page: Page, *rules: str) -> list[str]:
@@ -52,7 +46,3 @@ async def accessibility_faults(page: Page, *rules: str) -> list[str]:
         for fault in found.response["violations"]
         if fault["impact"] in _SERIOUS
     ]
-
-
-def _find() -> Path | None:
-    return next((Path(found) for name in _NAMES if (found := shutil.which(name))), None)
