@@ -1,12 +1,13 @@
 """A system in which something goes on: real workers, jobs, cancels and dead letters."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from shared.amqp.keys import QUEUED_KEY
+from tools.errors import ToolError
 from tools.support.program import Program
 from tools.support.system import System
 
@@ -16,6 +17,7 @@ REPLAYED_RUNS: Final = (9001, 9002)
 """Runs of dead letters that are on record by now."""
 _HOSTS: Final = ("builder-1", "builder-2", "builder-7")
 _LOST: Final = "builder-7"
+_BRANCHES: Final = ("main", "feature/login", "release-2.4")
 _OVER: Final = 40
 """Runs that are over, of the last minutes."""
 _OF_A_BUILD: Final = ("compiler", "linker", "test-runner", "cache-daemon")
@@ -43,17 +45,21 @@ async def _worker(system: System, host: str) -> Program:
     return await system.worker(host, keep_dead_letters=True, host_heartbeat=1, kill_wait=5)
 
 
-async def _add(system: System, run_id: int, *options: str) -> None:
-    branch = ("main", "feature/login", "release-2.4")[run_id % 3]
-    labels = ("--label", f"branch={branch}", "--label", "repository=shop")
-    code, _, errors = await system.cli("worker", "runs", "add", str(run_id), *labels, *options)
-    assert code == 0, errors
+async def _add(system: System, run_ids: Iterable[int], *options: str) -> None:
+    """Add runs, on three branches."""
+    by_branch: dict[str, list[str]] = {}
+    for run_id in run_ids:
+        by_branch.setdefault(_BRANCHES[run_id % len(_BRANCHES)], []).append(str(run_id))
+    for branch, ids in by_branch.items():
+        labels = ("--label", f"branch={branch}", "--label", "repository=shop")
+        code, _, errors = await system.cli("worker", "runs", "add", *ids, *labels, *options)
+        if code:
+            raise ToolError(errors)
 
 
 async def _runs_that_are_over(system: System) -> None:
     first = CANCELED_RUN - _OVER
-    for run_id in range(first, CANCELED_RUN):
-        await _add(system, run_id)
+    await _add(system, range(first, CANCELED_RUN))
     for run_id in range(first, CANCELED_RUN, 4):
         some = range(run_id, min(run_id + 4, CANCELED_RUN))
         await asyncio.gather(*(_over(system, run_id) for run_id in some))
@@ -90,7 +96,7 @@ async def _over(system: System, run_id: int) -> None:
 
 
 async def _canceled_run(system: System) -> None:
-    await _add(system, CANCELED_RUN, "--grace", "3")
+    await _add(system, [CANCELED_RUN], "--grace", "3")
     children = " ".join(f"{_tool(system.directory, name)} 1000 &" for name in _OF_A_BUILD)
     launched = await system.launch(
         CANCELED_RUN, "sh", "-c", _DEAF.format(children=children), socket=system.socket(_HOSTS[0])
@@ -121,8 +127,7 @@ async def _dead_letters(system: System) -> None:
     await system.publish_raw(other, QUEUED_KEY, type="ci.run.queued.v1", message_id=str(uuid4()))
     # Unknown runs are tried for 36 s.
     await _letters_become(system, 7)
-    for run_id in REPLAYED_RUNS:
-        await _add(system, run_id)
+    await _add(system, REPLAYED_RUNS)
 
 
 async def _letters_become(system: System, number: int) -> None:
@@ -133,10 +138,12 @@ async def _letters_become(system: System, number: int) -> None:
 
 async def _in_progress(system: System, workers: dict[str, Program]) -> None:
     where = {4720: "builder-1", 4721: "builder-2", 4722: _LOST, 4723: _LOST, 4724: "builder-1"}
+    await _add(system, where, "--grace", str(_LONG))
     for run_id, host in where.items():
-        await _add(system, run_id, "--grace", str(_LONG))
         launched = await system.launch(
-            run_id, "sh", "-c", _DEAF.format(children=""), socket=system.socket(host)
+            run_id,
+            *("sh", "-c", _DEAF.format(children=""), system.new_mark()),
+            socket=system.socket(host),
         )
         await launched.ready()
     for run_id, by in ((4722, "bob"), (4720, "alice"), (4721, "scheduler")):

@@ -10,7 +10,7 @@ from tools.errors import ToolError
 from tools.pictures.content import CANCELED_RUN, REPLAYED_RUNS
 
 _WIDTH: Final = 1280
-_MOST_HEIGHT: Final = 1400
+_MOST_HEIGHT: Final = 1100
 """Pixels. What is below is not in the picture."""
 _MOST_BYTES: Final = 150_000
 

@@ -40,7 +40,7 @@ async def test_a_stop_appears_counts_down_and_disappears_without_a_reload(
     await system.publish(1, force=True)
 
     await expect(stops).to_contain_text("No run is being stopped.")
-    await expect(signed_in.locator("#rates")).to_contain_text("Cancels received: 2 (canceled 1")
+    await expect(signed_in.locator("#rates")).to_contain_text("Cancels received 2: canceled 1")
     await expect(signed_in.locator("#hosts")).to_contain_text("1 up")
     assert await signed_in.evaluate("window.loadedOnce")
     assert (await system.run(1))["status"] == "canceled"

@@ -70,13 +70,6 @@ class Rate:
         return max(self.per_minute)
 
     @property
-    def parts(self) -> str:
-        """The numbers by kind, in words; "" if there is one kind."""
-        if len(self.kinds) == 1:
-            return ""
-        return ", ".join(f"{kind.label} {sum(self.numbers[kind.name])}" for kind in self.kinds)
-
-    @property
     def text(self) -> str:
         """What the plot shows, for who does not see it."""
         first = f"{self.minutes[0]:%H:%M}"
