@@ -16,7 +16,12 @@ from prometheus_client.registry import Collector
 
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
-from shared.postgres.sql.statistics import MOST, OVERDUE_AFTER, READ_STATISTICS
+from shared.postgres.sql.statistics import (
+    MOST,
+    MOST_NAMED,
+    OVERDUE_AFTER,
+    READ_STATISTICS,
+)
 from shared.states import DeadReason, HostState, RunStatus
 
 log = structlog.get_logger(__name__)
@@ -27,6 +32,7 @@ _FRESH: Final = 5.0
 """A scrape within this time gets the values of the previous one."""
 
 _OTHER: Final = "other"
+_NAMED: Final = f"the {MOST_NAMED} hosts with the highest values"
 _WAITS_FOR: Final = ("stop", *(f"host_{state}" for state in HostState))
 
 
@@ -35,7 +41,10 @@ class _Gauge(NamedTuple):
     documentation: str
     label: str | None = None
     values: tuple[str, ...] = ()
-    """Known values of the label. Missing ones are exported as 0, unknown ones as `other`."""
+    """Known values of the label. Missing ones are exported as 0, unknown ones as `other`.
+
+    Without known values, those are exported that were read: the statement bounds their number.
+    """
 
 
 # By the column `what` of READ_STATISTICS.
@@ -91,6 +100,31 @@ _GAUGES: Final[Mapping[str, _Gauge]] = {
         "Age of the oldest event or dead letter in the outbox. Events are dropped after a day.",
     ),
     "hosts": _Gauge("cancel_hosts", "Runner hosts by state.", "state", tuple(HostState)),
+    "host_silent": _Gauge(
+        "cancel_host_silent_seconds",
+        f"Seconds since the last heartbeat of silent hosts with live runs; {_NAMED}.",
+        "host",
+    ),
+    "host_waiting": _Gauge(
+        "cancel_host_commands_waiting",
+        f"Open commands that wait for the worker of the host; {_NAMED}.",
+        "host",
+    ),
+    "host_waiting_oldest": _Gauge(
+        "cancel_host_commands_waiting_oldest_age_seconds",
+        f"Age of the oldest command that waits for the worker of the host; {_NAMED}.",
+        "host",
+    ),
+    "host_overdue": _Gauge(
+        "cancel_host_stop_overdue_seconds",
+        f"Seconds since the deadline of the host's most overdue stop; {_NAMED}.",
+        "host",
+    ),
+    "host_unkillable": _Gauge(
+        "cancel_host_runs_unkillable",
+        f"Runs of the host with a process that survived SIGKILL; {_NAMED}.",
+        "host",
+    ),
 }
 
 _Found = Mapping[str, Mapping[str, float]]
@@ -117,7 +151,7 @@ class Statistics(Collector):
             "cancel_statistics_up",
             "Whether Postgres was read for this scrape (1) or not (0). If not, the gateway omits "
             "cancel_runs*, cancel_stop*, cancel_commands_open*, cancel_dead_letters*, "
-            "cancel_events* and cancel_hosts.",
+            "cancel_events* and cancel_host*.",
             value=self._found is not None,
         )
         if self._found is not None:
@@ -149,6 +183,10 @@ def _family(gauge: _Gauge, values: Mapping[str, float]) -> GaugeMetricFamily:
     if gauge.label is None:
         return GaugeMetricFamily(gauge.name, gauge.documentation, value=values.get("", 0.0))
     family = GaugeMetricFamily(gauge.name, gauge.documentation, labels=[gauge.label])
+    if not gauge.values:
+        for label, value in values.items():
+            family.add_metric([label], value)
+        return family
     for label in gauge.values:
         family.add_metric([label], values.get(label, 0.0))
     others = [value for label, value in values.items() if label not in gauge.values]

@@ -24,13 +24,13 @@ def list_hosts(json: cli.Json = False) -> None:
 
 @hosts.command()
 def show(name: Name, json: cli.Json = False) -> None:
-    """Show one host with its open commands and its history."""
+    """Show one host with its runs, what waits there, and its history."""
     from worker.hosts import reports, store
 
     found = cli.with_database(partial(store.find_one, host=name))
     if found is None:
         raise UserError(f"host {name!r} not found")
-    reports.print_host(*found, as_json=json)
+    reports.print_host(found, as_json=json)
 
 
 @hosts.command()

@@ -1,7 +1,7 @@
 """Prints hosts as text or JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from asyncpg import Record
@@ -13,8 +13,17 @@ from shared.output import (
     print_line,
 )
 from shared.postgres.rows import plain
-from worker.hosts.store import Abandoned, Refused
-from worker.hosts.wording import action_text, asked, can
+from shared.states import CommandState, command_state
+from worker.hosts.store import Abandoned, HostDetails, Refused
+from worker.hosts.wording import (
+    action_text,
+    asked,
+    can,
+    letter_text,
+    run_text,
+    since,
+    waits_for,
+)
 
 _COLUMNS = {
     "host": "host",
@@ -36,15 +45,20 @@ def print_hosts(hosts: Iterable[Record], *, as_json: bool) -> None:
     print_columns(_COLUMNS, rows)
 
 
-def print_host(
-    host: Record, commands: Sequence[Record], actions: Sequence[Record], *, as_json: bool
-) -> None:
-    """Print a host with its open commands and its history."""
+def print_host(found: HostDetails, *, as_json: bool) -> None:
+    """Print a host with its runs, what waits there, and its history."""
+    host = found.host
     described = _described(host)
     if as_json:
-        todo = [plain(command) for command in commands]
-        history = [plain(action) for action in actions]
-        print_json({**plain(described), "open_commands": todo, "actions": history})
+        print_json(
+            {
+                **plain(described),
+                "runs": [plain(run) for run in found.runs],
+                "open_commands": [_open(command, host) for command in found.commands],
+                "dead_letters": [plain(letter) for letter in found.letters],
+                "actions": [plain(action) for action in found.actions],
+            }
+        )
         return
     privileges = described.pop("privileges") or {}
     print_facts(
@@ -54,10 +68,24 @@ def print_host(
                 for name, value in (described | can(privileges)).items()
                 if value is not None and value != []
             ),
-            *(("to cancel", asked(command)) for command in commands),
-            *((action["action"], action_text(action)) for action in actions),
+            *(("run", run_text(run)) for run in found.runs),
+            *(
+                ("to cancel", f"{asked(command)}; {waits_for(command, host)}")
+                for command in found.commands
+            ),
+            *(("dead letter", letter_text(letter)) for letter in found.letters),
+            *((action["action"], action_text(action)) for action in found.actions),
         ]
     )
+
+
+def _open(command: Record, host: Record) -> dict[str, Any]:
+    """An open command, its state, and what it waits for, as `runs show --json` has it."""
+    state, waiting_for = command_state(command["status"], host["state"]), None
+    if state is CommandState.PENDING:
+        at = since(host).isoformat()
+        waiting_for = {"host": host["host"], "host_state": host["state"], "since": at}
+    return {**plain(command), "state": state.value, "waiting_for": waiting_for}
 
 
 def print_abandoned(name: str, abandoned: Abandoned, *, as_json: bool) -> None:

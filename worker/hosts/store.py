@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
@@ -20,6 +20,8 @@ from worker.launches import store as launch_store
 from worker.processes.identity import is_machines_own
 from worker.stop import record
 from worker.stop.run_tree import pids_are_ours, visible_cgroup
+
+_MOST_RUNS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,15 +222,32 @@ async def find_all(database: Database) -> list[Record]:
     return rows
 
 
-async def find_one(
-    database: Database, host: str
-) -> tuple[Record, list[Record], list[Record]] | None:
-    """One host, its open commands, and its history."""
+@dataclass(frozen=True, slots=True)
+class HostDetails:
+    """One host, what is to be done there, and its history. Of each, 1,000 at most."""
+
+    host: Record
+    runs: Sequence[Record]
+    """Runs that are not over, or that may have processes left."""
+    commands: Sequence[Record]
+    """Open commands."""
+    letters: Sequence[Record]
+    """Waiting dead letters of `runs`."""
+    actions: Sequence[Record]
+
+
+async def find_one(database: Database, host: str) -> HostDetails | None:
     async with database.connection() as connection:
         found = await connection.fetchrow(sql.hosts.LIST_HOSTS, host)
-        commands = await connection.fetch(sql.hosts.LIST_OPEN_COMMANDS, host)
-        actions = await connection.fetch(sql.hosts.LIST_ACTIONS, host)
-    return (found, commands, actions) if found else None
+        if found is None:
+            return None
+        return HostDetails(
+            found,
+            await connection.fetch(sql.now.LIVE_ON_HOST, host, _MOST_RUNS),
+            await connection.fetch(sql.hosts.LIST_OPEN_COMMANDS, host),
+            await connection.fetch(sql.hosts.LIST_WAITING_LETTERS, host),
+            await connection.fetch(sql.hosts.LIST_ACTIONS, host),
+        )
 
 
 def _is_same(host: Record, worker: HostWorker) -> bool:

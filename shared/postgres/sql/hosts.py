@@ -229,12 +229,23 @@ FIND_STATE: Final = f"SELECT {STATE} AS state, {SINCE} AS since FROM hosts WHERE
 
 # The open commands of a host, oldest first, at most 1000.
 LIST_OPEN_COMMANDS: Final = """
-    SELECT c.command_id, c.run_id, r.status, c.received_at, c.requested_by, c.reason
+    SELECT c.command_id, c.run_id, r.status, r.stop_deadline, c.received_at, c.requested_by,
+           c.reason
       FROM cancellations c JOIN runs r USING (run_id)
      WHERE c.outcome IS NULL AND r.host = $1
      ORDER BY c.received_at, c.command_id
      LIMIT 1000
 """
+
+# Waiting dead letters of the runs of host $1 that are not over or may have processes left.
+LIST_WAITING_LETTERS: Final = f"""
+    SELECT d.letter_id, d.run_id, d.reason, d.arrived_at
+      FROM runs r JOIN dead_letters d USING (run_id)
+     WHERE r.host = $1 AND d.state = 'waiting'
+       AND (r.status IN ('running', 'canceling') OR ({LOST}) OR ({LEFT_BEHIND}))
+     ORDER BY d.letter_id
+     LIMIT 1000
+"""  # noqa: S608 - put together from constants
 
 COUNT_HOSTS: Final = f"""
     SELECT 'hosts' AS what, {STATE} AS label, count(*)::float8 AS value FROM hosts GROUP BY label

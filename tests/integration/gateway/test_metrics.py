@@ -1,6 +1,7 @@
 """What a gateway counts, what it reads of Postgres and the queues, and that alerts find it."""
 
 import asyncio
+import re
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -9,13 +10,19 @@ from shared.states import DeadReason, RunStatus
 from shared.tokens import Role
 from tests.support.http.api import Api
 from tests.support.telemetry.exposition import monitoring_url, scrape
-from tests.support.telemetry.monitoring import alert_expressions, dashboard_expressions, selectors
-from tools.support.rows import CANCELING, IDENTITY, IN_EACH_STATE, insert, insert_run
+from tests.support.telemetry.monitoring import (
+    alert_expressions,
+    alerts,
+    dashboard_expressions,
+    selectors,
+)
+from tools.support.rows import CANCELING, IDENTITY, IN_EACH_STATE, RUNNING, insert, insert_run
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 # Of Prometheus and the process, not of ours.
 NOT_OURS = {"up", "ALERTS"}
+_HOST_METRIC = re.compile(r"cancel_host_\w+")
 
 
 async def test_cancel_requests_are_counted_by_their_answer(system: System) -> None:
@@ -118,6 +125,7 @@ async def test_the_gateway_exports_what_postgres_knows(system: System) -> None:
     assert exposed.value("cancel_stops_overdue") == 1
     assert (exposed.value("cancel_stop_overdue_seconds") or 0) > 3600
     assert exposed.value("cancel_runs_unkillable") == 1
+    assert exposed.values("cancel_host_runs_unkillable", "host") == {"h1": 1}
     waiting = exposed.values("cancel_dead_letters_waiting", "reason")
     assert {reason: count for reason, count in waiting.items() if count} == {
         "unknown_run": 2,
@@ -131,6 +139,52 @@ async def test_the_gateway_exports_what_postgres_knows(system: System) -> None:
     assert age is not None and 10800 <= age < 10900
     hosts = exposed.values("cancel_hosts", "state")
     assert hosts == {"up": 1, "silent": 1, "left": 0, "abandoned": 0}
+
+
+async def test_hosts_are_named_where_something_waits_there_and_at_most_ten(system: System) -> None:
+    names = [f"h{number:02}" for number in range(1, 13)]
+    async with system.database.acquire() as connection:
+        await connection.executemany(
+            "INSERT INTO hosts (host, worker_id, boot_id, beat_seconds, seen_at)"
+            " VALUES ($1, gen_random_uuid(), gen_random_uuid(), 5, now() - $2::interval)",
+            [
+                *((name, timedelta(hours=number)) for number, name in enumerate(names, 1)),
+                ("idle", timedelta(days=9)),
+                ("up", timedelta(0)),
+            ],
+        )
+    for run_id, name in enumerate(names, 1):
+        await insert_run(system.database, run_id, {**RUNNING, "host": name})
+    await insert_run(system.database, 20, {**RUNNING, "host": "up"})
+    await insert_run(system.database, 21, {**CANCELING, "host": "up"})
+    async with system.database.acquire() as connection:
+        for run_id, hours in ((1, 1), (1, 2), (20, 3), (21, 4)):
+            await connection.execute(
+                "INSERT INTO cancellations (command_id, run_id, via, force, received_at)"
+                " VALUES (gen_random_uuid(), $1, 'direct', false, now() - $2::interval)",
+                run_id,
+                timedelta(hours=hours),
+            )
+
+    exposed = await scrape(system.http, await system.gateway())
+
+    silent = exposed.values("cancel_host_silent_seconds", "host")
+    assert set(silent) == set(names[2:])  # the longest silent ones, of those with runs
+    assert 3 * 3600 <= min(silent.values()) < 3 * 3600 + 100
+    # Run 21 waits for the end of its stop, not for the worker.
+    assert exposed.values("cancel_host_commands_waiting", "host") == {"h01": 2, "up": 1}
+    oldest = exposed.values("cancel_host_commands_waiting_oldest_age_seconds", "host")
+    assert {host: round(age / 3600) for host, age in oldest.items()} == {"h01": 2, "up": 3}
+    overdue = exposed.values("cancel_host_stop_overdue_seconds", "host")
+    assert set(overdue) == {"up"} and overdue["up"] > 3600
+    assert exposed.values("cancel_host_runs_unkillable", "host") == {}
+    asked = {
+        name
+        for alert in alerts()
+        for name in _HOST_METRIC.findall(alert["annotations"]["description"])
+    }
+    assert len(asked) == 4
+    assert asked - {"cancel_host_runs_unkillable"} <= exposed.names
 
 
 def _letter(number: int, reason: str) -> dict[str, Any]:
@@ -240,6 +294,7 @@ async def test_names_follow_conventions_and_no_label_is_unbounded(system: System
         "queue",
         "le",
         "waits_for",
+        "table",
     }
 
     for url in (gateway, worker):

@@ -15,8 +15,12 @@ from tests.support.telemetry.monitoring import (
     dashboard_expressions,
     selectors,
 )
+from worker.console.runbook.anchors import anchor_of
+from worker.console.runbook.sections import ADDRESS
 
 RUNBOOK = ROOT / "docs/runbook.md"
+CONSOLE = "https://cancel.example.com"
+"""The console's address in alerts.yml, which users replace."""
 
 
 def _promtool(*arguments: str) -> None:
@@ -62,18 +66,25 @@ def test_each_alert_is_tested_and_says_what_to_do() -> None:
     for alert in alerts():
         assert alert["labels"]["severity"] in ("critical", "warning")
         notes = alert["annotations"]
-        assert set(notes) == {"summary", "description", "runbook"}
-        # The anchor that GitHub gives to a heading that is the alert's name.
-        assert notes["runbook"] == f"docs/runbook.md#{alert['alert'].lower()}"
+        assert set(notes) == {"summary", "description", "runbook_url"}
+        assert notes["runbook_url"] == f"{CONSOLE}{ADDRESS}#{anchor_of(alert['alert'])}"
 
 
 @pytest.mark.skipif(not RUNBOOK.exists(), reason="there is no docs/runbook.md")
 def test_each_alert_has_its_section_in_the_runbook() -> None:
-    headings = {
-        line.lstrip("#").strip() for line in RUNBOOK.read_text().splitlines() if line[:1] == "#"
+    anchors = {
+        anchor_of(line.lstrip("#").strip())
+        for line in RUNBOOK.read_text().splitlines()
+        if line[:1] == "#"
     }
 
-    assert {alert["alert"] for alert in alerts()} <= headings
+    for alert in alerts():
+        assert alert["annotations"]["runbook_url"].partition("#")[2] in anchors
+
+
+def test_the_document_says_which_address_to_replace_in_the_alerts() -> None:
+    command = f"sed -i 's|{CONSOLE}|"
+    assert command in (ROOT / "docs" / "monitoring.md").read_text()
 
 
 def test_selectors_are_found_in_expressions() -> None:
