@@ -30,14 +30,15 @@ class Edited:
         return self.asks.command_id if isinstance(self.asks, CancelCommand) else None
 
 
-def edited(routing_key: str, text: str) -> Edited:
+def edited(routing_key: str, text: str, command_id: UUID | None = None) -> Edited:
     """`text` as the body of the letter that was first published with `routing_key`.
 
+    A command gets `command_id`, or else a new one.
     Raises UserError with the first problem in one line, if it asks for nothing.
     """
     registers = is_registration(routing_key)
     try:
-        body = (text if registers else _with_id(text, uuid4())).encode()
+        body = (text if registers else _with_id(text, command_id or uuid4())).encode()
     except UnicodeEncodeError:
         raise UserError("the edited body is not valid UTF-8") from None
     if len(body) > MAX_BODY:

@@ -1,6 +1,8 @@
 """One browser, one system and one console for all tests of a module."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,6 +14,19 @@ from tests.support.console.operator import start_console
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.system import System
+
+_HAS_FAILED = pytest.StashKey[bool]()
+_TRACES = "SAVE_BROWSER_TRACES"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_HAS_FAILED] = report.failed
+    return report
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -61,3 +76,23 @@ async def signed_in(page: Page, system: System) -> Page:
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_url("**/")
     return page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def traced(
+    signed_in: Page, request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Page]:
+    """The same page. If the test fails, a trace of what was done in the browser is kept.
+
+    With SAVE_BROWSER_TRACES, one is kept in that directory in any case.
+    """
+    tracing = signed_in.context.tracing
+    await tracing.start(screenshots=True, snapshots=True)
+    yield signed_in
+    kept = os.environ.get(_TRACES)
+    if kept or request.node.stash.get(_HAS_FAILED, True):
+        path = Path(kept or tmp_path) / f"{request.node.name}.zip"
+        await tracing.stop(path=path)
+        print(f"browser trace: {path}")
+    else:
+        await tracing.stop()

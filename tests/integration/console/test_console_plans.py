@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.rows import Connection
 from worker.console.audit.listing import LOOKED_AT
+from worker.dead_letters.wanted import Filter, where
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -116,3 +117,25 @@ async def test_the_life_of_a_run_is_read_by_its_number(
 
     shown = "\n".join(row[0] for row in rows)
     assert "Seq Scan" not in shown, shown
+
+
+@pytest.mark.parametrize("wanted", [Filter(), Filter(state=None, newer_than=timedelta(days=9))])
+async def test_groups_of_letters_are_counted_by_an_index_alone(
+    filled: Connection, wanted: Filter
+) -> None:
+    condition = where(wanted)
+    query = sql.letter_lists.groups(condition.text, condition.after())
+
+    async with filled.transaction():
+        await filled.execute(sql.letter_lists.PLAN)
+        rows = await filled.fetch(f"EXPLAIN {query}", *condition.arguments, 1000)
+
+    shown = "\n".join(row[0] for row in rows)
+    assert "Index Only Scan using dead_letters_by_state" in shown, shown
+
+
+async def test_what_replays_of_a_letter_became_is_found_by_an_index(filled: Connection) -> None:
+    rows = await filled.fetch(f"EXPLAIN {sql.dead_letters.LIST_REPLAYS}", 1)
+
+    shown = "\n".join(row[0] for row in rows)
+    assert "dead_letters_by_replay" in shown, shown

@@ -527,3 +527,53 @@ async def test_a_registration_is_edited_as_one(system: System, operator: Operato
     )
 
     assert json.loads(checked.html) == {"asks": "registers run 92"}
+
+
+async def test_without_rabbitmq_nothing_is_sent_or_marked(system: System) -> None:
+    _, url = await start_console(system, AMQP_URL="amqp://guest:guest@127.0.0.1:1/")
+    operator = await signed_in(system, url)
+    letter = await kept(system, 101)
+
+    replay = await operator.submit("/dead-letters/replay", id=str(letter.letter_id))
+    edit = await operator.submit(
+        f"/dead-letters/{letter.letter_id}/edit",
+        body='{"run_id": 101}',
+        seen="waiting.0",
+        step="send",
+    )
+
+    for page in (replay, edit):
+        assert page.status == 400
+        assert "Nothing was sent: RabbitMQ is unavailable" in page.text
+    assert '{"run_id": 101}' in edit.text
+    assert await _state(system, letter.letter_id) == "waiting"
+    assert await _actions(system, letter.letter_id) == []
+    await operator.close()
+
+
+async def test_a_console_that_stops_finishes_what_it_has_sent(system: System) -> None:
+    program, url = await start_console(system)
+    operator = await signed_in(system, url)
+    await eventually(lambda: operator.get("/readyz"), lambda page: page.status == 200)
+    run_ids = range(111, 131)
+    for run_id in run_ids:
+        await system.add_run(run_id)
+    form = [("id", str((await kept(system, run_id)).letter_id)) for run_id in run_ids]
+    csrf = (await operator.get("/")).csrf
+    begun = await operator.post("/dead-letters/replay", [("csrf", csrf), ("rate", "5"), *form])
+    await eventually(
+        lambda: operator.get(begun.headers["Location"]),
+        lambda page: re.search("Sent [1-9]", page.text),
+    )
+
+    assert await program.stop() == 0
+
+    ended = [event for event in program.events if event["event"] == "letters_work_ended"]
+    rows = await system.database.fetch(
+        "SELECT run_id FROM dead_letters WHERE state = 'replayed' AND run_id BETWEEN 111 AND 130"
+    )
+    assert [event["done"] for event in ended] == [len(rows)]
+    assert 1 <= len(rows) < len(run_ids)
+    for row in rows:
+        await system.status_becomes(row["run_id"], "canceled")
+    await operator.close()

@@ -15,6 +15,7 @@ from tests.support.broker.registrations import registered, send_registration
 from tests.support.console.operator import signed_in, start_console
 from tests.support.http.api import Api
 from tests.support.postgres.roles import ROLES, ROLES_SQL, UrlOf
+from tests.support.records.letters import kept
 from tests.support.telemetry.exposition import scrape
 from tools.services import PrivatePostgres, Services
 from tools.support.system import System
@@ -114,8 +115,19 @@ async def test_the_pages_of_the_console_need_no_more_than_the_rights_of_operator
     _, url = await start_console(system, DATABASE_URL=url_of("ops"))
     operator = await signed_in(system, url)
 
+    letter = f"/dead-letters/{(await kept(system, 1)).letter_id}"
+
     paths = re.findall(r'<a href="(/[^"]*)"', (await operator.get("/")).html)
-    for path in (*paths, "/audit?kind=all&by=olga", "/runs?label=a:b&status=queued", "/runs/77"):
+    for path in (
+        *paths,
+        "/audit?kind=all&by=olga",
+        "/runs?label=a:b&status=queued",
+        "/runs/77",
+        "/dead-letters?search=was+so",
+        letter,
+        f"{letter}/edit",
+        "/dead-letters/replay?all=1",
+    ):
         assert (await operator.get(path)).status == 200, path
     await operator.close()
 

@@ -1,6 +1,7 @@
 """/dead-letters/ID/edit: another body for a letter, checked as it is typed, and then replayed."""
 
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 from asyncpg import Record
@@ -64,7 +65,8 @@ class EditPage:
         if (why := _why_not(letter)) is not None and not forced:
             return refused(why)
         try:
-            other = edited(letter["routing_key"], text)
+            # What was reviewed is sent, and who sends the form twice sends one command.
+            other = edited(letter["routing_key"], text, _command_id(form) if is_sure else None)
         except UserError as error:
             return refused(f"{error}.")
         if not is_sure:
@@ -93,6 +95,7 @@ class EditPage:
             "text": text,
             "seen": _seen(letter),
             "forced": forced,
+            "command_id": other.command_id,
             "asks": await self._asks(other),
             "lines": changes(before, other.body.decode()),
         }
@@ -149,6 +152,14 @@ def _text(form: Any) -> str:
     """The edited text. Browsers send the ends of lines as CR and LF."""
     text = form.get("body")
     return text.replace("\r\n", "\n") if isinstance(text, str) else ""
+
+
+def _command_id(form: Any) -> UUID | None:
+    """The id that the review has shown."""
+    try:
+        return UUID(form.get("command_id", ""))
+    except (ValueError, AttributeError):  # the latter: a file
+        return None
 
 
 def _seen(letter: Record) -> str:
