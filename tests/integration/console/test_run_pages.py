@@ -43,10 +43,15 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
         "Its stop failed, and is not tried again without a new cancel.",
         "survived SIGKILL",
         "Its failed stop is taken up again.",
+        "Runbook: CancelStopFailed",
         "What to do: replay it",
     ),
     "stopped later": ("Cancel 1, an earlier stop", "none: pid 4242 dd (D) survived SIGKILL"),
-    "being stopped": ("Its stop waits for", "with force, it ends the grace period"),
+    "being stopped": (
+        "Its stop waits for",
+        "Runbook: CancelCommandWaiting",
+        "with force, it ends the grace period",
+    ),
     "lost": ("The search after its loss", "those are stopped."),
     "leftovers": ("no process is left (cgroup_empty)",),
     "left behind": ("What its command left behind", "4243 gradle", "There is nothing left"),
@@ -60,7 +65,11 @@ SAID: Final[dict[str, tuple[str, ...]]] = {
     "forced": ("forced: the grace period ends after 2 s",),
     "not proved": ("4243 ssh-agent", "may belong to the run"),
     "container lost": ("There will be no proof: its worker's container was replaced.",),
-    "abandoned": ("host runner-7 was abandoned by ops: burnt down", "There is nothing left"),
+    "abandoned": (
+        "Runbook: A host is lost",
+        "host runner-7 was abandoned by ops: burnt down",
+        "There is nothing left",
+    ),
 }
 
 

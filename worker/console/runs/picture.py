@@ -136,12 +136,9 @@ def stop_of(run: Json, moments: Sequence[Moment], now: datetime) -> Stop | None:
 
 def _bounds(run: Json, moments: Sequence[Moment]) -> tuple[datetime, datetime] | tuple[None, None]:
     """From the request that began the stop, if there was one, to its end or its latest step."""
-    steps = [
-        each.at
-        for each in moments
-        if each.kind in (Kind.SIGNAL, Kind.KILL, Kind.PROOF)
-        or (each.kind is Kind.STATE and each.what.startswith(RunStatus.CANCELING))
-    ]
+    steps = [each.at for each in moments if each.kind in (Kind.SIGNAL, Kind.KILL, Kind.PROOF)]
+    if run["canceling_at"] is not None:
+        steps.append(moment_of(run["canceling_at"]))
     if not steps:
         return None, None
     begin = min(steps)

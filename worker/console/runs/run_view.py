@@ -47,6 +47,7 @@ def view_of(found: RunHistory, requested: UUID | None) -> dict[str, Any]:
     return {
         "run": run,
         "in_words": status.in_words(run),
+        "section": status.section_of(run),
         "facts": [fact for fact in facts.of_run(run, now) if fact[0] not in _HIDDEN],
         "labels": sorted(run["labels"].items()),
         "has_address": run["url"] is not None and is_web_address(run["url"]),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.states import CommandState, Proof, RunStatus
+from worker.console.runbook.sections import Section
 from worker.dead_letters.advice import is_given_up, is_over
 
 Json = Mapping[str, Any]
@@ -39,6 +40,19 @@ def _canceling(run: Json) -> str:
     if any(command["outcome"] is None for command in run["cancellations"]):
         return f"Its stop waits for the worker of {run['host']}."
     return "Its stop failed, and is not tried again without a new cancel."
+
+
+def section_of(run: Json) -> Section | None:
+    """The section of the runbook that tells what to do; None if nothing is wrong."""
+    if is_given_up(run):
+        return Section.HOST_LOST
+    if run["status"] != RunStatus.CANCELING:
+        return None
+    states = {command["state"] for command in run["cancellations"]}
+    if CommandState.STOPPING in states:
+        return None
+    is_open = any(command["outcome"] is None for command in run["cancellations"])
+    return Section.COMMAND_WAITING if is_open else Section.STOP_FAILED
 
 
 def effect_of_cancel(run: Json) -> str | None:
