@@ -54,13 +54,37 @@ def print_json(value: object, indent: int | None = None) -> None:
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """A line for each name and its value."""
-    _print_cells(("", ""), [(printable(name), printable(_cell(value))) for name, value in facts])
+    lines = [(printable(name), printable(_cell(value))) for name, value in facts]
+    if sys.stdout.isatty():
+        from shared import terminal
+
+        terminal.print_facts(lines)
+        return
+    _print_lines(lines)
 
 
-def print_columns(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """A table of `rows`; `columns` maps each heading to the key below it."""
-    cells = [[printable(_cell(row[key])) for key in columns.values()] for row in rows]
-    _print_cells(tuple(columns), cells)
+def print_columns(
+    columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], may_hide: Sequence[str] = ()
+) -> None:
+    """A table of `rows`; `columns` maps each heading to the key below it.
+
+    On a terminal that is too narrow, columns in `may_hide` are left out, in this order; if that
+    does not help, each row is printed as a list. Times, numbers and names are never cut.
+    """
+    listed = list(rows)
+    cells = [[printable(_cell(row[key])) for key in columns.values()] for row in listed]
+    if not sys.stdout.isatty():
+        _print_lines([list(columns), *cells])
+        return
+    from shared import terminal
+
+    prose = {
+        heading
+        for heading, key in columns.items()
+        if any(isinstance(row[key], str) and " " in row[key] for row in listed)
+    }
+    if hidden := terminal.print_table(list(columns), cells, prose, may_hide):
+        print_error(f"not shown, because the terminal is too narrow: {', '.join(hidden)}")
 
 
 def flush() -> None:
@@ -74,14 +98,8 @@ def drop() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_cells(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    if sys.stdout.isatty():
-        from shared.terminal import print_table
-
-        print_table(headings, lines)
-        return
+def _print_lines(lines: Sequence[Sequence[str]]) -> None:
     # For grep and the like, each row is one line, however long; rich would wrap it at 80 columns.
-    lines = [headings, *lines] if any(headings) else lines
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(map(str.ljust, line, widths)).rstrip())

@@ -3,12 +3,15 @@
 Apart from `shared.output`: most commands write to a pipe, where they need none of this.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
+
+from shared.columns import Column, fit
 
 
 class _Console(Console):
@@ -17,13 +20,59 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def print_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    """Print lines of escaped cells on stdout; without a heading line if all headings are empty."""
-    table = Table(*headings, box=None, show_header=any(headings))
+def is_terminal() -> bool:
+    """Whether a person can be asked: stdin and stderr are a terminal."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def print_table(
+    headings: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    prose: Container[str],
+    may_hide: Sequence[str],
+) -> Sequence[str]:
+    """Print lines of escaped cells on stdout; the headings of columns that were left out.
+
+    Only columns in `prose` are wrapped, and only those in `may_hide` left out. If that is too wide
+    for the terminal, print each line as a list.
+    """
+    columns = [
+        Column(heading, [line[place] for line in lines], wraps=heading in prose)
+        for place, heading in enumerate(headings)
+    ]
+    console = _console()
+    shown = fit(columns, may_hide, console.width)
+    if shown is None:
+        for number, line in enumerate(lines):
+            if number:
+                console.print()
+            print_facts(list(zip(headings, line, strict=True)))
+        return ()
+    table = Table(box=None)
+    for column in shown:
+        table.add_column(
+            column.heading, no_wrap=not column.wraps, min_width=column.least, overflow="fold"
+        )
+    for cells in zip(*(column.cells for column in shown), strict=True):
+        table.add_row(*cells)
+    console.print(table)
+    kept = {column.heading for column in shown}
+    return [heading for heading in headings if heading not in kept]
+
+
+def print_facts(lines: Iterable[Sequence[str]]) -> None:
+    """Print escaped names and values on stdout; only values are wrapped."""
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for line in lines:
         table.add_row(*line)
+    _console().print(table)
+
+
+def _console() -> Console:
     # Text from users is not markup: "[/b]" in a reason would be an error.
-    _Console(markup=False, emoji=False, highlight=False).print(table)
+    return _Console(markup=False, emoji=False, highlight=False)
 
 
 class Bar:

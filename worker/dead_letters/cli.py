@@ -1,7 +1,6 @@
 """`cancel-worker dead-letters`: parses and delegates."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace as with_changes
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,18 +9,19 @@ import typer
 
 from shared import cli
 from shared.errors import ServiceUnavailable, UserError
-from shared.limits import BIGINT_MAX
-from shared.output import print_error, print_line
+from shared.output import print_error
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
-from shared.states import DeadReason
+from worker.dead_letters.filters_cli import All, Ids, filtered
 from worker.dead_letters.kinds import ReplayStatus
 from worker.dead_letters.wanted import Filter, GroupBy, LetterState
 
 if TYPE_CHECKING:
     from worker.dead_letters.replay import Summary
+    from worker.dead_letters.selection import Chosen
 
 _EXIT_UNDECIDED: Final = 3
-MOST_PLANNED: Final = 100_000
+_PLANNED: Final = 1_000
+"""The most letters that a dry run lists."""
 
 dead_letters = typer.Typer(
     help="List, show, replay and discard messages that could not be carried out."
@@ -35,68 +35,30 @@ class StateChoice(StrEnum):
     ALL = "all"
 
 
-def _publisher_name(text: str) -> str:
-    """`text`, if it can be the name of a broker user. Raises BadParameter."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("is not valid UTF-8") from None
-    return text
-
-
-LetterId = Annotated[
-    int, typer.Argument(min=1, max=BIGINT_MAX, metavar="ID", help="The dead letter's id.")
+State = Annotated[StateChoice, typer.Option(help="Only letters in this state.")]
+Limit = Annotated[
+    int, typer.Option(min=1, max=100_000, metavar="N", help="Maximum number of letters.")
 ]
-LetterIds = Annotated[
-    list[int] | None,
-    typer.Argument(min=1, max=BIGINT_MAX, metavar="ID", help="Dead letter ids."),
-]
-Reason = Annotated[DeadReason | None, typer.Option(help="Only letters with this reason.")]
-Publisher = Annotated[
-    str | None,
-    typer.Option(
-        parser=_publisher_name,
-        metavar="USER",
-        help=f"Only letters of this broker user; `{UNKNOWN_PUBLISHER}` also matches those without "
-        "one.",
-    ),
-]
-Run = Annotated[
-    int | None, typer.Option(min=1, max=BIGINT_MAX, metavar="N", help="Only letters of this run.")
-]
-OlderThan = Annotated[
-    timedelta | None,
-    typer.Option(
-        parser=cli.duration,
-        metavar="DURATION",
-        help="Only letters older than this, for example 2h.",
-    ),
-]
-NewerThan = Annotated[
-    timedelta | None,
-    typer.Option(
-        parser=cli.duration,
-        metavar="DURATION",
-        help="Only letters newer than this, for example 15m.",
-    ),
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, but do nothing.")]
 
 
 @dead_letters.command("list")
+@filtered
 def list_letters(
-    reason: Reason = None,
-    publisher: Publisher = None,
-    run: Run = None,
-    older_than: OlderThan = None,
-    newer_than: NewerThan = None,
-    state: Annotated[
-        StateChoice, typer.Option(help="Only letters in this state.")
-    ] = StateChoice.WAITING,
+    wanted: Filter,
+    state: State = StateChoice.WAITING,
     count_by: Annotated[
-        GroupBy | None, typer.Option(help="Count letters by this field instead of listing them.")
+        GroupBy | None,
+        typer.Option(
+            help="Count letters by this field instead of listing them; by `error`, those that "
+            "differ in numbers, ids and names count together."
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=100_000, metavar="N", help="Maximum number of letters.")
+        int,
+        typer.Option(
+            min=1, max=100_000, metavar="N", help="Maximum number of letters, or of counts."
+        ),
     ] = 100,
     json: cli.Json = False,
 ) -> None:
@@ -104,17 +66,12 @@ def list_letters(
     from worker.dead_letters import reports
     from worker.dead_letters import store as letter_store
 
-    wanted = Filter(
-        None if state is StateChoice.ALL else LetterState(state.value),
-        reason=reason,
-        publisher=publisher,
-        run_id=run,
-        older_than=older_than,
-        newer_than=newer_than,
-    )
-    _warn_of(publisher)
+    wanted = with_changes(wanted, state=_state(state))
+    _warn_of(wanted.publisher)
     if count_by is not None:
-        counts = cli.with_database(partial(letter_store.count, wanted=wanted, by=count_by))
+        counts = cli.with_database(
+            partial(letter_store.count, wanted=wanted, by=count_by, limit=limit)
+        )
         reports.print_counts(counts, count_by, as_json=json)
         return
     found = cli.with_database(partial(letter_store.find, wanted=wanted, limit=limit))
@@ -122,38 +79,37 @@ def list_letters(
 
 
 @dead_letters.command()
+@filtered
 def show(
-    letter: LetterId,
+    wanted: Filter,
+    ids: Ids = None,
+    all_letters: All = False,
+    state: Annotated[
+        StateChoice | None, typer.Option(help="With filters: only letters in this state.")
+    ] = None,
+    limit: Limit = 20,
     as_hex: Annotated[
-        bool, typer.Option("--hex", help="Print the body as a hex dump, even if it is text.")
+        bool, typer.Option("--hex", help="Print bodies as hex dumps, even if they are text.")
     ] = False,
     json: cli.Json = False,
 ) -> None:
-    """Show one dead letter with its body."""
-    from worker.dead_letters import reports
-    from worker.dead_letters import store as letter_store
+    """Show dead letters with their bodies: those with these ids, or the newest that match."""
+    from worker.dead_letters import show_cli
 
-    found = cli.with_database(partial(letter_store.find_one, letter_id=letter))
-    if found is None:
-        raise UserError(f"dead letter {letter} not found")
-    reports.print_letter(*found, as_hex=as_hex, as_json=json)
+    if state is not None:
+        wanted = with_changes(wanted, state=_state(state))
+    chosen = _chosen(ids, wanted, all_letters=all_letters)
+    _warn_of(wanted.publisher)
+    show_cli.show(chosen, limit, as_hex=as_hex, as_json=json)
 
 
 @dead_letters.command()
+@filtered
 def replay(
-    ids: LetterIds = None,
-    all_letters: Annotated[
-        bool,
-        typer.Option("--all", help="Replay all waiting letters that match the filters, if any."),
-    ] = False,
-    reason: Reason = None,
-    publisher: Publisher = None,
-    run: Run = None,
-    older_than: OlderThan = None,
-    newer_than: NewerThan = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent, but send nothing.")
-    ] = False,
+    wanted: Filter,
+    ids: Ids = None,
+    all_letters: All = False,
+    dry_run: DryRun = False,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -170,6 +126,14 @@ def replay(
         bool,
         typer.Option("--edit", help="Edit the body of one letter, and send it as a new command."),
     ] = False,
+    edit_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CMD",
+            help="Run CMD for each letter, with the body on its stdin, and send what it prints as "
+            "a new command. With --dry-run, show the differences.",
+        ),
+    ] = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -183,76 +147,87 @@ def replay(
 ) -> None:
     """Publish dead letters again as commands. Safe to interrupt and to repeat.
 
-    With --wait, the exit code is 1 if a letter became a dead letter again, and 3 if a command was
-    not decided in time.
+    The exit code is 1 if a letter was not sent. With --wait, it is also 1 if a letter became a dead
+    letter again, and 3 if a command was not decided in time.
     """
-    from worker.dead_letters import replay_cli, reports
-    from worker.dead_letters.planning import Planned, plan
+    from worker.dead_letters import edit_cli, replay_cli, reports
+    from worker.dead_letters.planning import plan
     from worker.dead_letters.replay import Options
     from worker.operator import operator
 
-    wanted = Filter(
-        reason=reason,
-        publisher=publisher,
-        run_id=run,
-        older_than=older_than,
-        newer_than=newer_than,
-    )
-    some = wanted != Filter()
-    if bool(ids) == (all_letters or some):
-        raise UserError("select letters either by ID, or with --all or filters")
+    chosen = _chosen(ids, wanted, all_letters=all_letters)
     if dry_run and wait is not None:
         raise UserError("--wait cannot be combined with --dry-run")
     options = Options(by=operator(), rate=rate, force=force, wait=wait)
     if edit:
-        if len(ids or ()) != 1 or dry_run or rate:
-            raise UserError("--edit takes one ID, and cannot be combined with --dry-run or --rate")
+        if len(ids or ()) != 1 or dry_run or rate or edit_with is not None:
+            raise UserError(
+                "--edit takes one ID, and cannot be combined with --dry-run, --rate or --edit-with"
+            )
         _finish(replay_cli.edit_one((ids or [0])[0], options), json)
         return
-    _warn_of(publisher)
-    chosen = ids or wanted
+    _warn_of(wanted.publisher)
+    if edit_with is not None:
+        command = edit_cli.parsed(edit_with)
+        if dry_run:
+            edit_cli.show_differences(chosen, command, options, as_json=json)
+            return
+        _finish(edit_cli.replay(chosen, command, options), json)
+        return
     if dry_run:
-        planned = cli.with_database(partial(plan, chosen=chosen, force=force, limit=MOST_PLANNED))
-        reports.print_letters(
-            [letter for letter, kind in planned.letters if kind is Planned.SENT], as_json=json
-        )
+        planned = cli.with_database(partial(plan, chosen=chosen, force=force, limit=_PLANNED))
+        reports.print_plan(planned, as_json=json)
         return
     _finish(replay_cli.replay(chosen, options), json)
 
 
 @dead_letters.command()
+@filtered
 def discard(
-    ids: Annotated[
-        list[int], typer.Argument(min=1, max=BIGINT_MAX, metavar="ID", help="Dead letter ids.")
-    ],
+    wanted: Filter,
+    ids: Ids = None,
+    all_letters: All = False,
+    note: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why; recorded with each letter.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Do not ask on a terminal before letters are discarded."),
+    ] = False,
+    json: cli.Json = False,
 ) -> None:
     """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
-    from worker.dead_letters import store as letter_store
-    from worker.dead_letters.discarding import discard as discard_chosen
+    from worker.dead_letters import discard_cli
+    from worker.dead_letters.discarding import checked_note
     from worker.operator import operator
 
-    done = cli.with_database(partial(discard_chosen, chosen=ids, by=operator()))
-    for letter in done:
-        print_line(f"dead letter {letter} discarded")
-    if left := sorted(set(ids) - set(done)):
-        missing = cli.with_database(partial(letter_store.missing, letter_ids=left))
-        raise UserError("; ".join(_why_not_discarded(left, set(left) - set(missing))))
+    chosen = _chosen(ids, wanted, all_letters=all_letters)
+    reason = None if note is None else checked_note(note)
+    _warn_of(wanted.publisher)
+    if dry_run:
+        discard_cli.show(chosen, limit=_PLANNED, as_json=json)
+        return
+    discard_cli.discard(chosen, operator(), reason, is_sure=yes or bool(ids), as_json=json)
 
 
-def _why_not_discarded(letters: list[int], known: set[int]) -> Iterator[str]:
-    for letter in letters:
-        if letter not in known:
-            yield f"dead letter {letter} not found"
-    if known:
-        yield f"not discarded, because not waiting: {', '.join(map(str, sorted(known)))}"
+def _state(choice: StateChoice) -> LetterState | None:
+    return None if choice is StateChoice.ALL else LetterState(choice.value)
+
+
+def _chosen(ids: list[int] | None, wanted: Filter, *, all_letters: bool) -> "Chosen":
+
+    if bool(ids) == (all_letters or wanted != Filter()):
+        raise UserError("select letters either by ID, or with --all or filters")
+    return ids or wanted
 
 
 def _warn_of(publisher: str | None) -> None:
     """Warn, because a misspelled name finds nothing, like one without waiting letters."""
-    if publisher is None:
-        return
     from worker.dead_letters import store as letter_store
 
+    if publisher is None:
+        return
     if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
         is_unknown = publisher == UNKNOWN_PUBLISHER
         by = "without a user_id" if is_unknown else f"by the broker user {publisher!r}"
@@ -271,8 +246,7 @@ def _finish(summary: "Summary", json: bool) -> None:
     if summary.interrupted:
         raise KeyboardInterrupt
     became = {result.became for result in summary.results or ()}
-    left = summary.missing or summary.too_often or summary.discarded or summary.cut
-    if left or ReplayStatus.DEAD_AGAIN in became:
+    if summary.is_incomplete or ReplayStatus.DEAD_AGAIN in became:
         raise typer.Exit(cli.EXIT_FAILED)
     if ReplayStatus.UNDECIDED in became:
         raise typer.Exit(_EXIT_UNDECIDED)

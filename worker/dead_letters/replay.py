@@ -49,10 +49,28 @@ class Summary:
     cut: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     edited_as: UUID | None = None
+    """The new command of the only letter, if that was edited."""
+    edited: dict[int, UUID | None] = field(default_factory=dict)
+    """The letters that a program has edited, and their new commands' ids."""
+    unchanged: list[int] = field(default_factory=list)
+    edit_failed: dict[int, str] = field(default_factory=dict)
+    """The letters that could not be edited, and why."""
     results: Sequence[Result] | None = None
     """The results of the replayed letters, with `--wait`."""
     interrupted: bool = False
     failed: str | None = None
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a chosen letter was not replayed though it was to be."""
+        return any((self.missing, self.too_often, self.discarded, self.cut, self.edit_failed))
+
+    def not_edited(self, letter_id: int, why: str | None) -> None:
+        """Record that a letter has no other body: it is `None` that the editor left it as it is."""
+        if why is None:
+            self.unchanged.append(letter_id)
+        else:
+            self.edit_failed[letter_id] = why
 
     def skip(self, letter_id: int, kind: Planned) -> None:
         """Record that a letter is not replayed."""
@@ -101,7 +119,7 @@ class Replayer:
         """
         summary = Summary()
         places = asyncio.Semaphore(_IN_FLIGHT)
-        pace = _Pace(options.rate)
+        pace = Pace(options.rate)
 
         async def one(letter: Record) -> None:
             try:
@@ -182,7 +200,7 @@ class Replayer:
         )
 
 
-class _Pace:
+class Pace:
     """Limits to `rate` per second; None for no limit."""
 
     def __init__(self, rate: float | None) -> None:

@@ -28,7 +28,7 @@ from worker.dead_letters.selection import Chosen
 T = TypeVar("T")
 
 
-class _Shown:
+class Shown:
     """Shows the progress of a replay."""
 
     def __init__(self, bars: Bars) -> None:
@@ -59,9 +59,9 @@ def replay(chosen: Chosen, options: Options) -> Summary:
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
         with progress() as bars:
-            return await replay_chosen(database, replayer, chosen, options, stop, _Shown(bars))
+            return await replay_chosen(database, replayer, chosen, options, stop, Shown(bars))
 
-    return _with_replayer(work)
+    return with_replayer(work)
 
 
 def edit_one(letter_id: int, options: Options) -> Summary:
@@ -75,13 +75,15 @@ def edit_one(letter_id: int, options: Options) -> Summary:
     async def work(database: Database, replayer: Replayer) -> Summary:
         stop = stop_requested()
         with progress() as bars:
-            shown = _Shown(bars)
+            shown = Shown(bars)
             return await replay_edited(database, replayer, letter, other, options, stop, shown)
 
-    return _with_replayer(work)
+    return with_replayer(work)
 
 
-def _with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
+def with_replayer(work: Callable[[Database, Replayer], Awaitable[T]]) -> T:
+    """Do `work` with the configured database and broker. Raises like `with_publisher`."""
+
     async def replay(with_: Publishing) -> T:
         replayer = Replayer(with_.database, with_.publisher, with_.topology, with_.broker_user)
         return await work(with_.database, replayer)

@@ -56,7 +56,7 @@ async def replay(
     summary = await replayer.replay(selection.letters, options, stop, done)
     summary.missing = selection.missing
     if watch is not None:
-        summary.results = await _results(watch, options, stop, progress, summary.replayed)
+        summary.results = await results_of(watch, options, stop, progress, summary.replayed)
     summary.interrupted = stop.is_set() and summary.failed is None
     return summary
 
@@ -97,13 +97,14 @@ async def replay_edited(
     summary = Summary(replayed=1, edited_as=edited.command_id)
     if watch is not None:
         watch.add(replayed_edited(letter["letter_id"], edited.asks, edited.body))
-        summary.results = await _results(watch, options, stop, progress, total=1)
+        summary.results = await results_of(watch, options, stop, progress, total=1)
     summary.interrupted = stop.is_set()
     return summary
 
 
-async def _results(
+async def results_of(
     watch: ResultWatch, options: Options, stop: asyncio.Event, progress: Progress, total: int
 ) -> Sequence[Result]:
+    """The results of the letters of `watch`, with `options.wait` seconds for them to come."""
     progress.waiting(total)
     return await watch.wait(options.wait or 0, stop, progress.decided)

@@ -20,7 +20,7 @@ from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.times import readable_time
 from worker.dead_letters.body_text import body_as_text, hex_dump, indented
 from worker.dead_letters.kinds import ReplayStatus, kind_of
-from worker.dead_letters.planning import MAX_REPLAYS
+from worker.dead_letters.planning import MAX_REPLAYS, Plan, Planned
 from worker.dead_letters.wanted import GroupBy
 
 if TYPE_CHECKING:  # a list is not to wait for the libraries of a replay
@@ -40,6 +40,14 @@ _COLUMNS = {
     "body": "size",
     "error": "error",
 }
+_MAY_HIDE = ("attempts", "body", "replays", "kind", "publisher", "state")
+"""In this order, on a terminal that is too narrow for all."""
+_NOT_SENT = {
+    Planned.TOO_OFTEN: f"replayed {MAX_REPLAYS} times or more already, see --force",
+    Planned.DISCARDED: "discarded, see --force",
+    Planned.CUT: "cut: only the beginning of the body was kept, see --edit",
+}
+_UNCHANGED = "the body was not changed"
 _NOT_SHOWN = ("letter_key", "digest", "body", "headers")
 
 
@@ -48,16 +56,16 @@ def print_letters(letters: Iterable[Record], *, as_json: bool) -> None:
     if as_json:
         print_json([_without_bytes(plain(row)) for row in rows])
     else:
-        known = [
-            {
-                **row,
-                "kind": kind_of(row["routing_key"]),
-                "publisher": row["publisher"] or UNKNOWN_PUBLISHER,
-                "size": _size(row),
-            }
-            for row in rows
-        ]
-        print_columns(_COLUMNS, known)
+        print_columns(_COLUMNS, [_shown(row) for row in rows], may_hide=_MAY_HIDE)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "kind": kind_of(row["routing_key"]),
+        "publisher": row["publisher"] or UNKNOWN_PUBLISHER,
+        "size": _size(row),
+    }
 
 
 def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> None:
@@ -71,23 +79,25 @@ def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> Non
         print_columns(headings, rows)
 
 
-def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_json: bool) -> None:
+def described(letter: Record, actions: Sequence[Record], *, as_hex: bool) -> dict[str, Any]:
+    """A letter as JSON."""
+    is_cut = letter["full_size"] is not None
+    return {
+        **_without_bytes(plain(letter)),
+        "headers": json.loads(letter["headers"]),
+        "body": None if as_hex else body_as_text(letter["body"], is_cut=is_cut),
+        "body_hex": letter["body"].hex(),
+        "actions": [plain(action) for action in actions],
+    }
+
+
+def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool) -> None:
     """Print a letter. The body is shown as text, JSON indented, or else as a hex dump."""
     row = dict(letter)
     headers = json.loads(letter["headers"])
     body = letter["body"]
     is_cut = letter["full_size"] is not None
     text = None if as_hex else body_as_text(body, is_cut=is_cut)
-    if as_json:
-        described = {
-            **_without_bytes(plain(row)),
-            "headers": headers,
-            "body": text,
-            "body_hex": body.hex(),
-            "actions": [plain(action) for action in actions],
-        }
-        print_json(described)
-        return
     print_facts(
         [
             *((name, value) for name, value in row.items() if _is_shown(name, value)),
@@ -99,13 +109,44 @@ def print_letter(letter: Record, actions: Sequence[Record], *, as_hex: bool, as_
     print_text(hex_dump(body) if text is None else indented(text) or text)
 
 
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print what a replay would do with each letter, and how many there are of each kind."""
+    if as_json:
+        print_json(
+            {
+                "letters": [
+                    {**_without_bytes(plain(letter)), "planned": kind.value}
+                    for letter, kind in plan.letters
+                ],
+                "counts": {kind.value: number for kind, number in plan.counts.items()},
+                "missing": plan.missing,
+            }
+        )
+        return
+    rows = [{**_shown(dict(letter)), "planned": kind.value} for letter, kind in plan.letters]
+    print_columns({"id": "letter_id", "planned": "planned", **_COLUMNS}, rows, may_hide=_MAY_HIDE)
+    total = sum(plan.counts.values())
+    print_line(f"would be sent: {plan.counts[Planned.SENT]}{shown_of(len(plan.letters), total)}")
+    for kind, why in _NOT_SENT.items():
+        if number := plan.counts[kind]:
+            print_line(f"would not be sent: {number}: {why}")
+    if plan.missing:
+        print_line(f"would not be sent: {_some(plan.missing)}: not found")
+
+
+def shown_of(shown: int, total: int) -> str:
+    """What to add to a total of which only some were listed."""
+    return f" (the newest {shown} of {total} are listed)" if shown < total else ""
+
+
 def _is_shown(name: str, value: object) -> bool:
     return value is not None and name not in (*_NOT_SHOWN, "full_size")
 
 
 def _done(action: Record) -> str:
     command = f", as command {action['command_id']}" if action["command_id"] else ""
-    return f"{readable_time(action['done_at'])} by {action['done_by']}{command}"
+    note = f": {action['note']}" if action["note"] else ""
+    return f"{readable_time(action['done_at'])} by {action['done_by']}{command}{note}"
 
 
 def print_summary(summary: "Summary", *, as_json: bool) -> None:
@@ -116,18 +157,31 @@ def print_summary(summary: "Summary", *, as_json: bool) -> None:
         print_line(f"replayed {summary.replayed}")
     else:
         print_line(f"replayed as command {summary.edited_as}")
-    for letters, why in (
-        (summary.too_often, f"replayed {MAX_REPLAYS} times or more already, see --force"),
-        (summary.discarded, "discarded, see --force"),
-        (summary.cut, "cut: only the beginning of the body was kept, see --edit"),
-        (summary.missing, "not found"),
-    ):
-        if letters:
-            print_line(f"not replayed: {_some(letters)}: {why}")
+    print_skipped(summary)
     if summary.results is not None:
         _print_results(summary.results)
     elif summary.replayed:
         print_line("sent; --wait 60 also reports the results")
+
+
+def print_skipped(summary: "Summary") -> None:
+    """Print which letters were not replayed, and why."""
+    for letters, why in (
+        (summary.too_often, _NOT_SENT[Planned.TOO_OFTEN]),
+        (summary.discarded, _NOT_SENT[Planned.DISCARDED]),
+        (summary.cut, _NOT_SENT[Planned.CUT]),
+        (summary.missing, "not found"),
+        (summary.unchanged, _UNCHANGED),
+    ):
+        if letters:
+            print_line(f"not replayed: {_some(letters)}: {why}")
+    for letter_id, why in summary.edit_failed.items():
+        print_line(f"not replayed: {letter_id}: {why}")
+
+
+def not_sent(why: str | None) -> str:
+    """Why an edited letter would not be sent; None: it was not changed."""
+    return f"would not be sent: {_UNCHANGED if why is None else why}"
 
 
 def _summary_as_json(summary: "Summary") -> dict[str, Any]:
@@ -142,6 +196,13 @@ def _summary_as_json(summary: "Summary") -> dict[str, Any]:
     }
     if summary.edited_as is not None:
         described["command_id"] = str(summary.edited_as)
+    if summary.edited or summary.unchanged or summary.edit_failed:
+        described["edited"] = {
+            letter_id: None if command_id is None else str(command_id)
+            for letter_id, command_id in summary.edited.items()
+        }
+        described["unchanged"] = summary.unchanged
+        described["edit_failed"] = summary.edit_failed
     if summary.results is not None:
         described["letters"] = [plain(asdict(result)) for result in summary.results]
     return described
