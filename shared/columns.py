@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from rich.cells import cell_len
+from unicodedata import east_asian_width
 
 _NARROWEST = 16
 """Columns that text which wraps is given at least."""
@@ -21,8 +20,12 @@ class Column:
 
     @property
     def least(self) -> int:
-        widest = max(map(cell_len, (self.heading, *self.cells)))
+        widest = max(map(_width, (self.heading, *self.cells)))
         return min(widest, _NARROWEST) if self.wraps else widest
+
+
+def _width(text: str) -> int:
+    return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def fit(columns: Sequence[Column], may_hide: Sequence[str], width: int) -> list[Column] | None:

@@ -76,7 +76,7 @@ def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> Non
         if by is GroupBy.PUBLISHER:
             rows = [{**row, "value": row["value"] or UNKNOWN_PUBLISHER} for row in rows]
         headings = {by.value: "value", "letters": "letters", "oldest": "oldest", "newest": "newest"}
-        print_columns(headings, rows)
+        print_columns(headings, rows, may_hide=("oldest",))
 
 
 def described(letter: Record, actions: Sequence[Record], *, as_hex: bool) -> dict[str, Any]:
@@ -201,6 +201,8 @@ def _summary_as_json(summary: "Summary") -> dict[str, Any]:
             letter_id: None if command_id is None else str(command_id)
             for letter_id, command_id in summary.edited.items()
         }
+        if len(summary.edited) == 1:
+            (described["command_id"],) = described["edited"].values()
         described["unchanged"] = summary.unchanged
         described["edit_failed"] = summary.edit_failed
     if summary.results is not None:

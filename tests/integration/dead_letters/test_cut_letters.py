@@ -84,7 +84,8 @@ async def test_a_cut_letter_is_not_replayed_as_it_is(system: System) -> None:
     assert forced[0] == 1
     summary = json.loads(forced[1])
     assert (summary["replayed"], summary["cut"]) == (0, [letter])
-    assert letter not in {row["letter_id"] for row in json.loads(to_replay)}
+    planned = {row["letter_id"]: row["planned"] for row in json.loads(to_replay)["letters"]}
+    assert planned[letter] == "cut"
     assert (await latest(system, "letter_id", letter))["state"] == "waiting"
 
 
@@ -100,3 +101,37 @@ async def test_a_cut_letter_may_be_corrected_from_its_head(system: System, tmp_p
     new_id = out.splitlines()[0].removeprefix("replayed as command ")
     row = await system.outcome_of(new_id)
     assert (row["outcome"], row["run_id"]) == ("canceled", run_id)
+
+
+@pytest.mark.parametrize("place", ["command", "registration", "dead letters"])
+async def test_a_message_that_is_too_large_is_found_by_its_reason_and_keeps_its_head(
+    system: System, place: str
+) -> None:
+    tag, run_id = uuid4().hex, next(run_ids)
+    body = json.dumps({"run_id": run_id, "requested_by": tag}).encode().ljust(SIZE)
+    if place == "dead letters":
+        exchange = await system.channel.get_exchange(system.topology.dead_exchange)
+        await exchange.publish(Message(body), "")
+    elif place == "registration":
+        await send_body(system, body)
+    else:
+        await system.publish_raw(body, type=CANCEL_TYPE)
+    reason = "foreign" if place == "dead letters" else "malformed"
+    await eventually(
+        lambda: system.database.fetchval(
+            "SELECT count(*) FROM dead_letters WHERE position($1::bytea IN body) > 0", tag.encode()
+        ),
+        what="the letter",
+    )
+
+    code, out, _ = await dead_letters(system, "list", "--reason", reason, "--grep", tag, "--json")
+
+    (row,) = json.loads(out)
+    assert (code, row["bytes"], row["full_size"]) == (0, MAX_BODY, SIZE)
+    if place != "dead letters":
+        what = "a registration" if place == "registration" else "a command"
+        assert row["error"] == f"the body has {SIZE} bytes; {what} has at most {MAX_BODY}"
+        assert row["error_group"] == f"the body has * bytes; {what} has at most *"
+    _, shown, _ = await dead_letters(system, "show", str(row["letter_id"]))
+    assert f"{MAX_BODY} of {SIZE} bytes, cut" in shown
+    assert tag in shown

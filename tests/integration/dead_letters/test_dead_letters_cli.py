@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -37,6 +38,11 @@ async def _listed(system: System, *arguments: str) -> list[Json]:
     assert (code, err) == (0, "")
     found: list[Json] = json.loads(out)
     return found
+
+
+def _found(printed: Any) -> Any:
+    """The letters of a list, or of a plan."""
+    return printed["letters"] if isinstance(printed, dict) else printed
 
 
 async def test_letters_are_listed_by_reason_run_publisher_age_and_state(system: System) -> None:
@@ -75,12 +81,15 @@ async def test_a_publisher_who_never_had_a_letter_may_be_misspelled(
     code, out, err = await dead_letters(system, *words, "--publisher", "gatewy\x1b[31m")
     known = await dead_letters(system, *words, "--publisher", user, "--run", str(next(run_ids)))
 
-    assert (code, json.loads(out)) == (0, [])
+    assert (code, _found(json.loads(out))) == (0, [])
     assert err == (
         "cancel-worker: no dead letter was published by the broker user 'gatewy\\x1b[31m'; for a "
         "list, run: cancel-worker dead-letters list --state all --count-by publisher\n"
     )
-    assert known == (0, "[]\n", ""), "all of this publisher's letters are dealt with"
+    code, out, err = known
+    assert (code, _found(json.loads(out)), err) == (0, [], ""), (
+        "all of this publisher's letters are dealt with"
+    )
 
 
 async def test_a_missing_letter_is_told_from_one_that_is_not_waiting(system: System) -> None:
@@ -165,7 +174,9 @@ async def test_a_dry_run_sends_nothing(system: System) -> None:
     code, out, _ = await dead_letters(system, "replay", "--run", str(run_id), "--dry-run", "--json")
 
     assert code == 0
-    assert [row["letter_id"] for row in json.loads(out)] == [letter]
+    plan = json.loads(out)
+    assert [(row["letter_id"], row["planned"]) for row in plan["letters"]] == [(letter, "sent")]
+    assert plan["counts"] == {"sent": 1, "too_often": 0, "discarded": 0, "cut": 0}
     assert (await latest(system, "letter_id", letter))["state"] == "waiting"
     assert (await system.run(run_id))["status"] == "queued"
 
