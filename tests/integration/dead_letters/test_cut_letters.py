@@ -8,12 +8,15 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from aio_pika import Message
 
 from shared.commands import CANCEL_TYPE, MAX_BODY
+from tests.support.broker.registrations import send_body
 from tests.support.records.letters import dead_letters, editor_that, latest
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -110,7 +110,10 @@ async def test_letters_are_discarded_by_a_filter_and_why_is_on_record(system: Sy
         (["discard", "1", "--note", "x" * 1001], "a note has at most 1000 characters"),
         (["list", "--grep", "a_"], "a text to search for needs three letters or digits in a row"),
         (["replay", "--all", "--edit-with", ""], "--edit-with needs a command"),
-        (["replay", "--all", "--edit-with", "'"], "--edit-with cannot be read: no closing quotation"),
+        (
+            ["replay", "--all", "--edit-with", "'"],
+            "--edit-with cannot be read: no closing quotation",
+        ),
         (["replay", "--all", "--dry-run", "--edit-with", "/no/x"], "cannot start /no/x: "),
     ],
 )
@@ -132,8 +135,8 @@ def _editor(directory: Path) -> str:
         "#!/bin/sh\nread body\ncase $body in\n"
         "*fails*) echo cannot >&2; exit 4;;\n"
         "*invalid*) echo '{}';;\n"
-        "*as-it-is*) echo \"$body\";;\n"
-        "*) echo \"$body\" | sed 's/\"soon\"/5/';;\nesac\n"
+        '*as-it-is*) echo "$body";;\n'
+        '*) echo "$body" | sed \'s/"soon"/5/\';;\nesac\n'
     )
     script.chmod(0o755)
     return str(script)

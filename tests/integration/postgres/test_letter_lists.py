@@ -17,9 +17,8 @@ from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.rows import Connection
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.planning import plan
-from worker.dead_letters.states import GroupBy, LetterState, Planned
-from worker.dead_letters.wanted import Filter, where
+from worker.dead_letters.planning import Planned, plan
+from worker.dead_letters.wanted import Filter, GroupBy, LetterState, where
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
