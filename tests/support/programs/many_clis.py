@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import shared.terminal  # noqa: F401 - each command would import it again
 from gateway.cli import main as gateway
 from worker.cli import main as worker
 
