@@ -12,6 +12,7 @@ import uvloop
 from tools.bench import against, guard
 from tools.bench.measures.accepts import Accepts, Times
 from tools.bench.measures.backlog import Backlog
+from tools.bench.measures.commands import Commands
 from tools.bench.measures.containers import Containers
 from tools.bench.measures.events import Events
 from tools.bench.measures.growth import TableGrowth
@@ -65,6 +66,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
             results, rounds
         ),
         "streams": lambda system, results, rounds: Streams(system).measure(results, rounds),
+        "commands": lambda system, results, rounds: Commands(system).measure(results, rounds),
         "containers": lambda system, results, rounds: Containers(system).measure(results, rounds),
         "upkeep": lambda system, results, rounds: Upkeep(system).measure(results, rounds),
     }
