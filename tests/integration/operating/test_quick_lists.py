@@ -1,4 +1,4 @@
-"""Commands that read the database import neither RabbitMQ's libraries nor those of services."""
+"""Commands that show what is on record import neither RabbitMQ's libraries nor those of services."""
 
 import asyncio
 import os
@@ -30,7 +30,6 @@ COMMANDS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("dead-letters", "list"),
         ("dead-letters", "list", "--count-by", "reason"),
         ("dead-letters", "show", "1"),
-        ("dead-letters", "discard", "1"),
     ),
 }
 HOST: Final[Row] = {
