@@ -1,4 +1,4 @@
-"""Commands that show what is on record import neither RabbitMQ's libraries nor those of services."""
+"""Commands that show what is on record import neither libraries of RabbitMQ nor of services."""
 
 import asyncio
 import os
