@@ -142,7 +142,6 @@ async def pruned(services: Services, template: str) -> AsyncIterator[Connection]
         result = await prune(database)
 
         assert result.failed is None
-        assert result.rows["runs"] == len(GOES)
         yield connection
         await connection.close()
 

@@ -1,5 +1,6 @@
 """Settings: read from the environment, refused by name, never shown; documented as they are."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,9 @@ def test_every_setting_is_explained_in_one_table_row() -> None:
         ("CANCEL_GRACE_SECONDS", "601"),
         ("CANCEL_CONTAINMENT", SECRET),
         ("CANCEL_PREFETCH", "65536"),
+        ("CANCEL_RETENTION", "6d"),
+        ("CANCEL_RETENTION", SECRET),
+        ("CANCEL_HOST_RETENTION", "7"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", f"ftp://ci:{SECRET}@otel"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://ci:{SECRET}@otel:port"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://"),
@@ -152,6 +156,24 @@ def test_cors_origins_are_a_list_or_a_star(
     monkeypatch.setenv("CANCEL_CORS_ORIGINS", value)
 
     assert load(GatewaySettings).cors_origins == origins
+
+
+@pytest.mark.parametrize(("value", "days"), [("7d", 7), ("12w", 84), ("off", None)])
+def test_retentions_are_durations_or_off(
+    monkeypatch: pytest.MonkeyPatch, value: str, days: int | None
+) -> None:
+    monkeypatch.setenv("CANCEL_RETENTION", value)
+    monkeypatch.setenv("CANCEL_HOST_RETENTION", value)
+
+    settings = load(WorkerSettings)
+
+    expected = None if days is None else timedelta(days=days)
+    assert (settings.retention, settings.host_retention) == (expected, expected)
+
+
+def test_nothing_is_pruned_and_hosts_are_forgotten_after_a_week_unless_it_is_set() -> None:
+    settings = load(WorkerSettings)
+    assert (settings.retention, settings.host_retention) == (None, timedelta(days=7))
 
 
 def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
