@@ -455,6 +455,22 @@ async def test_who_edits_a_letter_hears_that_another_has_replayed_it(
     assert await system.cancellations(53) == []
 
 
+async def test_one_of_two_edits_at_once_is_sent(system: System, operator: Operator) -> None:
+    await system.add_run(54)
+    letter = await kept(system, 54)
+    form = {"body": '{"run_id": 54}', "seen": "waiting.0", "step": "send"}
+
+    begun = await asyncio.gather(
+        *(operator.submit(f"/dead-letters/{letter.letter_id}/edit", **form) for _ in range(4))
+    )
+
+    for page in begun:
+        if page.status == 303:
+            await _ended(operator, page)
+    assert [each["action"] for each in await _actions(system, letter.letter_id)] == ["edited"]
+    assert len(await system.cancellations(54)) == 1
+
+
 async def test_a_body_that_is_no_text_cannot_be_edited(system: System, operator: Operator) -> None:
     letter = await kept(system, 1)
     await _changed(system, letter.letter_id, body=b"\xff\xfe")

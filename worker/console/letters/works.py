@@ -186,13 +186,18 @@ class Works:
         await self._watch(work, watch)
 
     async def _edit(self, work: Work, letter: Record, edited: Edited) -> None:
+        letter_id = letter["letter_id"]
         watch = await ResultWatch.create(self._database)
         work.results = watch.results
+        # From here on, this console begins no other edit of the letter: nothing can come between.
+        found = await letter_store.find_one(self._database, letter_id)
+        if found is None or any(found[0][key] != letter[key] for key in ("state", "replays")):
+            raise UserError(f"letter {letter_id} was replayed or discarded meanwhile")
         await self._replayer.replay_edited(letter, edited.body, edited.command_id, work.by)
         work.done = work.watched = work.summary.replayed = 1
         work.summary.edited_as = edited.command_id
         work.letters = ()
-        watch.add(replayed_edited(letter["letter_id"], edited.asks, edited.body))
+        watch.add(replayed_edited(letter_id, edited.asks, edited.body))
         await self._watch(work, watch)
 
     async def _discard(self, work: Work) -> None:
