@@ -4,9 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, FloatRect, Page
 
-from tools.errors import ToolError
 from tools.pictures.content import CANCELED_RUN, REPLAYED_RUNS
 
 _WIDTH: Final = 1280
@@ -80,11 +79,11 @@ async def take(
 
 
 async def _take(page: Page, file: Path) -> None:
-    height = await page.evaluate("document.documentElement.scrollHeight")
-    await page.screenshot(
-        path=file,
-        full_page=True,
-        clip={"x": 0, "y": 0, "width": _WIDTH, "height": min(height, _MOST_HEIGHT)},
-    )
-    if file.stat().st_size > _MOST_BYTES:
-        raise ToolError(f"{file.name} has more than {_MOST_BYTES:,} bytes")
+    """The page from its top on, as much as fits into the size of a file."""
+    height = min(await page.evaluate("document.documentElement.scrollHeight"), _MOST_HEIGHT)
+    while True:
+        clip: FloatRect = {"x": 0, "y": 0, "width": _WIDTH, "height": height}
+        await page.screenshot(path=file, full_page=True, clip=clip)
+        if file.stat().st_size <= _MOST_BYTES:
+            return
+        height -= 50

@@ -152,6 +152,19 @@ async def test_the_most_overdue_stop_comes_first_and_leads_to_the_runbook(
     assert "4 stops in progress 2 need attention" in (await _see(operator, "summary")).text
 
 
+async def test_of_many_stops_those_with_the_earliest_deadlines_are_shown(
+    system: System, operator: Operator
+) -> None:
+    await _add_host(system)
+    for run_id in range(1, 53):
+        await insert_run(system.database, run_id, _stopping(60 + 100 - run_id))
+
+    seen = await _see(operator, "stops")
+
+    assert "The first 50 of 52" in seen.text
+    assert re.findall(r"/runs/(\d+)", seen.html) == [str(run) for run in range(52, 2, -1)]
+
+
 async def test_a_stop_on_a_silent_host_says_that_it_waits(
     system: System, operator: Operator
 ) -> None:
