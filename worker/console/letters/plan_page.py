@@ -110,8 +110,9 @@ class PlanPage:
                     for letter, what in planned.letters
                 ],
                 "Planned": Planned,
-                "discards": await self._discards(chosen.chosen, planned),
             }
+            if self._kind is Kind.DISCARD:
+                values["discards"] = await self._discards(chosen.chosen, planned)
         return page("letters_plan.html", request, values, status=400 if values["problems"] else 200)
 
     def _wrong(self, chosen: Asked) -> list[str]:
