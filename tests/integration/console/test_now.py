@@ -206,7 +206,7 @@ async def test_of_many_commands_the_oldest_are_shown_and_all_are_counted(
     seen = await _see(operator, "waiting")
 
     assert "The first 50 of 52" in seen.text
-    assert seen.html.count('<td class="id">') == 50
+    assert seen.html.count('<td class="id"') == 50
     assert "52 for the worker of h1" in seen.text
 
 
