@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.dead_letters.body_text import indented
 
-MOST_LINES: Final = 1_000
+MOST_LINES: Final = 500
 """Lines of each side: comparing takes a time that grows with their product."""
 _MOST_INDENTED: Final = 256 * 1024
 
