@@ -94,11 +94,11 @@ class ForkedProcess:
 def _preloaded() -> ForkServerContext:
     """One for all tests of this process: it holds nothing but imports."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(list(_modules()))
+    context.set_forkserver_preload(list(modules()))
     return context
 
 
-def _modules() -> Iterator[str]:
+def modules() -> Iterator[str]:
     """All that the programs are made of: their command lines import what they use as they run."""
     for package in (*MODULES, "shared"):
         for module in walk_packages([package], f"{package}."):

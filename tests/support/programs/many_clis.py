@@ -4,6 +4,7 @@ Reads a JSON list of argument lists on stdin, writes a JSON list of [exit code, 
 With the argument `terminal` each has one, and what it shows there is in the place of stdout.
 """
 
+import gc
 import json
 import os
 import pty
@@ -12,11 +13,12 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-import shared.terminal  # noqa: F401 - each command would import it again
 from gateway.cli import main as gateway
+from tools.support.forked import modules
 from worker.cli import main as worker
 
 PROGRAMS = {"gateway": gateway, "worker": worker}
@@ -62,5 +64,9 @@ def run_on_terminal(arguments: list[str]) -> tuple[int, str, str]:
 
 
 if __name__ == "__main__":
+    # A command imports what it uses as it runs: 250 modules or more, again in each process.
+    for module in modules():
+        import_module(module)
+    gc.freeze()
     in_turn = run_on_terminal if sys.argv[1:] == ["terminal"] else run
     print(json.dumps([in_turn(arguments) for arguments in json.load(sys.stdin)]))
