@@ -79,16 +79,14 @@ async def signed_in(page: Page, system: System) -> Page:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def traced(
-    signed_in: Page, request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[Page]:
-    """The same page. If the test fails, a trace of what was done in the browser is kept.
+async def traced(page: Page, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[None]:
+    """If the test fails, a trace of what was done in the browser is kept.
 
     With SAVE_BROWSER_TRACES, one is kept in that directory in any case.
     """
-    tracing = signed_in.context.tracing
+    tracing = page.context.tracing
     await tracing.start(screenshots=True, snapshots=True)
-    yield signed_in
+    yield
     kept = os.environ.get(_TRACES)
     if kept or request.node.stash.get(_HAS_FAILED, True):
         path = Path(kept or tmp_path) / f"{request.node.name}.zip"

@@ -20,10 +20,11 @@ HOSTILE = (
 _IS_HERE_STILL = "window.here === 1"
 
 
+@pytest.mark.usefixtures("traced")
 async def test_a_letter_is_found_edited_and_replayed_and_its_run_becomes_canceled(
-    traced: Page, system: System
+    signed_in: Page, system: System
 ) -> None:
-    page, word = traced, f"nightly-{uuid4().hex[:8]}"
+    page, word = signed_in, f"nightly-{uuid4().hex[:8]}"
     await system.worker(keep_dead_letters=True)
     await system.add_run(4711)
     job = await system.launch(4711, "sh", "-c", "echo ready; exec sleep 1000")
@@ -80,6 +81,7 @@ async def test_a_hostile_body_is_text(signed_in: Page, system: System) -> None:
     assert (await download.value).suggested_filename == f"dead-letter-{letter.letter_id}.bin"
 
 
+@pytest.mark.usefixtures("traced")
 async def test_a_letter_is_discarded_with_the_keyboard_alone(page: Page, system: System) -> None:
     letter = await kept(system, None)
     await page.goto("/sign-in")
