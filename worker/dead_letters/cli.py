@@ -10,8 +10,7 @@ import typer
 from shared import cli
 from shared.errors import ServiceUnavailable, UserError
 from shared.output import print_error
-from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
-from worker.dead_letters.filters_cli import All, Ids, filtered
+from worker.dead_letters.filters_cli import All, Ids, filtered, warn_of
 from worker.dead_letters.kinds import ReplayStatus
 from worker.dead_letters.wanted import Filter, GroupBy, LetterState
 
@@ -67,12 +66,17 @@ def list_letters(
     from worker.dead_letters import store as letter_store
 
     wanted = with_changes(wanted, state=_state(state))
-    _warn_of(wanted.publisher)
+    warn_of(wanted.publisher)
     if count_by is not None:
         counts = cli.with_database(
             partial(letter_store.count, wanted=wanted, by=count_by, limit=limit)
         )
-        reports.print_counts(counts, count_by, as_json=json)
+        reports.print_counts(counts.rows, count_by, as_json=json)
+        if not counts.is_whole:
+            print_error(
+                f"cancel-worker: counted the newest {letter_store.MOST_COUNTED:,} letters with "
+                "this text; there may be more"
+            )
         return
     found = cli.with_database(partial(letter_store.find, wanted=wanted, limit=limit))
     reports.print_letters(found, as_json=json)
@@ -99,7 +103,7 @@ def show(
     if state is not None:
         wanted = with_changes(wanted, state=_state(state))
     chosen = _chosen(ids, wanted, all_letters=all_letters)
-    _warn_of(wanted.publisher)
+    warn_of(wanted.publisher)
     show_cli.show(chosen, limit, as_hex=as_hex, as_json=json)
 
 
@@ -166,7 +170,7 @@ def replay(
             )
         _finish(replay_cli.edit_one((ids or [0])[0], options), json)
         return
-    _warn_of(wanted.publisher)
+    warn_of(wanted.publisher)
     if edit_with is not None:
         command = edit_cli.parsed(edit_with)
         if dry_run:
@@ -204,7 +208,7 @@ def discard(
 
     chosen = _chosen(ids, wanted, all_letters=all_letters)
     reason = None if note is None else checked_note(note)
-    _warn_of(wanted.publisher)
+    warn_of(wanted.publisher)
     if dry_run:
         discard_cli.show(chosen, limit=_PLANNED, as_json=json)
         return
@@ -216,25 +220,9 @@ def _state(choice: StateChoice) -> LetterState | None:
 
 
 def _chosen(ids: list[int] | None, wanted: Filter, *, all_letters: bool) -> "Chosen":
-
     if bool(ids) == (all_letters or wanted != Filter()):
         raise UserError("select letters either by ID, or with --all or filters")
     return ids or wanted
-
-
-def _warn_of(publisher: str | None) -> None:
-    """Warn, because a misspelled name finds nothing, like one without waiting letters."""
-    from worker.dead_letters import store as letter_store
-
-    if publisher is None:
-        return
-    if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
-        is_unknown = publisher == UNKNOWN_PUBLISHER
-        by = "without a user_id" if is_unknown else f"by the broker user {publisher!r}"
-        print_error(
-            f"cancel-worker: no dead letter was published {by}; for a "
-            "list, run: cancel-worker dead-letters list --state all --count-by publisher"
-        )
 
 
 def _finish(summary: "Summary", json: bool) -> None:

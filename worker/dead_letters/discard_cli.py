@@ -1,7 +1,9 @@
 """`dead-letters discard`: asks, discards, shows the progress."""
 
 import asyncio
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 
@@ -37,8 +39,10 @@ def discard(chosen: Chosen, by: str, note: str | None, *, is_sure: bool, as_json
     """
     if not is_sure and is_terminal():
         total = with_database(partial(letter_store.total, wanted=_waiting(chosen)))
-        # On stderr: what is printed on stdout may be for a program.
-        typer.confirm(f"Discard {total} dead letters?", abort=True, err=True)
+        # On stderr: what is printed on stdout may be for a program. With `err` alone, the space
+        # after the question would be on stdout.
+        with redirect_stdout(sys.stderr):
+            typer.confirm(f"Discard {total} dead letters?", abort=True, err=True)
     done, missing, interrupted = with_database(partial(_discard, chosen=chosen, by=by, note=note))
     left = [] if isinstance(chosen, Filter) else sorted(set(chosen) - {*done} - {*missing})
     if as_json:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any, Final
 
@@ -10,6 +10,7 @@ import typer
 
 from shared import cli
 from shared.limits import BIGINT_MAX
+from shared.output import print_error
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.states import DeadReason
 from worker.dead_letters.wanted import Filter, LetterState, checked_search
@@ -82,7 +83,8 @@ _OPTIONS: Final[dict[str, Any]] = {
         typer.Option(
             parser=_text,
             metavar="TEXT",
-            help="Only letters with this text in their error or body, in upper or lower case.",
+            help="Only letters with this text in their error, or in the first 16 KiB of their "
+            "body, in upper or lower case.",
         ),
     ],
 }
@@ -110,3 +112,18 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     )
     with_filter.__annotations__ = {each.name: each.annotation for each in [*arguments, *options]}
     return with_filter
+
+
+def warn_of(publisher: str | None) -> None:
+    """Warn, because a misspelled name finds nothing, like one without waiting letters."""
+    from worker.dead_letters import store as letter_store
+
+    if publisher is None:
+        return
+    if not cli.with_database(partial(letter_store.has_publisher, publisher=publisher)):
+        is_unknown = publisher == UNKNOWN_PUBLISHER
+        by = "without a user_id" if is_unknown else f"by the broker user {publisher!r}"
+        print_error(
+            f"cancel-worker: no dead letter was published {by}; for a "
+            "list, run: cancel-worker dead-letters list --state all --count-by publisher"
+        )

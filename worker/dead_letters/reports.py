@@ -47,6 +47,7 @@ _NOT_SENT = {
     Planned.DISCARDED: "discarded, see --force",
     Planned.CUT: "cut: only the beginning of the body was kept, see --edit",
 }
+_COUNTED = ("value", "letters", "oldest", "newest")
 _UNCHANGED = "the body was not changed"
 _NOT_SHOWN = ("letter_key", "digest", "body", "headers")
 
@@ -69,7 +70,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_counts(counts: Iterable[Record], by: GroupBy, *, as_json: bool) -> None:
-    rows = [dict(row) for row in counts]
+    rows = [{name: row[name] for name in _COUNTED} for row in counts]
     if as_json:
         print_json([plain(row) for row in rows])
     else:

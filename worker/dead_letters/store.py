@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +13,16 @@ from shared.postgres.database import Connection, Database
 from worker.dead_letters.wanted import Filter, GroupBy, where
 
 MOST_GROUPS: Final = 1_000
+MOST_COUNTED: Final = 10_000
+"""Letters with a text that lists and pages count: each of them is read, not only its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Letters by kind. If not `is_whole`, of the newest `MOST_COUNTED`, and there may be more."""
+
+    rows: list[Record]
+    is_whole: bool
 
 
 _COLUMNS = {
@@ -37,26 +48,45 @@ async def find(
 
 async def count(
     database: Database, wanted: Filter, by: GroupBy, limit: int = MOST_GROUPS
-) -> list[Record]:
+) -> Counts:
     """Count letters by kind, the most frequent first. Raises UserError like `find`."""
-    condition = where(wanted)
-    query = sql.letter_lists.counts(condition.text, condition.after(), _COLUMNS[by])
-    return await _fetch(database, query, *condition.arguments, limit)
+    condition, most = where(wanted), _most(wanted)
+    query = sql.letter_lists.counts(condition.text, condition.after(), _COLUMNS[by], most)
+    return _counts(await _fetch(database, query, *condition.arguments, limit), most)
 
 
-async def count_groups(
-    database: Database, wanted: Filter, limit: int = MOST_GROUPS
-) -> list[Record]:
+async def count_groups(database: Database, wanted: Filter, limit: int = MOST_GROUPS) -> Counts:
     """Count letters by reason and group of errors. Raises UserError like `find`."""
-    condition = where(wanted)
-    query = sql.letter_lists.groups(condition.text, condition.after())
-    return await _fetch(database, query, *condition.arguments, limit)
+    condition, most = where(wanted), _most(wanted)
+    query = sql.letter_lists.groups(condition.text, condition.after(), most)
+    return _counts(await _fetch(database, query, *condition.arguments, limit), most)
+
+
+def _most(wanted: Filter) -> int | None:
+    return None if wanted.grep is None else MOST_COUNTED
+
+
+def _counts(rows: list[Record], most: int | None) -> Counts:
+    return Counts(rows, is_whole=most is None or not rows or rows[0]["of_all"] < most)
 
 
 async def total(database: Database, wanted: Filter) -> int:
-    """How many letters are wanted. Raises UserError like `find`."""
+    """How many letters are wanted, all of them counted. Raises UserError like `find`."""
+    return await _total(database, wanted, None)
+
+
+async def total_shown(database: Database, wanted: Filter) -> int:
+    """How many letters are wanted; with a text to search for, `MOST_COUNTED` are that or more.
+
+    Raises UserError like `find`.
+    """
+    return await _total(database, wanted, _most(wanted))
+
+
+async def _total(database: Database, wanted: Filter, most: int | None) -> int:
     condition = where(wanted)
-    (row,) = await _fetch(database, sql.letter_lists.total(condition.text), *condition.arguments)
+    query = sql.letter_lists.total(condition.text, most)
+    (row,) = await _fetch(database, query, *condition.arguments)
     return int(row["letters"])
 
 

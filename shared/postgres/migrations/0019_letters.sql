@@ -37,15 +37,25 @@ BEGIN
             LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
         $f$
         DECLARE
-            -- As much as workers keep.
-            head constant bytea := substr(body, 1, 65536);
+            -- To index all 64 KiB takes 4 to 45 times the processor time of the insert alone. So it is
+            -- 2 to 5 times, for JSON, text and random bytes.
+            head bytea := substr(body, 1, 16384 + 1);
+            size int := octet_length(head);
         BEGIN
+            IF size > 16384 THEN
+                size := 16384;
+                -- The cut is not within a character: its further bytes are 10xxxxxx.
+                WHILE size > 16384 - 3 AND get_byte(head, size) & 192 = 128 LOOP
+                    size := size - 1;
+                END LOOP;
+                head := substr(head, 1, size);
+            END IF;
             RETURN encode(convert_to(
                 lower((error || E'\n' || convert_from(head, 'UTF8')) %1$s), 'UTF8'), 'escape');
-        -- It is no text, or cut within a character.
+        -- It is no text: most of its bytes are escaped, as four characters each.
         EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
             RETURN encode(convert_to(lower(error %1$s), 'UTF8'), 'escape') || E'\n'
-                || lower(encode(head, 'escape'));
+                || lower(encode(substr(head, 1, 4096), 'escape'));
         END
         $f$
     $sql$, collation_name);

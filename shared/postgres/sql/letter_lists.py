@@ -51,22 +51,26 @@ _PAGE: Final = """
 """
 _COUNT: Final = """
     SELECT {column} AS value, count(*) AS letters, min(arrived_at) AS oldest,
-           max(arrived_at) AS newest
-      FROM dead_letters
-     WHERE {where}
+           max(arrived_at) AS newest, sum(count(*)) OVER () AS of_all
+      FROM ({counted}) counted
      GROUP BY 1
      ORDER BY 2 DESC, 1
      LIMIT {limit}
 """
 _GROUPS: Final = """
-    SELECT reason, error_group, count(*) AS letters, max(arrived_at) AS newest
-      FROM dead_letters
-     WHERE {where}
+    SELECT reason, error_group, count(*) AS letters, sum(count(*)) OVER () AS of_all
+      FROM ({counted}) counted
      GROUP BY 1, 2
      ORDER BY 3 DESC, 1, 2
      LIMIT {limit}
 """
-_TOTAL: Final = "SELECT count(*) AS letters FROM dead_letters WHERE {where}"
+_TOTAL: Final = "SELECT count(*) AS letters FROM ({counted}) counted"
+# What is counted: all letters, or the newest.
+_ALL: Final = """
+    SELECT reason, error_group, publisher, run_id, state, arrived_at
+      FROM dead_letters WHERE {where}
+"""
+_NEWEST: Final = _ALL + "ORDER BY letter_id DESC LIMIT {most}"
 _IDS: Final = """
     SELECT letter_id FROM dead_letters WHERE {where} ORDER BY letter_id LIMIT {limit}
 """
@@ -99,18 +103,26 @@ def ids(where: str, limit: str) -> str:
     return _IDS.format(where=where, limit=limit)
 
 
-def counts(where: str, limit: str, column: str) -> str:
-    """How many letters there are for each value of `column`, the most frequent first."""
-    return _COUNT.format(where=where, limit=limit, column=column)
+def counts(where: str, limit: str, column: str, most: int | None = None) -> str:
+    """How many letters there are for each value of `column`, the most frequent first.
+
+    With `most`, of no more letters than that, the newest; `of_all` is how many they are.
+    """
+    return _COUNT.format(counted=_counted(where, most), limit=limit, column=column)
 
 
-def groups(where: str, limit: str) -> str:
-    """How many letters there are of each reason and group of errors, the most frequent first."""
-    return _GROUPS.format(where=where, limit=limit)
+def groups(where: str, limit: str, most: int | None = None) -> str:
+    """Like `counts`, for each reason and group of errors."""
+    return _GROUPS.format(counted=_counted(where, most), limit=limit)
 
 
-def total(where: str) -> str:
-    return _TOTAL.format(where=where)
+def total(where: str, most: int | None = None) -> str:
+    """How many letters there are, or `most` if there are more."""
+    return _TOTAL.format(counted=_counted(where, most))
+
+
+def _counted(where: str, most: int | None) -> str:
+    return (_ALL if most is None else _NEWEST).format(where=where, most=most)
 
 
 def planned(where: str, most: str, force: str) -> str:

@@ -208,6 +208,56 @@ async def test_on_a_terminal_of_80_columns_ids_and_times_are_whole(system: Syste
     assert "…" not in listed
 
 
+@pytest.mark.parametrize(
+    ("answer", "yes", "state"),
+    [("n", (), "waiting"), ("y", (), "discarded"), (None, ("--yes",), "discarded")],
+    ids=["no", "yes", "--yes"],
+)
+async def test_on_a_terminal_discarding_by_filter_asks_before(
+    system: System, answer: str | None, yes: tuple[str, ...], state: str
+) -> None:
+    name = f"by-{uuid4().hex}"
+    letters = [(await kept(system, next(run_ids))).letter_id for _ in range(2)]
+    await system.database.execute(
+        "UPDATE dead_letters SET requested_by = $1 WHERE letter_id = ANY ($2)", name, letters
+    )
+
+    code, out = await _asked(system, answer, "discard", "--requested-by", name, *yes)
+
+    assert (code, out) == ((130, "") if state == "waiting" else (0, "discarded 2\n"))
+    states = await system.database.fetch(
+        "SELECT state FROM dead_letters WHERE letter_id = ANY ($1)", letters
+    )
+    assert [row["state"] for row in states] == [state] * 2
+
+
+async def _asked(system: System, answer: str | None, *arguments: str) -> tuple[int, str]:
+    """`answer` what it asks on a terminal, if anything; the exit code and stdout, a pipe."""
+    outer, inner = pty.openpty()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(outer, "rb", buffering=0)
+    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker", "dead-letters", *arguments),
+            env={**os.environ, **system.environment, "TERM": "dumb"},
+            stdin=inner,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=inner,
+        )
+        async with asyncio.timeout(DEADLINE):
+            if answer is not None:
+                assert b"Discard 2 dead letters? [y/N]" in await reader.readuntil(b"]:")
+                os.write(outer, f"{answer}\n".encode())
+            out, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+    finally:
+        os.close(inner)
+        transport.close()
+
+
 async def _on_a_terminal(system: System, *arguments: str) -> str:
     outer, inner = pty.openpty()
     try:

@@ -108,3 +108,24 @@ async def test_an_owner_who_is_no_superuser_can_apply_the_roles(
         await migrate(database)
 
     await apply_roles(url, PASSWORDS)
+
+
+async def test_an_owner_of_the_schema_who_may_create_in_the_database_can_migrate(
+    postgres: PrivatePostgres,
+) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute("CREATE ROLE tenant LOGIN PASSWORD 'tenant'")
+    await connection.execute("CREATE DATABASE let")
+    await connection.execute("GRANT CREATE ON DATABASE let TO tenant")
+    await connection.close()
+    url = URL(postgres.url).with_path("/let")
+    connection = await asyncpg.connect(str(url))
+    await connection.execute("ALTER SCHEMA public OWNER TO tenant")
+    owned = str(url.with_user("tenant").with_password("tenant"))
+
+    # The extension pg_trgm is trusted, so this needs no superuser.
+    async with connected(DatabaseSettings.model_validate({"DATABASE_URL": owned})) as database:
+        await migrate(database)
+
+    assert await connection.fetchval("SELECT to_regclass('dead_letter_texts_by_content')")
+    await connection.close()

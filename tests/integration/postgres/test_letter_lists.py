@@ -1,13 +1,19 @@
 """Dead letters by filters: what is found, and that no list reads all of them."""
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from shared.postgres import sql
 from shared.postgres.database import Database, connected
@@ -16,6 +22,8 @@ from shared.states import DeadReason
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.rows import Connection
+from worker.console.letters.list_page import ListPage
+from worker.console.web.rendering import add_rendering
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.planning import Planned, plan
 from worker.dead_letters.wanted import Filter, GroupBy, LetterState, where
@@ -99,6 +107,7 @@ async def test_no_list_and_no_count_reads_a_table_from_its_start_to_its_end(
         (lists.ids(rest.text, rest.after()), (*rest.arguments, 1000)),
         (lists.counts(page.text, page.after(), "error_group"), (*page.arguments, 100)),
         (lists.total(page.text), page.arguments),
+        (lists.groups(page.text, page.after(), 1000), (*page.arguments, 100)),
         (lists.planned(page.text, page.after(1), page.after(2)), (*page.arguments, 3, False)),
     ]
     async with connection.transaction():
@@ -133,15 +142,15 @@ async def test_errors_that_differ_in_numbers_and_names_are_one_group(
         await connection.fetchval(_ADD, error, b"", None, 0)
 
     counts = await letter_store.count(database, Filter(reason=DeadReason.FOREIGN), GroupBy.ERROR)
-    found = {row["value"]: row["letters"] for row in counts}
+    found = {row["value"]: row["letters"] for row in counts.rows}
 
     group = "host * said * to run *, at *"
     assert found[group] == 2
     assert len(await letter_store.find(database, Filter(error=group), 10)) == 2
-    (unknown,) = await letter_store.count(
+    counts = await letter_store.count(
         database, Filter(state=None, error="run * is unknown"), GroupBy.ERROR
     )
-    assert unknown["letters"] == MANY
+    assert [row["letters"] for row in counts.rows] == [MANY]
 
 
 @pytest.mark.parametrize(
@@ -154,9 +163,18 @@ async def test_errors_that_differ_in_numbers_and_names_are_one_group(
         (json.dumps({"by": 'say "hi there"'}).encode(), 'say "hi there"'),
         (b"100% of a_b\\c", "100% of a_b\\c"),
         (b"\xff\x00 bytes Here", "BYTES here"),
-        (b"x" * 65_535 + "é".encode()[:1], "x" * 1000),
+        (b"\xff" * 4_087 + b"last BYTES", "last byte"),
+        *(
+            # Cut within a character, which has up to four bytes.
+            ("ÄRGER ".encode() + b"x" * (16_384 - 7 - cut) + "😀 rest".encode(), "ärger xxx")
+            for cut in range(4)
+        ),
+        (("x " * 8_190 + "ENDS and on").encode(), "x ends"),
     ],
-    ids=["case", "umlaut", "cyrillic", "escaped", "quotes", "wildcards", "no text", "cut"],
+    ids=[
+        *("case", "umlaut", "cyrillic", "escaped", "quotes", "wildcards", "no text"),
+        *("long, no text", "cut 1", "cut 2", "cut 3", "not cut", "end"),
+    ],
 )
 async def test_a_text_is_found_in_the_body(
     database: Database, connection: Connection, body: bytes, text: str
@@ -166,6 +184,20 @@ async def test_a_text_is_found_in_the_body(
     found = await letter_store.find(database, Filter(grep=text, reason=DeadReason.FOREIGN), 1)
 
     assert [row["letter_id"] for row in found] == [letter]
+
+
+@pytest.mark.parametrize("head", [b" " * 16_384, b"\xff" * 4_096], ids=["text", "no text"])
+async def test_what_comes_later_in_a_long_body_is_not_searched(
+    database: Database, connection: Connection, head: bytes
+) -> None:
+    text = uuid4().hex
+    await connection.fetchval(_ADD, "nothing", head[:-32] + text.encode(), None, 0)
+    wanted = Filter(grep=text)
+    assert len(await letter_store.find(database, wanted, 9)) == 1
+
+    await connection.fetchval(_ADD, "nothing", head + text.encode(), None, 0)
+
+    assert len(await letter_store.find(database, wanted, 9)) == 1
 
 
 @pytest.mark.parametrize("text", ["100% of aXb", "100 of a", "nowhere to be found"])
@@ -192,6 +224,68 @@ async def test_pages_follow_one_another_without_a_gap(database: Database) -> Non
         before = seen[-1]
 
     assert seen == [*range(9_990, 9_899, -10), 990]
+
+
+async def test_counts_of_a_text_end_at_the_newest_and_say_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare, common = Filter(grep="run 99"), Filter(grep="superseded", state=None)
+    whole = await letter_store.count_groups(database, rare)
+    assert (whole.is_whole, sum(row["letters"] for row in whole.rows)) == (True, 100)
+    monkeypatch.setattr(letter_store, "MOST_COUNTED", 100)
+
+    for counts in (
+        await letter_store.count(database, common, GroupBy.REASON),
+        await letter_store.count_groups(database, common),
+    ):
+        assert not counts.is_whole
+        assert sum(row["letters"] for row in counts.rows) == 100
+    by_run = await letter_store.count(database, common, GroupBy.RUN)
+    assert {row["value"] for row in by_run.rows} == {*range(MANY - 99, MANY + 1)}
+    assert await letter_store.total_shown(database, common) == 100
+    # What is done is done to all.
+    assert await letter_store.total(database, common) == MANY
+    assert await letter_store.total_shown(database, Filter(state=None, reason=None)) >= MANY
+
+
+async def test_the_console_says_where_its_counts_end(database: Database) -> None:
+    app = web.Application()
+    add_rendering(app, {})
+    address = "/dead-letters?state=all&search=superseded"
+
+    response = await ListPage(database).handle(make_mocked_request("GET", address, app=app))
+
+    assert response.text is not None
+    assert "10,000 or more letters</h2>" in response.text
+    assert "the newest 10,000 letters with this text are counted" in response.text
+    response = await ListPage(database).handle(
+        make_mocked_request("GET", "/dead-letters?search=superseded", app=app)
+    )
+    assert response.text is not None
+    assert "9,000 waiting letters</h2>" in response.text
+    assert "Replay all 9,000…" in response.text
+    assert "are counted" not in response.text
+
+
+async def test_the_command_says_where_its_counts_end(url: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", "dead-letters", "list", "--state", "all"),
+        *("--grep", "superseded", "--count-by", "state", "--json"),
+        env={**os.environ, "DATABASE_URL": url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+
+    rows = json.loads(out)
+    assert [(row["value"], row["letters"]) for row in rows] == [
+        ("waiting", 9_000),
+        ("replayed", 1_000),
+    ]
+    assert {*rows[0]} == {"value", "letters", "oldest", "newest"}
+    assert err.decode() == (
+        "cancel-worker: counted the newest 10,000 letters with this text; there may be more\n"
+    )
 
 
 async def test_a_plan_says_what_becomes_of_each_letter(

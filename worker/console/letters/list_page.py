@@ -15,7 +15,7 @@ from worker.console.web.query import Query, number
 from worker.console.web.rendering import page
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.kinds import kind_of
-from worker.dead_letters.store import MOST_GROUPS
+from worker.dead_letters.store import MOST_COUNTED, MOST_GROUPS
 
 PATH: Final = "/dead-letters"
 _PAGE: Final = 50
@@ -39,6 +39,10 @@ class Groups:
     errors: list[Group]
     total: int
     """How many letters match all filters."""
+    is_total: bool
+    """Whether they are not more."""
+    is_whole: bool
+    """Whether the groups count all letters, not only the newest `MOST_COUNTED`."""
 
 
 class ListPage:
@@ -71,20 +75,24 @@ class ListPage:
             "replay_all": shown.address(f"{PATH}/replay", all="1"),
             "discard_all": shown.address(f"{PATH}/discard", all="1"),
             "most_errors": _MOST_ERRORS,
+            "most_counted": MOST_COUNTED,
         }
         return page("letters.html", request, {**values, **found})
 
     async def _groups(self, shown: Asked) -> Groups:
         """Counts for all but the filter that a group would be: one query, and so one moment."""
         wanted = replace(shown.wanted, reason=None, error=None)
-        rows = await letter_store.count_groups(self._database, wanted)
+        counts = await letter_store.count_groups(self._database, wanted)
+        rows = counts.rows
         total = sum(_letters(rows, shown.wanted.reason, shown.wanted.error).values())
-        if len(rows) == MOST_GROUPS:  # so these are not all
-            total = await letter_store.total(self._database, shown.wanted)
+        if len(rows) == MOST_GROUPS or not counts.is_whole:  # so these are not all
+            total = await letter_store.total_shown(self._database, shown.wanted)
         return Groups(
             [_reason(shown, *each) for each in _by(rows, "reason", shown.wanted.error)],
             [_error(shown, *each) for each in _by(rows, "error_group", shown.wanted.reason)],
             total,
+            is_total=shown.wanted.grep is None or total < MOST_COUNTED,
+            is_whole=counts.is_whole,
         )
 
 
