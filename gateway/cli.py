@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway.auth.cli import tokens
-from shared import cli
+from shared.command_line import cli
 
 app = typer.Typer(
     help="Serve the HTTP API, which registers, cancels and shows runs; manage its tokens.",
@@ -38,7 +38,8 @@ def serve(
     """Serve the API until SIGTERM."""
     from gateway import app as gateway
     from gateway.settings import GatewaySettings
-    from shared import lifecycle, logs, settings
+    from shared import lifecycle, logs
+    from shared.configuration import settings
 
     configured = settings.load(GatewaySettings, gateway_host=host, gateway_port=port)
     logs.configure(configured.log_format, configured.log_level)

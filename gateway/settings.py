@@ -2,8 +2,8 @@
 
 from pydantic import Field, field_validator
 
-from shared.setting_values import Network, Seconds, network, origins, parts
-from shared.settings import ServiceSettings
+from shared.configuration.settings import ServiceSettings
+from shared.configuration.values import Network, Seconds, network, origins, parts
 
 
 class GatewaySettings(ServiceSettings):

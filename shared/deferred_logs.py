@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shared.settings import LogFormat, LogLevel
+    from shared.configuration.settings import LogFormat, LogLevel
 
 
 def configure(log_format: "LogFormat", level: "LogLevel") -> None:

@@ -16,8 +16,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, ProcessorReturnValue
 
-from shared.printable import printable, printable_json, printable_lines
-from shared.settings import LogFormat, LogLevel
+from shared.configuration.settings import LogFormat, LogLevel
+from shared.text.printable import printable, printable_json, printable_lines
 
 # Tokens as `gateway.auth.access.new_token` makes them. No code logs a token, but a caller may have
 # put one into a path.

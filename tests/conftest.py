@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from tests.support.postgres.commit_proxy import CommitProxy
 from tools.services import Services, provide
 from tools.support.system import System

@@ -9,7 +9,7 @@ from enum import Enum
 from pydantic.fields import FieldInfo
 
 from gateway.settings import GatewaySettings
-from shared.settings import DatabaseSettings, ServiceSettings, environment_name
+from shared.configuration.settings import DatabaseSettings, ServiceSettings, environment_name
 from worker.console.settings import ConsoleSettings
 from worker.settings import WorkerSettings
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from shared import cli
-from shared.output import print_json, print_line
+from shared.command_line import cli
+from shared.command_line.output import print_json, print_line
 from worker.dead_letters.cli import dead_letters
 from worker.hosts.cli import hosts
 from worker.runs.cli import runs
@@ -44,7 +44,8 @@ def serve(
     ] = None,
 ) -> None:
     """Consume commands and serve this host's launchers until SIGTERM."""
-    from shared import lifecycle, logs, settings
+    from shared import lifecycle, logs
+    from shared.configuration import settings
     from worker import app as worker
     from worker.settings import WorkerSettings
 
@@ -73,7 +74,8 @@ def console(
     ] = None,
 ) -> None:
     """Serve web pages for operators until SIGTERM."""
-    from shared import lifecycle, logs, settings
+    from shared import lifecycle, logs
+    from shared.configuration import settings
     from worker.console import app as web
     from worker.console.settings import ConsoleSettings
 

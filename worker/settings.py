@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
-from shared.durations import duration
+from shared.configuration.settings import ServiceSettings
+from shared.configuration.values import OFF, Seconds, parts
 from shared.launcher_environment import default_socket
 from shared.limits import MAX_GRACE_SECONDS
-from shared.setting_values import OFF, Seconds, parts
-from shared.settings import ServiceSettings
+from shared.text.durations import duration
 
 MIN_RETENTION: Final = timedelta(days=7)
 """Postgres refuses to prune what is younger (migration 0020)."""

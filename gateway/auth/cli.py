@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from gateway.auth.access import DEFAULT_SCOPES, TOKEN_PREFIX, Scope
-from shared import cli
+from shared.command_line import cli
+from shared.command_line.output import print_columns, print_json, print_line
 from shared.errors import UserError
 from shared.limits import BIGINT_MAX
-from shared.output import print_columns, print_json, print_line
 from shared.tokens import Role
 
 tokens = typer.Typer(help="Create, list and revoke bearer tokens.")

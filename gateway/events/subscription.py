@@ -13,8 +13,8 @@ from shared.aio.tasks import end, first_of
 from shared.amqp.broker import keep_trying
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel
 from shared.amqp.topology import MOST_EVENTS, Topology
+from shared.configuration.settings import ServiceSettings
 from shared.errors import NotDeclared
-from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from aiohttp import StreamReader, web
 from pydantic import BaseModel, ValidationError
 
 from gateway.http.errors import cut, invalid, unavailable
-from shared.validation import reworded
+from shared.text.validation import reworded
 
 Model = TypeVar("Model", bound=BaseModel)
 NOT_UTF8: Final = "must be UTF-8 without a byte order mark"

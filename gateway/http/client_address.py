@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from shared.setting_values import Network
+from shared.configuration.values import Network
 
 Address = IPv4Address | IPv6Address
 

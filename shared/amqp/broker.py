@@ -23,6 +23,7 @@ from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_c
 from shared.amqp.confirms.interface import Confirms
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.errors import reason
+from shared.configuration.settings import ServiceSettings
 from shared.errors import (
     InvalidSettings,
     NotDeclared,
@@ -33,7 +34,6 @@ from shared.errors import (
 )
 from shared.services import local_files
 from shared.services.urls import without_password
-from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from shared.aio.tasks import first_of
 from shared.amqp.broker import keep_trying
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel_to_look
 from shared.amqp.topology import Topology
-from shared.settings import ServiceSettings
+from shared.configuration.settings import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from opentelemetry.trace import SpanKind
 from pamqp.commands import Basic
 
 from shared.amqp.broker import Publisher
-from shared.settings import ServiceSettings
+from shared.configuration.settings import ServiceSettings
 from shared.telemetry.tracing import Attributes, Tracer
 
 _OPERATION: Final[Attributes] = {

@@ -8,9 +8,10 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from shared import postgres_url
 from shared.aio.retry import until_connected
 from shared.aio.tasks import cancellation_noticed
+from shared.configuration import postgres_url
+from shared.configuration.settings import DatabaseSettings
 from shared.deferred_logs import get_logger
 from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import sql
@@ -18,7 +19,6 @@ from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_co
 from shared.postgres.servers import Servers
 from shared.services import local_files
 from shared.services.urls import without_password
-from shared.settings import DatabaseSettings
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 

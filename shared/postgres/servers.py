@@ -4,8 +4,8 @@ from typing import Any
 
 import asyncpg
 
+from shared.configuration.postgres_url import Host, PostgresUrl
 from shared.postgres.errors import AWAY, MISTAKES, why_not_connected
-from shared.postgres_url import Host, PostgresUrl
 
 
 class Servers:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from shared.postgres_url import PostgresUrl
+from shared.configuration.postgres_url import PostgresUrl
 
 _VERIFYING: Final = ("verify-ca", "verify-full")
 _OWN_HOME: Final = "set HOME to the home directory of the user who runs this program"

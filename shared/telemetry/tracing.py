@@ -21,7 +21,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.telemetry.settings import TracingSettings
+from shared.configuration.tracing import TracingSettings
 
 Value = str | int | float | bool
 Attributes = Mapping[str, Value]

@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import median
 from time import clock_gettime_ns, monotonic
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from tools.services import Services, provide
 from tools.services.databases import new_database
 from tools.support.launched import CANCEL_EXEC

@@ -21,11 +21,11 @@ from gateway.auth.access import Scope, new_token
 from shared.amqp.keys import CANCEL_KEY
 from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
+from shared.configuration.settings import DatabaseSettings
 from shared.launcher_environment import SOCKET_VARIABLE
 from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from shared.tokens import Role, token_hash
 from tools.bench.programs import DEADLINE, Served, result_of
 from tools.errors import ToolError

@@ -10,8 +10,8 @@ from random import Random
 import aiohttp
 import asyncpg
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
-from shared.settings import DatabaseSettings
 from tools.chaos.checks import CHECKS, Checked
 from tools.chaos.driver.cancels import Cancels
 from tools.chaos.driver.direct import DirectPublisher

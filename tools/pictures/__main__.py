@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from shared.tokens import Role
 from tools.errors import ToolError
 from tools.pictures.content import fill

@@ -3,8 +3,8 @@
 from pydantic import Field, field_validator
 from yarl import URL
 
-from shared.setting_values import origins
-from shared.settings import ServiceSettings
+from shared.configuration.settings import ServiceSettings
+from shared.configuration.values import origins
 
 
 class ConsoleSettings(ServiceSettings):

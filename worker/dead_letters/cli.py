@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared import cli
+from shared.command_line import cli
+from shared.command_line.output import print_error
 from shared.errors import ServiceUnavailable, UserError
-from shared.output import print_error
 from worker.dead_letters.filters_cli import All, Ids, filtered, warn_of
 from worker.dead_letters.kinds import ReplayStatus
 from worker.dead_letters.wanted import Filter, GroupBy, LetterState

@@ -9,12 +9,12 @@ from functools import partial
 
 import typer
 
-from shared.cli import with_database
+from shared.command_line.cli import with_database
+from shared.command_line.output import print_json, print_line
+from shared.command_line.terminal import is_terminal, progress
 from shared.errors import UserError
 from shared.lifecycle import stop_requested
-from shared.output import print_json, print_line
 from shared.postgres.database import Database
-from shared.terminal import is_terminal, progress
 from worker.dead_letters import discarding, reports
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.selection import Chosen, as_filter, missing_of

@@ -8,12 +8,12 @@ from typing import Any
 
 from asyncpg import Record
 
-from shared.cli import with_database
+from shared.command_line.cli import with_database
+from shared.command_line.output import print_json, print_line
+from shared.command_line.terminal import progress
 from shared.errors import UserError
 from shared.lifecycle import stop_requested
-from shared.output import print_json, print_line
 from shared.postgres.database import Database
-from shared.terminal import progress
 from worker.dead_letters.body_text import body_as_text
 from worker.dead_letters.edit_with import Edit, EditStatus, edits, replay_edited_with
 from worker.dead_letters.planning import Planned, planned

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from shared import cli
+from shared.command_line import cli
+from shared.command_line.output import print_error
 from shared.limits import BIGINT_MAX
-from shared.output import print_error
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.states import DeadReason
 from worker.dead_letters.wanted import Filter, LetterState, checked_search

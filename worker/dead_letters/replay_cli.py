@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from asyncpg import Record
 
-from shared.cli import with_database
+from shared.command_line.cli import with_database
+from shared.command_line.publishing_cli import with_publisher
+from shared.command_line.terminal import Bar, Bars, progress
 from shared.errors import UserError
 from shared.lifecycle import stop_requested
 from shared.postgres.database import Database
 from shared.publishing import Publishing
-from shared.publishing_cli import with_publisher
-from shared.terminal import Bar, Bars, progress
 from worker.dead_letters.editing import editable, edited
 from worker.dead_letters.kinds import kind_of
 from worker.dead_letters.replay import Options, Replayer, Summary

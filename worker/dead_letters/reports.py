@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncpg import Record
 
-from shared.output import (
+from shared.command_line.output import (
     print_columns,
     print_facts,
     print_json,
@@ -17,7 +17,7 @@ from shared.output import (
 )
 from shared.postgres.rows import plain
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
-from shared.times import readable_time
+from shared.text.times import readable_time
 from worker.dead_letters.body_text import body_as_text, hex_dump, indented
 from worker.dead_letters.kinds import ReplayStatus, kind_of
 from worker.dead_letters.planning import MAX_REPLAYS, Plan, Planned

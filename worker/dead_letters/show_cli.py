@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from shared.cli import with_database
+from shared.command_line.cli import with_database
+from shared.command_line.output import print_json, print_line
 from shared.errors import UserError
-from shared.output import print_json, print_line
 from shared.postgres.database import Database
 from worker.dead_letters import reports
 from worker.dead_letters import store as letter_store

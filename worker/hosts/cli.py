@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from shared import cli
+from shared.command_line import cli
+from shared.command_line.output import print_line
 from shared.errors import UserError
-from shared.output import print_line
 
 hosts = typer.Typer(help="List, show, abandon and forget runner hosts.")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from shared.output import (
+from shared.command_line.output import (
     print_columns,
     print_facts,
     print_json,

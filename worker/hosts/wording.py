@@ -7,7 +7,7 @@ from typing import Any
 from asyncpg import Record
 
 from shared.states import CommandState, HostState, RunStatus, command_state
-from shared.times import readable_time
+from shared.text.times import readable_time
 
 
 def asked(command: Record) -> str:

@@ -5,7 +5,7 @@ import select
 import sys
 from contextlib import suppress
 
-from shared.printable import printable
+from shared.text.printable import printable
 
 # Seconds. The reader of stderr may have stopped reading, which must not cost the exit code.
 _MOST_WAIT = 2.0

@@ -9,12 +9,12 @@ from typing import Any, Final
 import typer
 from asyncpg import Record
 
+from shared.command_line.output import print_json, print_line
 from shared.errors import ServiceUnavailable
-from shared.output import print_json, print_line
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.registrations import Registered, Registration, RunOptions, register
-from shared.times import readable_time
+from shared.text.times import readable_time
 
 _MOST_SHOWN: Final = 20
 _NAMES: Final[Mapping[str, str]] = {

@@ -6,15 +6,15 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.cli import with_database
+from shared.command_line.cli import with_database
+from shared.command_line.output import print_error, print_json, print_line
+from shared.command_line.publishing_cli import with_publisher
+from shared.command_line.terminal import Bar, progress
 from shared.commands import Text
 from shared.errors import ServiceUnavailable, UserError
 from shared.lifecycle import stop_requested
 from shared.limits import MAX_TEXT
-from shared.output import print_error, print_json, print_line
 from shared.publishing import Publishing
-from shared.publishing_cli import with_publisher
-from shared.terminal import Bar, progress
 from worker.runs import descriptions
 from worker.runs.cancel import (
     Cancel,

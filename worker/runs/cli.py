@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from shared import cli
+from shared.command_line import cli
+from shared.command_line.output import print_error
 from shared.errors import ServiceUnavailable, UserError
 from shared.limits import BIGINT_MAX, MAX_GRACE_SECONDS, MAX_TEXT
-from shared.output import print_error
 from shared.states import LeftoversPolicy, RunStatus, StopScope, StopSignal
 from worker.runs import options_cli
 from worker.runs.ids_cli import RunIds, batches

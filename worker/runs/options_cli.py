@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from shared import cli
+from shared.command_line import cli
 from shared.errors import UserError
 from shared.limits import MAX_LABELS, MAX_URL
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from asyncpg import Record
 
-from shared.output import print_columns, print_json, print_line
+from shared.command_line.output import print_columns, print_json, print_line
 from shared.postgres.rows import plain
 from worker.runs import facts, history, timeline, wording
 from worker.runs.store import RunHistory

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from shared import cli
+from shared.command_line import cli
 
 _STDOUT: Final = Path("-")
 _COUNTING_SECONDS: Final = 20.0

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from shared.cli import with_database
+from shared.command_line.cli import with_database
+from shared.command_line.output import drop, flush, print_line
+from shared.command_line.terminal import progress
 from shared.errors import ServiceUnavailable
 from shared.lifecycle import stop_requested
-from shared.output import drop, flush, print_line
 from shared.postgres import sql
 from shared.postgres.database import Database
-from shared.terminal import progress
 from worker.upkeep.archive import file_archive, line
 from worker.upkeep.prune import Archive, Order, Pruned, Pruner
 

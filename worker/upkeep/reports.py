@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from shared.output import print_error, print_facts, print_json, print_line
-from shared.times import readable_time
+from shared.command_line.output import print_error, print_facts, print_json, print_line
+from shared.text.times import readable_time
 from worker.upkeep.count import Counted
 from worker.upkeep.prune import Pruned
 

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
-from shared.settings import DatabaseSettings
 from tests.support.postgres.standby import Pair, replicated
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy

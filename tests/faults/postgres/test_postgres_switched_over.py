@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from tests.support.http.api import Api
 from tests.support.postgres.standby import Pair, replicated
 from tools.services import Services

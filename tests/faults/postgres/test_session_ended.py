@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 from yarl import URL
 
+from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import connected
-from shared.settings import DatabaseSettings
 
 APPLICATION = "run-cancel"
 

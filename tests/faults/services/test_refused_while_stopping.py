@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractConnection
 from yarl import URL
 
 from shared.amqp.broker import keep_connected
-from shared.settings import ServiceSettings
+from shared.configuration.settings import ServiceSettings
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
 

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.auth.access import Scope
 from shared.amqp.topology import Topology
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from shared.tokens import Role, token_hash
 from tests.support.http.api import Api
 from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable

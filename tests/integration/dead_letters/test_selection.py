@@ -1,7 +1,7 @@
 """Which letters a replay or discard is about, while others are stored."""
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
-from shared.settings import DatabaseSettings
 from tests.support.records.letters import kept
 from tools.support.system import System
 from worker.dead_letters.selection import select

@@ -15,9 +15,9 @@ from shared.amqp.broker import Publisher
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.confirms.plain import PlainConfirms
 from shared.amqp.keys import CANCEL_KEY
+from shared.configuration.settings import ServiceSettings
 from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown
-from shared.settings import ServiceSettings
 from tests.support.broker.queues import holds
 from tools.support.system import System
 

@@ -4,9 +4,9 @@ import asyncpg
 import pytest
 from yarl import URL
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from tests.support.postgres.roles import (
     LOGINS,
     PASSWORDS,

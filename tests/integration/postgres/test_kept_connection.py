@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import Connection, Database, connected
-from shared.settings import DatabaseSettings
 from tools.services import Services
 from tools.services.databases import new_database
 from tools.support.program import DEADLINE

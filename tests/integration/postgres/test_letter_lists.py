@@ -15,9 +15,9 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres import sql
 from shared.postgres.database import Database, connected
-from shared.settings import DatabaseSettings
 from shared.states import DeadReason
 from tools.services import Services
 from tools.services.databases import new_database

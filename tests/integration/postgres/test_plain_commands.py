@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from shared.commands import CancelCommand
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import Database, connected
 from shared.runs import Run
-from shared.settings import DatabaseSettings
 from shared.states import Outcome, Via
 from tools.services import Services
 from tools.services.databases import new_database

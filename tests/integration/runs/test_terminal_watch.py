@@ -9,8 +9,8 @@ import pytest
 
 from gateway.waiting import TerminalWatch
 from shared.aio.tasks import end
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
-from shared.settings import DatabaseSettings
 from tools.support.proxy import TcpProxy
 from tools.support.waiting import eventually
 

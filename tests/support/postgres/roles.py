@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 from yarl import URL
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from tools.services import PrivatePostgres, Sandbox, ServicesUnavailable
 from tools.services.native.binaries import find_postgres
 

@@ -11,8 +11,8 @@ from uuid import uuid4
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import Database, connected
-from shared.settings import DatabaseSettings
 from tools.support.rows import NEVER_STARTED, Connection, Row, insert
 from worker.upkeep.prune import Archive, Order, Pruned, Pruner
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.columns import Column, fit
+from shared.command_line.columns import Column, fit
 
 ID = Column("id", ["123456"], wraps=False)
 TIME = Column("stored", ["2026-01-02 03:04:05.678 UTC"], wraps=False)

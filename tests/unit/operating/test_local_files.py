@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.postgres_url import parse
+from shared.configuration.postgres_url import parse
 from shared.services import local_files
 
 NOBODY = 65534

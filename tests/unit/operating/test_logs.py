@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.settings import LogFormat
+from shared.configuration.settings import LogFormat
 
 FAILS = """
 import sys, structlog
 from shared import logs
-from shared.settings import LogFormat, LogLevel
+from shared.configuration.settings import LogFormat, LogLevel
 
 def authenticate():
     token = "open-" + "sesame"
@@ -32,7 +32,7 @@ LOGS_A_TOKEN = """
 import sys, structlog, logging
 from gateway.auth.access import new_token
 from shared import logs
-from shared.settings import LogFormat, LogLevel
+from shared.configuration.settings import LogFormat, LogLevel
 
 token = new_token()
 logs.configure(LogFormat(sys.argv[1]), LogLevel.INFO)
@@ -73,7 +73,7 @@ def test_a_traceback_names_the_place_and_no_local_variable(log_format: LogFormat
 LOGS_ODD_VALUES = r"""
 import structlog
 from shared import logs
-from shared.settings import LogFormat, LogLevel
+from shared.configuration.settings import LogFormat, LogLevel
 
 logs.configure(LogFormat.JSON, LogLevel.INFO)
 log = structlog.get_logger()
@@ -104,7 +104,7 @@ LOGS_HOSTILE_TEXT = r"""
 import logging, sys
 import structlog
 from shared import logs
-from shared.settings import LogFormat, LogLevel
+from shared.configuration.settings import LogFormat, LogLevel
 
 hostile = "outside\x1b[31m\x1b]0;x\x07\x9b1m\u202e\u200b\x7f\r\n\t\ud800"
 logs.configure(LogFormat(sys.argv[1]), LogLevel.INFO)
@@ -156,7 +156,7 @@ def test_on_a_terminal_colors_are_ours_alone() -> None:
 LOGS_LATE = """
 import logging, sys
 from shared import deferred_logs
-from shared.settings import LogFormat, LogLevel
+from shared.configuration.settings import LogFormat, LogLevel
 
 deferred_logs.configure(LogFormat.JSON, LogLevel.INFO)
 log = deferred_logs.get_logger("ours")

@@ -14,13 +14,13 @@ from typing import Final
 
 import pytest
 
-from shared.output import print_columns
-from shared.printable import printable, printable_json
+from shared.command_line.output import print_columns
+from shared.text.printable import printable, printable_json
 
 ROOT: Final = Path(__file__).parents[3]
 MAY_WRITE: Final = {
-    "shared/output.py",
-    "shared/terminal.py",
+    "shared/command_line/output.py",
+    "shared/command_line/terminal.py",
     "shared/logs.py",
     "worker/launcher/job_log.py",
 }
@@ -33,7 +33,7 @@ def test_nothing_else_writes_to_stdout_or_stderr() -> None:
     ]
 
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} uses {what}: shared.output prints, and escapes"
+        f"{path.relative_to(ROOT)}:{line} uses {what}: command_line.output prints, and escapes"
         for path in files
         if path.relative_to(ROOT).as_posix() not in MAY_WRITE
         for line, what in _writes(ast.parse(path.read_text()))
@@ -114,7 +114,7 @@ def test_times_are_shown_in_utc_to_the_millisecond(capsys: pytest.CaptureFixture
 
 _REPORTS: Final = """
 import signal
-from shared import output
+from shared.command_line import output
 
 signal.signal(signal.SIGALRM, lambda *_: None)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.postgres_url import parse
+from shared.configuration.postgres_url import parse
 from shared.services.urls import without_password
 
 SECRET = "open-sesame"

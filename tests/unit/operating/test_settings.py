@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import GatewaySettings
+from shared.configuration.settings import (
+    CommandSettings,
+    DatabaseSettings,
+    PublishingCommandSettings,
+    load,
+)
 from shared.errors import InvalidSettings
-from shared.settings import CommandSettings, DatabaseSettings, PublishingCommandSettings, load
 from tools import settings_table
 from worker.settings import WorkerSettings
 

@@ -122,7 +122,8 @@ def test_only_what_talks_to_a_terminal_imports_its_libraries() -> None:
         for package in ("gateway", "worker", "shared")
         for path in sorted((ROOT / package).rglob("*.py"))
         if not path.stem.endswith(("cli", "reports"))
-        and path.relative_to(ROOT) not in (Path("shared/output.py"), Path("shared/terminal.py"))
+        and path.relative_to(ROOT)
+        not in (Path("shared/command_line/output.py"), Path("shared/command_line/terminal.py"))
     ]
     assert files
 
@@ -131,7 +132,7 @@ def test_only_what_talks_to_a_terminal_imports_its_libraries() -> None:
         for path in files
         for name in _imported(path)
         if name.split(".")[0] in ("typer", "rich")
-        or name.startswith(("shared.output", "shared.terminal"))
+        or name.startswith(("shared.command_line.output", "shared.command_line.terminal"))
     ]
 
     assert not wrong
@@ -145,7 +146,8 @@ def test_what_a_launcher_imports_is_the_standard_library(module: str) -> None:
     ours = {
         "shared",
         "shared.errors",
-        "shared.printable",
+        "shared.text",
+        "shared.text.printable",
         "shared.launcher_environment",
         "worker",
         "worker.launcher",

@@ -5,8 +5,8 @@ from pathlib import Path
 from time import perf_counter
 
 from shared.amqp.keys import CANCEL_KEY
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
-from shared.settings import DatabaseSettings
 from shared.states import DeadReason
 from tools.bench import raw
 from tools.bench.measures.accepts import PUBLISH

@@ -12,8 +12,8 @@ from itertools import count
 from time import perf_counter
 from typing import Any, Final
 
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import Database, connected
-from shared.settings import DatabaseSettings
 from shared.states import RunStatus
 from tools.bench import load
 from tools.bench.filled.fill import fill

@@ -11,10 +11,10 @@ from uuid import uuid4
 import asyncpg
 
 from gateway.auth.access import Scope, new_token
+from shared.configuration.settings import DatabaseSettings
 from shared.postgres import sql
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from shared.settings import DatabaseSettings
 from shared.tokens import Role, token_hash
 from tools.chaos.driver.journal import Journal
 from tools.chaos.observed import audit, event_queue

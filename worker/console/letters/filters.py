@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlencode
 
-from shared.durations import duration
 from shared.errors import UserError
 from shared.states import DeadReason
+from shared.text.durations import duration
 from worker.console.web.query import Fields, Query, name, number, one_of
 from worker.dead_letters.selection import Chosen
 from worker.dead_letters.wanted import Filter, LetterState, checked_search

@@ -9,8 +9,8 @@ import jinja2
 from aiohttp import web
 from markupsafe import Markup
 
-from shared.printable import printable, printable_lines
-from shared.times import readable_time
+from shared.text.printable import printable, printable_lines
+from shared.text.times import readable_time
 from worker.console.web.request_keys import SESSION
 
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.setting_values import url_with_host
+from shared.configuration.values import url_with_host
 
 _LOCAL_COLLECTOR: Final = "http://localhost:4318"
 

@@ -1,6 +1,6 @@
 """What only a terminal gets: tables that fit its width, and progress bars.
 
-Apart from `shared.output`: most commands write to a pipe, where they need none of this.
+Apart from `output`: most commands write to a pipe, where they need none of this.
 """
 
 import sys
@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from shared.columns import Column, fit
+from shared.command_line.columns import Column, fit
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        # Rich would exit with 1 here; `shared.cli` handles a closed pipe.
+        # Rich would exit with 1 here; `shared.command_line.cli` handles a closed pipe.
         raise BrokenPipeError
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
 
-from shared.postgres_url import ENCODE, parse
+from shared.configuration.postgres_url import ENCODE, parse
 
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from shared import lifecycle, logs, settings
+from shared import lifecycle, logs
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
+from shared.configuration import settings
+from shared.configuration.settings import LogLevel, PublishingCommandSettings
 from shared.lifecycle import Shutdown
 from shared.postgres.database import connected
 from shared.postgres.migrate import require_current
 from shared.publishing import Publishing
-from shared.settings import LogLevel, PublishingCommandSettings
 from shared.telemetry.tracing import tracing
 
 T = TypeVar("T")

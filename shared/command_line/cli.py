@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
-from shared import durations, output
+from shared.command_line import output
 from shared.errors import ServiceUnavailable, UserError
+from shared.text import durations
 
 if TYPE_CHECKING:
     from shared.postgres.database import Database
@@ -55,10 +56,11 @@ def with_database(work: "Callable[[Database], Awaitable[T]]", *, deploying: bool
     """
     import asyncio
 
-    from shared import deferred_logs, settings
+    from shared import deferred_logs
+    from shared.configuration import settings
+    from shared.configuration.settings import CommandSettings, DatabaseSettings
     from shared.postgres.database import connected
     from shared.postgres.migrate import require_current
-    from shared.settings import CommandSettings, DatabaseSettings
 
     configured = settings.load(DatabaseSettings if deploying else CommandSettings)
     deferred_logs.configure(configured.log_format, configured.log_level)
@@ -110,7 +112,7 @@ def _refused(error: BaseException) -> tuple[str, int] | None:
 
 
 def _reworded(message: str) -> str:
-    from shared.validation import reworded
+    from shared.text.validation import reworded
 
     return reworded(message)
 

@@ -13,8 +13,8 @@ from io import RawIOBase, TextIOWrapper
 from traceback import format_exception
 from typing import Any
 
-from shared.printable import printable, printable_lines
-from shared.times import readable_time
+from shared.text.printable import printable, printable_lines
+from shared.text.times import readable_time
 
 
 def take_any_text() -> None:
@@ -56,7 +56,7 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """A line for each name and its value."""
     lines = [(printable(name), printable(_cell(value))) for name, value in facts]
     if sys.stdout.isatty():
-        from shared import terminal
+        from shared.command_line import terminal
 
         terminal.print_facts(lines)
         return
@@ -76,7 +76,7 @@ def print_columns(
     if not sys.stdout.isatty():
         _print_lines([list(columns), *cells])
         return
-    from shared import terminal
+    from shared.command_line import terminal
 
     prose = {
         heading

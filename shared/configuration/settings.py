@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from shared.errors import InvalidSettings
-from shared.setting_values import (
+from shared.configuration.tracing import TracingSettings
+from shared.configuration.values import (
     Seconds,
     postgres_url,
     url_with_host,
 )
-from shared.telemetry.settings import TracingSettings
-from shared.validation import reworded
+from shared.errors import InvalidSettings
+from shared.text.validation import reworded
 
 
 class LogFormat(StrEnum):

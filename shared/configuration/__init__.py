@@ -1,0 +1,1 @@
+"""Settings, and the kinds of values that they have."""

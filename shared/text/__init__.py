@@ -1,0 +1,1 @@
+"""Texts for people: escaped, in words, from what people write."""
