@@ -21,7 +21,7 @@ from shared.services.checks import Dependencies, Service
 from shared.states import Containment
 from shared.telemetry.tracing import Tracer, tracing
 from worker import monitoring_server
-from worker.dead_letters.keeper import Keeper
+from worker.dead_letters.keeping.keeper import Keeper
 from worker.decisions.decider import Decider
 from worker.docker.service import DockerService, docker_service, socket_path
 from worker.hosts.heartbeat import HostRegistration

@@ -7,7 +7,7 @@ import typer
 
 from shared.command_line import cli
 from shared.command_line.output import print_json, print_line
-from worker.dead_letters.cli import dead_letters
+from worker.dead_letters.command_line.cli import dead_letters
 from worker.hosts.cli import hosts
 from worker.runs.cli import runs
 from worker.upkeep.cli import prune

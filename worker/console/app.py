@@ -46,7 +46,7 @@ from worker.console.web.rendering import add_rendering
 from worker.console.web.security import add_security_headers, check_host
 from worker.console.web.sessions import Sessions
 from worker.console.web.sign_in import SIGN_IN, SIGN_OUT, STATIC, SignIn
-from worker.dead_letters.replay import Replayer
+from worker.dead_letters.replays.replay import Replayer
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from shared.states import DeadReason, RunStatus
 from worker.dead_letters.kinds import is_registration
-from worker.dead_letters.planning import MAX_REPLAYS
+from worker.dead_letters.replays.planning import MAX_REPLAYS
 
 Json = Mapping[str, Any]
 

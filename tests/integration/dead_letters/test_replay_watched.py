@@ -16,8 +16,8 @@ from tools.support.rows import RUNNING, insert_run
 from tools.support.system import System
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.kinds import ReplayStatus
-from worker.dead_letters.replay_results import ResultWatch
-from worker.dead_letters.replayed import replayed
+from worker.dead_letters.replays.replay_results import ResultWatch
+from worker.dead_letters.replays.replayed import replayed
 from worker.dead_letters.wanted import Filter
 
 D = TypeVar("D", bound=Database)

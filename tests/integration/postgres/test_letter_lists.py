@@ -25,7 +25,7 @@ from tools.support.rows import Connection
 from worker.console.letters.list_page import ListPage
 from worker.console.web.rendering import add_rendering
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.planning import Planned, plan
+from worker.dead_letters.replays.planning import Planned, plan
 from worker.dead_letters.wanted import Filter, GroupBy, LetterState, where
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

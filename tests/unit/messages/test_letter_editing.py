@@ -7,8 +7,8 @@ import pytest
 from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY
 from shared.commands import MAX_BODY, CancelCommand
 from shared.errors import UserError
-from worker.dead_letters.body_text import body_as_text
-from worker.dead_letters.editing import edited
+from worker.dead_letters.bodies.body_text import body_as_text
+from worker.dead_letters.bodies.editing import edited
 from worker.registering.message import QueuedRun
 
 OLD = "0b6a4b0e-0d0c-4c5d-9b1e-3a5a5f1c2d3e"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.dead_letters.edit_program import Ended, run
+from worker.dead_letters.bodies.edit_program import Ended, run
 
 TEXT = b"x" * 60_000
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.states import DeadReason, RunStatus
 from worker.dead_letters.advice import advice
-from worker.dead_letters.planning import MAX_REPLAYS
+from worker.dead_letters.replays.planning import MAX_REPLAYS
 
 Json = dict[str, Any]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from worker.dead_letters.command_line.reports import print_summary
 from worker.dead_letters.kinds import ReplayStatus
-from worker.dead_letters.replay import Summary
-from worker.dead_letters.replay_results import Result
-from worker.dead_letters.reports import print_summary
+from worker.dead_letters.replays.replay import Summary
+from worker.dead_letters.replays.replay_results import Result
 
 
 def test_what_publishers_chose_is_no_command_to_a_terminal(

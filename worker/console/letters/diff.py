@@ -4,7 +4,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Final
 
-from worker.dead_letters.body_text import indented
+from worker.dead_letters.bodies.body_text import indented
 
 MOST_LINES: Final = 500
 """Lines of each side: comparing takes a time that grows with their product."""

@@ -17,8 +17,8 @@ from worker.console.letters.works import Works
 from worker.console.web.rendering import page
 from worker.console.web.request_keys import session_of
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.editing import Edited, editable, edited
-from worker.dead_letters.replaying import why_not_edited
+from worker.dead_letters.bodies.editing import Edited, editable, edited
+from worker.dead_letters.replays.replaying import why_not_edited
 from worker.dead_letters.wanted import LetterState
 from worker.runs.store import find_run
 

@@ -17,8 +17,8 @@ from worker.console.web.request_keys import session_of
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.discarding import MAX_NOTE, checked_note
 from worker.dead_letters.kinds import kind_of
-from worker.dead_letters.planning import MAX_REPLAYS, Plan, Planned, plan
-from worker.dead_letters.replay import Options
+from worker.dead_letters.replays.planning import MAX_REPLAYS, Plan, Planned, plan
+from worker.dead_letters.replays.replay import Options
 from worker.dead_letters.selection import Chosen, as_filter
 from worker.dead_letters.wanted import LetterState
 

@@ -4,7 +4,7 @@ import codecs
 from dataclasses import dataclass
 from typing import Final
 
-from worker.dead_letters.body_text import hex_dump, indented
+from worker.dead_letters.bodies.body_text import hex_dump, indented
 
 MOST_TEXT: Final = 64 * 1024
 """Bytes of a text that are shown; as much as workers keep of a message."""

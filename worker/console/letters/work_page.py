@@ -10,7 +10,7 @@ from worker.console.letters.works import MOST_WATCHED, Kind, Phase, Work, Works
 from worker.console.web.query import Query, number, one_of
 from worker.console.web.rendering import page
 from worker.dead_letters.kinds import ReplayStatus
-from worker.dead_letters.planning import MAX_REPLAYS
+from worker.dead_letters.replays.planning import MAX_REPLAYS
 
 _PAGE: Final = 100
 

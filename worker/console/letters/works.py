@@ -17,10 +17,10 @@ from shared.errors import PublishRefused, ServiceUnavailable, UserError
 from shared.postgres.database import Database
 from worker.dead_letters import discarding
 from worker.dead_letters import store as letter_store
-from worker.dead_letters.editing import Edited
-from worker.dead_letters.replay import Options, Replayer, Summary
-from worker.dead_letters.replay_results import Result, ResultWatch
-from worker.dead_letters.replayed import replayed, replayed_edited
+from worker.dead_letters.bodies.editing import Edited
+from worker.dead_letters.replays.replay import Options, Replayer, Summary
+from worker.dead_letters.replays.replay_results import Result, ResultWatch
+from worker.dead_letters.replays.replayed import replayed, replayed_edited
 from worker.dead_letters.selection import Chosen, as_filter, select
 from worker.dead_letters.wanted import LetterState
 

@@ -18,14 +18,14 @@ from shared.command_line.output import (
 from shared.postgres.rows import plain
 from shared.postgres.sql.dead_letters import UNKNOWN_PUBLISHER
 from shared.text.times import readable_time
-from worker.dead_letters.body_text import body_as_text, hex_dump, indented
+from worker.dead_letters.bodies.body_text import body_as_text, hex_dump, indented
 from worker.dead_letters.kinds import ReplayStatus, kind_of
-from worker.dead_letters.planning import MAX_REPLAYS, Plan, Planned
+from worker.dead_letters.replays.planning import MAX_REPLAYS, Plan, Planned
 from worker.dead_letters.wanted import GroupBy
 
 if TYPE_CHECKING:  # a list is not to wait for the libraries of a replay
-    from worker.dead_letters.replay import Summary
-    from worker.dead_letters.replay_results import Result
+    from worker.dead_letters.replays.replay import Summary
+    from worker.dead_letters.replays.replay_results import Result
 
 _COLUMNS = {
     "id": "letter_id",

@@ -20,7 +20,7 @@ from shared.amqp.topology import Topology
 from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.states import DeadReason
-from worker.dead_letters.letter import Letter, read_letter
+from worker.dead_letters.keeping.letter import Letter, read_letter
 from worker.messages.delivery import Delivery, consume
 from worker.messages.headers import HistoryReader
 from worker.outbox.event import rejected_again

@@ -14,12 +14,12 @@ from shared.command_line.terminal import progress
 from shared.errors import UserError
 from shared.lifecycle import stop_requested
 from shared.postgres.database import Database
-from worker.dead_letters.body_text import body_as_text
-from worker.dead_letters.edit_with import Edit, EditStatus, edits, replay_edited_with
-from worker.dead_letters.planning import Planned, planned
-from worker.dead_letters.replay import Options, Replayer, Summary
-from worker.dead_letters.replay_cli import Shown, with_replayer
-from worker.dead_letters.reports import not_sent, print_skipped
+from worker.dead_letters.bodies.body_text import body_as_text
+from worker.dead_letters.command_line.replay_cli import Shown, with_replayer
+from worker.dead_letters.command_line.reports import not_sent, print_skipped
+from worker.dead_letters.replays.edit_with import Edit, EditStatus, edits, replay_edited_with
+from worker.dead_letters.replays.planning import Planned, planned
+from worker.dead_letters.replays.replay import Options, Replayer, Summary
 from worker.dead_letters.selection import Chosen, select
 
 

@@ -10,12 +10,12 @@ import typer
 from shared.command_line import cli
 from shared.command_line.output import print_error
 from shared.errors import ServiceUnavailable, UserError
-from worker.dead_letters.filters_cli import All, Ids, filtered, warn_of
+from worker.dead_letters.command_line.filters_cli import All, Ids, filtered, warn_of
 from worker.dead_letters.kinds import ReplayStatus
 from worker.dead_letters.wanted import Filter, GroupBy, LetterState
 
 if TYPE_CHECKING:
-    from worker.dead_letters.replay import Summary
+    from worker.dead_letters.replays.replay import Summary
     from worker.dead_letters.selection import Chosen
 
 _EXIT_UNDECIDED: Final = 3
@@ -62,8 +62,8 @@ def list_letters(
     json: cli.Json = False,
 ) -> None:
     """List dead letters, newest first."""
-    from worker.dead_letters import reports
     from worker.dead_letters import store as letter_store
+    from worker.dead_letters.command_line import reports
 
     wanted = with_changes(wanted, state=_state(state))
     warn_of(wanted.publisher)
@@ -98,7 +98,7 @@ def show(
     json: cli.Json = False,
 ) -> None:
     """Show dead letters with their bodies: those with these ids, or the newest that match."""
-    from worker.dead_letters import show_cli
+    from worker.dead_letters.command_line import show_cli
 
     if state is not None:
         wanted = with_changes(wanted, state=_state(state))
@@ -154,9 +154,9 @@ def replay(
     The exit code is 1 if a letter was not sent. With --wait, it is also 1 if a letter became a dead
     letter again, and 3 if a command was not decided in time.
     """
-    from worker.dead_letters import edit_cli, replay_cli, reports
-    from worker.dead_letters.planning import plan
-    from worker.dead_letters.replay import Options
+    from worker.dead_letters.command_line import edit_cli, replay_cli, reports
+    from worker.dead_letters.replays.planning import plan
+    from worker.dead_letters.replays.replay import Options
     from worker.operator import operator
 
     chosen = _chosen(ids, wanted, all_letters=all_letters)
@@ -202,7 +202,7 @@ def discard(
     json: cli.Json = False,
 ) -> None:
     """Mark dead letters as discarded. They stay on record, and `replay --force` can replay them."""
-    from worker.dead_letters import discard_cli
+    from worker.dead_letters.command_line import discard_cli
     from worker.dead_letters.discarding import checked_note
     from worker.operator import operator
 
@@ -226,7 +226,7 @@ def _chosen(ids: list[int] | None, wanted: Filter, *, all_letters: bool) -> "Cho
 
 
 def _finish(summary: "Summary", json: bool) -> None:
-    from worker.dead_letters import reports
+    from worker.dead_letters.command_line import reports
 
     reports.print_summary(summary, as_json=json)
     if summary.failed is not None:

@@ -18,7 +18,7 @@ from shared.postgres.database import Database
 from shared.registrations import are_registered
 from shared.states import DeadReason, Outcome
 from worker.dead_letters.kinds import ReplayStatus
-from worker.dead_letters.replayed import ReplayedLetter
+from worker.dead_letters.replays.replayed import ReplayedLetter
 from worker.registering.message import QueuedRun
 
 T = TypeVar("T")

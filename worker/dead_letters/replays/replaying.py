@@ -8,11 +8,11 @@ from asyncpg import Record
 
 from shared.errors import UserError
 from shared.postgres.database import Database
-from worker.dead_letters.editing import Edited
-from worker.dead_letters.planning import MAX_REPLAYS, Planned, planned
-from worker.dead_letters.replay import Options, Replayer, Summary
-from worker.dead_letters.replay_results import Result, ResultWatch
-from worker.dead_letters.replayed import replayed, replayed_edited
+from worker.dead_letters.bodies.editing import Edited
+from worker.dead_letters.replays.planning import MAX_REPLAYS, Planned, planned
+from worker.dead_letters.replays.replay import Options, Replayer, Summary
+from worker.dead_letters.replays.replay_results import Result, ResultWatch
+from worker.dead_letters.replays.replayed import replayed, replayed_edited
 from worker.dead_letters.selection import Chosen, select
 from worker.dead_letters.store import next_of
 from worker.dead_letters.wanted import Filter

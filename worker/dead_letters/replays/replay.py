@@ -28,8 +28,8 @@ from shared.registrations import QUEUED_TYPE
 from shared.states import Via
 from worker.dead_letters import store as letter_store
 from worker.dead_letters.kinds import is_registration
-from worker.dead_letters.planning import Planned, planned
-from worker.dead_letters.replay_results import Result
+from worker.dead_letters.replays.planning import Planned, planned
+from worker.dead_letters.replays.replay_results import Result
 from worker.messages.conversion import sendable_headers
 from worker.messages.headers import History
 from worker.messages.reply_address import direct

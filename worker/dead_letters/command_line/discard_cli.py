@@ -15,8 +15,9 @@ from shared.command_line.terminal import is_terminal, progress
 from shared.errors import UserError
 from shared.lifecycle import stop_requested
 from shared.postgres.database import Database
-from worker.dead_letters import discarding, reports
+from worker.dead_letters import discarding
 from worker.dead_letters import store as letter_store
+from worker.dead_letters.command_line import reports
 from worker.dead_letters.selection import Chosen, as_filter, missing_of
 from worker.dead_letters.wanted import Filter, LetterState
 

@@ -12,13 +12,13 @@ from asyncpg import Record
 from shared.commands import MAX_BODY
 from shared.errors import PublishRefused, ServiceUnavailable, UserError
 from shared.postgres.database import Database
-from worker.dead_letters.edit_program import run
-from worker.dead_letters.editing import Edited, edited
-from worker.dead_letters.planning import Planned, planned
-from worker.dead_letters.replay import Options, Pace, Replayer, Summary
-from worker.dead_letters.replay_results import ResultWatch
-from worker.dead_letters.replayed import replayed_edited
-from worker.dead_letters.replaying import Progress, results_of
+from worker.dead_letters.bodies.edit_program import run
+from worker.dead_letters.bodies.editing import Edited, edited
+from worker.dead_letters.replays.planning import Planned, planned
+from worker.dead_letters.replays.replay import Options, Pace, Replayer, Summary
+from worker.dead_letters.replays.replay_results import ResultWatch
+from worker.dead_letters.replays.replayed import replayed_edited
+from worker.dead_letters.replays.replaying import Progress, results_of
 from worker.dead_letters.selection import Chosen, select
 
 AT_ONCE: Final = os.cpu_count() or 1

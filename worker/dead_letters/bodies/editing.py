@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.commands import MAX_BODY, CancelCommand
 from shared.errors import UserError
 from shared.registrations import QUEUED_TYPE
-from worker.dead_letters.body_text import body_as_text
+from worker.dead_letters.bodies.body_text import body_as_text
 from worker.dead_letters.kinds import is_registration
 from worker.messages.command_reader import read, reject_duplicates
 from worker.messages.conversion import Undeliverable

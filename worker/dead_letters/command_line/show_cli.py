@@ -6,8 +6,8 @@ from shared.command_line.cli import with_database
 from shared.command_line.output import print_json, print_line
 from shared.errors import UserError
 from shared.postgres.database import Database
-from worker.dead_letters import reports
 from worker.dead_letters import store as letter_store
+from worker.dead_letters.command_line import reports
 from worker.dead_letters.selection import Chosen
 from worker.dead_letters.wanted import Filter
 

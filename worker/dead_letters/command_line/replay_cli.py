@@ -18,11 +18,11 @@ from shared.errors import UserError
 from shared.lifecycle import stop_requested
 from shared.postgres.database import Database
 from shared.publishing import Publishing
-from worker.dead_letters.editing import editable, edited
+from worker.dead_letters.bodies.editing import editable, edited
 from worker.dead_letters.kinds import kind_of
-from worker.dead_letters.replay import Options, Replayer, Summary
-from worker.dead_letters.replaying import replay as replay_chosen
-from worker.dead_letters.replaying import replay_edited, to_edit
+from worker.dead_letters.replays.replay import Options, Replayer, Summary
+from worker.dead_letters.replays.replaying import replay as replay_chosen
+from worker.dead_letters.replays.replaying import replay_edited, to_edit
 from worker.dead_letters.selection import Chosen
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""Bodies as text, and other bodies for letters."""

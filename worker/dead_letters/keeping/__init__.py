@@ -1,0 +1,1 @@
+"""Dead letters come from RabbitMQ into Postgres."""

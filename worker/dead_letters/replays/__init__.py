@@ -1,0 +1,1 @@
+"""Dead letters go back to RabbitMQ, and what becomes of them."""
