@@ -20,6 +20,7 @@ from tests.support.records.aged import (
     runs_left,
 )
 from tools.support.rows import RUNNING, Connection
+from tools.support.system import System
 from worker.metrics import WorkerMetrics
 from worker.upkeep.daily import DailyUpkeep
 
@@ -134,3 +135,19 @@ async def test_hosts_that_left_and_own_nothing_are_forgotten(
     assert audit is not None
     assert tuple(audit) == ("host_forgotten", "old", "worker h1")
     assert await connection.fetchval("SELECT count(*) FROM host_actions WHERE host = 'old'") == 1
+
+
+async def test_a_worker_does_the_daily_upkeep_as_its_settings_say(system: System) -> None:
+    connection: Connection = await asyncpg.connect(system.database_url)
+    await add_many(connection, 1, 1)
+    await connection.execute("INSERT INTO runs (run_id) VALUES (2)")
+    await connection.execute(_ADD_HOST, "left", OLD_AT)
+
+    worker = await system.worker(
+        module="tests.support.broker.worker_with_short_pauses", retention="90d", host_retention="8d"
+    )
+
+    await worker.event("hosts_forgotten", hosts=["left"])
+    await worker.event("records_pruned", runs=1)
+    assert await runs_left(connection) == [2]
+    await connection.close()
