@@ -5,8 +5,9 @@ Apart from `output`: most commands write to a pipe, where they need none of this
 
 import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
+import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
@@ -23,6 +24,14 @@ class _Console(Console):
 def is_terminal() -> bool:
     """Whether a person can be asked: stdin and stderr are a terminal."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on. Raises typer.Abort if not."""
+    # On stderr: what is printed on stdout may be for a program. With `err` alone, the space after
+    # the question would be on stdout.
+    with redirect_stdout(sys.stderr):
+        typer.confirm(question, abort=True, err=True)
 
 
 def print_table(

@@ -1,17 +1,13 @@
 """`dead-letters discard`: asks, discards, shows the progress."""
 
 import asyncio
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 
-import typer
-
 from shared.command_line.cli import with_database
 from shared.command_line.output import print_json, print_line
-from shared.command_line.terminal import is_terminal, progress
+from shared.command_line.terminal import confirm, is_terminal, progress
 from shared.errors import UserError
 from shared.lifecycle import stop_requested
 from shared.postgres.database import Database
@@ -40,10 +36,7 @@ def discard(chosen: Chosen, by: str, note: str | None, *, is_sure: bool, as_json
     """
     if not is_sure and is_terminal():
         total = with_database(partial(letter_store.total, wanted=_waiting(chosen)))
-        # On stderr: what is printed on stdout may be for a program. With `err` alone, the space
-        # after the question would be on stdout.
-        with redirect_stdout(sys.stderr):
-            typer.confirm(f"Discard {total} dead letters?", abort=True, err=True)
+        confirm(f"Discard {total} dead letters?")
     done, missing, interrupted = with_database(partial(_discard, chosen=chosen, by=by, note=note))
     left = [] if isinstance(chosen, Filter) else sorted(set(chosen) - {*done} - {*missing})
     if as_json:
