@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from shared.tokens import Role, token_hash
 from tests.support.console.operator import Operator, start_console
@@ -93,13 +94,29 @@ async def test_who_signs_out_is_out(system: System, visitor: Operator) -> None:
     assert (await visitor.get("/")).status == 303
 
 
-@pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example", "/\\evil.example", ""])
+@pytest.mark.parametrize(
+    ("to", "leads_to"),
+    [
+        ("https://evil.example/", "/"),
+        ("//evil.example", "/"),
+        ("///evil.example", "/evil.example"),
+        ("javascript:alert(1)", "/"),
+        ("/\\evil.example", "/%5Cevil.example"),
+        ("/\t/evil.example", "/"),
+        ("/\n/evil.example", "/"),
+        ("http://[", "/"),
+        ("", "/"),
+    ],
+)
 async def test_signing_in_leads_to_no_other_site(
-    system: System, visitor: Operator, to: str
+    system: System, visitor: Operator, to: str, leads_to: str
 ) -> None:
     entered = await visitor.sign_in(await system.token(role=Role.ADMIN), to=to)
+    shown = await visitor.get(str(URL("/sign-in").with_query({"next": to})))
 
-    assert entered.headers["Location"] == "/"
+    assert entered.headers["Location"] == leads_to
+    assert f'<a href="{leads_to}">Continue</a>' in shown.html
+    assert f'data-sign-in="{leads_to}"' in shown.html
 
 
 async def test_no_token_gets_into_the_log(

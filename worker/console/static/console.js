@@ -18,12 +18,15 @@ async function refresh() {
   measureClock();
   for (const part of document.querySelectorAll("[data-live]")) {
     const found = fresh.getElementById(part.id);
-    // What the operator is about to use stays as it is.
-    if (!found || part.matches(":focus-within") || part.querySelector("input:checked")) continue;
-    if (found.innerHTML === part.innerHTML) continue;
+    // What the operator is filling in stays as it is.
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
+    const isUsed = focused?.matches("input, select, textarea") || part.querySelector("input:checked");
+    if (!found || isUsed || found.innerHTML === part.innerHTML) continue;
     const opened = [...part.querySelectorAll("details")].map((each) => each.open);
     part.innerHTML = found.innerHTML;
     part.querySelectorAll("details").forEach((each, place) => (each.open ||= opened[place] ?? false));
+    const same = (each) => each.outerHTML === focused?.outerHTML;
+    [...part.querySelectorAll("a, button, summary")].find(same)?.focus({ preventScroll: true });
   }
   countDown();
   document.dispatchEvent(new Event("refreshed"));

@@ -148,6 +148,9 @@ def _sign_in_first(request: web.Request) -> web.HTTPException:
 
 def _local(path: object) -> str:
     """`path` if it is one of the console, or else the first page."""
-    if not isinstance(path, str) or not path.startswith("/") or path[1:2] in ("/", "\\"):
+    try:
+        # Read as browsers do, which drop tabs and line ends: they may hide another site.
+        url = URL(path) if isinstance(path, str) else URL("/")
+    except ValueError:
         return "/"
-    return path
+    return str(url) if not url.absolute and url.raw_path.startswith("/") else "/"
