@@ -17,11 +17,12 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 
 # Rows to look at in one transaction.
-_FIRST: Final = 500
+_FIRST: Final = 200
 _FEWEST: Final = 50
 _MOST: Final = 5000
-_AIM: Final = 0.1
-"""Seconds that a transaction should take: for as long, a late cancel of one of its runs waits."""
+_AIM: Final = 0.02
+"""Seconds that a transaction should take. A late cancel of one of its runs waits for as long; and
+where Postgres has few processors, all cancels do (measured: docs/performance.md)."""
 
 _START: Final = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -47,8 +48,8 @@ class Order:
     """Whether dead letters go that were neither replayed nor discarded."""
     archive: str | None = None
     """Its name, for the record."""
-    rest: float = 0.0
-    """The pause after a transaction, as a multiple of its time."""
+    rest: float = 1.0
+    """The pause after a transaction, as a multiple of its time: others need Postgres, too."""
 
 
 @dataclass(slots=True)
