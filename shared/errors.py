@@ -26,8 +26,8 @@ RunCancelError
 ├── Gone                          a connection has ended in a message (worker.docker.proxy.wire)
 ├── Refused                       a job's Docker request is refused (worker.docker.rules.refused)
 ├── NotAllowed                    a launcher asks for what its user may not (worker.processes.peer)
-├── OtherMachine                  the host name belongs to another machine (worker.hosts.store)
-├── RunsOutsideContainer          the host has runs outside of this container (worker.hosts.store)
+├── OtherMachine                  the host name is of another machine (worker.hosts.host_worker)
+├── RunsOutsideContainer          the host has runs outside the container (worker.hosts.host_worker)
 ├── HostIsUp                      a live host cannot be abandoned (worker.hosts.store)
 └── LauncherFailed                cannot start the command (worker.launcher.cancel_exec)
     └── ChildKilled               the waiting child was killed, for an unknown reason

@@ -25,7 +25,7 @@ from worker.dead_letters.keeping.keeper import Keeper
 from worker.decisions.decider import Decider
 from worker.docker.service import DockerService, docker_service, socket_path
 from worker.hosts.heartbeat import HostRegistration
-from worker.hosts.store import HeartbeatAnswer
+from worker.hosts.host_worker import HeartbeatAnswer
 from worker.intake.consumer import Consumer
 from worker.intake.old_host_queue import OldHostQueue
 from worker.intake.settler import Settler

@@ -5,6 +5,7 @@ which `--help` shows: each command imports what it uses in its body. Tests hold 
 """
 
 import errno
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -31,6 +32,8 @@ EXIT_USAGE = 2
 def run(app: typer.Typer, name: str) -> NoReturn:
     """Run `app` and exit: 0 done, 1 a service is unavailable, 2 the command was wrong."""
     output.take_any_text()
+    # To look for plugins of pydantic, of which we use none, takes as long as a query.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         code = app(prog_name=name, standalone_mode=False)
         output.flush()  # here, where a closed pipe can still be handled

@@ -11,8 +11,13 @@ import structlog
 from shared.aio.retry import until_available
 from shared.errors import ServiceUnavailable, UserError
 from shared.postgres.database import Database
-from worker.hosts import store as host_store
-from worker.hosts.store import HeartbeatAnswer, HostWorker, OtherMachine, RunsOutsideContainer
+from worker.hosts import host_worker
+from worker.hosts.host_worker import (
+    HeartbeatAnswer,
+    HostWorker,
+    OtherMachine,
+    RunsOutsideContainer,
+)
 from worker.processes.identity import boot_id, machine_id, pid_namespace
 
 log = structlog.get_logger(__name__)
@@ -85,13 +90,13 @@ class HostRegistration:
     async def leave(self) -> None:
         """Record that the worker ends, if Postgres is available."""
         try:
-            await host_store.leave(self._database, self._worker)
+            await host_worker.leave(self._database, self._worker)
         except ServiceUnavailable as error:
             log.warning("departure_not_recorded", error=str(error))
 
     async def _try_to_register(self) -> datetime | None:
         try:
-            return await host_store.register(self._database, self._worker)
+            return await host_worker.register(self._database, self._worker)
         except OtherMachine:
             raise UserError(
                 f"the host {self._worker.host} has runs on another machine: give each machine its "
@@ -109,7 +114,7 @@ class HostRegistration:
     async def _beat(self) -> HeartbeatAnswer | None:
         """The answer; None during an outage."""
         try:
-            answer = await host_store.beat(self._database, self._worker)
+            answer = await host_worker.beat(self._database, self._worker)
         except ServiceUnavailable as error:
             log.warning("beat_missed", error=str(error))
             return None

@@ -18,7 +18,7 @@ from shared.amqp.channels import AWAY, is_there, lost_is_an_error, open_channel,
 from shared.amqp.errors import reason
 from shared.amqp.topology import Topology
 from shared.postgres.database import Database
-from worker.hosts import store as host_store
+from worker.hosts import host_worker
 from worker.intake.acks import Unacknowledged
 from worker.messages.delivery import Delivery, consume
 
@@ -88,7 +88,7 @@ class OldHostQueue:
 
     async def _is_forwarded_to(self) -> bool:
         """Whether a worker without wakes is up. No such worker can start any more."""
-        return await until_available(partial(host_store.has_old_workers, self._database))
+        return await until_available(partial(host_worker.has_old_workers, self._database))
 
     async def _depth(self, channel: AbstractChannel) -> int:
         """The number of messages in it."""

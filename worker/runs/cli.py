@@ -102,13 +102,13 @@ def add(
 @runs.command()
 def show(run_id: RunId, json: cli.Json = False) -> None:
     """Show one run: its states, its cancellations and their evidence."""
-    from worker.runs import reports
+    from worker.runs import run_reports
     from worker.runs import store as run_store
 
     run = cli.with_database(partial(run_store.find_run, run_id=run_id))
     if run is None:
         raise UserError(f"run {run_id} not found")
-    reports.print_run(run, as_json=json)
+    run_reports.print_run(run, as_json=json)
 
 
 @runs.command("list")

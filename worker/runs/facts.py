@@ -12,10 +12,6 @@ from worker.runs import descriptions, timeline, wording
 Json = dict[str, Any]
 
 
-def labels(run: Json) -> str:
-    return " ".join(f"{key}={value}" for key, value in sorted(run["labels"].items()))
-
-
 def of_run(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
     lasted = ", ".join(f"{name} {wording.length(time)}" for name, time in timeline.spans(run, now))
     yield "was", lasted if run["finished_at"] else f"{lasted} so far"
@@ -39,7 +35,7 @@ def of_run(run: Json, now: datetime) -> Iterator[tuple[str, str]]:
     if run["start_before"] is not None and not run["expired"]:
         yield "start before", wording.second(run["start_before"])
     if run["labels"]:
-        yield "labels", labels(run)
+        yield "labels", wording.labels(run)
     if run["url"] is not None:
         yield "url", run["url"]
     alone = run["stop_scope"] == StopScope.LEADER

@@ -49,3 +49,7 @@ def length(time: timedelta) -> str:
         if seconds >= unit:
             return f"{seconds // unit:.0f} {name} {seconds % unit // part:.0f} {part_name}"
     return ""
+
+
+def labels(run: Json) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(run["labels"].items()))
