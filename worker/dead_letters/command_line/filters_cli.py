@@ -107,7 +107,7 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     ]
     arguments = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in own]
     # typer reads both: the first for the order, the second for the types.
-    with_filter.__signature__ = signature(command).replace(  # type: ignore[attr-defined]
+    with_filter.__signature__ = signature(command).replace(  # type: ignore[attr-defined]  # inspect reads it
         parameters=[*arguments, *options]
     )
     with_filter.__annotations__ = {each.name: each.annotation for each in [*arguments, *options]}
