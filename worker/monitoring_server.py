@@ -1,7 +1,6 @@
 """The worker's own HTTP address, for monitoring. Launchers use its Unix socket."""
 
 import asyncio
-import os
 from collections.abc import Hashable
 from typing import Final
 
@@ -11,7 +10,7 @@ from yarl import URL
 from shared.errors import UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.limits import TimeLimits
-from shared.http.server import HttpServer, serve
+from shared.http.server import HttpServer, serve, why_not_listening
 from worker.connection import WorkerConnection
 
 _LIMITS: Final = TimeLimits(head=10.0, response=30.0, idle=75.0)  # seconds
@@ -34,12 +33,9 @@ async def listen(app: web.Application, host: str, port: int) -> tuple[HttpServer
             _SHUTDOWN,
         )
     except OSError as error:
-        # asyncio puts the address into its message, and an unknown host name has no errno.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise UserError(
             f"cannot listen on {host}:{port} (CANCEL_WORKER_HTTP_HOST, CANCEL_WORKER_HTTP_PORT): "
-            f"{reason}"
+            f"{why_not_listening(error)}"
         ) from None
     bound_host, bound_port = server.address
     return server, URL.build(scheme="http", host=bound_host, port=bound_port)

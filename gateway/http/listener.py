@@ -1,7 +1,6 @@
 """The gateway's listener, with its limits on connections."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +17,7 @@ from gateway.settings import GatewaySettings
 from shared.errors import UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.limits import TimeLimits
-from shared.http.server import Listen, serve
+from shared.http.server import Listen, serve, why_not_listening
 from shared.lifecycle import most_files
 
 # Extra slots, so that refused clients get a response and health checks still work.
@@ -48,10 +47,7 @@ async def listening(
             settings.gateway_shutdown_timeout,
         )
     except OSError as error:
-        # asyncio puts the address into its message, and an unknown host name has no errno.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-        raise UserError(f"cannot listen on {host}:{port}: {reason}") from None
+        raise UserError(f"cannot listen on {host}:{port}: {why_not_listening(error)}") from None
     try:
         bound_host, bound_port = server.address
         yield URL.build(scheme="http", host=bound_host, port=bound_port)

@@ -1,6 +1,7 @@
 """HTTP servers with our connections, and a graceful stop."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -65,6 +66,13 @@ async def serve(
         await runner.cleanup()
         raise
     return HttpServer(runner, listener)
+
+
+def why_not_listening(error: OSError) -> str:
+    """Why an address cannot be listened on, without the address."""
+    # asyncio puts the address into its message, and an unknown host name has no errno.
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def _tell_of_requests(server: web.Server) -> None:

@@ -1,7 +1,6 @@
 """The console's composition root."""
 
 import asyncio
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,7 @@ from shared.errors import ServiceUnavailable, UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
 from shared.http.health import add_health, new_registry
 from shared.http.limits import TimeLimits
-from shared.http.server import HttpServer
+from shared.http.server import HttpServer, why_not_listening
 from shared.http.server import serve as serve_http
 from shared.lifecycle import Shutdown, stop_requested
 from shared.postgres.database import Database, connected
@@ -170,7 +169,4 @@ async def _listen(app: web.Application, host: str, port: int) -> HttpServer:
             _SHUTDOWN,
         )
     except OSError as error:
-        # asyncio puts the address into its message, and an unknown host name has no errno.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-        raise UserError(f"cannot listen on {host}:{port}: {reason}") from None
+        raise UserError(f"cannot listen on {host}:{port}: {why_not_listening(error)}") from None
