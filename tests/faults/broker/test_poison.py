@@ -78,9 +78,14 @@ async def _kill_a_worker_that_holds_the_poison(
     await _until_waiting(system, len(POISONED))
     others.append(await _another(system, 100 + len(others)))
     await worker.kill()
-    # Postgres would notice that they are gone only when it has something to tell them.
-    await system.database.execute(f"SELECT pg_terminate_backend(pid) {WAITING}")
-    await _until_waiting(system, 0)
+
+    async def end_its_sessions() -> int:
+        # Postgres would notice that they are gone only when it has something to tell them. What
+        # the worker sent last may start to wait after the others were ended: so, again.
+        await system.database.execute(f"SELECT pg_terminate_backend(pid) {WAITING}")
+        return int(await system.database.fetchval(f"SELECT count(*) {WAITING}"))
+
+    await eventually(end_its_sessions, lambda waiting: waiting == 0)
 
 
 async def _another(system: System, run_id: int) -> tuple[int, str]:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-# Seconds. The program cleans up for longer than a wrapper takes to pass the signal on.
-CLEAN_UP: Final = 0.2
+# Seconds. The program cleans up for longer than a busy machine takes to let the wrapper pass the
+# signal on.
+CLEAN_UP: Final = 1.0
 PATIENCE: Final = 0.5
 
 
@@ -59,14 +60,18 @@ def wrapper() -> None:
     child = start("program", subprocess.PIPE)
     assert child.stdout is not None
     output = child.stdout.fileno()
+    taken = False
 
     def relay() -> bool:
+        nonlocal taken
         said = os.read(output, 4096)
         os.write(1, said)
+        taken = taken or b"cleaning up" in said
         return bool(said)
 
     def pass_on(*_: object) -> None:
-        if select.select([output], [], [], PATIENCE)[0]:
+        # The program may have said so, and been heard, before the wrapper got its own signal.
+        if not taken and select.select([output], [], [], PATIENCE)[0]:
             relay()
         child.terminate()
 
