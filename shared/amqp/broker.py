@@ -23,6 +23,8 @@ from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_c
 from shared.amqp.confirms.interface import Confirms
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.errors import reason
+from shared.amqp.nodes import Nodes
+from shared.configuration.amqp_url import parse
 from shared.configuration.settings import ServiceSettings
 from shared.errors import (
     InvalidSettings,
@@ -57,10 +59,11 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
     Later outages are retried forever.
     """
     once_connected = False
+    nodes = _nodes(settings, name)
     while True:
-        connection = await _connect(settings, name, bounded=not once_connected)
+        connection = await _connect(settings, name, nodes, bounded=not once_connected)
         once_connected = True
-        log.info("rabbitmq_connected", connection=name)
+        log.info("rabbitmq_connected", connection=name, node=str(nodes.used))
         try:
             with lost_is_an_error():
                 await session(connection)
@@ -84,8 +87,28 @@ async def keep_trying(settings: ServiceSettings, name: str, session: Session) ->
             connecting.result()
 
 
-async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> AbstractConnection:
-    url = URL(settings.amqp_url.get_secret_value())
+def _nodes(settings: ServiceSettings, name: str) -> Nodes:
+    async def connect(url: URL, timeout: float) -> AbstractConnection:
+        try:
+            # Not its own `timeout`: that makes a task, and if that is canceled just as the broker
+            # refuses, the exception is never retrieved, and asyncio logs a traceback.
+            with lost_is_an_error():
+                async with asyncio.timeout(timeout):
+                    return await aio_pika.connect(
+                        url.update_query(heartbeat=settings.heartbeat),
+                        client_properties={"connection_name": name},
+                    )
+        except StopAsyncIteration:
+            # What aiormq 7.2 raises when the peer hangs up during the handshake.
+            raise ConnectionResetError("the connection was closed during the handshake") from None
+
+    return Nodes(parse(settings.amqp_url.get_secret_value()), connect)
+
+
+async def _connect(
+    settings: ServiceSettings, name: str, nodes: Nodes, *, bounded: bool
+) -> AbstractConnection:
+    url = nodes.any_url
     shown = without_password(settings.amqp_url.get_secret_value())
     if bounded and url.scheme == "amqps":
         try:
@@ -97,23 +120,9 @@ async def _connect(settings: ServiceSettings, name: str, *, bounded: bool) -> Ab
         why = reason(error, url)
         log.warning("rabbitmq_unreachable", connection=name, url=shown, error=why, retrying=True)
 
-    async def connect(seconds: float) -> AbstractConnection:
-        try:
-            # Not its own `timeout`: that makes a task, and if that is canceled just as the broker
-            # refuses, the exception is never retrieved, and asyncio logs a traceback.
-            with lost_is_an_error():
-                async with asyncio.timeout(seconds):
-                    return await aio_pika.connect(
-                        url.update_query(heartbeat=settings.heartbeat),
-                        client_properties={"connection_name": name},
-                    )
-        except StopAsyncIteration:
-            # What aiormq 7.2 raises when the peer hangs up during the handshake.
-            raise ConnectionResetError("the connection was closed during the handshake") from None
-
     try:
         return await until_connected(
-            connect,
+            nodes.connect,
             attempt=_CONNECT_TIMEOUT,
             within=settings.startup_timeout if bounded else None,
             is_outage=lambda error: isinstance(error, AWAY),

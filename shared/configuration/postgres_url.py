@@ -9,37 +9,19 @@ and asyncpg splits `host=::1` at its colons and prefers the hosts before the pat
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import unquote
+
+from shared.configuration.hosts import ENCODE, Host, check_name, name_and_port, port_number
 
 _PARTS: Final = re.compile(
     r"(?P<scheme>postgres(?:ql)?)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)"
     r"(?:\?(?P<query>[^#]*))?(?P<fragment>#.*)?",
     re.DOTALL,
 )
-_IN_BRACKETS: Final = re.compile(r"\[([^\]]+)\](?::(.*))?")
 
 WRITABLE: Final = "read-write"
 _SESSIONS: Final = (WRITABLE, "primary", "any")
-
-ENCODE: Final = "characters like / ? # @ [ ] must be percent-encoded, especially in a password"
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A name, an address, or the directory of a Unix socket. Without a port, the default one."""
-
-    name: str
-    port: int | None
-
-    @property
-    def is_socket(self) -> bool:
-        return self.name.startswith("/")
-
-    def __str__(self) -> str:
-        name = f"[{self.name}]" if ":" in self.name else self.name
-        return name if self.port is None else f"{name}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +97,7 @@ def _hosts(authority: str, given: Mapping[str, str]) -> tuple[Host, ...]:
     names: list[str] = []
     ports: list[str] = []
     for place in authority.split(",") if authority else ():
-        name, port = _name_and_port(place)
+        name, port = name_and_port(place)
         names.append(unquote(name))
         ports.append(port)
     if "host" in given:
@@ -130,35 +112,5 @@ def _hosts(authority: str, given: Mapping[str, str]) -> tuple[Host, ...]:
     if len(ports) != len(names):
         raise ValueError(f"has {len(ports)} ports for {len(names)} hosts")
     for name in names:
-        _check_name(name)
-    return tuple(Host(name, _port(port)) for name, port in zip(names, ports, strict=True))
-
-
-def _name_and_port(place: str) -> tuple[str, str]:
-    if place.startswith("["):
-        found = _IN_BRACKETS.fullmatch(place)
-        if found is None:
-            raise ValueError("has an IPv6 address that is not of the form [::1] or [::1]:5432")
-        return found[1], found[2] or ""
-    if place.count(":") > 1:
-        raise ValueError("must have an IPv6 address in brackets, like [::1]:5432")
-    name, _, port = place.partition(":")
-    return name, port
-
-
-def _check_name(name: str) -> None:
-    if not name:
-        raise ValueError("has a host without a name")
-    if ":" in name and not name.startswith("/"):
-        try:
-            IPv6Address(name)
-        except ValueError:
-            raise ValueError("has a host that is neither a name nor an address") from None
-
-
-def _port(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
-        raise ValueError("has a port that is not a number from 1 to 65535")
-    return int(text)
+        check_name(name)
+    return tuple(Host(name, port_number(port)) for name, port in zip(names, ports, strict=True))

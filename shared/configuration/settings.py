@@ -12,12 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from shared.configuration import amqp_url as amqp
 from shared.configuration.tracing import TracingSettings
-from shared.configuration.values import (
-    Seconds,
-    postgres_url,
-    url_with_host,
-)
+from shared.configuration.values import Seconds, amqp_url, postgres_url
 from shared.errors import InvalidSettings
 from shared.text.validation import reworded
 
@@ -71,7 +68,9 @@ class DatabaseSettings(BaseModel):
 
 class ServiceSettings(TracingSettings, DatabaseSettings):
     amqp_url: SecretStr = Field(
-        validation_alias="AMQP_URL", description="RabbitMQ, `amqp://user:password@host/vhost`"
+        validation_alias="AMQP_URL",
+        description="RabbitMQ, `amqp://user:password@host/vhost`. Of "
+        "several nodes of a cluster (`…@host1:5672,host2:5672/vhost`), each connection uses one",
     )
     topology_prefix: str = Field(
         "",
@@ -94,14 +93,12 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
     @property
     def broker_user(self) -> str:
         """Our broker user; if the URL has none, RabbitMQ's default user."""
-        from yarl import URL
-
-        return URL(self.amqp_url.get_secret_value()).user or "guest"
+        return amqp.parse(self.amqp_url.get_secret_value()).user
 
     @field_validator("amqp_url")
     @classmethod
     def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
-        return url_with_host(url, "amqp://", "amqps://")
+        return amqp_url(url)
 
 
 class CommandSettings(DatabaseSettings):

@@ -6,7 +6,9 @@ from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
 
-from shared.configuration.postgres_url import ENCODE, parse
+from shared.configuration import amqp_url as amqp
+from shared.configuration import postgres_url as postgres
+from shared.configuration.hosts import ENCODE
 
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,7 +53,20 @@ def _is_origin(text: str) -> bool:
 
 def postgres_url(url: SecretStr) -> SecretStr:
     """Raises ValueError."""
-    parse(url.get_secret_value())
+    postgres.parse(url.get_secret_value())
+    return url
+
+
+def amqp_url(url: SecretStr) -> SecretStr:
+    """Raises ValueError."""
+    from yarl import URL
+
+    found = amqp.parse(url.get_secret_value())
+    try:
+        for node in found.nodes:
+            URL(found.of(node))
+    except ValueError:
+        raise ValueError("has an invalid host") from None
     return url
 
 

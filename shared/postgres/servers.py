@@ -4,7 +4,8 @@ from typing import Any
 
 import asyncpg
 
-from shared.configuration.postgres_url import Host, PostgresUrl
+from shared.configuration.hosts import Host
+from shared.configuration.postgres_url import PostgresUrl
 from shared.postgres.errors import AWAY, MISTAKES, why_not_connected
 
 

@@ -1,0 +1,29 @@
+"""The order in which the nodes of a cluster are tried."""
+
+from collections import Counter
+
+import pytest
+from aio_pika.abc import AbstractConnection
+from yarl import URL
+
+from shared.amqp.nodes import Nodes
+from shared.configuration.amqp_url import parse
+
+
+async def test_each_node_is_the_first_to_be_tried_about_equally_often() -> None:
+    tried: list[str] = []
+
+    async def refused(url: URL, timeout: float) -> AbstractConnection:
+        assert timeout == 2
+        tried.append(str(url.host))
+        raise ConnectionRefusedError(111, "[Errno 111]")
+
+    first: Counter[str] = Counter()
+    for _ in range(300):
+        tried.clear()
+        with pytest.raises(ConnectionError, match=r"^[abc], [abc], [abc]: connection refused$"):
+            await Nodes(parse("amqp://a,b,c/"), refused).connect(6)
+        first[tried[0]] += 1
+        assert sorted(tried) == ["a", "b", "c"]
+
+    assert min(first[node] for node in "abc") > 50  # 100, with a deviation of 8
