@@ -1,7 +1,8 @@
 """Postgres and RabbitMQ for tests, demo and benchmarks, from whatever the machine offers.
 
 ``provide()`` walks the ladder; ``PrivatePostgres`` and ``PrivateRabbit`` give one server alone
-that a test may stop, kill and start again, and ``PrivateCluster`` three brokers that are one.
+that a test may stop, kill and start again, ``PrivateCluster`` three brokers that are one, and
+``PrivatePair`` a Postgres with its standby.
 """
 
 from tools.services.ladder import provide
@@ -9,16 +10,20 @@ from tools.services.model import ServerFailed, Services, ServicesUnavailable
 from tools.services.native.cluster import PrivateCluster, private_cluster
 from tools.services.native.postgres import PrivatePostgres
 from tools.services.native.rabbitmq import PrivateRabbit
+from tools.services.native.replication import PrivatePair, Replication, private_pair
 from tools.services.sandbox import Sandbox
 
 __all__ = [
     "PrivateCluster",
+    "PrivatePair",
     "PrivatePostgres",
     "PrivateRabbit",
+    "Replication",
     "Sandbox",
     "ServerFailed",
     "Services",
     "ServicesUnavailable",
     "private_cluster",
+    "private_pair",
     "provide",
 ]

@@ -13,7 +13,8 @@ import pytest_asyncio
 from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
-from tests.support.postgres.standby import Pair, replicated
+from tests.support.postgres.standby import replicated
+from tools.services import PrivatePair
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.waiting import eventually
@@ -27,13 +28,13 @@ MANY: Final = 4
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
+def pair() -> Iterator[PrivatePair]:
     with replicated() as pair:
         yield pair
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def admin(pair: Pair) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def admin(pair: PrivatePair) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(pair.primary.url)
     await connection.execute("CREATE TABLE IF NOT EXISTS written (it integer)")
     follower = await asyncpg.connect(pair.standby.url)
@@ -45,7 +46,7 @@ async def admin(pair: Pair) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def address(
-    pair: Pair, admin: "asyncpg.Connection[asyncpg.Record]"
+    pair: PrivatePair, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> AsyncIterator[TcpProxy]:
     """Leads to the standby, and to the primary when it is told."""
     async with TcpProxy(pair.standby.url, pair.primary.url) as proxy:
@@ -89,7 +90,7 @@ async def _by_transaction(database: Database) -> None:
 
 @pytest.mark.parametrize("write", [_by_fetch, _by_connection, _by_transaction])
 async def test_after_one_refused_write_no_connection_is_on_the_standby(
-    pair: Pair, address: TcpProxy, write: Callable[[Database], Awaitable[None]]
+    pair: PrivatePair, address: TcpProxy, write: Callable[[Database], Awaitable[None]]
 ) -> None:
     async with _database(address.proxied + ANY) as database:
         assert all(await _on_standby(database))
@@ -103,7 +104,7 @@ async def test_after_one_refused_write_no_connection_is_on_the_standby(
 
 
 async def test_who_only_reads_leaves_it_once_readiness_was_asked_for(
-    pair: Pair, address: TcpProxy
+    pair: PrivatePair, address: TcpProxy
 ) -> None:
     async with _database(address.proxied + ANY) as database:
         assert all(await _on_standby(database))
@@ -115,7 +116,9 @@ async def test_who_only_reads_leaves_it_once_readiness_was_asked_for(
         assert not any(await _on_standby(database))
 
 
-async def test_what_was_in_use_meanwhile_is_not_used_again(pair: Pair, address: TcpProxy) -> None:
+async def test_what_was_in_use_meanwhile_is_not_used_again(
+    pair: PrivatePair, address: TcpProxy
+) -> None:
     async with _database(address.proxied + ANY) as database:
         reading = asyncio.create_task(_on_standby(database))
         await _until_busy(pair)
@@ -127,7 +130,7 @@ async def test_what_was_in_use_meanwhile_is_not_used_again(pair: Pair, address: 
         assert not any(await _on_standby(database))
 
 
-async def _until_busy(pair: Pair) -> None:
+async def _until_busy(pair: PrivatePair) -> None:
     query = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE state = 'active' AND pid <> pg_backend_pid() AND query ~ 'pg_sleep'"
@@ -139,7 +142,9 @@ async def _until_busy(pair: Pair) -> None:
     await connection.close()
 
 
-async def test_no_connection_is_made_to_a_standby_unasked(pair: Pair, address: TcpProxy) -> None:
+async def test_no_connection_is_made_to_a_standby_unasked(
+    pair: PrivatePair, address: TcpProxy
+) -> None:
     with pytest.raises(ServiceUnavailable, match="it accepts no writes: it is a standby"):
         async with _database(address.proxied, timeout=0.5):
             pass
@@ -151,7 +156,7 @@ async def test_no_connection_is_made_to_a_standby_unasked(pair: Pair, address: T
 @pytest.mark.parametrize("form", ["authority", "parameter"])
 @pytest.mark.parametrize("query", ["", "target_session_attrs=read-write"])
 async def test_of_several_hosts_the_one_that_takes_writes_is_used(
-    pair: Pair, admin: object, form: str, query: str
+    pair: PrivatePair, admin: object, form: str, query: str
 ) -> None:
     url = pair.url(pair.standby, pair.primary) + f"?{query}" * bool(query)
     if form == "parameter":
@@ -167,7 +172,7 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(
 
 
 async def test_a_host_that_swallows_all_does_not_keep_the_next_one_from_being_asked(
-    pair: Pair, admin: object
+    pair: PrivatePair, admin: object
 ) -> None:
     async with TcpProxy(pair.primary.url) as dark:
         dark.stall()
@@ -182,7 +187,7 @@ async def test_a_host_that_swallows_all_does_not_keep_the_next_one_from_being_as
             assert monotonic() - began < 1.5
 
 
-async def test_where_no_host_will_do_each_is_named_with_its_reason(pair: Pair) -> None:
+async def test_where_no_host_will_do_each_is_named_with_its_reason(pair: PrivatePair) -> None:
     closed = TcpProxy(pair.primary.url)  # bound, and not listening
     url = pair.url().replace(f":{pair.primary.port},", f":{closed.port},")
     with pytest.raises(ServiceUnavailable) as refused:
@@ -198,7 +203,7 @@ async def test_where_no_host_will_do_each_is_named_with_its_reason(pair: Pair) -
 
 
 async def test_a_primary_that_is_made_read_only_answers_again_when_it_is_not(
-    pair: Pair, admin: "asyncpg.Connection[asyncpg.Record]"
+    pair: PrivatePair, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     async with _database(pair.primary.url) as database:
         assert await database.answers()
@@ -225,7 +230,7 @@ async def _answers_become(database: Database, wanted: bool) -> None:
 
 
 async def test_a_role_that_is_not_let_in_any_more_is_an_outage(
-    pair: Pair, admin: "asyncpg.Connection[asyncpg.Record]"
+    pair: PrivatePair, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await admin.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'x'")
     url = pair.url(pair.primary).replace("run_cancel:", "guest:", 1)
@@ -246,7 +251,7 @@ async def test_a_role_that_is_not_let_in_any_more_is_an_outage(
 
 
 async def test_nothing_is_said_of_connections_that_are_left_behind(
-    pair: Pair, address: TcpProxy
+    pair: PrivatePair, address: TcpProxy
 ) -> None:
     # asyncio would complain of what ends badly in the background.
     async with _database(address.proxied + ANY, timeout=1) as database:

@@ -3,6 +3,7 @@
 Connections made meanwhile stay where they are: reads succeed there, writes do not.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,8 @@ from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from tests.support.http.api import Api
-from tests.support.postgres.standby import Pair, replicated
-from tools.services import Services
+from tests.support.postgres.standby import replicated
+from tools.services import PrivatePair, Services
 from tools.support.launched import Launched
 from tools.support.processes import until_gone
 from tools.support.program import Program
@@ -31,20 +32,20 @@ GRACE = 2.0
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def pair() -> Iterator[PrivatePair]:
     with replicated() as pair:
         yield pair
 
 
 @pytest.fixture
-async def address(pair: Pair) -> AsyncIterator[TcpProxy]:
+async def address(pair: PrivatePair) -> AsyncIterator[TcpProxy]:
     """Leads to the primary, and to the other one when it is told."""
     async with TcpProxy(pair.primary.url, pair.standby.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
-async def system(pair: Pair, services: Services, tmp_path: Path) -> AsyncIterator[System]:
+async def system(pair: PrivatePair, services: Services, tmp_path: Path) -> AsyncIterator[System]:
     settings = DatabaseSettings.model_validate({"DATABASE_URL": pair.primary.url})
     async with connected(settings) as database:
         await migrate(database)
@@ -98,20 +99,20 @@ async def _run_being_stopped(system: System, programs: Programs) -> tuple[Launch
 # Both a URL as most have it, and one that has said that any server will do.
 @pytest.mark.parametrize("query", ["", "?target_session_attrs=any"], ids=["plain", "any"])
 async def test_all_goes_on_once_the_address_leads_to_the_new_primary(
-    system: System, pair: Pair, address: TcpProxy, query: str
+    system: System, pair: PrivatePair, address: TcpProxy, query: str
 ) -> None:
     programs = await _started(system, address.proxied + query)
     launched, mark = await _run_being_stopped(system, programs)
 
     address.refuse()
-    await pair.switch_over()
+    await asyncio.to_thread(pair.switch_over)
     address.accept()
     missed = sum(event["event"] == "beat_missed" for event in programs.worker.events)
     await programs.worker.event("beat_missed", count=missed + 2)
     await until_gone(mark)
     await programs.readiness_becomes(system, 503, within=SOON)
 
-    address.prefer(pair.standby.url)
+    address.prefer(pair.primary.url)
 
     await programs.readiness_becomes(system, 200, within=SOON)
     run = await system.status_becomes(1, "canceled", deadline=SOON)

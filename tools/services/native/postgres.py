@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,14 +28,23 @@ STATUS_LINE = 7  # of postmaster.pid; pg_ctl waits for the same word there
 class PrivatePostgres:
     """A server that a test may stop, kill and start again; data, port and password stay."""
 
-    def __init__(self, sandbox: Sandbox, programs: PostgresPrograms | None = None) -> None:
-        """Prepare a server in ``sandbox``. Raises ServicesUnavailable if none is installed."""
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        programs: PostgresPrograms | None = None,
+        *,
+        name: str = "postgres",
+    ) -> None:
+        """Prepare a server in ``sandbox``. Raises ServicesUnavailable if none is installed.
+
+        ``name`` is that of its directory.
+        """
         found = programs or find_postgres()
         if found is None:
             raise ServicesUnavailable("PostgreSQL 15 or newer is not installed")
         self._programs = found
         self._sandbox = sandbox
-        self._home = sandbox.path / "postgres"
+        self._home = sandbox.path / name
         self._data = self._home / "data"
         self._log = self._home / "server.log"
         self._password = secrets.token_urlsafe(18)
@@ -68,7 +78,7 @@ class PrivatePostgres:
         if not self._data.exists():
             self._initialize()
         self._process = self._sandbox.spawn(
-            [self._program("postgres"), "-D", str(self._data), *self._settings()],
+            [self._program("postgres"), "-D", str(self._data), *_options(self._settings())],
             log=self._log,
             env=clean_environment(),
             end_signal=signal.SIGQUIT,
@@ -114,15 +124,14 @@ class PrivatePostgres:
     def _program(self, name: str) -> str:
         return str(self._programs.directory / name)
 
-    def _settings(self) -> list[str]:
-        settings = {
+    def _settings(self) -> dict[str, str]:
+        return {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "max_connections": str(MAX_CONNECTIONS),
             # TCP is all that is needed, and a socket path has a length limit.
             "unix_socket_directories": "",
         }
-        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
     def _initialize(self) -> None:
         self._home.mkdir(mode=0o700, exist_ok=True)
@@ -132,30 +141,36 @@ class PrivatePostgres:
         if self._account:
             for path in (self._home, password_file):
                 os.chown(path, self._account.uid, self._account.gid)
-        process = self._sandbox.spawn(
-            [
-                self._program("initdb"),
-                f"--pgdata={self._data}",
-                f"--username={USER}",
-                f"--pwfile={password_file}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",  # only the empty files that initdb makes; the server itself syncs
-                "--no-instructions",
-            ],
-            log=self._log,
-            env=clean_environment(),
-            account=self._account,
-        )
         try:
-            code = process.wait(INITDB_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise self._failure(f"initdb took longer than {INITDB_SECONDS:.0f} s") from None
+            self._run(
+                [
+                    self._program("initdb"),
+                    f"--pgdata={self._data}",
+                    f"--username={USER}",
+                    f"--pwfile={password_file}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C",
+                    "--no-sync",  # only the empty files; the server itself syncs
+                    "--no-instructions",
+                ],
+                INITDB_SECONDS,
+            )
         finally:
             password_file.unlink()
+
+    def _run(self, command: list[str], seconds: float) -> None:
+        """Run one of its programs to the end. Raises ServerFailed."""
+        name = Path(command[0]).name
+        process = self._sandbox.spawn(
+            command, log=self._log, env=clean_environment(), account=self._account
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise self._failure(f"{name} took longer than {seconds:.0f} s") from None
         if code != 0:
-            raise self._failure(f"initdb ended with code {code}")
+            raise self._failure(f"{name} ended with code {code}")
 
     def _is_ready(self, pid: int) -> bool:
         """Read the server's own status; a file of another pid is what a killed one left."""
@@ -169,6 +184,10 @@ class PrivatePostgres:
 
     def _failure(self, what: str) -> ServerFailed:
         return ServerFailed(f"private PostgreSQL: {what}\n{log_tail(self._log)}")
+
+
+def _options(settings: Mapping[str, str]) -> list[str]:
+    return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
 def _unprivileged_account() -> Account | None:
