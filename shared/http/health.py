@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from prometheus_client import (
 
 from shared.http.json_responses import json_response
 from shared.services.checks import Dependencies, Missing
+from shared.services.warnings import Warnings
 
 Refresh = Callable[[], Awaitable[object]]
 
@@ -28,8 +30,13 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-def add_health(app: web.Application, dependencies: Dependencies) -> None:
-    """Add /healthz, which uses no service, and /readyz, which checks the services."""
+def add_health(
+    app: web.Application, dependencies: Dependencies, warnings: Warnings | None = None
+) -> None:
+    """Add /healthz, which uses no service, and /readyz, which checks the services.
+
+    `warnings` are shown by /readyz.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})
@@ -40,6 +47,7 @@ def add_health(app: web.Application, dependencies: Dependencies) -> None:
             {
                 "status": "unavailable" if missing else "ok",
                 "missing": [_as_json(each) for each in missing],
+                "warnings": [asdict(each) for each in warnings.now()] if warnings else [],
             },
             status=503 if missing else 200,
         )
