@@ -21,7 +21,7 @@ from shared.amqp.broker import Publisher
 from shared.amqp.keys import CANCEL_KEY, REST_KEY
 from shared.amqp.topology import RETRY_DELAYS, Topology
 from shared.commands import CancelCommand
-from shared.errors import PublishRefused, ServiceUnavailable
+from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
@@ -291,6 +291,10 @@ class Settler:
         try:
             async with self._publishing:
                 await self._publisher.publish(exchange, routing_key, message)
+        except Unroutable as error:
+            # The queue was deleted, by hand or by a policy with `expires`.
+            await self._publisher.declare(self._topology.declare)
+            raise ServiceUnavailable(str(error)) from error
         except PublishRefused as error:
             # The queue is ours and declared, so a refusal is an outage.
             raise ServiceUnavailable(str(error)) from error

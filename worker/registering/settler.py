@@ -18,7 +18,7 @@ from aio_pika import Message
 from shared.aio.retry import until_available
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import RETRY_DELAYS, Topology
-from shared.errors import PublishRefused, ServiceUnavailable
+from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.postgres.database import Database
 from shared.registrations import Registered, register
 from shared.states import DeadReason
@@ -199,6 +199,10 @@ class RegistrationSettler:
                 await self._publisher.publish(
                     self._topology.dead_exchange, self._topology.queued, message
                 )
+        except Unroutable as error:
+            # The queue was deleted, by hand or by a policy with `expires`.
+            await self._publisher.declare(self._topology.declare_queued)
+            raise ServiceUnavailable(str(error)) from error
         except PublishRefused as error:
             # The queue is ours and declared, so a refusal is an outage.
             raise ServiceUnavailable(str(error)) from error
