@@ -100,6 +100,10 @@ class DeadReason(StrEnum):
     HOST_ABANDONED = "host_abandoned"
     INTERNAL_ERROR = "internal_error"
     DELIVERY_LIMIT = "delivery_limit"
+    EXPIRED = "expired"
+    """RabbitMQ's word: its time in a queue was over, by a policy or an `expiration` of its own."""
+    MAXLEN = "maxlen"
+    """RabbitMQ's word: a policy made the queue drop it, as the queue was full."""
     FOREIGN = "foreign"
 
 

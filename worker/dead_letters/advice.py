@@ -32,6 +32,7 @@ _AS_IT_IS: Final = frozenset(
     }
 )
 """Reasons for which a replay can help, because the obstacle may be gone."""
+_BY_POLICY: Final = frozenset({DeadReason.EXPIRED, DeadReason.MAXLEN})
 _NEVER: Final = frozenset(
     {
         DeadReason.MALFORMED,
@@ -40,6 +41,7 @@ _NEVER: Final = frozenset(
     }
 )
 """Reasons for which an unchanged replay always fails again."""
+_REMOVE_POLICY: Final = "remove the policy from RabbitMQ (rabbitmqctl list_policies)"
 
 
 def commands(letter: Json, run: Json) -> Steps:
@@ -79,6 +81,8 @@ def advised(letter: Json, run: Json, steps: Steps) -> str:
         return "the run is being stopped by another command"
     if reason in _AS_IT_IS:
         return steps.replay
+    if reason in _BY_POLICY:
+        return f"{_REMOVE_POLICY}, then {steps.replay}"
     if reason in _NEVER:
         return (
             f"unchanged, it would become a dead letter again; {steps.correct}, "
@@ -110,6 +114,8 @@ def advised_without_run(letter: Json, steps: Steps) -> str:
         )
     if reason == DeadReason.UNKNOWN_VERSION:
         return f"upgrade the workers, then {steps.replay}"
+    if reason in _BY_POLICY:
+        return f"{_REMOVE_POLICY}, then {steps.replay}"
     if reason in _AS_IT_IS:
         return f"find out why in the workers' logs, then {steps.replay}"
     return steps.look

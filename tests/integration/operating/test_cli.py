@@ -94,7 +94,8 @@ MISTAKES = {
     "worker dead-letters list --state lost": "'lost' is not one of 'waiting'",
     "worker dead-letters list --reason unknown": "'unknown' is not one of 'malformed', "
     "'unknown_type', 'unknown_version', 'command_reused', 'run_conflict', 'unknown_run', "
-    "'stop_failed', 'host_abandoned', 'internal_error', 'delivery_limit', 'foreign'",
+    "'stop_failed', 'host_abandoned', 'internal_error', 'delivery_limit', 'expired', 'maxlen', "
+    "'foreign'",
     "worker dead-letters list --count-by reason --reason Malformed": "'Malformed' is not one of",
     "worker dead-letters list --publisher \udcff": "'--publisher': is not valid UTF-8",
     "worker dead-letters list --count-by body": "'body' is not one of 'reason'",

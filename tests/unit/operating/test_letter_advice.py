@@ -25,6 +25,7 @@ GIVEN_UP: Final = (
     "cancel-worker dead-letters discard 7"
 )
 UPGRADE: Final = f"upgrade the workers, then {REPLAY}; or cancel the run again"
+POLICY: Final = f"remove the policy from RabbitMQ (rabbitmqctl list_policies), then {REPLAY}"
 ABANDON: Final = f"abandon host runner-7 again, then {REPLAY}"
 
 TO_BE_STOPPED: Final = {
@@ -37,6 +38,8 @@ TO_BE_STOPPED: Final = {
     DeadReason.HOST_ABANDONED: ABANDON,
     DeadReason.INTERNAL_ERROR: REPLAY,
     DeadReason.DELIVERY_LIMIT: REPLAY,
+    DeadReason.EXPIRED: POLICY,
+    DeadReason.MAXLEN: POLICY,
     DeadReason.RUN_CONFLICT: LOOK,  # a cancel never has this reason
     DeadReason.FOREIGN: LOOK,
 }

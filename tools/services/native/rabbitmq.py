@@ -3,6 +3,7 @@
 import secrets
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tools.services.amqp_probe import server_version
@@ -45,6 +46,7 @@ class PrivateRabbit:
         port_mapper: PortMapper | None = None,
         secrets: Secrets | None = None,
         configuration: str = "",
+        plugins: Sequence[str] = (),
     ) -> None:
         """Prepare a node in ``sandbox``; ``configuration`` is added to its own.
 
@@ -54,6 +56,7 @@ class PrivateRabbit:
         self._sandbox = sandbox
         self._secrets = secrets or Secrets()
         self._configuration = configuration
+        self._plugins = plugins
         self._home = sandbox.path / f"rabbitmq-{name}"
         self._log = self._home / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,7 +155,7 @@ class PrivateRabbit:
         cookie.touch(mode=0o600)
         cookie.write_text(self._secrets.cookie)
         cookie.chmod(0o400)
-        (self._home / "enabled_plugins").write_text("[].\n")
+        (self._home / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
         (self._home / "rabbitmq.conf").write_text(
             f"listeners.tcp.private = 127.0.0.1:{self.port}\n"
             f"default_user = {USER}\n"

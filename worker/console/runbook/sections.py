@@ -21,6 +21,7 @@ class Section(StrEnum):
     HOST_LOST = "A host is lost"
     LETTERS_WAITING = "CancelDeadLettersWaiting"
     LETTERS_NOT_KEPT = "CancelDeadLettersNotKept"
+    QUEUE_POLICY = "CancelQueuePolicy"
     REDELIVERIES = "CancelRedeliveries"
     INTERNAL_ERROR = "CancelInternalError"
     QUEUE_NOT_CONSUMED = "CancelQueueNotConsumed"
@@ -45,6 +46,8 @@ _OF_LETTER: Final[Mapping[str, Section]] = {
     DeadReason.HOST_ABANDONED: Section.HOST_LOST,
     DeadReason.INTERNAL_ERROR: Section.INTERNAL_ERROR,
     DeadReason.DELIVERY_LIMIT: Section.REDELIVERIES,
+    DeadReason.EXPIRED: Section.QUEUE_POLICY,
+    DeadReason.MAXLEN: Section.QUEUE_POLICY,
 }
 
 

@@ -35,6 +35,10 @@ _BATCH = 200
 _BATCH_BYTES = 256 * 1024
 """Bytes of bodies after which no more letters are added: reading 200 of 64 KiB would block the
 worker for a second."""
+_FOUND = frozenset(
+    {DeadReason.DELIVERY_LIMIT, DeadReason.EXPIRED, DeadReason.MAXLEN, DeadReason.FOREIGN}
+)
+"""Reasons that RabbitMQ or another application gives."""
 _AFTER_FAILURE = 5.0
 """Seconds."""
 
@@ -80,7 +84,7 @@ class Keeper:
                 batch.append(arrived.get_nowait())
                 size += len(batch[-1].body)
             try:
-                letters = [read_letter(message, self._histories) for message in batch]
+                letters = [self._read(message) for message in batch]
                 await until_available(partial(self._keep, letters))
                 # Deliveries are in order: this acknowledges the whole batch.
                 last = batch[-1]
@@ -95,6 +99,9 @@ class Keeper:
             log.info("dead_letters_kept", count=len(batch))
             for letter in letters:
                 _log_found(letter)
+
+    def _read(self, message: Delivery) -> Letter:
+        return read_letter(message, self._histories, self._topology.queues())
 
     async def _keep(self, letters: list[Letter]) -> None:
         async with self._database.transaction() as connection:
@@ -130,7 +137,7 @@ async def _repeated(
 
 def _log_found(letter: Letter) -> None:
     """Log a letter that no worker has logged."""
-    if letter.reason in (DeadReason.DELIVERY_LIMIT, DeadReason.FOREIGN):
+    if letter.reason in _FOUND:
         log.warning(
             "dead_letter_found",
             reason=letter.reason,

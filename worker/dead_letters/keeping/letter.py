@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -71,11 +71,11 @@ class Letter:
     reply_to: str | None
 
 
-def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
-    """Make a letter from any message in the dead letter queue."""
+def read_letter(message: Delivery, reader: HistoryReader, queues: Sequence[str]) -> Letter:
+    """Make a letter from any message in the dead letter queue. `queues` are ours."""
     history = reader.read(message)
     said = object_in(message.body) or {}
-    reason, error, exchange, routing_key = _why(message, history)
+    reason, error, exchange, routing_key = _why(message, history, queues)
     # There, these are unknown fields.
     registers = is_registration(routing_key)
     return Letter(
@@ -110,7 +110,7 @@ def read_letter(message: Delivery, reader: HistoryReader) -> Letter:
     )
 
 
-def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
+def _why(message: Delivery, history: History, queues: Sequence[str]) -> tuple[str, str, str, str]:
     """Reason, error, and the exchange and routing key to which it was first published."""
     if history.letter is not None and history.reason is not None:
         return history.reason, history.error or "", history.exchange, history.routing_key
@@ -125,6 +125,8 @@ def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
             if reason == "delivery_limit":
                 error = f"queue {queue}: every worker that received it ended before settling it"
                 return DeadReason.DELIVERY_LIMIT, error, exchange, key
+            if queue in queues and (lost := _lost_in(queue, reason, death)):
+                return reason, lost, exchange, key
             return DeadReason.FOREIGN, f"dead-lettered by queue {queue}: {reason}", exchange, key
     return (
         DeadReason.FOREIGN,
@@ -132,6 +134,17 @@ def _why(message: Delivery, history: History) -> tuple[str, str, str, str]:
         history.exchange,
         history.routing_key,
     )
+
+
+def _lost_in(queue: str, reason: str, death: Mapping[Any, Any]) -> str | None:
+    """Why one of our queues, which has no limit of its own, did not keep a message."""
+    if reason == DeadReason.MAXLEN:
+        return f"queue {queue}: dropped because a policy limits the length of the queue"
+    if reason != DeadReason.EXPIRED:
+        return None
+    if (own := death.get("original-expiration")) is not None:
+        return f"queue {queue}: no worker took it within the expiration of its publisher, {own} ms"
+    return f"queue {queue}: no worker took it within the message-ttl that a policy sets"
 
 
 def _digest(message: Delivery, history: History) -> bytes:
