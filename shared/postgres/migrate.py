@@ -38,10 +38,11 @@ def known() -> list[Migration]:
     ]
 
 
-async def migrate(database: Database) -> list[str]:
+async def migrate(database: Database, *, up_to: int | None = None) -> list[str]:
     """Apply the missing migrations in one transaction, and return their names.
 
-    Several processes may call this at once: they take turns, and the later ones find nothing to do.
+    `up_to` is the number of the last one; None: all of them. Several processes may call this at
+    once: they take turns, and the later ones find nothing to do.
     Raises SchemaError if the database schema is newer than this code.
     """
     async with database.transaction() as connection:
@@ -57,7 +58,11 @@ async def migrate(database: Database) -> list[str]:
             )
             """
         )
-        missing = await _missing(connection)
+        missing = [
+            migration
+            for migration in await _missing(connection)
+            if up_to is None or migration.number <= up_to
+        ]
         for migration in missing:
             await connection.execute(migration.sql, timeout=_MIGRATION_TIMEOUT)
             await connection.execute(

@@ -1,0 +1,141 @@
+SET check_function_bodies = false;
+SELECT pg_catalog.set_config('search_path', '', true);
+
+CREATE TABLE public.cancellations (
+    command_id uuid NOT NULL,
+    run_id bigint NOT NULL,
+    via text NOT NULL,
+    publisher text,
+    requested_by text,
+    reason text,
+    force boolean NOT NULL,
+    grace_seconds double precision,
+    requested_at timestamp with time zone,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    outcome text,
+    finished_at timestamp with time zone,
+    evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT canceled_is_proved CHECK (((outcome IS NULL) OR (outcome <> 'canceled'::text) OR ((evidence ->> 'proof'::text) IS NOT NULL))),
+    CONSTRAINT cancellations_evidence_check CHECK ((jsonb_typeof(evidence) = 'object'::text)),
+    CONSTRAINT cancellations_grace_seconds_check CHECK (((grace_seconds >= (0)::double precision) AND (grace_seconds <= (600)::double precision))),
+    CONSTRAINT cancellations_outcome_check CHECK ((outcome = ANY (ARRAY['canceled'::text, 'no_op'::text, 'stop_failed'::text]))),
+    CONSTRAINT cancellations_reason_check CHECK ((length(reason) <= 255)),
+    CONSTRAINT cancellations_requested_by_check CHECK ((length(requested_by) <= 255)),
+    CONSTRAINT cancellations_via_check CHECK ((via = ANY (ARRAY['rest'::text, 'direct'::text, 'replay'::text]))),
+    CONSTRAINT finished_exactly_with_outcome CHECK (((outcome IS NULL) = (finished_at IS NULL)))
+);
+
+CREATE TABLE public.runs (
+    run_id bigint NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    grace_seconds double precision,
+    stop_signal text DEFAULT 'SIGTERM'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    canceling_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    host text,
+    boot_id uuid,
+    pid integer,
+    start_ticks bigint,
+    launcher_pid integer,
+    launcher_start_ticks bigint,
+    uid bigint,
+    launch_id uuid,
+    containment text,
+    cgroup text,
+    stop_deadline timestamp with time zone,
+    exit_code integer,
+    error text,
+    CONSTRAINT a_stop_has_one_deadline CHECK ((((stop_deadline IS NULL) = (canceling_at IS NULL)) AND
+CASE status
+    WHEN 'canceling'::text THEN (stop_deadline IS NOT NULL)
+    WHEN 'canceled'::text THEN ((stop_deadline IS NOT NULL) = (host IS NOT NULL))
+    ELSE (stop_deadline IS NULL)
+END)),
+    CONSTRAINT cgroup_is_named CHECK (((cgroup IS NOT NULL) = ((containment IS NOT NULL) AND (containment = 'cgroup'::text)))),
+    CONSTRAINT error_is_explained CHECK (((error IS NOT NULL) = (status = 'error'::text))),
+    CONSTRAINT exit_code_fits_status CHECK (
+CASE status
+    WHEN 'pass'::text THEN ((exit_code IS NOT NULL) AND (exit_code = 0))
+    WHEN 'fail'::text THEN ((exit_code IS NOT NULL) AND (exit_code <> 0))
+    WHEN 'queued'::text THEN (exit_code IS NULL)
+    WHEN 'running'::text THEN (exit_code IS NULL)
+    ELSE true
+END),
+    CONSTRAINT finished_exactly_in_terminal_states CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['pass'::text, 'fail'::text, 'canceled'::text, 'error'::text])))),
+    CONSTRAINT identity_is_whole CHECK ((num_nulls(started_at, host, boot_id, pid, start_ticks, launcher_pid, launcher_start_ticks, uid, launch_id, containment) = ANY (ARRAY[0, 10]))),
+    CONSTRAINT queued_has_no_process CHECK (((status <> 'queued'::text) OR (host IS NULL))),
+    CONSTRAINT runs_containment_check CHECK ((containment = ANY (ARRAY['cgroup'::text, 'session'::text]))),
+    CONSTRAINT runs_exit_code_check CHECK (((exit_code >= 0) AND (exit_code <= 255))),
+    CONSTRAINT runs_grace_seconds_check CHECK (((grace_seconds >= (0)::double precision) AND (grace_seconds <= (600)::double precision))),
+    CONSTRAINT runs_launcher_pid_check CHECK ((launcher_pid > 1)),
+    CONSTRAINT runs_pid_check CHECK ((pid > 1)),
+    CONSTRAINT runs_run_id_check CHECK ((run_id >= 1)),
+    CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'canceling'::text, 'pass'::text, 'fail'::text, 'canceled'::text, 'error'::text]))),
+    CONSTRAINT runs_stop_signal_check CHECK ((stop_signal = ANY (ARRAY['SIGTERM'::text, 'SIGINT'::text, 'SIGQUIT'::text, 'SIGHUP'::text, 'SIGUSR1'::text, 'SIGUSR2'::text]))),
+    CONSTRAINT started_has_process CHECK (((status <> ALL (ARRAY['running'::text, 'canceling'::text, 'pass'::text, 'fail'::text, 'error'::text])) OR (host IS NOT NULL)))
+);
+
+CREATE TABLE public.schema_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.tokens (
+    token_id bigint NOT NULL,
+    token_hash bytea NOT NULL,
+    subject text NOT NULL,
+    role text NOT NULL,
+    scopes text[] NOT NULL,
+    rate_limit integer,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT tokens_rate_limit_check CHECK ((rate_limit >= 1)),
+    CONSTRAINT tokens_role_check CHECK ((role = ANY (ARRAY['admin'::text, 'tester'::text, 'contributor'::text, 'user'::text]))),
+    CONSTRAINT tokens_scopes_check CHECK ((scopes <@ ARRAY['runs:read'::text, 'runs:write'::text])),
+    CONSTRAINT tokens_subject_check CHECK (((length(subject) >= 1) AND (length(subject) <= 255))),
+    CONSTRAINT tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+ALTER TABLE public.tokens ALTER COLUMN token_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.tokens_token_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+INSERT INTO public.schema_migrations (number, name, applied_at) VALUES (1, '0001_runs', '2026-01-01 00:00:00+00');
+
+SELECT pg_catalog.setval('public.tokens_token_id_seq', 1, false);
+
+ALTER TABLE ONLY public.cancellations
+    ADD CONSTRAINT cancellations_pkey PRIMARY KEY (command_id);
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_launch_id_key UNIQUE (launch_id);
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_pkey PRIMARY KEY (token_id);
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_token_hash_key UNIQUE (token_hash);
+
+CREATE INDEX cancellations_by_run ON public.cancellations USING btree (run_id, received_at DESC);
+
+CREATE INDEX runs_by_status ON public.runs USING btree (status, run_id);
+
+CREATE INDEX runs_live_by_host ON public.runs USING btree (host) WHERE (status = ANY (ARRAY['running'::text, 'canceling'::text]));
+
+ALTER TABLE ONLY public.cancellations
+    ADD CONSTRAINT cancellations_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(run_id);

@@ -1,0 +1,1 @@
+"""The schemas of released versions, as dumps that tests migrate to the newest one."""
