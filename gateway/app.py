@@ -1,6 +1,7 @@
 """The gateway's composition root."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 from aiohttp import web
@@ -16,6 +17,7 @@ from gateway.events.stream import EventStreams, StreamTimes
 from gateway.events.subscription import EventSubscription
 from gateway.http.client_address import ClientAddresses
 from gateway.http.cors import Cors, answer_preflights
+from gateway.http.draining import Draining
 from gateway.http.errors import answer_errors
 from gateway.http.listener import listening, most_connections
 from gateway.http.request_id import bind_request_id
@@ -74,8 +76,9 @@ async def serve(settings: GatewaySettings) -> None:
                 tasks.create_task(sweep(database, every=settings.rate_window))
                 await publisher.wait_ready()
                 app = build(settings, database, publisher, watch, feed, tasks, metrics, tracer)
-                _observe(app, settings, database, publisher, tasks, registry)
-                await _listen(settings, app, metrics)
+                draining = Draining()
+                _observe(app, settings, database, publisher, tasks, registry, draining)
+                await _listen(settings, app, metrics, draining)
                 raise Shutdown
         except* Shutdown:
             log.info("gateway_stopped")
@@ -160,6 +163,7 @@ def _observe(
     publisher: Publisher,
     tasks: asyncio.TaskGroup,
     registry: CollectorRegistry,
+    draining: Draining,
 ) -> None:
     """Add the monitoring endpoints, and start the probes behind them."""
 
@@ -175,14 +179,23 @@ def _observe(
     statistics = Statistics(database, registry)
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
     tasks.create_task(queues.keep_looking(settings, "cancel-gateway watching queues"))
-    add_health(app, dependencies)
+    add_health(app, dependencies, is_stopping=lambda: draining.has_begun)
     add_metrics(app, registry, dependencies.missing, statistics.refresh)
 
 
-async def _listen(settings: GatewaySettings, app: web.Application, metrics: GatewayMetrics) -> None:
-    async with listening(settings, app, metrics.connections_refused) as url:
+async def _listen(
+    settings: GatewaySettings, app: web.Application, metrics: GatewayMetrics, draining: Draining
+) -> None:
+    async with listening(settings, app, draining, metrics.connections_refused) as url:
         # Not earlier: so far there is nothing to finish, and a signal may end the process at once.
         stop = stop_requested()
         log.info("gateway_ready", url=str(url))
         await stop.wait()
+        if settings.gateway_drain_duration:
+            log.info("gateway_draining", seconds=settings.gateway_drain_duration)
+            draining.begin()
+            stop.clear()  # a second signal ends it
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.gateway_drain_duration):
+                    await stop.wait()
         log.info("gateway_stopping")

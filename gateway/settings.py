@@ -75,8 +75,15 @@ class GatewaySettings(ServiceSettings):
         description="Maximum duration of an event stream, seconds. Clients reconnect, and a "
         "revoked token is noticed then",
     )
+    gateway_drain_duration: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Time after SIGTERM for which the gateway still serves, but says 503 on "
+        "`/readyz`, so that a proxy sends requests to others before it stops, seconds",
+    )
     gateway_shutdown_timeout: Seconds = Field(
-        10.0, description="Timeout for requests in flight after SIGTERM, seconds"
+        10.0, description="Timeout for requests in flight when the gateway stops, seconds"
     )
 
     @field_validator("trusted_proxies", mode="before")

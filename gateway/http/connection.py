@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateway.http.cors import Cors
+from gateway.http.draining import Draining
 from gateway.http.errors import ApiError, from_aiohttp, internal, invalid, unavailable
 from gateway.http.request_id import request_id
 from gateway.http.responses import QUIET, complete, log_response, raw_response
@@ -15,13 +16,19 @@ from shared.http.limits import TimeLimits
 class GatewayConnection(Connection):
     """Adds the common headers to each response, and logs a line for it."""
 
-    __slots__ = ("_cors",)
+    __slots__ = ("_cors", "_draining")
 
     def __init__(
-        self, server: web.Server, limits: TimeLimits, limiter: ConnectionLimiter, cors: Cors
+        self,
+        server: web.Server,
+        limits: TimeLimits,
+        limiter: ConnectionLimiter,
+        cors: Cors,
+        draining: Draining,
     ) -> None:
         super().__init__(server, limits, limiter)
         self._cors = cors
+        self._draining = draining
 
     def refusal(self, fault: RequestFault) -> web.StreamResponse:
         return _refused(fault).response()
@@ -41,6 +48,9 @@ class GatewayConnection(Connection):
     def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Add the headers that every response has. Not needed for one that a handler returns."""
         complete(request, response, self._cors)
+        if self._draining.has_begun:
+            # So no proxy or client has an idle connection to send a request on when it is closed.
+            response.force_close()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -13,6 +13,7 @@ from yarl import URL
 from gateway.http.client_address import ClientAddresses
 from gateway.http.connection import GatewayConnection
 from gateway.http.cors import Cors
+from gateway.http.draining import Draining
 from gateway.settings import GatewaySettings
 from shared.errors import UserError
 from shared.http.connection_slots import ConnectionLimiter, ConnectionSlots
@@ -26,7 +27,7 @@ _EXTRA_SLOTS: Final = 100
 
 @asynccontextmanager
 async def listening(
-    settings: GatewaySettings, app: web.Application, refused: Counter
+    settings: GatewaySettings, app: web.Application, draining: Draining, refused: Counter
 ) -> AsyncIterator[URL]:
     """Serve `app` within the block. Afterwards, let requests in flight end, for a bounded time.
 
@@ -40,7 +41,7 @@ async def listening(
     try:
         server = await serve(
             app,
-            partial(GatewayConnection, cors=Cors(settings.cors_origins)),
+            partial(GatewayConnection, cors=Cors(settings.cors_origins), draining=draining),
             limits,
             _limiter(settings, refused),
             _listen(host, port),

@@ -31,11 +31,14 @@ def new_registry() -> CollectorRegistry:
 
 
 def add_health(
-    app: web.Application, dependencies: Dependencies, warnings: Warnings | None = None
+    app: web.Application,
+    dependencies: Dependencies,
+    warnings: Warnings | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> None:
     """Add /healthz, which uses no service, and /readyz, which checks the services.
 
-    `warnings` are shown by /readyz.
+    A program that is about to stop is not ready. `warnings` are shown by /readyz.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -43,13 +46,14 @@ def add_health(
 
     async def readyz(_: web.Request) -> web.Response:
         missing = await dependencies.missing()
+        status = "stopping" if is_stopping() else "unavailable" if missing else "ok"
         return json_response(
             {
-                "status": "unavailable" if missing else "ok",
+                "status": status,
                 "missing": [_as_json(each) for each in missing],
                 "warnings": [asdict(each) for each in warnings.now()] if warnings else [],
             },
-            status=503 if missing else 200,
+            status=200 if status == "ok" else 503,
         )
 
     app.router.add_get("/healthz", healthz)

@@ -107,6 +107,28 @@ async def test_who_waits_for_a_run_is_answered_at_once(system: System) -> None:
     assert monotonic() - start < 3
 
 
+async def test_while_it_drains_it_serves_and_is_not_ready(system: System) -> None:
+    program, api = await _gateway(system, CANCEL_GATEWAY_DRAIN_DURATION="60")
+    waiting = asyncio.create_task(api.ask("GET", "/api/v1/runs/1?wait=30"))
+    await eventually(lambda: system.database.fetchval(ADMITTED))
+    assert (await api.ask("GET", "/readyz")).status == 200
+
+    program.process.send_signal(signal.SIGTERM)
+    await program.event("gateway_draining", seconds=60)
+
+    unready = await api.ask("GET", "/readyz")
+    assert (unready.status, unready.body["status"]) == (503, "stopping")
+    assert (await api.ask("GET", "/healthz")).status == 200
+    answer = await api.cancel(1)
+    assert answer.status == 202
+    assert answer.headers["Connection"] == "close"
+    assert not waiting.done()
+
+    program.process.send_signal(signal.SIGTERM)  # again: at once
+    assert await program.wait() == 0
+    assert (await waiting).status == 200
+
+
 async def test_idle_and_half_made_requests_do_not_hold_it(system: System) -> None:
     program, api = await _gateway(system)
     url = URL(api.url)
