@@ -40,7 +40,7 @@ from gateway.runs.list_runs import ListHandler
 from gateway.runs.register import RegisterHandler
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.postgres.database import Database
 

@@ -9,8 +9,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from shared.aio.tasks import end, first_of
-from shared.amqp.broker import Publisher, keep_connected
+from shared.amqp.broker import keep_connected
 from shared.amqp.link import Link
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.http.health import add_health, add_metrics, new_registry

@@ -8,8 +8,8 @@ from time import monotonic
 from aio_pika import DeliveryMode
 from pamqp.commands import Basic
 
-from shared.amqp.broker import Publisher
 from shared.amqp.keys import REST_KEY
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE, GATEWAY_APP_ID, CancelCommand
 from shared.errors import PublishRefused

@@ -1,4 +1,4 @@
-"""RabbitMQ: connections that reconnect, and publishing that ends in a confirm or an error.
+"""RabbitMQ connections that reconnect.
 
 Plain connections, not aio-pika's robust ones: those wait a fixed 5 s before they reconnect, and a
 publish or declare on them can wait for a reconnect forever.
@@ -10,29 +10,20 @@ from contextlib import suppress
 from typing import NoReturn
 
 import aio_pika
-import aiormq
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import DeliveryError, PublishError
-from pamqp.commands import Basic
+from aio_pika.abc import AbstractConnection
 from yarl import URL
 
 from shared.aio.retry import until_connected
-from shared.aio.tasks import end, first_of
-from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
-from shared.amqp.confirms.interface import Confirms
-from shared.amqp.confirms.joined import JoinedConfirms
+from shared.aio.tasks import end
+from shared.amqp.channels import AWAY, lost_is_an_error
 from shared.amqp.errors import reason
 from shared.amqp.nodes import Nodes
 from shared.configuration.amqp_url import parse
 from shared.configuration.settings import ServiceSettings
 from shared.errors import (
     InvalidSettings,
-    NotDeclared,
-    PublishRefused,
-    PublishUnknown,
     ServiceUnavailable,
-    Unroutable,
 )
 from shared.services import local_files
 from shared.services.urls import without_password
@@ -40,15 +31,10 @@ from shared.services.urls import without_password
 log = structlog.get_logger(__name__)
 
 # Seconds.
-_CONNECT_TIMEOUT = 10.0
-_PAUSE = 0.2
+CONNECT_TIMEOUT = 10.0
+PAUSE = 0.2
 """Pause after a broker that accepts a connection and then fails, or declines a message."""
-_ANSWERS = 1.0
-"""Timeout for the messages in flight when another one was declined."""
-_LOOK_AGAIN = 1.0
-"""Interval between checks for missing names."""
 
-Declare = Callable[[AbstractChannel], Awaitable[None]]
 Session = Callable[[AbstractConnection], Awaitable[None]]
 
 
@@ -69,7 +55,7 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
                 await session(connection)
         except AWAY as error:
             log.warning("rabbitmq_session_failed", connection=name, error=reason(error))
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
         finally:
             await _close(connection)
         log.warning("rabbitmq_disconnected", connection=name)
@@ -123,7 +109,7 @@ async def _connect(
     try:
         return await until_connected(
             nodes.connect,
-            attempt=_CONNECT_TIMEOUT,
+            attempt=CONNECT_TIMEOUT,
             within=settings.startup_timeout if bounded else None,
             is_outage=lambda error: isinstance(error, AWAY),
             say=say,
@@ -139,154 +125,3 @@ async def _close(connection: AbstractConnection) -> None:
                 await connection.close()
     except AWAY:
         pass  # it was already gone
-
-
-class Publisher:
-    """Publishes with mandatory routing and a publisher confirm, on a connection of its own.
-
-    Its own, because a memory or disk alarm blocks every connection that publishes.
-    """
-
-    def __init__(
-        self,
-        settings: ServiceSettings,
-        name: str,
-        confirms_on: Callable[[aiormq.Channel], Confirms] = JoinedConfirms,
-    ) -> None:
-        """`name` is for the log. `confirms_on` is called with each channel that is opened."""
-        self._settings = settings
-        self._name = name
-        self._confirms_on = confirms_on
-        self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
-        self._known = asyncio.Event()
-        self._confirms: Confirms | None = None  # while there is a channel
-        self._declined = asyncio.Event()
-        self.problem: str | None = None
-        """What a reachable broker lacks, and what to do about it."""
-
-    async def run(
-        self, declare: Declare | None = None, look: Session | None = None, *, optional: bool = False
-    ) -> NoReturn:
-        """Keep a confirming channel open.
-
-        Raises ServiceUnavailable if there is no first connection in time, unless the program can do
-        without RabbitMQ: `optional`.
-
-        `declare` declares the names before the channel is used. A program without the permission to
-        declare passes `look`, which raises NotDeclared while names are missing, and waits.
-        """
-
-        async def session(connection: AbstractConnection) -> None:
-            while not connection.is_closed:
-                try:
-                    async with asyncio.timeout(DECLARE_TIMEOUT):
-                        if look is not None:
-                            await look(connection)
-                        channel = await open_channel(connection)
-                        if declare is not None:
-                            await declare(channel)
-                        confirms = self._confirms_on(await underlay(channel))
-                except NotDeclared as error:
-                    self._lacks(str(error))
-                    await first_of(connection.closed(), asyncio.sleep(_LOOK_AGAIN))
-                    if connection.is_closed:
-                        self.problem = None
-                    continue
-                if self.problem is not None:
-                    log.info("names_declared", connection=self._name)
-                self.problem = None
-                self._declined.clear()
-                self._confirms = confirms
-                self._channel.set_result(channel)
-                self._known.set()
-                try:
-                    await first_of(connection.closed(), channel.closed(), self._declined.wait())
-                finally:
-                    self._confirms = None
-                    self._channel = asyncio.Future()
-                if self._declined.is_set():
-                    await self._give_up(channel, confirms)
-
-        keep = keep_trying if optional else keep_connected
-        await keep(self._settings, self._name, session)
-
-    def _lacks(self, problem: str) -> None:
-        if self.problem != problem:
-            log.warning("names_not_declared", connection=self._name, error=problem, retrying=True)
-        self.problem = problem
-        self._known.set()
-
-    async def _give_up(self, channel: AbstractChannel, confirms: Confirms) -> None:
-        """Close a channel on which the broker declined a message.
-
-        A channel that first used a quorum queue while the node of its leader was failing keeps
-        asking that node, and declines all messages until it is back (RabbitMQ 3.10). A new channel
-        finds the new leader. Messages in flight get their confirms first.
-        """
-        log.warning("publishing_declined", connection=self._name, using="a new channel")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWERS):
-                await confirms.answered()
-        async with asyncio.timeout(DECLARE_TIMEOUT):
-            await channel.close()
-        await asyncio.sleep(_PAUSE)
-
-    @property
-    def is_ready(self) -> bool:
-        return self._channel.done()
-
-    async def wait_ready(self) -> None:
-        """Return once a channel is open and its names are declared, or `problem` says why not.
-
-        Raises ServiceUnavailable if that takes longer than the startup timeout and one connection
-        attempt: the broker may be reachable, but does not let us declare what we need.
-        """
-        try:
-            async with asyncio.timeout(self._settings.startup_timeout + _CONNECT_TIMEOUT):
-                await self._known.wait()
-        except TimeoutError:
-            shown = without_password(self._settings.amqp_url.get_secret_value())
-            raise ServiceUnavailable(
-                f"cannot declare exchanges and queues on RabbitMQ at {shown}"
-            ) from None
-
-    async def declare(self, what: Callable[[AbstractChannel], Awaitable[object]]) -> None:
-        """Declare something more on the publishing channel. Raises ServiceUnavailable."""
-        try:
-            with lost_is_an_error():
-                async with asyncio.timeout(self._settings.confirm_timeout):
-                    await what(await asyncio.shield(self._channel))
-        except AWAY as error:
-            raise ServiceUnavailable(f"RabbitMQ: {reason(error)}") from error
-
-    async def publish(self, exchange: str, routing_key: str, message: aio_pika.Message) -> None:
-        """Return once the broker has confirmed that it stored `message` in a queue.
-
-        Raises PublishRefused if the broker declined it or lacks the exchange or queue, Unroutable
-        if no queue is bound for it, and PublishUnknown if there was no confirm within
-        `confirm_timeout` seconds, including a reconnect.
-        """
-        await self.send(exchange, routing_key, message.body, message.properties)
-
-    async def send(
-        self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties
-    ) -> None:
-        """`publish` for a message that is already encoded as body and properties."""
-        until = asyncio.get_running_loop().time() + self._settings.confirm_timeout
-        try:
-            with lost_is_an_error():
-                confirms = self._confirms
-                while confirms is None:
-                    if self.problem is not None:
-                        raise PublishRefused(self.problem)
-                    async with asyncio.timeout_at(until):
-                        await asyncio.shield(self._channel)
-                    confirms = self._confirms
-                await confirms.publish(exchange, routing_key, body, properties, until)
-        except PublishError as error:
-            raise Unroutable(f"no queue is bound for the routing key {routing_key}") from error
-        except DeliveryError as error:
-            self._declined.set()
-            raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
-        except AWAY as error:
-            raise PublishUnknown(f"RabbitMQ did not confirm: {reason(error)}") from error

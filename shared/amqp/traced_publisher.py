@@ -5,7 +5,7 @@ from typing import Final
 from opentelemetry.trace import SpanKind
 from pamqp.commands import Basic
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.configuration.settings import ServiceSettings
 from shared.telemetry.tracing import Attributes, Tracer
 

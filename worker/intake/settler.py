@@ -17,8 +17,8 @@ import structlog
 from aio_pika import Message
 
 from shared.aio.retry import until_available
-from shared.amqp.broker import Publisher
 from shared.amqp.keys import CANCEL_KEY, REST_KEY
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import RETRY_DELAYS, Topology
 from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable

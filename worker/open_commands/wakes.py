@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from aio_pika import DeliveryMode, Message
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.errors import PublishRefused, ServiceUnavailable
 

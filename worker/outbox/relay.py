@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 import structlog
 from asyncpg import Record
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.postgres import sql

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import structlog
 from aio_pika import Message
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from worker.messages.reply_address import direct
 

@@ -16,7 +16,7 @@ import structlog
 from aio_pika import Message
 
 from shared.aio.retry import until_available
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import RETRY_DELAYS, Topology
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.postgres.database import Database

@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from aio_pika import Message
 
-from shared.amqp.broker import Publisher
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.confirms.plain import PlainConfirms
 from shared.amqp.keys import CANCEL_KEY
+from shared.amqp.publisher import Publisher
 from shared.configuration.settings import ServiceSettings
 from shared.errors import PublishRefused
 from shared.lifecycle import Shutdown

@@ -9,7 +9,7 @@ from gateway.events.feed import EventFeed
 from gateway.monitoring.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.postgres.database import connected
 from shared.telemetry.tracing import NO_TRACER
 from tools.support.system import System

@@ -6,7 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from asyncpg import Record
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.commands import CancelCommand
 from shared.errors import UserError
 from shared.postgres.database import Database

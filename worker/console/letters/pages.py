@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.postgres.database import Database
 from worker.console.letters.edit_page import EditPage
 from worker.console.letters.letter_page import LetterPage

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from shared.amqp.broker import Publisher
+from shared.amqp.publisher import Publisher
 from shared.errors import UserError
 from shared.postgres.database import Database
 from worker.console.letters.filters import Asked, asked

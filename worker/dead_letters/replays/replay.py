@@ -18,8 +18,8 @@ from aio_pika import DeliveryMode, Message
 from asyncpg import Record
 
 from shared.aio.batcher import Batcher
-from shared.amqp.broker import Publisher
 from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY
+from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.commands import CANCEL_TYPE
 from shared.errors import PublishRefused, ServiceUnavailable
