@@ -1,20 +1,23 @@
 """Postgres and RabbitMQ for tests, demo and benchmarks, from whatever the machine offers.
 
 ``provide()`` walks the ladder; ``PrivatePostgres`` and ``PrivateRabbit`` give one server alone
-that a test may stop, kill and start again, ``PrivateCluster`` three brokers that are one, and
+that a test may stop, kill and start again, a ``Cluster`` three brokers that are one, and
 ``PrivatePair`` a Postgres with its standby.
 """
 
+from tools.services.cluster.cluster import Cluster
+from tools.services.cluster.containers import container_cluster
+from tools.services.cluster.native import NativeCluster, native_cluster
 from tools.services.ladder import provide
 from tools.services.model import ServerFailed, Services, ServicesUnavailable
-from tools.services.native.cluster import PrivateCluster, private_cluster
 from tools.services.native.postgres import PrivatePostgres
 from tools.services.native.rabbitmq import PrivateRabbit
 from tools.services.native.replication import PrivatePair, Replication, private_pair
 from tools.services.sandbox import Sandbox
 
 __all__ = [
-    "PrivateCluster",
+    "Cluster",
+    "NativeCluster",
     "PrivatePair",
     "PrivatePostgres",
     "PrivateRabbit",
@@ -23,7 +26,8 @@ __all__ = [
     "ServerFailed",
     "Services",
     "ServicesUnavailable",
-    "private_cluster",
+    "container_cluster",
+    "native_cluster",
     "private_pair",
     "provide",
 ]

@@ -5,7 +5,7 @@ testcontainers is imported late: it takes a while and reads the environment.
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +45,14 @@ def running_containers(say: Say) -> Iterator[Services]:
 
     Raises EngineUnreachable, ImagesUnavailable, or ServerFailed if a container does not start.
     """
-    _check_engine()
-    _have_images(say)
+    check_engine()
+    have_images(say, POSTGRES_IMAGE, RABBIT_IMAGE)
     with ExitStack() as stack:
         services = _start_both(stack)
         yield services
 
 
-def _check_engine() -> None:
+def check_engine() -> None:
     """Raise EngineUnreachable unless an engine answers within 2 s."""
     try:
         client = _client(ANSWER_SECONDS)
@@ -63,12 +63,12 @@ def _check_engine() -> None:
         raise EngineUnreachable(f"no Docker engine is reachable ({_line(error)})") from error
 
 
-def _have_images(say: Say) -> None:
-    """Pull what is not there yet. Raises ImagesUnavailable."""
+def have_images(say: Say, *names: str) -> None:
+    """Pull what is not there yet of the images. Raises ImagesUnavailable."""
     client = _client(PULL_SILENCE_SECONDS)
     try:
         present = {tag for image in client.images.list() for tag in image.tags}
-        for image in _needed_images():
+        for image in _with_reaper(names):
             if image not in present:
                 say(f"pulling {image}; about a minute")
                 _pull(client, image)
@@ -76,11 +76,11 @@ def _have_images(say: Say) -> None:
         client.close()
 
 
-def _needed_images() -> list[str]:
-    """Name both images and, unless it is switched off, the reaper that testcontainers starts."""
+def _with_reaper(names: Sequence[str]) -> list[str]:
+    """The images and, unless it is switched off, the reaper that testcontainers starts."""
     from testcontainers.core.config import testcontainers_config as config
 
-    images = [config.hub_image_name_prefix + name for name in (POSTGRES_IMAGE, RABBIT_IMAGE)]
+    images = [config.hub_image_name_prefix + name for name in names]
     return images if config.ryuk_disabled else [*images, config.ryuk_image]
 
 

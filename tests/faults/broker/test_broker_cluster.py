@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.broker.many_cancels import Storm
 from tests.support.http.api import Api
-from tools.services import PrivateCluster, ServicesUnavailable, private_cluster
+from tools.services import Cluster, ServicesUnavailable, native_cluster
 from tools.support.processes import until_gone
 from tools.support.program import Program
 from tools.support.proxy import TcpProxy
@@ -28,9 +28,9 @@ GOES_ON = 10.0
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[PrivateCluster]:
+def cluster() -> Iterator[Cluster]:
     try:
-        with private_cluster() as cluster:
+        with native_cluster() as cluster:
             yield cluster
     except ServicesUnavailable as error:
         pytest.skip(f"a cluster needs a broker that is installed on this machine: {error}")
@@ -41,7 +41,7 @@ class ClusteredSystem:
     """The system on the cluster, behind a balancer."""
 
     system: System
-    cluster: PrivateCluster
+    cluster: Cluster
     balancer: TcpProxy
 
     async def leader_of(self, queue: str) -> int:
@@ -68,7 +68,7 @@ class ClusteredSystem:
 
 @pytest.fixture
 async def clustered(
-    cluster: PrivateCluster, database_url: str, tmp_path: Path
+    cluster: Cluster, database_url: str, tmp_path: Path
 ) -> AsyncIterator[ClusteredSystem]:
     balancer = TcpProxy(*cluster.urls)
     await balancer.listen()

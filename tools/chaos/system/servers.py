@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from tools.services import PrivateCluster, PrivatePostgres, PrivateRabbit, Sandbox
+from tools.services import NativeCluster, PrivatePostgres, PrivateRabbit, Sandbox
 
 
 class Broker(Protocol):
@@ -34,7 +34,7 @@ class ThreeNodes:
     """A cluster, of which a fault may take one node or all."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.nodes = PrivateCluster(sandbox)
+        self.nodes = NativeCluster(sandbox)
         self.launch = self.nodes.launch_all
         self.wait_ready = self.nodes.wait_ready
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tools.services.amqp_probe import server_version
 from tools.services.model import ServerFailed, ServicesUnavailable
 from tools.services.native.binaries import RabbitPrograms, find_rabbit
+from tools.services.native.place import Place
 from tools.services.port_mapper import PortMapper
 from tools.services.sandbox import Sandbox, clean_environment, log_tail
 
@@ -19,11 +20,8 @@ START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 CTL_SECONDS = 60.0
 POLL_SECONDS = 0.05
-ERLANG_FLAGS = (
-    "-kernel inet_dist_use_interface {127,0,0,1}"
-    # The script's default, never to spin, doubles the time to boot on a virtual machine.
-    " +sbwt very_short +sbwtdcpu very_short +sbwtdio very_short"
-)
+# The script's default, never to spin, doubles the time to boot on a virtual machine.
+ERLANG_FLAGS = "+sbwt very_short +sbwtdcpu very_short +sbwtdio very_short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class PrivateRabbit:
         programs: RabbitPrograms | None = None,
         *,
         name: str = NODE_NAME,
+        place: Place | None = None,
         port_mapper: PortMapper | None = None,
         secrets: Secrets | None = None,
         configuration: str = "",
@@ -57,10 +56,13 @@ class PrivateRabbit:
         self._secrets = secrets or Secrets()
         self._configuration = configuration
         self._plugins = plugins
+        self._place = place or Place()
         self._home = sandbox.path / f"rabbitmq-{name}"
         self._log = self._home / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._port_mapper = port_mapper or PortMapper(sandbox, self._programs.epmd)
+        self._port_mapper = port_mapper or PortMapper(
+            sandbox, self._programs.epmd, place=self._place
+        )
         self._distribution_port = sandbox.reserve_port()
         self._version = "unknown"
         self.name = name
@@ -69,7 +71,7 @@ class PrivateRabbit:
     @property
     def url(self) -> str:
         """The URL of the default virtual host, with user and password."""
-        return f"amqp://{USER}:{self._secrets.password}@127.0.0.1:{self.port}/"
+        return f"amqp://{USER}:{self._secrets.password}@{self._place.address}:{self.port}/"
 
     @property
     def is_running(self) -> bool:
@@ -95,14 +97,16 @@ class PrivateRabbit:
             self._write_configuration()
         self._port_mapper.start()
         self._process = self._sandbox.spawn(
-            [str(self._programs.server)], log=self._log, env=self._environment()
+            self._place.command(str(self._programs.server)),
+            log=self._log,
+            env=self._environment(),
         )
 
     def wait_ready(self) -> None:
         """Wait for the broker that launch() started. Raises ServerFailed."""
         process = self._running()
         deadline = time.monotonic() + START_SECONDS
-        while (version := server_version("127.0.0.1", self.port)) is None:
+        while (version := server_version(self._place.address, self.port)) is None:
             if process.poll() is not None:
                 raise self._failure(f"ended with code {process.returncode}")
             if time.monotonic() > deadline:
@@ -127,11 +131,15 @@ class PrivateRabbit:
 
     def ctl(self, *arguments: str) -> str:
         """Run `rabbitmqctl` on this node and return what it printed. Raises ServerFailed."""
+        return self.run("rabbitmqctl", *arguments)
+
+    def run(self, tool: str, *arguments: str) -> str:
+        """Run one of RabbitMQ's tools on this node, as `ctl` does."""
         self._running()
         # Beside the server script: on PATH, Debian has a wrapper that switches the user.
-        program = self._programs.server.with_name("rabbitmqctl")
+        program = self._programs.server.with_name(tool)
         done = subprocess.run(
-            [str(program), *arguments],
+            self._place.command(str(program), *arguments),
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -141,7 +149,7 @@ class PrivateRabbit:
             check=False,
         )
         if done.returncode != 0:
-            raise ServerFailed(f"rabbitmqctl {arguments[0]} failed:\n{done.stdout}")
+            raise ServerFailed(f"{tool} {arguments[0]} failed:\n{done.stdout}")
         return done.stdout
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -157,7 +165,7 @@ class PrivateRabbit:
         cookie.chmod(0o400)
         (self._home / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
         (self._home / "rabbitmq.conf").write_text(
-            f"listeners.tcp.private = 127.0.0.1:{self.port}\n"
+            f"listeners.tcp.private = {self._place.address}:{self.port}\n"
             f"default_user = {USER}\n"
             f"default_pass = {self._secrets.password}\n"
             f"{self._configuration}"
@@ -169,7 +177,7 @@ class PrivateRabbit:
         return clean_environment(
             HOME=str(home),
             ERL_EPMD_PORT=str(self._port_mapper.port),
-            ERL_EPMD_ADDRESS="127.0.0.1",
+            ERL_EPMD_ADDRESS=self._place.address,
             ERL_CRASH_DUMP_BYTES="0",
             ERL_AFLAGS="-start_epmd false",  # no helper may start one that stays behind
             RABBITMQ_NODENAME=self.name,
@@ -185,10 +193,15 @@ class PrivateRabbit:
             RABBITMQ_GENERATED_CONFIG_DIR=str(home / "config"),
             RABBITMQ_PLUGINS_EXPAND_DIR=str(home / "plugins"),
             RABBITMQ_FEATURE_FLAGS_FILE=str(home / "feature_flags"),
-            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=ERLANG_FLAGS,
+            RABBITMQ_USE_LONGNAME=str("." in self.name).lower(),  # an address is a long name
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{self._only_here()} {ERLANG_FLAGS}",
             # Makes the script exec the node instead of staying above it as a shell.
             RUNNING_UNDER_SYSTEMD="true",
         )
+
+    def _only_here(self) -> str:
+        numbers = self._place.address.replace(".", ",")
+        return f"-kernel inet_dist_use_interface {{{numbers}}}"
 
     def _failure(self, what: str) -> ServerFailed:
         return ServerFailed(f"private RabbitMQ {self.name}: {what}\n{log_tail(self._log)}")
