@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from time import monotonic
 from uuid import uuid4
 
@@ -21,15 +22,25 @@ from tests.support.http.api import Api
 DEADLINE = 40.0
 """Seconds until a cancel must be accepted, whatever is away meanwhile."""
 _CONFIRM = 5.0
+_CLOSE = 1.0
 _LOST = (OSError, TimeoutError, AMQPError, ChannelInvalidStateError, RuntimeError)
 
 
 class Storm:
     """Sends one cancel for each of many runs, a few at a time."""
 
-    def __init__(self, api: Api, amqp_url: str, topology: Topology, at_once: int = 12) -> None:
+    def __init__(
+        self,
+        api: Api,
+        amqp_url: str | Sequence[str],
+        topology: Topology,
+        at_once: int = 12,
+        pause: float = 0.0,
+    ) -> None:
+        """`amqp_url`: one for each node of a cluster; `pause`: seconds after each accepted one."""
         self._api = api
-        self._amqp_url = amqp_url
+        self._amqp_urls = [amqp_url] if isinstance(amqp_url, str) else list(amqp_url)
+        self._pause = pause
         self._topology = topology
         self._at_once = at_once
         self._connection: aio_pika.abc.AbstractConnection | None = None
@@ -40,6 +51,8 @@ class Storm:
         """How often a run's cancel was sent to the gateway."""
         self.accepted: dict[int, float] = {}
         """When a run's cancel was answered 202 or confirmed."""
+        self.accepted_by_gateway: list[float] = []
+        """When a cancel was answered 202."""
         self.commands: dict[int, str] = {}
         """The command id of each run whose cancel went straight to the broker."""
         self.refused: Counter[int] = Counter()
@@ -66,12 +79,18 @@ class Storm:
         """Seconds from `moment` until a cancel was accepted that had not been sent before it."""
         return min(at for at in self.accepted.values() if at > moment) - moment
 
+    def longest_pause(self, since: float) -> float:
+        """The longest time after `since` in which the gateway accepted no cancel, seconds."""
+        times = [since, *(at for at in self.accepted_by_gateway if at > since)]
+        return max(later - earlier for earlier, later in pairwise(times))
+
     async def _each(self, runs: Iterable[int], send: Callable[[int], Awaitable[bool]]) -> None:
         left = iter(runs)
 
         async def work() -> None:
             for run in left:
                 await self._until_accepted(run, send)
+                await asyncio.sleep(self._pause)
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._at_once):
@@ -91,6 +110,7 @@ class Storm:
         with suppress(aiohttp.ClientConnectionError):
             answer = await self._api.cancel(run)
             if answer.status == 202:
+                self.accepted_by_gateway.append(monotonic())
                 return True
             self.refused[answer.status] += 1
         return False
@@ -111,6 +131,7 @@ class Storm:
             return False
         except _LOST:
             self.lost += 1
+            await self._disconnect()
             return False
         except asyncio.CancelledError:
             # What aiormq raises where the connection dies; ours is told by the task.
@@ -126,7 +147,9 @@ class Storm:
         async with self._connecting:
             if self._channel is None or self._channel.is_closed:
                 await self._disconnect()
-                self._connection = await aio_pika.connect(self._amqp_url)
+                # Whichever comes next: a node that is in trouble is not tried for ever.
+                self._amqp_urls.append(url := self._amqp_urls.pop(0))
+                self._connection = await aio_pika.connect(url)
                 self._channel = await self._connection.channel(on_return_raises=True)
             return self._channel
 
@@ -134,7 +157,8 @@ class Storm:
         if self._connection is not None:
             connection, self._connection, self._channel = self._connection, None, None
             with suppress(*_LOST):
-                await connection.close()
+                async with asyncio.timeout(_CLOSE):
+                    await connection.close()
 
 
 def _message(body: bytes, command_id: str) -> aio_pika.Message:

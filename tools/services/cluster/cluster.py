@@ -4,7 +4,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from urllib.parse import urlsplit
 
+from tools.services.amqp_probe import server_version
 from tools.services.cluster.links import Link
 from tools.services.model import ServerFailed, ServicesUnavailable
 
@@ -14,6 +16,7 @@ TICK_SECONDS = 10
 """Erlang's net_ticktime: a silent node counts as down after 8 to 13 s. The default is 60."""
 LEADER_SECONDS = 30.0
 FORMING_SECONDS = 60
+PAUSE_SECONDS = 3.0 * TICK_SECONDS
 POLL_SECONDS = 0.1
 
 
@@ -116,8 +119,21 @@ class Cluster(ABC):
         """Wait until the nodes that launch_all() started form one cluster."""
         for node in range(SIZE):
             self.wait_for(node)
+        self.wait_joined()
+
+    def wait_joined(self) -> None:
+        """Wait until all nodes are one cluster: they may accept clients before."""
         # A queue declared any earlier would have fewer than three members, for ever.
         self.ctl(0, "await_online_nodes", str(SIZE), "--timeout", str(FORMING_SECONDS))
+
+    def wait_paused(self, node: int) -> None:
+        """Wait until a node that is cut off has noticed it, and serves no clients."""
+        url = urlsplit(self.urls[node])
+        deadline = time.monotonic() + PAUSE_SECONDS
+        while server_version(url.hostname or "", url.port or 0) is not None:
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"{self.names[node]} did not pause")
+            time.sleep(POLL_SECONDS)
 
     def start_all(self) -> None:
         """Start the nodes side by side and return once all of them form one cluster."""

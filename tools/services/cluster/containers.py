@@ -136,7 +136,7 @@ def _network(subnet: IPv4Network) -> Iterator[str]:
 
 
 @contextmanager
-def container_cluster(say: Say) -> Iterator[ContainerCluster]:
+def container_cluster(say: Say = lambda _: None) -> Iterator[ContainerCluster]:
     """Run a cluster for the length of the block.
 
     Raises EngineUnreachable, ImagesUnavailable, or ServerFailed if a container does not start.

@@ -1,0 +1,40 @@
+"""A cluster of each kind, for all drills, and the system on it."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.broker.cluster.clustered import ClusteredSystem, clustered_system
+from tools.services import Cluster, ServicesUnavailable, container_cluster, native_cluster
+
+MAKERS: Final[dict[str, Callable[[], AbstractContextManager[Cluster]]]] = {
+    "native": native_cluster,
+    "image": container_cluster,
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a cluster waits for its start; the others are done in half a minute."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session", params=MAKERS)
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    try:
+        with MAKERS[request.param]() as cluster:
+            yield cluster
+    except ServicesUnavailable as error:
+        pytest.skip(f"no cluster ({request.param}): {error}")
+
+
+@pytest.fixture
+async def clustered(
+    cluster: Cluster, database_url: str, tmp_path: Path
+) -> AsyncIterator[ClusteredSystem]:
+    async with clustered_system(cluster, database_url, tmp_path) as clustered:
+        yield clustered

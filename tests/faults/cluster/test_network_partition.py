@@ -1,0 +1,52 @@
+"""The network between the nodes of a cluster breaks, and clients still reach all of them."""
+
+import pytest
+
+from tests.support.broker.cluster.clustered import ClusteredSystem
+from tests.support.broker.cluster.drill import Drill
+from tools.services import ServicesUnavailable
+
+GOES_ON = 20.0
+"""Seconds: the other nodes elect a new leader when they have not heard of the old one for
+net_ticktime, here 10 s. Programs connect to another node before that, when a confirm does not come
+for 5 s."""
+
+
+async def _cut_off(clustered: ClusteredSystem, node: int) -> None:
+    try:
+        await clustered.do(clustered.cluster.cut_off, node)
+    except ServicesUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(
+    ("alone", "leads"), [("gateway", True), ("workers", True), ("gateway", False)]
+)
+async def test_a_node_is_cut_off_from_the_others(
+    clustered: ClusteredSystem, alone: str, leads: bool
+) -> None:
+    cluster, queue = clustered.cluster, clustered.system.topology.rest
+    leader = await clustered.leader_of(queue)
+    node = leader if leads else (leader + 1) % 3
+    beside = (node + 1) % 3
+    drill = await Drill.prepare(
+        clustered,
+        gateway_at=node if alone == "gateway" else beside,
+        workers_at=node if alone == "workers" else beside,
+    )
+
+    async with drill.cancels():
+        await _cut_off(clustered, node)
+        # The others go on, and it pauses once it notices.
+        await drill.storm.has_accepted(len(drill.storm.accepted) + 100)
+        await clustered.do(cluster.wait_paused, node)
+        await clustered.do(cluster.heal)
+        await clustered.do(cluster.wait_for, node)
+
+    place = "leader" if leads else "follower"
+    assert await drill.nothing_is_lost(f"{place} cut off, with the {alone}") < GOES_ON
+    if alone == "gateway":
+        await drill.gateway.event("publishing_unanswered")
+    await clustered.bring_back()
+    assert await clustered.do(cluster.online_of, queue) == [0, 1, 2]
+    await drill.queues_drain()

@@ -1,0 +1,1 @@
+"""The system on a cluster of brokers, and drills on it."""
