@@ -47,7 +47,7 @@ class Run:
     stop_deadline: datetime | None
     start_before: datetime | None
     expired: bool
-    """Whether it was canceled because it had not started by `start_before`."""
+    """Whether it was canceled because it had not started by `start_before`, or before a prune."""
     exit_code: int | None
     error: str | None
     leftovers_noted: bool

@@ -34,7 +34,9 @@ class RunView(Model):
     labels: dict[str, str]
     url: str | None
     start_before: datetime | None
-    expired: bool = Field(description="Whether the run was canceled because of `start_before`.")
+    expired: bool = Field(
+        description="Whether the run was canceled because it did not start in time."
+    )
     exit_code: int | None
     error: str | None
     left_behind: LeftBehind | None = Field(

@@ -58,8 +58,14 @@ def _events(base: int) -> Iterable[OldRow]:
         **{"run.started": 17, "run.canceling": 17, "run.rejected": 17, "cancel.rejected": 17},
     }
     for number, (kind, since) in enumerate(types.items(), start=base * STEP):
-        event = {"event_id": number, "type": kind, "run_id": base + 9, "at": THEN}
-        yield OldRow("outbox", {**event, "data": {"run_id": base + 9}}, since)
+        data: Row = {"run_id": base + 9}
+        if kind == "dead_letter":
+            asked = {"command_id": uuid(base + 902), "reason": None, "requested_by": "alice"}
+            options = {"requested_at": None, "force": False, "grace_seconds": None}
+            stop = {"via": "direct", "publisher": "scheduler", "evidence": {"ended": "survived"}}
+            data = {**data, **asked, **options, **stop, "letter": uuid(base + 903)}
+        event = {"event_id": number, "type": kind, "run_id": base + 9, "at": THEN, "data": data}
+        yield OldRow("outbox", event, since)
 
 
 def _letters(base: int) -> Iterable[OldRow]:
@@ -82,7 +88,8 @@ def _letters(base: int) -> Iterable[OldRow]:
             **{"state": "waiting", "arrived_at": THEN, "error": "run 1 is unknown", "attempts": 4},
             **{"exchange": "runs.commands", "routing_key": "run.cancel", "via": "direct"},
             **{"body": "\\x" + json.dumps(said).encode().hex(), "headers": {"x-a": 1}},
-            **{"publisher": "scheduler", "replays": 0, "content_type": "application/json"},
+            **{"publisher": "scheduler", "replays": 0, "type": "ci.run.cancel.v1"},
+            **{"message_id": said["command_id"], "content_type": "application/json"},
             **{**said, **row},
         }
         # Since 0019, workers cut them themselves.

@@ -131,7 +131,11 @@ class Runs:
         expired: Row = {"expired": True, "proof": "never_started"}
         self._add(16, status="canceled", start_before=THEN, **expired)
         self._add(20, status="canceled", **expired)
-        left: Row = {"number": 1, "found": [], "kept": False, "noticed_at": THEN}
+        left: Row = {
+            **{"number": 1, "found": [{"pid": 7, "name": "sleep", "state": "S"}], "kept": False},
+            **{"containers_number": 0, "containers_found": [], "builds": False},
+            **{"engine_missing": False, "noticed_at": THEN},
+        }
         for proved in ({}, evidence("killed", "cgroup_empty")):
             passed: Row = {"exit_code": 0, "left_behind": {**left, **proved}}
             self._add(16, status="pass", started=True, **passed)
