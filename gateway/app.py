@@ -40,6 +40,7 @@ from gateway.runs.list_runs import ListHandler
 from gateway.runs.register import RegisterHandler
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
+from shared.amqp.access import check_files
 from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch
 from shared.amqp.topology import Topology
@@ -59,6 +60,7 @@ async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
     allow_many_files()  # one per client
     name = "cancel-gateway"
+    check_files(settings)
     async with tracing(settings, name) as tracer, connected(settings) as database:
         await wait_until_current(database, settings.startup_timeout)
         topology = Topology(settings.topology_prefix)

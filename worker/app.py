@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from shared.aio.tasks import end, first_of
+from shared.amqp.access import check_files
 from shared.amqp.broker import keep_connected
 from shared.amqp.link import Link
 from shared.amqp.publisher import Publisher
@@ -71,6 +72,7 @@ async def serve(settings: WorkerSettings) -> None:
     start_threads()
     read_any_property()
     require_own_proc()
+    check_files(settings)
     runs_root = runs_root_of(settings)
     async with (
         tracing(settings, "cancel-worker", **{"host.name": settings.host_name}) as tracer,

@@ -16,16 +16,13 @@ from yarl import URL
 
 from shared.aio.retry import until_connected
 from shared.aio.tasks import end
+from shared.amqp.access import read_access
 from shared.amqp.channels import AWAY, lost_is_an_error
 from shared.amqp.errors import reason
 from shared.amqp.nodes import Nodes
 from shared.configuration.amqp_url import parse
 from shared.configuration.settings import ServiceSettings
-from shared.errors import (
-    InvalidSettings,
-    ServiceUnavailable,
-)
-from shared.services import local_files
+from shared.errors import ServiceUnavailable
 from shared.services.urls import without_password
 
 log = structlog.get_logger(__name__)
@@ -80,8 +77,10 @@ def _nodes(settings: ServiceSettings, name: str) -> Nodes:
             # refuses, the exception is never retrieved, and asyncio logs a traceback.
             with lost_is_an_error():
                 async with asyncio.timeout(timeout):
+                    access = await read_access(settings)
                     return await aio_pika.connect(
-                        url.update_query(heartbeat=settings.heartbeat),
+                        access.of(url).update_query(heartbeat=settings.heartbeat),
+                        ssl_context=access.context,
                         client_properties={"connection_name": name},
                     )
         except StopAsyncIteration:
@@ -96,11 +95,6 @@ async def _connect(
 ) -> AbstractConnection:
     url = nodes.any_url
     shown = without_password(settings.amqp_url.get_secret_value())
-    if bounded and url.scheme == "amqps":
-        try:
-            local_files.check_for_rabbitmq(url.query)
-        except ValueError as error:
-            raise InvalidSettings(f"AMQP_URL: {error}") from None
 
     def say(error: BaseException | None) -> None:
         why = reason(error, url)

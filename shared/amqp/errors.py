@@ -10,7 +10,7 @@ from aiormq.exceptions import AuthenticationError, InvalidFrameError
 from pamqp.commands import Connection
 from yarl import URL
 
-from shared.services.reasons import network_reason
+from shared.services.reasons import is_unknown_ca, network_reason
 
 # aiormq's own errors name a closed object by its repr.
 _CLOSED: Final = re.compile(r"<(Connection|Channel): .* at 0x[0-9a-f]+> closed")
@@ -48,8 +48,8 @@ def _while_connecting(error: OSError | AMQPError, url: URL) -> str:
     # aiormq wraps OS errors in its own.
     cause = error.__cause__ if isinstance(error, AMQPConnectionError) else error
     tls = url.scheme == "amqps"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"{network_reason(cause)}; set its CA with ?cafile=…"
+    if isinstance(cause, OSError) and is_unknown_ca(cause):
+        return f"{network_reason(cause)}; is its CA in CANCEL_AMQP_CA_FILE?"
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return "this port does not use TLS: set amqp://, or the port for TLS (5671)"
     if isinstance(cause, (EOFError, ConnectionResetError)):

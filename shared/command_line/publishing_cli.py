@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from shared import lifecycle, logs
+from shared.amqp.access import check_files
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.configuration import settings
@@ -26,6 +27,8 @@ def with_publisher(name: str, work: Callable[[Publishing], Awaitable[T]]) -> T:
     configured = settings.load(PublishingCommandSettings)
     quiet = configured.log_level is LogLevel.INFO  # that a connection is made, say
     logs.configure(configured.log_format, LogLevel.WARNING if quiet else configured.log_level)
+
+    check_files(configured)
 
     async def run() -> T:
         results: list[T] = []

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qs, unquote
 
 from shared.configuration.hosts import ENCODE, Host, check_name, name_and_port, port_number
+from shared.configuration.url_parameters import check_amqp
 
 _PARTS: Final = re.compile(
     r"(?P<scheme>amqps?)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)"
@@ -26,6 +27,8 @@ class AmqpUrl:
 
     nodes: tuple[Host, ...]
     user: str
+    has_password: bool
+    uses_tls: bool
     _before: str
     _after: str
 
@@ -50,13 +53,18 @@ def parse(url: str) -> AmqpUrl:
         raise ValueError(f"has an @ after the host; {ENCODE}")
     if found["fragment"]:
         raise ValueError(f"has a #; {ENCODE}")
-    if "password" in parse_qs(found["query"] or "", keep_blank_values=True):
+    given = parse_qs(found["query"] or "", keep_blank_values=True)
+    if "password" in given:
         raise ValueError("must have the password before the host, not in a parameter")
+    check_amqp({name: values[-1] for name, values in given.items()})
     if not authority:
         raise ValueError("must name a host")
+    user, _, password = user_info.partition(":")
     return AmqpUrl(
         tuple(_node(place) for place in authority.split(",")),
-        unquote(user_info.partition(":")[0]) or _DEFAULT_USER,
+        unquote(user) or _DEFAULT_USER,
+        bool(password),
+        found["scheme"] == "amqps",
         f"{found['scheme']}://{user_info}{at}",
         rest,
     )

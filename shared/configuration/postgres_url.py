@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from shared.configuration.hosts import ENCODE, Host, check_name, name_and_port, port_number
+from shared.configuration.url_parameters import check_postgres
 
 _PARTS: Final = re.compile(
     r"(?P<scheme>postgres(?:ql)?)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)"
@@ -60,6 +61,7 @@ def parse(url: str) -> PostgresUrl:
     given = _parameters(found["query"] or "")
     if "password" in given:
         raise ValueError("must have the password before the host, not in a parameter")
+    check_postgres(given)
     session = given.get("target_session_attrs", WRITABLE)
     if session not in _SESSIONS:
         raise ValueError(

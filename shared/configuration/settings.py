@@ -10,11 +10,20 @@ import os
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from shared.configuration import amqp_url as amqp
+from shared.configuration import postgres_url as postgres
 from shared.configuration.tracing import TracingSettings
-from shared.configuration.values import Seconds, amqp_url, postgres_url
+from shared.configuration.values import FilePath, Seconds, amqp_url, postgres_url
 from shared.errors import InvalidSettings
 from shared.text.validation import reworded
 
@@ -44,6 +53,12 @@ class DatabaseSettings(BaseModel):
         description="Postgres, `postgresql://user:password@host/db`. Of several hosts "
         "(`…@host1:5432,host2:5432/db`), programs use the one that accepts writes",
     )
+    database_password_file: FilePath | None = Field(
+        None,
+        validation_alias="DATABASE_PASSWORD_FILE",
+        description="File with the password of the user in `DATABASE_URL`. Read again for each "
+        "connection",
+    )
     database_pool_size: int = Field(
         10, ge=1, le=1000, description="Maximum size of the Postgres pool, per process"
     )
@@ -65,12 +80,41 @@ class DatabaseSettings(BaseModel):
     def _postgres_scheme(cls, url: SecretStr) -> SecretStr:
         return postgres_url(url)
 
+    @field_validator("database_password_file")
+    @classmethod
+    def _one_database_password(cls, path: FilePath | None, info: ValidationInfo) -> FilePath | None:
+        url: SecretStr | None = info.data.get("database_url")
+        if path and url and postgres.parse(url.get_secret_value()).has_password:
+            raise ValueError("DATABASE_URL has a password, too: remove one of them")
+        return path
+
 
 class ServiceSettings(TracingSettings, DatabaseSettings):
     amqp_url: SecretStr = Field(
         validation_alias="AMQP_URL",
         description="RabbitMQ, `amqp://user:password@host/vhost`. Of "
         "several nodes of a cluster (`…@host1:5672,host2:5672/vhost`), each connection uses one",
+    )
+    amqp_password_file: FilePath | None = Field(
+        None,
+        validation_alias="AMQP_PASSWORD_FILE",
+        description="File with the password of the user in `AMQP_URL`. Read again for each "
+        "connection",
+    )
+    amqp_ca_file: FilePath | None = Field(
+        None,
+        description="CA certificates (PEM) that RabbitMQ's certificate is checked against, with "
+        "`amqps://`; without it, those of the system. Read again for each connection",
+    )
+    amqp_cert_file: FilePath | None = Field(
+        None,
+        description="Client certificate (PEM) for RabbitMQ, with its chain. Read again for each "
+        "connection",
+    )
+    amqp_key_file: FilePath | None = Field(
+        None,
+        description="Private key (PEM, without a passphrase) of `CANCEL_AMQP_CERT_FILE`, if it is "
+        "not in that file",
     )
     topology_prefix: str = Field(
         "",
@@ -91,14 +135,42 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
     probe_interval: Seconds = Field(5.0, description="Interval between dependency checks, seconds")
 
     @property
+    def broker(self) -> amqp.AmqpUrl:
+        """AMQP_URL, parsed."""
+        return amqp.parse(self.amqp_url.get_secret_value())
+
+    @property
     def broker_user(self) -> str:
         """Our broker user; if the URL has none, RabbitMQ's default user."""
-        return amqp.parse(self.amqp_url.get_secret_value()).user
+        return self.broker.user
 
     @field_validator("amqp_url")
     @classmethod
     def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
         return amqp_url(url)
+
+    @field_validator("amqp_password_file")
+    @classmethod
+    def _one_amqp_password(cls, path: FilePath | None, info: ValidationInfo) -> FilePath | None:
+        url: SecretStr | None = info.data.get("amqp_url")
+        if path and url and amqp.parse(url.get_secret_value()).has_password:
+            raise ValueError("AMQP_URL has a password, too: remove one of them")
+        return path
+
+    @field_validator("amqp_ca_file", "amqp_cert_file", "amqp_key_file")
+    @classmethod
+    def _needs_tls(cls, path: FilePath | None, info: ValidationInfo) -> FilePath | None:
+        url: SecretStr | None = info.data.get("amqp_url")
+        if path and url and not amqp.parse(url.get_secret_value()).uses_tls:
+            raise ValueError("has no effect without TLS: set an AMQP_URL with amqps://")
+        return path
+
+    @field_validator("amqp_key_file")
+    @classmethod
+    def _key_of_a_certificate(cls, path: FilePath | None, info: ValidationInfo) -> FilePath | None:
+        if path and info.data.get("amqp_cert_file", path) is None:
+            raise ValueError("needs CANCEL_AMQP_CERT_FILE, too")
+        return path
 
 
 class CommandSettings(DatabaseSettings):

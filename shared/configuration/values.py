@@ -2,9 +2,10 @@
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from shared.configuration import amqp_url as amqp
 from shared.configuration import postgres_url as postgres
@@ -13,6 +14,15 @@ from shared.configuration.hosts import ENCODE
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+
+def _named(path: object) -> object:
+    """Path would take an empty text as the current directory."""
+    if path == "":
+        raise ValueError("is empty: set it to a file, or remove it")
+    return path
+
+
+FilePath = Annotated[Path, BeforeValidator(_named)]
 
 OFF: Final = "off"
 

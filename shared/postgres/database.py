@@ -15,9 +15,11 @@ from shared.configuration.settings import DatabaseSettings
 from shared.deferred_logs import get_logger
 from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import sql
-from shared.postgres.errors import AWAY, MISTAKES, is_outage, reason, why_not_connected
+from shared.postgres.errors import AWAY, is_mistake, is_outage, reason, why_not_connected
 from shared.postgres.servers import Servers
 from shared.services import local_files
+from shared.services.named_file import NamedFile
+from shared.services.secret_files import warn_if_others_may_read
 from shared.services.urls import without_password
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -197,7 +199,8 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
     url = settings.database_url.get_secret_value()
     shown = without_password(url)
     parsed = postgres_url.parse(url)
-    servers = Servers(parsed, settings.database_timeout)
+    password_file = _password_file(settings)
+    servers = Servers(parsed, settings.database_timeout, password_file)
 
     def say(error: BaseException | None) -> None:
         log.warning(
@@ -222,8 +225,10 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
         servers.timeout = settings.database_timeout
         return pool
 
+    servers.read_files()
+    if password_file is not None:
+        warn_if_others_may_read(password_file)
     try:
-        local_files.check_for_postgres(parsed)
         return await until_connected(
             open_pool,
             attempt=settings.database_timeout,
@@ -231,14 +236,21 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
             is_outage=is_outage,
             say=say,
         )
-    except MISTAKES as error:
-        raise InvalidSettings(f"DATABASE_URL: {why_not_connected(error)}") from None
-    except (*AWAY, asyncpg.PostgresError) as error:
+    except (*AWAY, ValueError, asyncpg.PostgresError) as error:
+        if is_mistake(error):
+            raise InvalidSettings(f"DATABASE_URL: {why_not_connected(error)}") from None
         hint = ""
-        if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        if password_file is None and isinstance(
+            error, asyncpg.InvalidAuthorizationSpecificationError
+        ):
             hint = local_files.no_password(parsed)
         why = f"{why_not_connected(error)}{hint}"
         raise ServiceUnavailable(f"cannot use Postgres at {shown}: {why}") from None
+
+
+def _password_file(settings: DatabaseSettings) -> NamedFile | None:
+    path = settings.database_password_file
+    return None if path is None else NamedFile(path, "DATABASE_PASSWORD_FILE")
 
 
 def _is_open(connection: Connection) -> bool:

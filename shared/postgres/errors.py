@@ -1,10 +1,11 @@
 """Classifies asyncpg's errors as outages or mistakes, and explains them."""
 
+import ssl
 from typing import Final
 
 import asyncpg
 
-from shared.services.reasons import network_reason
+from shared.services.reasons import is_unknown_ca, network_reason
 
 AWAY: Final = (
     OSError,  # TimeoutError too
@@ -22,14 +23,13 @@ AWAY: Final = (
     asyncpg.TransactionRollbackError,  # deadlock, serialization
 )
 
-MISTAKES: Final = (
+_MISTAKES: Final = (
     ValueError,  # asyncpg.ClientConfigurationError is one
     # asyncpg sends unknown parameters of the URL to the server, as settings.
     asyncpg.UndefinedObjectError,
     asyncpg.InvalidParameterValueError,
     asyncpg.CantChangeRuntimeParamError,
 )
-"""While connecting: DATABASE_URL is wrong, and waiting does not help."""
 
 _HUNG_UP: Final = "it closed the connection during the handshake: is it Postgres?"
 _IN_OTHER_WORDS: Final = {
@@ -53,6 +53,11 @@ def reason(error: BaseException | None) -> str:
 
 def why_not_connected(error: BaseException | None) -> str:
     """`reason`, for an error while connecting."""
+    if error is not None and isinstance(error.__cause__, ssl.SSLError):
+        # The server's answer to our client certificate comes after the handshake.
+        return network_reason(error.__cause__)
+    if is_unknown_ca(error):
+        return f"{reason(error)}; is its CA in sslrootcert?"
     if isinstance(error, (asyncpg.ConnectionDoesNotExistError, ConnectionResetError)):
         return _HUNG_UP
     if isinstance(error, asyncpg.UndefinedObjectError):
@@ -60,7 +65,13 @@ def why_not_connected(error: BaseException | None) -> str:
     return reason(error)
 
 
+def is_mistake(error: BaseException) -> bool:
+    """While connecting: whether DATABASE_URL is wrong, and waiting does not help."""
+    # A certificate of the server that is not accepted is a ValueError, too.
+    return isinstance(error, _MISTAKES) and not isinstance(error, ssl.SSLError)
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether an error while connecting may go away."""
     # Including a missing role or database: it may be created soon.
-    return isinstance(error, (*AWAY, asyncpg.PostgresError)) and not isinstance(error, MISTAKES)
+    return isinstance(error, (*AWAY, asyncpg.PostgresError)) and not is_mistake(error)

@@ -6,17 +6,41 @@ import asyncpg
 
 from shared.configuration.hosts import Host
 from shared.configuration.postgres_url import PostgresUrl
-from shared.postgres.errors import AWAY, MISTAKES, why_not_connected
+from shared.errors import InvalidSettings
+from shared.postgres.errors import AWAY, is_mistake, why_not_connected
+from shared.services import local_files
+from shared.services.named_file import NamedFile
+from shared.services.secret_files import read_password
 
 
 class Servers:
     """The servers of a URL."""
 
-    def __init__(self, url: PostgresUrl, timeout: float) -> None:
+    def __init__(
+        self, url: PostgresUrl, timeout: float, password_file: NamedFile | None = None
+    ) -> None:
         """`timeout`: seconds per connection attempt."""
         self.timeout = timeout
         self._url = url
+        self._password_file = password_file
         self._hosts = list(url.hosts)
+
+    def read_files(self) -> dict[str, str]:
+        """Check the files that a connection needs; the options for asyncpg that are in them.
+
+        asyncpg reads the files for TLS itself, again for each connection, but does not say which
+        one it cannot use. Raises InvalidSettings.
+        """
+        try:
+            local_files.check_for_postgres(self._url)
+        except ValueError as error:
+            raise InvalidSettings(f"DATABASE_URL: {error}") from None
+        if self._password_file is None:
+            return {}
+        try:
+            return {"password": read_password(self._password_file)}
+        except ValueError as error:
+            raise InvalidSettings(str(error)) from None
 
     async def connect(
         self, dsn: str | None = None, **options: Any
@@ -27,6 +51,11 @@ class Servers:
         dead machine would use it up each time.
         """
         options["target_session_attrs"] = self._url.session
+        try:
+            options |= self.read_files()
+        except InvalidSettings as error:
+            # It was usable at the start, so it is being replaced.
+            raise ConnectionError(str(error)) from None
         if not self._hosts:
             return await asyncpg.connect(self._url.dsn, timeout=self.timeout, **options)
         share = self.timeout / len(self._hosts)
@@ -36,9 +65,9 @@ class Servers:
                 connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
                     self._url.dsn, host=host.name, port=host.port, timeout=share, **options
                 )
-            except MISTAKES:
-                raise
             except AWAY as error:
+                if is_mistake(error):
+                    raise
                 problems.append((host, error))
             else:
                 self._hosts.sort(key=lambda other: other != host)  # the next attempt starts there

@@ -8,14 +8,21 @@ import configparser
 import getpass
 import os
 import ssl
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from shared.configuration.postgres_url import PostgresUrl
+from shared.services.named_file import NamedFile
+from shared.services.tls_files import load_own, load_trusted
 
 _VERIFYING: Final = ("verify-ca", "verify-full")
+_CHECKING: Final = ("require", *_VERIFYING)
+_TRUSTED: Final = {
+    "sslrootcert": ("root.crt", "certificate"),
+    "sslcrl": ("root.crl", "revocation list"),
+}
+"""Parameter, the file at its default path, and what is in it."""
 _OWN_HOME: Final = "set HOME to the home directory of the user who runs this program"
 
 
@@ -30,19 +37,6 @@ def check_for_postgres(url: PostgresUrl) -> None:
     if mode == "disable" or (mode is None and only_sockets):
         return
     _check_tls_for_postgres(url.parameters, mode)
-
-
-def check_for_rabbitmq(parameters: Mapping[str, str]) -> None:
-    """Check the files that an amqps:// URL names."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if cafile := parameters.get("cafile"):
-        _load(partial(context.load_verify_locations, cafile), f"cafile={cafile}")
-    if certfile := parameters.get("certfile"):
-        keyfile = parameters.get("keyfile")
-        _load(
-            partial(context.load_cert_chain, certfile, keyfile, password=""),
-            f"certfile={certfile}" + (f", keyfile={keyfile}" if keyfile else ""),
-        )
 
 
 def no_password(url: PostgresUrl) -> str:
@@ -96,31 +90,45 @@ def _check_tls_for_postgres(parameters: Mapping[str, str], mode: str | None) -> 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     home = _home()
     own = home / ".postgresql" if home else None
-    if mode in ("require", *_VERIFYING):
-        for name, usual in (("sslrootcert", "root.crt"), ("sslcrl", "root.crl")):
-            if path := named(name):
-                _load(partial(context.load_verify_locations, path), f"{name}={path}")
-            elif own:
-                _load_own(partial(context.load_verify_locations, own / usual), own / usual)
+    for name, (usual, what) in _TRUSTED.items():
+        if mode not in _CHECKING:
+            if name in parameters:
+                raise ValueError(
+                    f"{name} has no effect with sslmode={mode or 'prefer'}: set sslmode=verify-full"
+                )
+        elif path := named(name):
+            load_trusted(context, NamedFile(path, name), what)
+        elif own and _is_there(own / usual):
+            load_trusted(context, NamedFile(own / usual, hint=_OWN_HOME), what)
     if mode in _VERIFYING and not (named("sslrootcert") or (own and (own / "root.crt").exists())):
         where = f", or copy it to {own / 'root.crt'}" if own else ""
         raise ValueError(f"sslmode={mode} needs a CA certificate: set sslrootcert{where}")
-    key = named("sslkey") or (own and _own_key(own))
-    load = partial(context.load_cert_chain, keyfile=key, password=parameters.get("sslpassword", ""))
+    key = _key(named("sslkey"), own)
+    passphrase = parameters.get("sslpassword", "")
     if cert := named("sslcert"):
-        _load(partial(load, cert), f"sslcert={cert}" + (f", sslkey={key}" if key else ""))
-    elif own:
-        _load_own(partial(load, own / "postgresql.crt"), own / "postgresql.crt")
+        load_own(context, NamedFile(cert, "sslcert"), key, passphrase)
+    elif own and _is_there(own / "postgresql.crt"):
+        load_own(context, NamedFile(own / "postgresql.crt", hint=_OWN_HOME), key, passphrase)
 
 
-def _own_key(own: Path) -> Path | None:
-    key = own / "postgresql.key"
+def _key(path: str | None, own: Path | None) -> NamedFile | None:
+    if path:
+        return NamedFile(path, "sslkey")
+    usual = own / "postgresql.key" if own else None
+    return NamedFile(usual, hint=_OWN_HOME) if usual and _is_there(usual) else None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file at its default path. asyncpg fails if that cannot be told."""
     try:
-        return key if key.exists() else None
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
         raise ValueError(
-            f"cannot read the directory {own}: {error.strerror}; {_OWN_HOME}"
+            f"cannot read the directory {path.parent}: {error.strerror}; {_OWN_HOME}"
         ) from None
+    return True
 
 
 def _home() -> Path | None:
@@ -128,24 +136,3 @@ def _home() -> Path | None:
         return Path.home()
     except (RuntimeError, KeyError):
         return None
-
-
-def _load(load: Callable[[], None], what: str) -> None:
-    try:
-        load()
-    except ssl.SSLError:
-        raise ValueError(f"{what}: not a PEM file, or the key does not match") from None
-    except OSError as error:
-        raise ValueError(f"{what}: {error.strerror}") from None
-
-
-def _load_own(load: Callable[[], None], path: Path) -> None:
-    """Likewise for a file at its default path, which may be missing."""
-    try:
-        load()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except ssl.SSLError:
-        raise ValueError(f"{path}: not a PEM file, or the key does not match") from None
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}; {_OWN_HOME}") from None

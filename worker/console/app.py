@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
+from shared.amqp.access import check_files
 from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch
 from shared.amqp.topology import Topology
@@ -59,6 +60,7 @@ _MAX_FORM: Final = 16 * 1024 * 1024
 
 async def serve(settings: ConsoleSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
+    check_files(settings)
     async with tracing(settings, _NAME) as tracer, connected(settings) as database:
         await wait_until_current(database, settings.startup_timeout)
         publisher = publisher_for(settings, _NAME, tracer)

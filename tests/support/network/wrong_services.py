@@ -1,11 +1,9 @@
 """What may listen where a service is expected, and is not that service."""
 
 import asyncio
-import shutil
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 _HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nno"
 
@@ -31,7 +29,7 @@ async def _speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 async def wrong_services(
     certificate: ssl.SSLContext | None = None,
 ) -> AsyncIterator[dict[str, int]]:
-    """Their ports on 127.0.0.1, by what they do; `tls` where there is a certificate."""
+    """Their ports on 127.0.0.1, by what they do; `tls` if there is a certificate."""
     kinds = {"hangs up": _hangs_up, "silent": _says_nothing, "http": _speaks_http}
     async with AsyncExitStack() as stack:
         ports = {}
@@ -44,19 +42,3 @@ async def wrong_services(
             ports["tls"] = server.sockets[0].getsockname()[1]
             stack.callback(server.close)
         yield ports
-
-
-async def self_signed(directory: Path) -> ssl.SSLContext | None:
-    """A certificate for localhost that no program trusts; None without openssl on this machine."""
-    if shutil.which("openssl") is None:
-        return None
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"),
-        *("-keyout", str(key), "-out", str(certificate)),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await process.wait() == 0
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context

@@ -12,7 +12,7 @@ U = f"amqp://ci:{SECRET}@"
 NODES = {
     f"{U}mq/": [f"{U}mq/"],
     f"{U}mq": [f"{U}mq"],
-    f"{U}a:1,b/v?heartbeat=5": [f"{U}a:1/v?heartbeat=5", f"{U}b/v?heartbeat=5"],
+    f"{U}a:1,b/v?auth=external": [f"{U}a:1/v?auth=external", f"{U}b/v?auth=external"],
     f"{U}a:1,[::1]:2,[fd00::3]/%2F": [f"{U}a:1/%2F", f"{U}[::1]:2/%2F", f"{U}[fd00::3]/%2F"],
     "amqps://a,b": ["amqps://a", "amqps://b"],
     f"amqp://ci:1,{SECRET}@a,b/": [f"amqp://ci:1,{SECRET}@a/", f"amqp://ci:1,{SECRET}@b/"],

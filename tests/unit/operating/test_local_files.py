@@ -65,10 +65,12 @@ def test_a_file_that_is_missing_or_no_certificate_is_named(
 ) -> None:
     url = f"{URL}?sslmode=require&{name}="
 
-    assert _problem(f"{url}/nowhere/f") == f"{name}=/nowhere/f: No such file or directory"
-    assert _problem(f"{url}{junk}") == f"{name}={junk}: not a PEM file, or the key does not match"
+    missing = "No such file or directory"
+    assert _problem(f"{url}/nowhere/f") == f"cannot read {name}=/nowhere/f: {missing}"
+    what = "revocation list" if name == "sslcrl" else "certificate"
+    assert _problem(f"{url}{junk}") == f"{name}={junk}: no PEM {what}, or an incomplete one"
     monkeypatch.setenv(f"PG{name.upper()}", "/nowhere/g")
-    assert _problem(f"{URL}?sslmode=require") == f"{name}=/nowhere/g: No such file or directory"
+    assert _problem(f"{URL}?sslmode=require") == f"cannot read {name}=/nowhere/g: {missing}"
     # Nobody would read it.
     local_files.check_for_postgres(parse(f"{URL}?sslmode=disable"))
     local_files.check_for_postgres(parse("postgresql://ci@%2Frun/ci"))
@@ -139,10 +141,10 @@ def test_why_there_was_no_password_is_added(
     assert local_files.no_password(without) == ""
 
 
-def test_the_files_of_an_amqps_url_are_named(junk: Path) -> None:
-    for name in ("cafile", "certfile"):
-        with pytest.raises(ValueError, match=f"^{name}=/nowhere/f: No such file or directory$"):
-            local_files.check_for_rabbitmq({name: "/nowhere/f"})
-        with pytest.raises(ValueError, match=f"^{name}={junk}: not a PEM file"):
-            local_files.check_for_rabbitmq({name: str(junk)})
-    local_files.check_for_rabbitmq({"heartbeat": "10"})
+@pytest.mark.parametrize("mode", ["prefer", "allow", None])
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcrl"])
+def test_a_ca_that_would_not_be_used_is_refused(junk: Path, name: str, mode: str | None) -> None:
+    url = f"{URL}?{name}={junk}" + (f"&sslmode={mode}" if mode else "")
+
+    said = f"{name} has no effect with sslmode={mode or 'prefer'}: set sslmode=verify-full"
+    assert _problem(url) == said

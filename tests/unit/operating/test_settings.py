@@ -66,6 +66,12 @@ def test_every_setting_is_explained_in_one_table_row() -> None:
         ("AMQP_URL", f"http://ci:{SECRET}@mq/"),
         ("AMQP_URL", f"amqp://ci:{SECRET}/@mq/"),
         ("AMQP_URL", "amqp://"),
+        ("AMQP_URL", f"amqp://ci:{SECRET}@mq/?cafil=/etc/ca.pem"),
+        ("DATABASE_URL", f"postgresql://ci:{SECRET}@db/ci?sslmod=verify-full"),
+        ("DATABASE_PASSWORD_FILE", ""),
+        ("DATABASE_PASSWORD_FILE", "/etc/password"),  # and one in the URL
+        ("AMQP_PASSWORD_FILE", "/etc/password"),
+        ("CANCEL_AMQP_CA_FILE", "/etc/ca.pem"),  # without TLS
         ("CANCEL_DATABASE_POOL_SIZE", SECRET),
         ("CANCEL_DATABASE_POOL_SIZE", "0"),
         ("CANCEL_DATABASE_TIMEOUT", "0"),
@@ -179,6 +185,35 @@ def test_retentions_are_durations_or_off(
 def test_nothing_is_pruned_and_hosts_are_forgotten_after_a_week_unless_it_is_set() -> None:
     settings = load(WorkerSettings)
     assert (settings.retention, settings.host_retention) == (None, timedelta(days=7))
+
+
+PAIRS = {
+    ("DATABASE_URL", "DATABASE_PASSWORD_FILE"): "DATABASE_URL has a password, too: remove one",
+    ("AMQP_URL", "AMQP_PASSWORD_FILE"): "AMQP_URL has a password, too: remove one",
+    ("AMQP_URL", "CANCEL_AMQP_CA_FILE"): "has no effect without TLS: set an AMQP_URL with amqps",
+    ("AMQP_URL", "CANCEL_AMQP_CERT_FILE"): "has no effect without TLS: set an AMQP_URL with amqps",
+}
+
+
+@pytest.mark.parametrize(("variables", "words"), PAIRS.items())
+def test_a_file_that_contradicts_a_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: tuple[str, str], words: str
+) -> None:
+    monkeypatch.setenv(variables[1], "/etc/file")
+
+    with pytest.raises(InvalidSettings, match=f"^{variables[1]}: {words}"):
+        load(WorkerSettings)
+
+
+def test_a_key_needs_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMQP_URL", "amqps://ci@mq/")
+    monkeypatch.setenv("CANCEL_AMQP_KEY_FILE", "/etc/key")
+
+    with pytest.raises(InvalidSettings, match=r"^CANCEL_AMQP_KEY_FILE: needs CANCEL_AMQP_CERT_"):
+        load(WorkerSettings)
+
+    monkeypatch.setenv("CANCEL_AMQP_CERT_FILE", "/etc/certificate")
+    assert load(WorkerSettings).amqp_key_file == Path("/etc/key")
 
 
 def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
