@@ -38,9 +38,9 @@ test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and ben
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n auto tests/unit $(ARGS)
 
-chaos: $(INSTALLED) ## Inject random faults and check every promise; SECONDS=, SEED=, NODES=1
+chaos: $(INSTALLED) ## Inject random faults and check every promise; SECONDS=, SEED=, NODES=1, STANDBY=1
 	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(filter 1,$(NODES)),,--cluster) $(ARGS)
+		$(if $(filter 1,$(NODES)),,--cluster) $(if $(filter 1,$(STANDBY)),--standby) $(ARGS)
 
 upgrade: $(INSTALLED) ## Test the upgrade from a revision with real jobs; FROM=e2b407a, ARGS=--side-by-side
 	@$(PY) -m tools.upgrade --from $(FROM) $(ARGS)

@@ -18,6 +18,7 @@ from tools.chaos.options import Options
 from tools.chaos.report import report
 from tools.chaos.round import Findings, play
 from tools.errors import ToolError
+from tools.services import Replication
 
 BROKEN = 1
 UNAVAILABLE = 2
@@ -66,6 +67,8 @@ def _options(given: argparse.Namespace, directory: Path) -> Options:
         unknown_runs=given.unknown_runs,
         settle_seconds=given.settle_seconds,
         cluster=given.cluster,
+        replication=Replication(given.standby) if given.standby else None,
+        one_address=given.one_address,
     )
 
 
@@ -100,6 +103,20 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--settle-seconds", type=float, default=120.0)
     parser.add_argument("--cluster", action="store_true", help="use a broker of three nodes")
+    parser.add_argument(
+        "--standby",
+        nargs="?",
+        const=Replication.SYNCHRONOUS.value,
+        choices=[each.value for each in Replication],
+        help="use a Postgres with a standby; with async, a failover undoes commits, which the "
+        "checker must notice (default without a value: sync)",
+    )
+    parser.add_argument(
+        "--one-address",
+        action="store_true",
+        help="with --standby: DATABASE_URL has one address, which follows the primary late "
+        "(default: it has both hosts)",
+    )
     parser.add_argument("--directory", type=Path, help="directory for all logs")
     parser.add_argument("--summary", type=Path, help="file for the violations per promise, as JSON")
     return parser.parse_args(arguments)

@@ -44,17 +44,19 @@ class Fault:
     """Whether it needs queues that the broker has on disk."""
     of_cluster: bool
     """Whether it needs a broker of several nodes."""
+    of_pair: bool
+    """Whether it needs a Postgres with a standby."""
 
 
 FAULTS: Final[dict[str, Fault]] = {}
 
 
 def fault(
-    *, often: int = 1, is_late: bool = False, of_cluster: bool = False
+    *, often: int = 1, is_late: bool = False, of_cluster: bool = False, of_pair: bool = False
 ) -> Callable[[Strike], Strike]:
     def register(strike: Strike) -> Strike:
         name = strike.__name__
-        FAULTS[name] = Fault(name, strike, often, is_late, of_cluster)
+        FAULTS[name] = Fault(name, strike, often, is_late, of_cluster, of_pair)
         return strike
 
     return register
@@ -69,12 +71,12 @@ class Planned:
 
 
 def plan(
-    seed: int, seconds: float, names: Sequence[str], *, cluster: bool = False
+    seed: int, seconds: float, names: Sequence[str], *, cluster: bool = False, pair: bool = False
 ) -> list[Planned]:
     """The whole schedule: turns in which each fault is there, in random order."""
     random = Random(f"{seed} plan")
     chosen = [FAULTS[name] for name in names] or [f for f in FAULTS.values() if f.often]
-    chosen = [f for f in chosen if cluster or not f.of_cluster]
+    chosen = [f for f in chosen if (cluster or not f.of_cluster) and (pair or not f.of_pair)]
     planned: list[Planned] = []
     waiting: list[Fault] = []
     at = FIRST_SECONDS

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.services import Replication
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -19,6 +21,10 @@ class Options:
     """Commands for runs that do not exist; None for one per ten seconds."""
     settle_seconds: float = 120.0
     cluster: bool = False
+    replication: Replication | None = None
+    """Of Postgres to its standby; None without a standby."""
+    one_address: bool = False
+    """Whether programs reach the primary by one address that follows it, not by several hosts."""
 
     @property
     def unknown_count(self) -> int:

@@ -48,14 +48,20 @@ async def play(options: Options, say: Say = lambda _: None) -> Findings:
     directory = options.directory
     directory.mkdir(parents=True, exist_ok=True)
     journal = Journal(directory / NAME)
-    schedule = plan(options.seed, options.seconds, options.kinds, cluster=options.cluster)
+    schedule = plan(
+        options.seed,
+        options.seconds,
+        options.kinds,
+        cluster=options.cluster,
+        pair=options.replication is not None,
+    )
     journal.write("round", seed=options.seed, seconds=options.seconds)
     for planned in schedule:
         journal.write("planned", name=planned.name, planned_at=planned.at)
     try:
         say(f"seed {options.seed}: {len(schedule)} faults in {options.seconds:g} s; {directory}")
         async with (
-            chaos_system(directory, journal, cluster=options.cluster) as system,
+            chaos_system(options, journal) as system,
             _scene(system) as scene,
         ):
             await _break_and_load(options, schedule, scene, say)

@@ -26,9 +26,13 @@ class Records:
         return dict(row)
 
     async def run(self, run_id: int) -> Json:
+        run = await self.run_or_none(run_id)
+        assert run is not None
+        return run
+
+    async def run_or_none(self, run_id: int) -> Json | None:
         row = await self.database.fetchrow("SELECT * FROM runs WHERE run_id = $1", run_id)
-        assert row is not None
-        return dict(row)
+        return dict(row) if row else None
 
     async def left_behind(self, run_id: int) -> Json:
         """Wait until it is on record that the command of the run left something behind; that."""

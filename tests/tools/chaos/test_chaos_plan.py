@@ -16,8 +16,10 @@ def test_a_seed_always_gives_the_same_schedule() -> None:
 def test_each_usual_fault_comes_in_a_minute_or_two(seed: int) -> None:
     usual = {name for name, fault in FAULTS.items() if fault.often}
     of_cluster = {name for name, fault in FAULTS.items() if fault.of_cluster}
-    assert {planned.name for planned in plan(seed, 120, ())} == usual - of_cluster
-    assert {planned.name for planned in plan(seed, 120, (), cluster=True)} == usual
+    of_pair = {name for name, fault in FAULTS.items() if fault.of_pair}
+    assert {planned.name for planned in plan(seed, 120, ())} == usual - of_cluster - of_pair
+    assert {planned.name for planned in plan(seed, 120, (), cluster=True)} == usual - of_pair
+    assert {planned.name for planned in plan(seed, 120, (), pair=True)} == usual - of_cluster
 
 
 @pytest.mark.parametrize("seed", range(20))

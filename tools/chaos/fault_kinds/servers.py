@@ -8,6 +8,8 @@ import aio_pika
 from shared.amqp.keys import CANCEL_KEY, REST_KEY
 from shared.amqp.topology import Topology
 from tools.chaos.faults import NOT_NOW, Scene, fault
+from tools.chaos.system.network import Network
+from tools.chaos.system.postgres import TwoServers
 from tools.chaos.system.servers import ThreeNodes
 
 
@@ -53,8 +55,58 @@ async def postgres_stopped(scene: Scene, random: Random) -> str:
     async with servers.postgres_lock:
         await asyncio.to_thread(servers.postgres.kill)
         await asyncio.sleep(pause)
-        await asyncio.to_thread(servers.postgres.start)
+        await servers.postgres.restart()
     return f"and started after {pause:.1f} s"
+
+
+@fault(often=2, of_pair=True)
+async def primary_killed(scene: Scene, random: Random) -> str:
+    """The standby takes over, the address follows late, and the old primary returns as a standby.
+
+    Sometimes the standby has lost its connection before: then commits wait for it in vain.
+    """
+    lost = random.choice([0.0, random.uniform(0.1, 2), random.uniform(5, 8)])
+    away, late, back = random.uniform(0, 3), random.uniform(0, 6), random.uniform(0, 6)
+    servers, network = scene.system.servers, scene.system.network
+    if servers.postgres_lock.locked() or not isinstance(servers.postgres, TwoServers):
+        return NOT_NOW
+    async with servers.postgres_lock:
+        pair = servers.postgres.pair
+        if lost:
+            await pair.detach()
+            await asyncio.sleep(lost)
+        await asyncio.to_thread(pair.primary.kill)
+        await asyncio.sleep(away)
+        await asyncio.to_thread(pair.promote)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_led_over(network, pair.primary.url, late))
+            await asyncio.sleep(back)
+            await asyncio.to_thread(pair.rejoin)
+            await servers.postgres.followed()
+    return (
+        f"{lost:.1f} s after its standby lost it, promoted after {away:.1f} s, address after "
+        f"{late:.1f} s, standby after {back:.1f} s"
+    )
+
+
+async def _led_over(network: Network, primary: str, late: float) -> None:
+    await asyncio.sleep(late)
+    network.prefer(primary)
+
+
+@fault(often=2, of_pair=True)
+async def standby_lost(scene: Scene, random: Random) -> str:
+    """The servers lose each other: with synchronous replication, commits wait."""
+    seconds = random.uniform(0.5, 8)
+    servers = scene.system.servers
+    if servers.postgres_lock.locked() or not isinstance(servers.postgres, TwoServers):
+        return NOT_NOW
+    async with servers.postgres_lock:
+        await servers.postgres.pair.detach()
+        await asyncio.sleep(seconds)
+        await servers.postgres.pair.attach()
+        await servers.postgres.followed()
+    return f"for {seconds:.1f} s"
 
 
 @fault(is_late=True)

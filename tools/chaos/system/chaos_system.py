@@ -18,6 +18,7 @@ from shared.postgres.migrate import migrate
 from shared.tokens import Role, token_hash
 from tools.chaos.driver.journal import Journal
 from tools.chaos.observed import audit, event_queue
+from tools.chaos.options import Options
 from tools.chaos.system.bystanders import Bystanders
 from tools.chaos.system.network import Network
 from tools.chaos.system.servers import Servers
@@ -35,13 +36,18 @@ GATEWAYS: Final = 2
 
 class ChaosSystem:
     def __init__(
-        self, sandbox: Sandbox, servers: Servers, directory: Path, journal: Journal
+        self,
+        sandbox: Sandbox,
+        servers: Servers,
+        network: Network,
+        directory: Path,
+        journal: Journal,
     ) -> None:
         self.directory = directory
         self.journal = journal
         self.servers = servers
         self.hosts = [f"chaos-{uuid4().hex[:6]}-{letter}" for letter in "abc"[:WORKERS]]
-        self.network = Network({"rabbit": servers.rabbit.urls, "postgres": (servers.postgres.url,)})
+        self.network = network
         # A guard outlives us and ends whatever carries this, should we be killed.
         self.environment = {MARKER: str(sandbox.path), "PYTHONPATH": str(ROOT)}
         self._logs = directory / "logs"
@@ -109,8 +115,8 @@ class ChaosSystem:
     def _slot(self, group: str, name: str, arguments: list[str], ready: list[str]) -> Slot:
         env = {
             **self.environment,
-            "DATABASE_URL": self.network.url(group, "postgres"),
-            "AMQP_URL": self.network.url(group, "rabbit"),
+            "DATABASE_URL": self.network.database_url(group),
+            "AMQP_URL": self.network.broker_url(group),
             "CANCEL_KEEP_DEAD_LETTERS": "true",
             # Shorter than their defaults, so that a round sees more of what follows.
             "CANCEL_HEARTBEAT": "5",
@@ -120,15 +126,17 @@ class ChaosSystem:
 
 
 @asynccontextmanager
-async def chaos_system(
-    directory: Path, journal: Journal, *, cluster: bool
-) -> AsyncIterator[ChaosSystem]:
+async def chaos_system(options: Options, journal: Journal) -> AsyncIterator[ChaosSystem]:
     """Start everything; end and remove all of it afterwards, however the block ends."""
     async with AsyncExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())
-        servers = Servers(sandbox, cluster=cluster)
+        servers = Servers(sandbox, cluster=options.cluster, replication=options.replication)
         await servers.start()
-        system = ChaosSystem(sandbox, servers, directory, journal)
+        directory = options.directory
+        network = Network(
+            servers.rabbit.urls, servers.postgres.urls, one_address=options.one_address
+        )
+        system = ChaosSystem(sandbox, servers, network, directory, journal)
         stack.callback(system.remove_cgroups)
         await system.prepare()
         await system.network.start()

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Protocol
 
-from tools.services import NativeCluster, PrivatePostgres, PrivateRabbit, Sandbox
+from tools.chaos.system.postgres import OneServer, Postgres, TwoServers
+from tools.services import NativeCluster, PrivateRabbit, Replication, Sandbox
 
 
 class Broker(Protocol):
@@ -53,9 +54,14 @@ class ThreeNodes:
 class Servers:
     """One lock per server: a fault that takes it down keeps the others off it meanwhile."""
 
-    def __init__(self, sandbox: Sandbox, *, cluster: bool) -> None:
+    def __init__(
+        self, sandbox: Sandbox, *, cluster: bool, replication: Replication | None = None
+    ) -> None:
+        """`replication`: of the primary to its standby; None: there is no standby."""
         self.rabbit: Broker = ThreeNodes(sandbox) if cluster else OneNode(sandbox)
-        self.postgres = PrivatePostgres(sandbox)
+        self.postgres: Postgres = (
+            OneServer(sandbox) if replication is None else TwoServers(sandbox, replication)
+        )
         self.rabbit_lock = asyncio.Lock()
         self.postgres_lock = asyncio.Lock()
 

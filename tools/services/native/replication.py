@@ -1,5 +1,6 @@
 """Two PostgreSQL servers of our own: a primary, and a standby that streams from it."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,16 +9,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from yarl import URL
 
 from tools.services.model import ServicesUnavailable
-from tools.services.native.postgres import PrivatePostgres
+from tools.services.native.postgres import POLL_SECONDS, PrivatePostgres
 from tools.services.sandbox import Sandbox
 
 NAMES: Final = ("pg1", "pg2")
 # Seconds.
 COPY_TIMEOUT: Final = 60.0
 PROMOTE_TIMEOUT: Final = 30
+_FOLLOWS: Final = """
+    SELECT sync_state FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'
+"""
+_RECEIVES: Final = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)"
 
 
 class Replication(StrEnum):
@@ -63,12 +69,15 @@ class ReplicatedPostgres(PrivatePostgres):
 
     def follow(self, primary: "ReplicatedPostgres") -> None:
         """Start as a standby of ``primary``, which has all that is here. Raises ServerFailed."""
-        conninfo = f"{primary.url}?application_name={self.name}"
         with (self._data / "postgresql.auto.conf").open("a") as settings:
-            settings.write(f"primary_conninfo = '{conninfo}'\n")
+            settings.write(f"primary_conninfo = '{self.conninfo(primary)}'\n")
         (self._data / "standby.signal").touch()
         self._own(self._data / "standby.signal")
         self.start()
+
+    def conninfo(self, primary: "ReplicatedPostgres") -> str:
+        """How this server reaches its primary."""
+        return f"{primary.url}?application_name={self.name}"
 
     def promote(self) -> None:
         """Stop following, and accept writes. Raises ServerFailed."""
@@ -87,6 +96,9 @@ class ReplicatedPostgres(PrivatePostgres):
             "wal_keep_size": "1GB",
             # By default, a standby waits for 5 s before it connects again.
             "wal_retrieve_retry_interval": "200ms",
+            # Processes are killed here, never the machine. A copy would sync each of its files
+            # when it starts: 3 s.
+            "fsync": "off",
         }
         if self._replication is Replication.SYNCHRONOUS:
             # Names, not "*": that would count a running base backup as a standby.
@@ -101,13 +113,14 @@ class ReplicatedPostgres(PrivatePostgres):
 class PrivatePair:
     """A primary and its standby on 127.0.0.1, which change places.
 
-    Every method blocks; each wait is bounded and ends in ServerFailed.
+    Methods that are not coroutines block. Their waits are bounded and end in ServerFailed.
     """
 
     def __init__(self, sandbox: Sandbox, replication: Replication) -> None:
         """Prepare both in ``sandbox``. Raises ServicesUnavailable if none is installed."""
         self.servers = tuple(ReplicatedPostgres(sandbox, name, replication) for name in NAMES)
         self.primary, self.standby = self.servers
+        self._replication = replication
 
     def start(self) -> None:
         """Start the primary, copy it, and start the copy."""
@@ -120,6 +133,24 @@ class PrivatePair:
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers or self.servers)
         path = f"/{database}" if database else first.path
         return f"postgresql://{first.user}:{first.password}@{hosts}{path}"
+
+    async def followed(self) -> None:
+        """Return once the standby receives what the primary writes, and commits wait for it."""
+        wanted = ("sync", "quorum") if self._replication is Replication.SYNCHRONOUS else ("async",)
+        connection = await asyncpg.connect(self.primary.url)
+        try:
+            while await connection.fetchval(_FOLLOWS, self.standby.name) not in wanted:
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            await connection.close()
+
+    async def detach(self) -> None:
+        """Keep the standby from receiving anything more, as a lost network between them would."""
+        await self._configure_standby("")
+
+    async def attach(self) -> None:
+        """Have the standby receive what it missed."""
+        await self._configure_standby(self.standby.conninfo(self.primary))
 
     def switch_over(self) -> None:
         """Change places in order; nothing is lost."""
@@ -135,6 +166,17 @@ class PrivatePair:
     def rejoin(self) -> None:
         """Start the server that was the primary before as the standby of the new one."""
         self.standby.copy(self.primary)
+
+    async def _configure_standby(self, conninfo: str) -> None:
+        connection = await asyncpg.connect(self.standby.url)
+        try:
+            await connection.execute(f"ALTER SYSTEM SET primary_conninfo = '{conninfo}'")
+            await connection.execute("SELECT pg_reload_conf()")
+            is_wanted = bool(conninfo)
+            while await connection.fetchval(_RECEIVES) is not is_wanted:
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            await connection.close()
 
 
 @contextmanager
