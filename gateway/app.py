@@ -50,7 +50,9 @@ from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Shutdown, allow_many_files, stop_requested
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
+from shared.postgres.replication import ReplicationWatch
 from shared.services.checks import Dependencies, Service
+from shared.services.warnings import Warnings
 from shared.telemetry.tracing import Tracer, tracing
 
 log = structlog.get_logger(__name__)
@@ -179,9 +181,12 @@ def _observe(
     )
     queues = QueueWatch(Topology(settings.topology_prefix), QueueMetrics(registry).tell)
     statistics = Statistics(database, registry)
+    warnings = Warnings()
+    replication = ReplicationWatch(database, settings, warnings, registry)
+    tasks.create_task(replication.keep_looking(settings.probe_interval))
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
     tasks.create_task(queues.keep_looking(settings, "cancel-gateway watching queues"))
-    add_health(app, dependencies, is_stopping=lambda: draining.has_begun)
+    add_health(app, dependencies, warnings, is_stopping=lambda: draining.has_begun)
     add_metrics(app, registry, dependencies.missing, statistics.refresh)
 
 

@@ -19,7 +19,9 @@ from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Lifetime, Shutdown, allow_many_files
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
+from shared.postgres.replication import ReplicationWatch
 from shared.services.checks import Dependencies, Service
+from shared.services.warnings import Warnings
 from shared.states import Containment
 from shared.telemetry.tracing import Tracer, tracing
 from worker import monitoring_server
@@ -180,6 +182,8 @@ async def _serve(
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
     dependencies = _dependencies(database, publisher, consuming, registry)
+    warnings = Warnings()
+    replication = ReplicationWatch(database, settings, warnings, registry)
 
     def on_heartbeat(answer: HeartbeatAnswer) -> None:
         if answer.has_open_commands:
@@ -197,9 +201,12 @@ async def _serve(
         with listening_at(docker_path):
             docker_bound = socket_server.bind(docker_path, int(settings.worker_socket_mode, 8))
     monitoring, url = await monitoring_server.listen(
-        _monitoring(dependencies, registry), settings.worker_http_host, settings.worker_http_port
+        _monitoring(dependencies, warnings, registry),
+        settings.worker_http_host,
+        settings.worker_http_port,
     )
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
+    tasks.create_task(replication.keep_looking(settings.probe_interval))
     log.info(
         "worker_privileges",
         host=host,
@@ -286,8 +293,10 @@ def _dependencies(
     )
 
 
-def _monitoring(dependencies: Dependencies, registry: CollectorRegistry) -> web.Application:
+def _monitoring(
+    dependencies: Dependencies, warnings: Warnings, registry: CollectorRegistry
+) -> web.Application:
     app = web.Application()
-    add_health(app, dependencies)
+    add_health(app, dependencies, warnings)
     add_metrics(app, registry, dependencies.missing)
     return app

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 
 class About(StrEnum):
+    POSTGRES_REPLICATION = "postgres_replication"
     QUEUE_POLICIES = "queue_policies"
 
 
