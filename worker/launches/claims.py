@@ -158,6 +158,8 @@ class Launches:
                 claimed, run, expired = await launch_store.claim_or_find(
                     connection, run_id, process
                 )
+                if not claimed:
+                    await connection.execute(sql.replication.AWAIT_STANDBY)
         except UniqueViolationError:
             claimed = False
             await discard(cgroup)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from shared.postgres.sql.replication import IS_SYNCHRONOUS, WRITE_NOTHING
+
 # $1 to $8: the runs, each in its place.
 _ASKED: Final = """
     SELECT *
@@ -32,6 +34,8 @@ REGISTER: Final = f"""
     SELECT CASE
                WHEN created.run_id IS NOT NULL THEN 'created'
                WHEN r.run_id IS NULL THEN NULL
+               -- Never null: this waits until the run is on the standby, too.
+               WHEN {IS_SYNCHRONOUS} AND {WRITE_NOTHING} IS NULL THEN NULL
                WHEN {_OPTIONS_DIFFER} THEN 'conflict'
                WHEN r.status = 'queued' THEN 'exists'
                ELSE 'started'
