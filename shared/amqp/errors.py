@@ -10,7 +10,7 @@ from aiormq.exceptions import AuthenticationError, InvalidFrameError
 from pamqp.commands import Connection
 from yarl import URL
 
-from shared.services.reasons import is_unknown_ca, network_reason
+from shared.services.reasons import NEEDS_CERTIFICATE, is_unknown_ca, network_reason
 
 # aiormq's own errors name a closed object by its repr.
 _CLOSED: Final = re.compile(r"<(Connection|Channel): .* at 0x[0-9a-f]+> closed")
@@ -56,5 +56,6 @@ def _while_connecting(error: OSError | AMQPError, url: URL) -> str:
         hung_up = "it closed the connection during the handshake: is it RabbitMQ"
         return f"{hung_up}?" if tls else f"{hung_up}, and does it require TLS (amqps://)?"
     if isinstance(cause, OSError):
-        return network_reason(cause)
+        why = network_reason(cause)
+        return f"{why}: set CANCEL_AMQP_CERT_FILE" if why == NEEDS_CERTIFICATE else why
     return " ".join(str(error).split()) or type(error).__name__

@@ -226,8 +226,8 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
         return pool
 
     servers.read_files()
-    if password_file is not None:
-        warn_if_others_may_read(password_file)
+    for file in servers.secret_files():
+        warn_if_others_may_read(file)
     try:
         return await until_connected(
             open_pool,
@@ -240,10 +240,8 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
         if is_mistake(error):
             raise InvalidSettings(f"DATABASE_URL: {why_not_connected(error)}") from None
         hint = ""
-        if password_file is None and isinstance(
-            error, asyncpg.InvalidAuthorizationSpecificationError
-        ):
-            hint = local_files.no_password(parsed)
+        if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+            hint = local_files.why_no_login(parsed, from_file=password_file is not None)
         why = f"{why_not_connected(error)}{hint}"
         raise ServiceUnavailable(f"cannot use Postgres at {shown}: {why}") from None
 

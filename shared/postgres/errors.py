@@ -5,7 +5,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.services.reasons import is_unknown_ca, network_reason
+from shared.services.reasons import NEEDS_CERTIFICATE, is_unknown_ca, network_reason
 
 AWAY: Final = (
     OSError,  # TimeoutError too
@@ -35,6 +35,7 @@ _HUNG_UP: Final = "it closed the connection during the handshake: is it Postgres
 _IN_OTHER_WORDS: Final = {
     "rejected SSL upgrade": "it is not Postgres, or does not support TLS, which sslmode requires",
     "unexpected connection_lost() call": _HUNG_UP,
+    "connection requires a valid client certificate": f"{NEEDS_CERTIFICATE}: set sslcert",
 }
 
 

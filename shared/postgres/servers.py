@@ -25,6 +25,10 @@ class Servers:
         self._password_file = password_file
         self._hosts = list(url.hosts)
 
+    def secret_files(self) -> list[NamedFile]:
+        """The files with a password or a key."""
+        return [file for file in (self._password_file, local_files.key_file(self._url)) if file]
+
     def read_files(self) -> dict[str, str]:
         """Check the files that a connection needs; the options for asyncpg that are in them.
 

@@ -39,8 +39,24 @@ def check_for_postgres(url: PostgresUrl) -> None:
     _check_tls_for_postgres(url.parameters, mode)
 
 
-def no_password(url: PostgresUrl) -> str:
-    """A hint for a failed login without a password; empty if there was a password."""
+def key_file(url: PostgresUrl) -> NamedFile | None:
+    """The private key that a parameter or variable names; None if none does."""
+    path = _named(url.parameters, "sslkey")
+    return NamedFile(path, "sslkey") if path else None
+
+
+def why_no_login(url: PostgresUrl, *, from_file: bool) -> str:
+    """A hint for a refused login; empty if nothing here explains it.
+
+    `from_file`: the password was read from DATABASE_PASSWORD_FILE.
+    """
+    if _named(url.parameters, "sslcert"):
+        # With clientcert=verify-full, Postgres does not say what was wrong.
+        return "; is the certificate in sslcert for this user?"
+    return "" if from_file else _no_password(url)
+
+
+def _no_password(url: PostgresUrl) -> str:
     if url.has_password or "PGPASSWORD" in os.environ or "service" in url.parameters:
         return ""
     named = url.parameters.get("passfile") or os.environ.get("PGPASSFILE")
@@ -84,31 +100,33 @@ def _check_service(service: str) -> None:
 
 
 def _check_tls_for_postgres(parameters: Mapping[str, str], mode: str | None) -> None:
-    def named(name: str) -> str | None:
-        return parameters.get(name) or os.environ.get(f"PG{name.upper()}")
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     home = _home()
     own = home / ".postgresql" if home else None
     for name, (usual, what) in _TRUSTED.items():
         if mode not in _CHECKING:
-            if name in parameters:
+            if name in parameters and "service" not in parameters:
                 raise ValueError(
                     f"{name} has no effect with sslmode={mode or 'prefer'}: set sslmode=verify-full"
                 )
-        elif path := named(name):
+        elif path := _named(parameters, name):
             load_trusted(context, NamedFile(path, name), what)
         elif own and _is_there(own / usual):
             load_trusted(context, NamedFile(own / usual, hint=_OWN_HOME), what)
-    if mode in _VERIFYING and not (named("sslrootcert") or (own and (own / "root.crt").exists())):
+    needs_own = mode in _VERIFYING and not _named(parameters, "sslrootcert")
+    if needs_own and not (own and _is_there(own / "root.crt")):
         where = f", or copy it to {own / 'root.crt'}" if own else ""
         raise ValueError(f"sslmode={mode} needs a CA certificate: set sslrootcert{where}")
-    key = _key(named("sslkey"), own)
+    key = _key(_named(parameters, "sslkey"), own)
     passphrase = parameters.get("sslpassword", "")
-    if cert := named("sslcert"):
+    if cert := _named(parameters, "sslcert"):
         load_own(context, NamedFile(cert, "sslcert"), key, passphrase)
     elif own and _is_there(own / "postgresql.crt"):
         load_own(context, NamedFile(own / "postgresql.crt", hint=_OWN_HOME), key, passphrase)
+
+
+def _named(parameters: Mapping[str, str], name: str) -> str | None:
+    return parameters.get(name) or os.environ.get(f"PG{name.upper()}")
 
 
 def _key(path: str | None, own: Path | None) -> NamedFile | None:

@@ -6,8 +6,9 @@ import socket
 import ssl
 from typing import Final
 
+NEEDS_CERTIFICATE: Final = "it requires a client certificate"
 _ALERTS: Final = {
-    "CERTIFICATE_REQUIRED": "it requires a client certificate",
+    "CERTIFICATE_REQUIRED": NEEDS_CERTIFICATE,
     "HANDSHAKE_FAILURE": "it refused the TLS handshake: does it require a client certificate?",
     "UNKNOWN_CA": "it does not trust the CA of our client certificate",
     "CERTIFICATE_EXPIRED": "our client certificate has expired",

@@ -128,17 +128,18 @@ def test_why_there_was_no_password_is_added(
     without = parse("postgresql://ci@db/ci")
     file = tmp_path / "pgpass"
 
-    assert local_files.no_password(parse(URL)) == ""
-    assert local_files.no_password(without) == "; DATABASE_URL has no password"
+    assert local_files.why_no_login(parse(URL), from_file=False) == ""
+    assert local_files.why_no_login(without, from_file=False) == "; DATABASE_URL has no password"
+    assert local_files.why_no_login(without, from_file=True) == ""
     monkeypatch.setenv("PGPASSFILE", str(file))
-    assert "cannot read" in local_files.no_password(without)
+    assert "cannot read" in local_files.why_no_login(without, from_file=False)
     file.touch(mode=0o644)
     file.chmod(0o644)
-    assert "readable by its owner alone" in local_files.no_password(without)
+    assert "readable by its owner alone" in local_files.why_no_login(without, from_file=False)
     file.chmod(0o600)
-    assert f"{file} has no entry for it" in local_files.no_password(without)
+    assert f"{file} has no entry for it" in local_files.why_no_login(without, from_file=False)
     monkeypatch.setenv("PGPASSWORD", "x")
-    assert local_files.no_password(without) == ""
+    assert local_files.why_no_login(without, from_file=False) == ""
 
 
 @pytest.mark.parametrize("mode", ["prefer", "allow", None])
