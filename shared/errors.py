@@ -16,6 +16,7 @@ RunCancelError
 ├── CommandReused                 one command id for two runs (worker.decisions.verdict)
 ├── HostAbandoned                 the run's host is abandoned (worker.decisions.verdict)
 ├── StopFailed                    a process outlived SIGKILL, or may have (worker.evidence)
+├── Undone                        a failover undid the record of a stop (worker.stop.stops)
 ├── OutOfSight                    the run is in another pid namespace (worker.stop.run_tree)
 ├── CgroupUnavailable             no cgroup v2 for the runs (worker.processes.cgroup)
 ├── ForeignProc                   /proc is of another pid namespace (worker.processes.identity)

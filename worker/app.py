@@ -28,6 +28,12 @@ from worker import monitoring_server
 from worker.dead_letters.keeping.keeper import Keeper
 from worker.decisions.decider import Decider
 from worker.docker.service import DockerService, docker_service, socket_path
+from worker.healing.commands import Commands
+from worker.healing.healing import Healing
+from worker.healing.launched import Launched
+from worker.healing.letters import Letters
+from worker.healing.registrations import Registrations
+from worker.healing.superseded import Superseded
 from worker.hosts.heartbeat import HostRegistration
 from worker.hosts.host_worker import HeartbeatAnswer
 from worker.intake.consumer import Consumer
@@ -41,6 +47,7 @@ from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import RunCgroups
 from worker.leftovers.kept_runs import KeptRuns
 from worker.leftovers.leftovers import Leftovers
+from worker.memory.memory import Memory
 from worker.messages.headers import HistoryReader
 from worker.messages.tolerant_decoding import read_any_property
 from worker.metrics import WorkerMetrics
@@ -122,11 +129,14 @@ async def _serve(
     )
     launchers = KnownLaunchers()
     stopper = RunStopper(launchers, docker.containers if docker else None)
-    stops = Stops(database, settings.kill_wait, tasks, launchers, stopper, relay, tracer, metrics)
+    memory = Memory()
+    stops = Stops(
+        database, settings.kill_wait, tasks, launchers, stopper, relay, tracer, metrics, memory
+    )
     decider = Decider(database, host, settings.grace_seconds, launchers, stops, tracer)
     open_commands = OpenCommands(database, host, decider, stops, relay, tracer, metrics)
     lost_run_watch = LostRunWatch(
-        database, host, tasks, settings.kill_wait, launchers, stopper, relay
+        database, host, tasks, settings.kill_wait, launchers, stopper, relay, memory
     )
     expiry = Expiry(database, relay, metrics)
     leftovers = Leftovers(
@@ -148,6 +158,7 @@ async def _serve(
         relay,
         expiry,
         leftovers,
+        memory,
     )
     histories = HistoryReader(
         settings.broker_user, settings.gateway_user, settings.trusted_publishers
@@ -156,7 +167,17 @@ async def _serve(
     wakes = Wakes(publisher, topology, tasks)
     answers = Answers(database, replies)
     settler = Settler(
-        decider, stops, publisher, topology, histories, wakes, relay, answers, tracer, metrics
+        decider,
+        stops,
+        publisher,
+        topology,
+        histories,
+        wakes,
+        relay,
+        answers,
+        tracer,
+        metrics,
+        memory,
     )
     old_host_queue = OldHostQueue(
         database, topology, host, settings.prefetch, settings.host_heartbeat
@@ -173,11 +194,40 @@ async def _serve(
         metrics,
     )
     registration_settler = RegistrationSettler(
-        database, publisher, topology, histories, relay, metrics
+        database, publisher, topology, histories, relay, metrics, memory
     )
     registering = RegistrationConsumer(
         registration_settler, topology, settings.prefetch, postgres, metrics
     )
+    keeper = Keeper(database, topology, histories, postgres, relay, replies)
+    superseded = Superseded(
+        database,
+        memory,
+        lost_run_watch,
+        stopper,
+        relay,
+        tasks,
+        settings.grace_seconds,
+        settings.kill_wait,
+    )
+
+    async def go_on() -> None:
+        await lost_run_watch.resume()
+        open_commands.wake()
+        relay.wake()
+
+    healing = Healing(
+        database,
+        memory,
+        Registrations(database, memory, registration_settler),
+        Launched(database, memory, lost_run_watch, superseded),
+        Commands(database, memory, settler, decider, stops),
+        Letters(database, keeper),
+        metrics,
+        relay,
+        go_on,
+    )
+    database.on_connect = healing.wake
     relay.give_way(lambda: consumer.is_behind)
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
@@ -192,6 +242,8 @@ async def _serve(
             relay.wake()
         if answer.has_expired:
             expiry.wake()
+        if answer.server_started_at is not None:
+            healing.heard(answer.server_started_at)
 
     # Before this worker replaces another one: it must be able to serve.
     with listening_at(settings.worker_socket):
@@ -228,6 +280,7 @@ async def _serve(
     relay.wake()
     open_commands.wake()
     expiry.wake()
+    tasks.create_task(healing.run())
     tasks.create_task(expiry.run())
     tasks.create_task(KeptRuns(database, host, stopper, stops).keep_looking())
     taking_up = tasks.create_task(open_commands.run())
@@ -246,7 +299,6 @@ async def _serve(
     keep_running(keep_connected(settings, f"cancel-worker {host}", consuming.session))
     keep_running(keep_connected(settings, f"cancel-worker {host} runs", registering.session))
     if settings.keep_dead_letters:
-        keeper = Keeper(database, topology, histories, postgres, relay, replies)
         keep_running(keep_connected(settings, f"cancel-worker {host} keeper", keeper.session))
     docker_socket = await docker.serve(docker_bound) if docker else None
     if docker:

@@ -89,9 +89,14 @@ class Evidence:
     """The names of containers that survived, or what else of them is not gone: no proof."""
     engine_missing: bool = False
     """Whether the run has started containers, but this worker knows no Docker engine."""
+    recorded_again_at: str | None = None
+    """When it was recorded once more, because a failover of Postgres had undone that."""
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        content = asdict(self)
+        if self.recorded_again_at is None:
+            del content["recorded_again_at"]
+        return content
 
 
 class StopFailed(RunCancelError):

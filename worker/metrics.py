@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from shared.registrations import Registered
 from shared.states import DeadReason, Outcome
 from worker.evidence import Ended, Evidence
+from worker.memory.kinds import Healed
 
 # Seconds. A run that obeys takes milliseconds, a killed one its grace period (10 s by default)
 # and a little more.
@@ -127,6 +128,13 @@ class WorkerMetrics:
             "When this worker last pruned old records without an error; 0: never.",
             registry=registry,
         )
+        again = Counter(
+            "cancel_recorded_again",
+            "What this worker recorded again after a failover of Postgres had undone it, by kind.",
+            ["kind"],
+            registry=registry,
+        )
+        self._recorded_again = {each: again.labels(each.value) for each in Healed}
         self.hosts_forgotten = Counter(
             "cancel_hosts_forgotten",
             "Hosts that this worker removed because they were not up and owned nothing.",
@@ -139,6 +147,10 @@ class WorkerMetrics:
             self._pruned[table].inc(number)
         if is_complete:
             self._pruned_at.set_to_current_time()
+
+    def recorded_again(self, kind: Healed, number: int) -> None:
+        """Count `number` records that a failover of Postgres had undone."""
+        self._recorded_again[kind].inc(number)
 
     def settled(self, outcome: Outcome) -> None:
         self._commands[outcome].inc()

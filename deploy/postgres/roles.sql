@@ -80,8 +80,10 @@ GRANT SELECT, INSERT (host, action, done_by, reason, run_ids) ON host_actions TO
 GRANT SELECT, INSERT (done_by, action, object, detail) ON audit TO worker, ops;
 -- UPDATE, because locking a row requires it.
 GRANT SELECT, UPDATE ON turns TO worker;
--- It publishes and removes events. Triggers write them.
+-- It publishes and removes events. Triggers write them. After a failover it passes over the numbers
+-- of events that were published before.
 GRANT SELECT, DELETE ON outbox TO worker;
+GRANT USAGE, SELECT ON SEQUENCE outbox_event_id_seq TO worker;
 
 -- Both prune by these functions, which delete nothing that is younger than a week. Neither may
 -- delete by itself.

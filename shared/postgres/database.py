@@ -1,7 +1,7 @@
 """Postgres: one pool per process, bounded waits, and one exception for every outage."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 
@@ -40,6 +40,8 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
         """`timeout`: seconds for a statement, and for a connection."""
         self._pool = pool
+        self.on_connect: Callable[[], None] = lambda: None
+        """Called after each new connection: it may be to another server than before."""
         self._timeout = timeout
         self._may_keep = pool.get_max_size() > 1
         self._kept: Connection | None = None
@@ -184,8 +186,9 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
     Raises ServiceUnavailable after that, and InvalidSettings for errors that do not go away.
     """
-    pool = await _connected_pool(settings)
+    pool, servers = await _connected_pool(settings)
     database = Database(pool, settings.database_timeout)
+    servers.on_connect = lambda: database.on_connect()
     try:
         yield database
     finally:
@@ -195,7 +198,9 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
             pool.terminate()
 
 
-async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.Record]":
+async def _connected_pool(
+    settings: DatabaseSettings,
+) -> "tuple[asyncpg.Pool[asyncpg.Record], Servers]":
     url = settings.database_url.get_secret_value()
     shown = without_password(url)
     parsed = postgres_url.parse(url)
@@ -229,13 +234,14 @@ async def _connected_pool(settings: DatabaseSettings) -> "asyncpg.Pool[asyncpg.R
     for file in servers.secret_files():
         warn_if_others_may_read(file)
     try:
-        return await until_connected(
+        pool = await until_connected(
             open_pool,
             attempt=settings.database_timeout,
             within=settings.startup_timeout,
             is_outage=is_outage,
             say=say,
         )
+        return pool, servers
     except (*AWAY, ValueError, asyncpg.PostgresError) as error:
         if is_mistake(error):
             raise InvalidSettings(f"DATABASE_URL: {why_not_connected(error)}") from None

@@ -1,5 +1,6 @@
 """Connecting to the writable one of several Postgres servers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -21,6 +22,8 @@ class Servers:
     ) -> None:
         """`timeout`: seconds per connection attempt."""
         self.timeout = timeout
+        self.on_connect: Callable[[], None] = lambda: None
+        """Called after each new connection."""
         self._url = url
         self._password_file = password_file
         self._hosts = list(url.hosts)
@@ -54,6 +57,11 @@ class Servers:
         Not with asyncpg's own list of hosts: it has one timeout for all of them together, and a
         dead machine would use it up each time.
         """
+        connection = await self._connect(options)
+        self.on_connect()
+        return connection
+
+    async def _connect(self, options: dict[str, Any]) -> "asyncpg.Connection[asyncpg.Record]":
         options["target_session_attrs"] = self._url.session
         try:
             options |= self.read_files()

@@ -11,10 +11,10 @@ from shared.runs import Run
 from shared.states import Outcome
 from shared.telemetry.tracing import Tracer
 from worker.decisions import store as decision_store
-from worker.decisions.request import Request
 from worker.decisions.rows import rows_of, rules
 from worker.decisions.store import RecordedStop
 from worker.decisions.verdict import (
+    BeginAgain,
     BeginStop,
     CancelQueued,
     CommandReused,
@@ -33,6 +33,7 @@ from worker.decisions.verdict import (
     Wait,
     judge,
 )
+from worker.messages.request import Request
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.stops import Stop, Stops
 
@@ -78,14 +79,18 @@ class Decider:
         requests = list(requests)
         chosen = self._free(_one_per_run(requests))
         async with self._deciding(chosen):
-            plain = await self._decide_plain(chosen)
+            # With a stop in progress, the status is not enough.
+            free = [each for each in chosen if self._stops.of(each.command.run_id) is None]
+            plain = await self._decide_plain(free)
             others = [each for each in chosen if each.command.command_id not in plain]
             decided = await self._decide(others, waits=False)
             # Not earlier: if the others raised, recorded stops would never be started.
-            for command_id, each in plain.items():
-                decided[command_id] = (
-                    each if isinstance(each, Outcome) else self._register(command_id, each)
-                )
+            for request in free:
+                command_id = request.command.command_id
+                if (each := plain.get(command_id)) is not None:
+                    decided[command_id] = (
+                        each if isinstance(each, Outcome) else self._register(request, each)
+                    )
         unknown = {each.run_id for each in decided.values() if isinstance(each, UnknownRun)}
         for command in (each.command for each in requests):
             if command.run_id in unknown:
@@ -162,9 +167,9 @@ class Decider:
             runs_here=self._launchers.is_of_run,
         )
 
-    def _register(self, command_id: UUID, stop: RecordedStop) -> Stop:
+    def _register(self, request: Request, stop: RecordedStop) -> Stop:
         assert stop.run.process is not None  # noqa: S101 - a CHECK holds it for running
-        return self._stops.register(stop.run, stop.run.process, command_id, stop.grace)
+        return self._stops.register(stop.run, stop.run.process, request, stop.grace)
 
     async def _decide(
         self,
@@ -218,13 +223,19 @@ class Decider:
         }
 
     def _judge(self, request: Request, situation: Situation) -> Verdict:
-        stop = self._stops.of(request.command.run_id)
+        run = situation.run
+        stop = self._stops.of(run.run_id)
+        if stop is not None and (
+            run.process is None or run.process.launch_id != stop.process.launch_id
+        ):
+            stop = None  # after a failover of Postgres, the run may have been claimed once more
         return judge(
             situation,
             request.command,
             host=self._host,
             default_grace=self._default_grace,
             in_progress=stop.command_id if stop else None,
+            in_progress_grace=stop.grace_left if stop else 0.0,
         )
 
     def _follow(self, request: Request, run: Run, verdict: Verdict) -> Decision:
@@ -234,7 +245,7 @@ class Decider:
                 # The response to its commit may have been lost.
                 self._force(run, when=outcome is Outcome.FORCED)
                 return verdict
-            case InProgress() | OpenAgain():
+            case InProgress() | OpenAgain() | BeginAgain():
                 self._force(run, when=command.force)
                 return InProgress()
             case Join(ends_grace):
@@ -247,11 +258,11 @@ class Decider:
             case Wait():
                 return verdict
             case BeginStop(process, grace):
-                return self._stops.register(run, process, command.command_id, grace)
+                return self._stops.register(run, process, request, grace)
             case ResumeStop(process, grace, _):
-                return self._stops.register(run, process, command.command_id, grace)
+                return self._stops.register(run, process, request, grace)
             case StopLeftovers(process, grace):
-                return self._stops.register(run, process, command.command_id, grace, leftovers=True)
+                return self._stops.register(run, process, request, grace, leftovers=True)
 
     def _force(self, run: Run, *, when: bool) -> None:
         if when and (stop := self._stops.of(run.run_id)):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.states import Outcome, RunStatus
-from worker.decisions.request import Request
 from worker.decisions.verdict import (
+    BeginAgain,
     BeginStop,
     CancelQueued,
     InProgress,
@@ -23,6 +23,7 @@ from worker.decisions.verdict import (
     by_status,
 )
 from worker.evidence import never_started
+from worker.messages.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _row(request: Request, verdict: Verdict, never: str) -> Row | None:
         case Join(ends_grace):
             outcome = Outcome.FORCED if ends_grace else Outcome.NO_OP
             return row(outcome, '{"stop_in_progress": true}', ends_grace=ends_grace)
-        case BeginStop(_, grace):
+        case BeginStop(_, grace) | BeginAgain(grace):
             return row(None, new_grace=grace)
         case ResumeStop(_, _, ends_grace):
             return row(None, ends_grace=ends_grace)

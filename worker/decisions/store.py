@@ -12,9 +12,9 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run
 from shared.states import Outcome, RunStatus
-from worker.decisions.request import Request
 from worker.decisions.rows import Row, Rule
 from worker.decisions.verdict import Situation, asked_grace
+from worker.messages.request import Request
 
 _OVER: Final = (RunStatus.PASS, RunStatus.FAIL, RunStatus.CANCELED)
 

@@ -65,6 +65,16 @@ class BeginStop:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginAgain:
+    """A stop is in progress here, but by the record none has begun: a failover undid that.
+
+    It is recorded again, with the rest of its grace period in seconds.
+    """
+
+    grace_left: float
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeStop:
     """A stop had begun and is resumed with the rest of its grace period, in seconds.
 
@@ -115,6 +125,7 @@ Verdict = (
     | Pending
     | Wait
     | BeginStop
+    | BeginAgain
     | ResumeStop
     | StopLeftovers
     | Join
@@ -152,10 +163,12 @@ def judge(
     host: str,
     default_grace: float,
     in_progress: UUID | None = None,
+    in_progress_grace: float = 0.0,
 ) -> Verdict:
     """Decide what `command` asks of the worker on `host`. Raises CommandReused, HostAbandoned.
 
-    `in_progress` is the id of the command whose stop of the run is in progress here.
+    `in_progress` is the id of the command whose stop of the run is in progress here, and
+    `in_progress_grace` the rest of its grace period, in seconds.
     """
     run = situation.run
     if situation.command_run_id not in (None, run.run_id):
@@ -170,6 +183,8 @@ def judge(
     assert run.process is not None  # noqa: S101 - a CHECK holds it for all other states
     if run.process.host != host:
         return _elsewhere(situation, run.process.host)
+    if run.status is RunStatus.RUNNING and in_progress is not None:
+        return BeginAgain(0.0 if command.force else in_progress_grace)
     if run.status is RunStatus.RUNNING:
         return BeginStop(run.process, _grace(run, command, default_grace))
     grace_left = max(0.0, situation.grace_left or 0.0)

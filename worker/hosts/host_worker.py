@@ -53,6 +53,8 @@ class HeartbeatAnswer:
     """Whether runs of the host have open commands, including stops in progress."""
     has_expired: bool
     """Whether queued runs, of whatever host, did not start in time."""
+    server_started_at: datetime | None = None
+    """When the Postgres server that answered was started; None if the host is not on record."""
 
 
 class OtherMachine(RunCancelError):
@@ -137,6 +139,7 @@ async def beat(database: Database, worker: HostWorker) -> HeartbeatAnswer:
         has_events=row["has_events"],
         has_open_commands=row["has_open_commands"],
         has_expired=row["has_expired"],
+        server_started_at=row["server_started_at"],
     )
 
 

@@ -10,7 +10,9 @@ ServiceUnavailable               never raised here: the calls are retried until 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -25,7 +27,6 @@ from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.states import CommandState, DeadReason, Outcome, Via
 from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
-from worker.decisions.request import Origin, Original, Request
 from worker.decisions.verdict import (
     CommandReused,
     HostAbandoned,
@@ -34,11 +35,13 @@ from worker.decisions.verdict import (
     UnknownRun,
     Wait,
 )
+from worker.memory.memory import Decided, Memory
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
 from worker.messages.headers import History, HistoryReader, moved_back
 from worker.messages.reply_address import IGNORED, ReplyAddress, address_of, ignores_reply_to
+from worker.messages.request import Origin, Original, Request
 from worker.metrics import WorkerMetrics
 from worker.open_commands.wakes import Wakes
 from worker.outbox.answers import Answers
@@ -116,7 +119,9 @@ class Settler:
         answers: Answers,
         tracer: Tracer,
         metrics: WorkerMetrics,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._decider = decider
         self._stops = stops
         self._publisher = publisher
@@ -132,7 +137,26 @@ class Settler:
     async def settle(self, messages: Sequence[Delivery]) -> list[Unsettled | None]:
         """Settle a batch. The result is None for each settled delivery; the others must be settled
         one by one."""
-        reads = [self._read(message) for message in messages]
+        return await self._settle([self._read(message) for message in messages])
+
+    async def settle_again(self, commands: Sequence[Decided]) -> None:
+        """Settle commands whose decisions a failover of Postgres has undone.
+
+        The record says when they came in first.
+        """
+        reads = [
+            self._read(
+                each.message,
+                {"received_at": f"recorded again; first received {each.at:%Y-%m-%dT%H:%M:%S.%fZ}"},
+            )
+            for each in commands
+        ]
+        for unsettled in await self._settle(reads):
+            if unsettled is not None:
+                await self.settle_alone(unsettled)
+
+    async def _settle(self, reads: Sequence[_Read | _NotACommand]) -> list[Unsettled | None]:
+        now = datetime.now(UTC)
         decided = await self._decide([read for read in reads if isinstance(read, _Read)])
         unsettled: list[Unsettled | None] = []
         for read in reads:
@@ -144,6 +168,7 @@ class Settler:
             if isinstance(decision, Undecidable):
                 unsettled.append(_DecisionFailed(read, decision))
                 continue
+            self._remember(read, decision, now)
             self._answer_repeat(read, decision)
             if isinstance(decision, Outcome) and not self._tracer.on:
                 self._settled(decision, read.log_fields)
@@ -173,6 +198,7 @@ class Settler:
             if isinstance(decision, Exception):
                 await self._fail(read, decision)
             else:
+                self._remember(read, decision, datetime.now(UTC))
                 self._answer_repeat(read, decision)
                 self._follow(decision)
 
@@ -189,7 +215,18 @@ class Settler:
                 problem = f"{type(error).__name__}: {error}"
                 await self._retry(read, Failure(DeadReason.INTERNAL_ERROR, problem))
 
-    def _read(self, message: Delivery) -> _Read | _NotACommand:
+    def _remember(self, read: _Read, decision: Decision, now: datetime) -> None:
+        message = read.message
+        never_started = decision is Outcome.CANCELED
+        command_id = read.command.command_id
+        earlier = self._memory.commands.get(command_id)
+        at = now if earlier is None else earlier.at
+        decided = Decided(message, at, never_started)
+        self._memory.commands.add(command_id, decided, len(message.body))
+
+    def _read(
+        self, message: Delivery, more_faults: Mapping[str, str] = MappingProxyType({})
+    ) -> _Read | _NotACommand:
         history = self._histories.read(message)
         if history.letter is not None:
             history = moved_back(history)
@@ -207,6 +244,8 @@ class Settler:
         faults = reading.faults
         if ignores_reply_to(message):
             faults = {**faults, "reply_to": IGNORED}
+        if more_faults:
+            faults = {**faults, **more_faults}
         return _Read(message, history, reading.command, faults, address_of(message), span)
 
     async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision | Undecidable]:

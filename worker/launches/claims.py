@@ -15,7 +15,7 @@ import structlog
 from asyncpg import Record, UniqueViolationError
 
 from shared.aio.batcher import Batcher
-from shared.errors import RunCancelError
+from shared.errors import RunCancelError, ServiceUnavailable
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
@@ -28,6 +28,7 @@ from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
 from worker.leftovers.left_behind import Json
 from worker.leftovers.leftovers import Leftovers
+from worker.memory.memory import Claim, Completion, Memory
 from worker.outbox.relay import Relay
 from worker.processes.cgroup import Cgroup
 from worker.processes.identity import Identity, boot_id, pid_namespace
@@ -107,7 +108,9 @@ class Launches:
         relay: Relay,
         expiry: Expiry,
         leftovers: Leftovers,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._database = database
         self._host = host
         self._cgroups = cgroups
@@ -155,7 +158,7 @@ class Launches:
         claimed = None  # unknown, also if only the second statement fails
         try:
             async with self._database.transaction() as connection:
-                claimed, run, expired = await launch_store.claim_or_find(
+                claimed, row, expired = await launch_store.claim_or_find(
                     connection, run_id, process
                 )
                 if not claimed:
@@ -169,6 +172,7 @@ class Launches:
             # meanwhile, an unclaimed run cannot be recorded as lost.
             if claimed is not False:
                 self._lost_run_watch.watch(run_id, process)
+        run = None if row is None else Run.from_record(row)
         if not claimed:
             if run is not None and (earlier := _claim_for(child, run, process)):
                 # Perhaps claimed by a worker that then died, and unknown to this one until now.
@@ -178,6 +182,8 @@ class Launches:
             if expired:
                 self._expiry.count(run_id)
             return _refusal(run)
+        if run is not None and row is not None:
+            self._memory.claims.add(process.launch_id, Claim(process, run, row))
         self._relay.wake_soon()
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
@@ -219,6 +225,9 @@ class Launches:
         if row is None:  # the run is locked, or is not the launcher's
             [row] = await self._complete(sql.endings.COMPLETE_WAITING, [ended])
         if row is None:
+            if self._memory.claim_of(run_id, launcher.identity):
+                self._memory.undone.set()
+                raise ServiceUnavailable("a failover of Postgres undid the claim of this run")
             return None
         if row["cgroup"] is not None:
             Cgroup(Path(row["cgroup"])).remove()
@@ -226,6 +235,7 @@ class Launches:
         self._leftovers.forget(row["launch_id"], is_over=status in _ENDED_WELL)
         if status in _ENDED_WELL:
             self._lost_run_watch.forget(row["launch_id"])
+        self._remember(row, exit_code)
         if row["is_news"]:  # during a stop, the launcher asks several times a second
             self._relay.wake()
             log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
@@ -235,6 +245,18 @@ class Launches:
             stopping=is_canceling and await self._is_being_stopped(run_id),
             left_behind=json.loads(row["left_behind"]) if row["left_behind"] else None,
         )
+
+    def _remember(self, row: Record, exit_code: int) -> None:
+        completion = Completion(
+            row["run_id"],
+            row["launch_id"],
+            RunStatus(row["status"]),
+            exit_code,
+            row["finished_at"],
+            row["left_behind"],
+        )
+        if row["is_news"]:
+            self._memory.completions.add(completion.launch_id, completion)
 
     async def cancellation_of(self, run_id: int) -> Cancellation | None:
         """The cancellation that ended or will end the run. Raises ServiceUnavailable."""

@@ -16,6 +16,7 @@ from shared.states import RunStatus
 from worker.evidence import Evidence, StopFailed
 from worker.launches import store as launch_store
 from worker.launches.unreported import UnreportedRuns
+from worker.memory.memory import Memory
 from worker.outbox.relay import Relay
 from worker.processes.identity import Identity, ProcessHandle, boot_id
 from worker.processes.known_launchers import KnownLaunchers
@@ -47,7 +48,9 @@ class LostRunWatch:
         launchers: KnownLaunchers,
         stopper: RunStopper,
         relay: Relay,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._database = database
         self._host = host
         self._tasks = tasks
@@ -108,6 +111,8 @@ class LostRunWatch:
                 continue
             if run.status is not RunStatus.RUNNING:
                 self._launchers.add(run.run_id, run.process)
+            elif self._memory.has_ended(run.process.launch_id):
+                self._memory.undone.set()  # its end was on record: it is not lost
             elif run.process.boot_id != self._boot_id or pids_are_ours(run.process):
                 self.watch(run.run_id, run.process)
             else:

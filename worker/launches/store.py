@@ -3,7 +3,10 @@
 Each statement runs in the caller's transaction.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
+
+from asyncpg import Record
 
 from shared.postgres import sql
 from shared.postgres.database import Connection
@@ -15,27 +18,31 @@ from worker.stop.record import close_over, lock_run, record_canceled, record_lef
 
 async def claim_or_find(
     connection: Connection, run_id: int, process: RunProcess
-) -> tuple[bool, Run | None, bool]:
-    """Claim the run. Return whether it was claimed, and the run, or None if it does not exist.
+) -> tuple[bool, Record | None, bool]:
+    """Claim the run. Return whether it was claimed, and its row, or None if it does not exist.
 
     A queued run that is claimed too late is canceled as expired; the third result says so.
     """
     expired = False
-    claimed = await _claim(connection, run_id, process)
+    has_claimed = await _claim(connection, run_id, process)
     run = await find_run(connection, run_id)
-    if not claimed and run is not None and run.status is RunStatus.QUEUED:
+    if not has_claimed and run is not None and run["status"] == RunStatus.QUEUED:
         # Too late; or added between the two statements, as each sees what is committed when it
         # begins.
-        claimed = await _claim(connection, run_id, process)
-        if not claimed:
+        has_claimed = await _claim(connection, run_id, process)
+        if not has_claimed:
             expired = await connection.fetchval(sql.registrations.EXPIRE_ONE, run_id) is not None
         run = await find_run(connection, run_id)
-    return claimed, run, expired
+    return has_claimed, run, expired
 
 
 async def _claim(connection: Connection, run_id: int, process: RunProcess) -> bool:
-    claimed = await connection.fetchval(
-        sql.runs.CLAIM_RUN,
+    return await connection.fetchval(sql.runs.CLAIM_RUN, *claimed(run_id, process)) is not None
+
+
+def claimed(run_id: int, process: RunProcess) -> Sequence[object]:
+    """The arguments of the statements that claim a run for a process."""
+    return (
         run_id,
         process.host,
         process.boot_id,
@@ -50,12 +57,10 @@ async def _claim(connection: Connection, run_id: int, process: RunProcess) -> bo
         process.pid_namespace,
         process.cgroup_inode,
     )
-    return claimed is not None
 
 
-async def find_run(connection: Connection, run_id: int) -> Run | None:
-    row = await connection.fetchrow(sql.runs.FIND_RUN, run_id)
-    return Run.from_record(row) if row else None
+async def find_run(connection: Connection, run_id: int) -> Record | None:
+    return await connection.fetchrow(sql.runs.FIND_RUN, run_id)
 
 
 async def live_on(connection: Connection, host: str) -> list[Run]:

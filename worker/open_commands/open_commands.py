@@ -19,9 +19,9 @@ from shared.postgres.database import Database
 from shared.states import Outcome
 from shared.telemetry.tracing import COMMAND_ID, NO_SPAN, RUN_ID, Span, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
-from worker.decisions.request import Request
 from worker.evidence import workers_ended
 from worker.messages.kept_header import properties_in
+from worker.messages.request import Request
 from worker.metrics import WorkerMetrics
 from worker.open_commands import store as open_store
 from worker.open_commands.store import OpenCommand

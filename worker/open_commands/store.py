@@ -11,7 +11,7 @@ from shared.commands import CancelCommand
 from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.states import Via
-from worker.decisions.request import Origin, Request
+from worker.messages.request import Origin, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,13 @@ class Relay:
         self._woken = asyncio.Event()
         self._is_behind: Callable[[], bool] = lambda: False
         self._declined = Declined()
+        self._latest = 0
+        """The highest number of an event that was published here."""
+
+    @property
+    def latest(self) -> int:
+        """The highest number of an event that this worker has published; 0 for none."""
+        return self._latest
 
     def wake(self) -> None:
         """Hint that there may be rows in the outbox."""
@@ -146,6 +153,7 @@ class Relay:
             confirmed: list[int] = []
             until = monotonic() + _MAX_TRANSACTION
             failure = await self._publish(events, confirmed, until)
+            self._latest = max(self._latest, *confirmed, 0)
             await connection.execute(sql.outbox.REMOVE_EVENTS, confirmed)
         if failure is not None:
             raise failure

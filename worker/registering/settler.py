@@ -22,6 +22,7 @@ from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.postgres.database import Database
 from shared.registrations import Registered, register
 from shared.states import DeadReason
+from worker.memory.memory import Memory
 from worker.messages import conversion
 from worker.messages.conversion import Failure, Undeliverable
 from worker.messages.delivery import Delivery
@@ -66,7 +67,9 @@ class RegistrationSettler:
         histories: HistoryReader,
         relay: Relay,
         metrics: WorkerMetrics,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._database = database
         self._publisher = publisher
         self._topology = topology
@@ -86,7 +89,7 @@ class RegistrationSettler:
             if isinstance(read, _Rejected) or (result := results.get(read)) is None:
                 unsettled.append(read)
             else:
-                unsettled.append(self._conflict(read) if result is Registered.CONFLICT else None)
+                unsettled.append(self._registered(read, result))
         return unsettled
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
@@ -152,11 +155,17 @@ class RegistrationSettler:
                 failure = Failure(DeadReason.INTERNAL_ERROR, _described(error))
             else:
                 self._count(results.values())
-                return self._conflict(read) if results[read] is Registered.CONFLICT else None
+                return self._registered(read, results[read])
             if attempt < tries:
                 await asyncio.sleep(RETRY_DELAYS[attempt - 1])
         history = replace(read.history, attempt=tries)
         return _Rejected(read.message, history, failure, read.run.run_id)
+
+    def _registered(self, read: _Read, result: Registered) -> _Rejected | None:
+        if result is Registered.CONFLICT:
+            return self._conflict(read)
+        self._memory.registrations.add(read.run.run_id, read.message, len(read.message.body))
+        return None
 
     def _conflict(self, read: _Read) -> _Rejected:
         error = f"run {read.run.run_id} is on record with other options"

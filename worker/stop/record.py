@@ -10,36 +10,39 @@ from uuid import UUID
 from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.runs import Run
-from shared.states import Outcome
+from shared.states import Outcome, RunStatus
 from worker.evidence import Evidence, out_of_sight
 from worker.processes.identity import pid_namespace
 
 
 async def record_canceled_unless_locked(
-    database: Database, stopped: Sequence[tuple[int, Evidence]]
+    database: Database, stopped: Sequence[tuple[int, UUID, Evidence]]
 ) -> list[bool]:
-    """Record runs that are proved gone, and close their commands.
+    """Record runs of which these launches are proved gone, and close their commands.
 
-    The result is False for a run that is no longer `canceling`, or is locked by another
-    transaction. After ServiceUnavailable, the result is unknown.
+    The result is False for a run that is no longer `canceling`, has another launch, or is locked by
+    another transaction. After ServiceUnavailable, the result is unknown.
     """
     rows = await database.fetch(
         sql.endings.RECORD_CANCELED,
-        [run_id for run_id, _ in stopped],
-        [json.dumps(evidence.as_json()) for _, evidence in stopped],
+        [run_id for run_id, _, _ in stopped],
+        [json.dumps(evidence.as_json()) for _, _, evidence in stopped],
+        [launch_id for _, launch_id, _ in stopped],
     )
     recorded = {row["run_id"] for row in rows}
-    return [run_id in recorded for run_id, _ in stopped]
+    return [run_id in recorded for run_id, _, _ in stopped]
 
 
-async def record_canceled(connection: Connection, run_id: int, evidence: Evidence) -> bool:
+async def record_canceled(
+    connection: Connection, run_id: int, evidence: Evidence, launch_id: UUID | None = None
+) -> bool:
     """Record a run as canceled if it was `canceling`, with its commands; whether it was.
 
-    Waits until no other transaction has locked the run.
+    With `launch_id`, only if it is the run's. Waits until no other transaction has locked the run.
     """
     content = json.dumps(evidence.as_json())
     query = sql.endings.RECORD_CANCELED_WAITING
-    return await connection.fetchval(query, [run_id], [content]) is not None
+    return await connection.fetchval(query, [run_id], [content], [launch_id]) is not None
 
 
 async def record_leftovers(connection: Connection, run_id: int, evidence: Evidence) -> bool:
@@ -69,6 +72,14 @@ async def close_commands(
     await connection.execute(
         sql.runs.CLOSE_COMMANDS, run_id, outcome, json.dumps(evidence.as_json())
     )
+
+
+async def is_undone(connection: Connection, run_id: int, launch_id: UUID) -> bool:
+    """Whether, by the record, nothing of this launch was stopped and it is not over."""
+    row = await connection.fetchrow(sql.runs.FIND_RUN, run_id)
+    if row is None or row["launch_id"] != launch_id:
+        return True
+    return RunStatus(row["status"]) is RunStatus.RUNNING
 
 
 async def close_over(connection: Connection, run_ids: Sequence[int]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
 from uuid import UUID
@@ -12,12 +12,15 @@ import structlog
 
 from shared.aio.batcher import Batcher
 from shared.aio.retry import until_available
-from shared.errors import ServiceUnavailable
+from shared.errors import RunCancelError, ServiceUnavailable
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import Outcome
 from shared.telemetry.tracing import OUTCOME, Tracer
-from worker.evidence import Ended, Evidence, StopFailed
+from worker.evidence import Ended, Evidence, StopFailed, timestamp
+from worker.memory.kinds import Healed
+from worker.memory.memory import EndedStop, Memory
+from worker.messages.request import Request
 from worker.metrics import WorkerMetrics
 from worker.outbox.relay import Relay
 from worker.processes.known_launchers import KnownLaunchers
@@ -36,7 +39,7 @@ class Stop:
 
     run: Run
     process: RunProcess
-    command_id: UUID
+    request: Request
     """The command that began it or resumed it."""
     deadline: float
     """The end of the grace period, by the monotonic clock."""
@@ -45,9 +48,22 @@ class Stop:
     """Set to end the grace period."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def command_id(self) -> UUID:
+        return self.request.command.command_id
+
+    @property
+    def grace_left(self) -> float:
+        """Seconds."""
+        return 0.0 if self.force.is_set() else max(0.0, self.deadline - monotonic())
+
     def may_be_forced(self, now: float) -> bool:
         """Whether a forced command would still end its grace period earlier."""
         return not self.force.is_set() and now < self.deadline
+
+
+class Undone(RunCancelError):
+    """By the record, the run has not been stopped and is not over: a failover undid that."""
 
 
 class Stops:
@@ -63,7 +79,9 @@ class Stops:
         relay: Relay,
         tracer: Tracer,
         metrics: WorkerMetrics,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._database = database
         self._kill_wait = kill_wait
         self._launchers = launchers
@@ -121,7 +139,7 @@ class Stops:
         self,
         run: Run,
         process: RunProcess,
-        command_id: UUID,
+        request: Request,
         grace: float,
         *,
         leftovers: bool = False,
@@ -131,7 +149,7 @@ class Stops:
         Do not await anything before: no other task takes up a run whose stop is in progress.
         """
         self._launchers.add(run.run_id, process)
-        stop = Stop(run, process, command_id, monotonic() + grace, leftovers)
+        stop = Stop(run, process, request, monotonic() + grace, leftovers)
         self._in_progress[run.run_id] = stop
         if begun := self._awaited.get(run.run_id):
             begun.set()
@@ -169,6 +187,9 @@ class Stops:
             outcome = await self._until_recorded(stop)
             self._metrics.settled(outcome)
             log.info("command_settled", result=outcome)
+        except Undone:
+            log.warning("stop_undone", run_id=stop.run.run_id)
+            self._memory.undone.set()
         except Exception:  # the next heartbeat takes it up
             log.exception("stop_not_carried_out", run_id=stop.run.run_id)
         finally:
@@ -180,7 +201,12 @@ class Stops:
             self._ended.set()
 
     async def _until_recorded(self, stop: Stop) -> Outcome:
-        """Stop the run and record that."""
+        """Stop the run and record that. Raises Undone."""
+        ended = self._memory.stops.get(stop.process.launch_id)
+        if ended is not None:  # it was proved gone before, and that was not recorded or was undone
+            evidence = replace(ended.evidence, recorded_again_at=timestamp())
+            self._metrics.recorded_again(Healed.STOP, 1)
+            return await until_available(partial(self._record, stop, evidence))
         try:
             evidence = await until_available(partial(self._stop, stop))
         except StopFailed as failure:
@@ -191,11 +217,16 @@ class Stops:
             work = partial(self._record_out_of_sight, stop)
         else:
             self._metrics.stopped(evidence)
+            self._remember(stop, evidence)
             work = partial(self._record, stop, evidence)
         with self._tracer.span("record") as span:
             outcome = await until_available(work)
             span.set({OUTCOME: outcome.value})
         return outcome
+
+    def _remember(self, stop: Stop, evidence: Evidence) -> None:
+        ended = EndedStop(stop.run, stop.process, stop.request, evidence)
+        self._memory.stops.add(stop.process.launch_id, ended)
 
     async def _stop(self, stop: Stop) -> Evidence:
         plan = StopPlan(
@@ -208,19 +239,21 @@ class Stops:
         return await stop_within_span(self._tracer, max(0.0, stop.deadline - monotonic()), work)
 
     async def _record(self, stop: Stop, evidence: Evidence) -> Outcome:
-        run_id = stop.run.run_id
-        if not stop.leftovers and await self._records.submit((run_id, evidence)):
+        run_id, launch_id = stop.run.run_id, stop.process.launch_id
+        if not stop.leftovers and await self._records.submit((run_id, launch_id, evidence)):
             log.info("run_canceled", **_summary(run_id, evidence))
             return Outcome.CANCELED
         outcome = _outcome(stop, evidence)
         async with self._database.transaction() as connection:
             await record.lock_run(connection, run_id)
             canceled = not stop.leftovers and await record.record_canceled(
-                connection, run_id, evidence
+                connection, run_id, evidence, launch_id
             )
             # No longer `canceling`: lost, or its host was abandoned during the stop. Or already
             # canceled, by an earlier attempt whose response was lost.
             lost = not canceled and await record.record_leftovers(connection, run_id, evidence)
+            if not (canceled or lost) and await record.is_undone(connection, run_id, launch_id):
+                raise Undone
             if not canceled:
                 await record.close_commands(connection, run_id, outcome, evidence)
         if stop.leftovers or lost:

@@ -15,7 +15,8 @@ from shared.postgres.sql.runs import ENDS_RUN
 # For runs that are proved gone. Their open commands get the outcome.
 _RECORD_CANCELED: Final = """
     WITH stopped AS (
-        SELECT * FROM unnest($1::bigint[], $2::jsonb[]) AS s (run_id, evidence)
+        SELECT * FROM unnest($1::bigint[], $2::jsonb[], $3::uuid[])
+            AS s (run_id, evidence, launch_id)
     ), held AS (
         SELECT run_id FROM runs
          WHERE run_id = ANY ($1) AND (status = 'canceling') IS TRUE
@@ -26,6 +27,8 @@ _RECORD_CANCELED: Final = """
                proof = stopped.evidence ->> 'proof'
           FROM held JOIN stopped USING (run_id)
          WHERE r.run_id = held.run_id AND (r.status = 'canceling') IS TRUE
+           -- After a failover, it may have been claimed once more. Null: of whichever launch.
+           AND r.launch_id = coalesce(stopped.launch_id, r.launch_id)
         RETURNING r.run_id
     ), closed AS (
         UPDATE cancellations c
@@ -61,7 +64,7 @@ _COMPLETE: Final = """
                left_behind = own.left_behind
           FROM own
          WHERE r.run_id = own.run_id AND (r.status = 'running') IS TRUE
-        RETURNING r.run_id, r.status
+        RETURNING r.run_id, r.status, r.finished_at
     ), noted AS (
         UPDATE runs r
            SET exit_code = own.code
@@ -71,7 +74,7 @@ _COMPLETE: Final = """
         RETURNING r.run_id
     )
     SELECT own.run_id, coalesce(completed.status, own.status) AS status, cgroup, launch_id,
-           own.left_behind,
+           own.left_behind, completed.finished_at,
            completed.run_id IS NOT NULL OR noted.run_id IS NOT NULL AS is_news
       FROM own
       LEFT JOIN completed ON completed.run_id = own.run_id

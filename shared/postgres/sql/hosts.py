@@ -85,6 +85,7 @@ BEAT: Final = f"""
     SELECT EXISTS (SELECT FROM beat) AS heard,
            own.abandoned_at IS NOT NULL AS abandoned,
            EXISTS (SELECT FROM outbox) AS has_events,
+           pg_postmaster_start_time() AS server_started_at,
            EXISTS (SELECT FROM ({OPEN_RUNS_OF_HOST}) open) AS has_open_commands,
            EXISTS (SELECT FROM runs WHERE status = 'queued'
                       AND start_before <= statement_timestamp()) AS has_expired

@@ -41,7 +41,7 @@ async def test_a_run_that_is_registered_during_the_claim_is_claimed(system: Syst
 
     assert claimed
     assert run is not None
-    assert run.status is RunStatus.RUNNING
+    assert run["status"] == RunStatus.RUNNING
     assert await system.database.fetchval("SELECT status FROM runs WHERE run_id = 1") == "running"
 
 

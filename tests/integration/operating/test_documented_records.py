@@ -48,6 +48,7 @@ VERDICTS: Final[list[verdict.Verdict]] = [
     verdict.Join(ends_grace=True),
     verdict.InProgress(),
     verdict.OpenAgain(),
+    verdict.BeginAgain(1.0),
 ]
 
 

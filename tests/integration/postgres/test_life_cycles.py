@@ -1,5 +1,6 @@
 """A run's life by the guarded statements: the legal ways lead on, terminal states are final."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,6 +34,8 @@ _CLAIM = (
     "4026531836:1",
     None,
 )
+_LAUNCH = UUID(IDENTITY["launch_id"])
+_AT = datetime(2026, 1, 2, tzinfo=UTC)
 _COMPLETE = ([1], [99], [4])
 _BOOT_ID = UUID(IDENTITY["boot_id"])
 _GONE = '{"proof": "scans_empty"}'
@@ -78,14 +81,21 @@ def _decided(
 # Every statement that changes a run, as a worker of the run's own host would execute it.
 TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "claim": (sql.runs.CLAIM_RUN, _CLAIM),
+    "claim again": (sql.healing.CLAIM_AGAIN, (*_CLAIM, _AT)),
     "cancel queued": (sql.decisions.RECORD, _decided(outcome="canceled")),
     "begin stop": (sql.decisions.RECORD, _decided(new_grace=10.0)),
     "force": (sql.decisions.RECORD, _decided(force=True)),
     "leave it": (sql.decisions.RECORD, _decided()),
-    "record canceled": (sql.endings.RECORD_CANCELED_WAITING, ([1], [_GONE])),
-    "record canceled with others": (sql.endings.RECORD_CANCELED, ([1], [_GONE])),
+    "record canceled": (sql.endings.RECORD_CANCELED_WAITING, ([1], [_GONE], [_LAUNCH])),
+    "record canceled with others": (sql.endings.RECORD_CANCELED, ([1], [_GONE], [None])),
+    "record canceled of another launch": (
+        sql.endings.RECORD_CANCELED_WAITING,
+        ([1], [_GONE], [UUID(int=7)]),
+    ),
     "pass": (sql.endings.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1", [None])),
     "fail": (sql.endings.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1", [None])),
+    "complete again": (sql.healing.COMPLETE_AGAIN, (1, _LAUNCH, "fail", 3, None, _AT)),
+    "note exit code again": (sql.healing.NOTE_EXIT_CODE_AGAIN, (1, _LAUNCH, 3)),
     "abandoned": (sql.hosts.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
     "rebooted": (sql.hosts.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
     "out of sight": (sql.runs.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),
@@ -93,17 +103,23 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 # Of a run that is canceled, that and nothing else.
-_NOTES_THE_EXIT_CODE: dict[str, str | None] = {"pass": None, "fail": None}
+_NOTES_THE_EXIT_CODE: dict[str, str | None] = {
+    "pass": None,
+    "fail": None,
+    "note exit code again": None,
+}
 
 LEGAL: dict[str, dict[str, str | None]] = {
     "queued": {
         "cancel queued": "canceled",
         "claim": "running",
+        "claim again": "running",
     },
     "running": {
         "begin stop": "canceling",
         "pass": "pass",
         "fail": "fail",
+        "complete again": "fail",
         "lost": "error",
         "abandoned": "error",
         "out of sight": "error",

@@ -30,10 +30,10 @@ from tools.support.rows import (
     insert,
 )
 from worker.decisions import store as decision_store
-from worker.decisions.request import Origin, Original, Request
 from worker.decisions.rows import rows_of, rules
 from worker.decisions.verdict import BeginStop, CommandReused, judge
 from worker.messages.reply_address import ReplyAddress
+from worker.messages.request import Origin, Original, Request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -76,7 +76,7 @@ async def test_what_tells_of_a_batch_compares_no_row_with_each_other(database: C
 @pytest.mark.parametrize(
     ("statement", "types"),
     [
-        (sql.endings.RECORD_CANCELED, "bigint[], jsonb[]"),
+        (sql.endings.RECORD_CANCELED, "bigint[], jsonb[], uuid[]"),
         (sql.endings.FIND_OWN, "bigint[], integer[], bigint[], uuid, text"),
         (sql.endings.COMPLETE, "bigint[], integer[], bigint[], integer[], uuid, text, jsonb[]"),
         (

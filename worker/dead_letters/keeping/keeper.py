@@ -21,6 +21,7 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.states import DeadReason
 from worker.dead_letters.keeping.letter import Letter, read_letter
+from worker.memory.recent import Recent
 from worker.messages.delivery import Delivery, consume
 from worker.messages.headers import HistoryReader
 from worker.outbox.event import rejected_again
@@ -53,6 +54,8 @@ class Keeper:
         relay: Relay,
         replies: Replies,
     ) -> None:
+        self.kept: Recent[str, Letter] = Recent()
+        """Letters that were kept lately, by their keys."""
         self._database = database
         self._topology = topology
         self._histories = histories
@@ -85,7 +88,7 @@ class Keeper:
                 size += len(batch[-1].body)
             try:
                 letters = [self._read(message) for message in batch]
-                await until_available(partial(self._keep, letters))
+                await until_available(partial(self.keep, letters))
                 # Deliveries are in order: this acknowledges the whole batch.
                 last = batch[-1]
                 await last.channel.basic_ack(last.delivery_tag, multiple=True)
@@ -103,7 +106,8 @@ class Keeper:
     def _read(self, message: Delivery) -> Letter:
         return read_letter(message, self._histories, self._topology.queues())
 
-    async def _keep(self, letters: list[Letter]) -> None:
+    async def keep(self, letters: Sequence[Letter]) -> None:
+        """Store letters that are not stored yet. Raises ServiceUnavailable."""
         async with self._database.transaction() as connection:
             await connection.execute(sql.dead_letters.TAKE_TURN)
             # Each insert locks the run that the letter names, for its event. In the order in which
@@ -113,6 +117,13 @@ class Keeper:
                 sql.dead_letters.KEEP, [astuple(letter) for letter in in_order]
             )
             repeated = await _repeated(connection, letters)
+            rows = await connection.fetch(
+                sql.healing.KNOWN_LETTERS, [letter.letter_key for letter in letters]
+            )
+        kept = {row["letter_key"] for row in rows}
+        for letter in letters:
+            if letter.letter_key in kept:
+                self.kept.add(letter.letter_key, letter, len(letter.body))
         self._relay.wake()
         for letter, row in repeated:
             self._replies.send(letter.reply_to, rejected_again(row, letter.correlation_id))

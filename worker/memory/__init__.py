@@ -1,0 +1,1 @@
+"""What this worker has recorded lately, in case a failover of Postgres undoes it."""
