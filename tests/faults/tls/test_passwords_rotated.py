@@ -1,14 +1,19 @@
 """Passwords change without a restart: programs read their files again for each connection."""
 
 import asyncio
+import shlex
 from collections.abc import Iterable
 
 from tests.support.network.certificates import replace
 from tests.support.network.tls_programs import TlsPrograms
+from tests.support.network.tls_servers import USER
 from tests.support.network.tls_system import TlsSystem
+from tests.support.repository.documents import code_block
 from tools.support.program import Program
 from tools.support.waiting import eventually
 
+NEW = "the-new-password"
+"""As the document has it."""
 OLD_ONE_REFUSED = "ACCESS_REFUSED - Login was refused"
 
 
@@ -20,20 +25,36 @@ async def _refused(programs: Iterable[Program]) -> None:
         )
 
 
+async def _carry_out(system: TlsSystem, step: list[str]) -> None:
+    """Carry out a line of the document on the servers of the test."""
+    words = [word.replace("worker", USER) for word in step]
+    match words:
+        case ["rabbitmqctl", *arguments]:
+            await asyncio.to_thread(system.servers.rabbit.ctl, *arguments)
+        case ["psql", statement]:
+            await system.database.execute(statement.removeprefix("--command="))
+        case _:
+            raise AssertionError(words)
+
+
 async def test_programs_come_back_once_the_file_has_the_new_password(system: TlsSystem) -> None:
     programs = await TlsPrograms.start(system)
     console = await system.program("worker", "console", "--port", "0")
     ready = f"{(await console.event('console_ready'))['url'].rstrip('/')}/readyz"
     await programs.cancel()
 
-    await system.servers.set_password("the new one")
+    steps = [shlex.split(line) for line in code_block("sh rotate").splitlines()]
+    (moving,) = (number for number, step in enumerate(steps) if step[0] == "mv")
+    for step in steps[:moving]:
+        await _carry_out(system, step)
     await programs.cancel()  # sessions go on
-    await system.servers.end_sessions()
+    for step in steps[moving + 1 :]:
+        await _carry_out(system, step)
     await _refused((*programs, console))
     replace(system.password_file, b"")  # as while somebody writes it
     said = f"AMQP_PASSWORD_FILE={system.password_file}: empty"
     await programs.worker.event("rabbitmq_unreachable", where=lambda it: it["error"] == said)
-    replace(system.password_file, b"the new one\n")
+    replace(system.password_file, f"{NEW}\n".encode())
 
     await programs.cancel()
     programs.check()
@@ -43,17 +64,17 @@ async def test_programs_come_back_once_the_file_has_the_new_password(system: Tls
             return response.status == 200
 
     await eventually(is_ready, what="the console")
-    assert "the new one" not in console.log()
+    assert NEW not in console.log()
 
 
 async def test_at_the_start_a_password_that_is_late_is_waited_for(system: TlsSystem) -> None:
-    await system.servers.set_password("the new one")
+    await system.servers.set_password(NEW)
 
     worker = await system.program("worker", "serve")
     await worker.event(
         "postgres_unreachable", where=lambda event: "password authentication" in event["error"]
     )
-    replace(system.password_file, b"the new one")
+    replace(system.password_file, NEW.encode())
 
     await worker.event("worker_ready")
 
