@@ -10,16 +10,13 @@ from asyncpg.pool import PoolConnectionProxy
 
 from shared.aio.retry import until_connected
 from shared.aio.tasks import cancellation_noticed
-from shared.configuration import postgres_url
 from shared.configuration.settings import DatabaseSettings
 from shared.deferred_logs import get_logger
 from shared.errors import InvalidSettings, ServiceUnavailable
 from shared.postgres import sql
+from shared.postgres.access import Access
 from shared.postgres.errors import AWAY, is_mistake, is_outage, reason, why_not_connected
 from shared.postgres.servers import Servers
-from shared.services import local_files
-from shared.services.named_file import NamedFile
-from shared.services.secret_files import warn_if_others_may_read
 from shared.services.urls import without_password
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -203,9 +200,8 @@ async def _connected_pool(
 ) -> "tuple[asyncpg.Pool[asyncpg.Record], Servers]":
     url = settings.database_url.get_secret_value()
     shown = without_password(url)
-    parsed = postgres_url.parse(url)
-    password_file = _password_file(settings)
-    servers = Servers(parsed, settings.database_timeout, password_file)
+    access = Access(settings)
+    servers = Servers(access, settings.database_timeout)
 
     def say(error: BaseException | None) -> None:
         log.warning(
@@ -230,9 +226,7 @@ async def _connected_pool(
         servers.timeout = settings.database_timeout
         return pool
 
-    servers.read_files()
-    for file in servers.secret_files():
-        warn_if_others_may_read(file)
+    access.check_files()
     try:
         pool = await until_connected(
             open_pool,
@@ -247,14 +241,9 @@ async def _connected_pool(
             raise InvalidSettings(f"DATABASE_URL: {why_not_connected(error)}") from None
         hint = ""
         if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
-            hint = local_files.why_no_login(parsed, from_file=password_file is not None)
+            hint = access.why_no_login()
         why = f"{why_not_connected(error)}{hint}"
         raise ServiceUnavailable(f"cannot use Postgres at {shown}: {why}") from None
-
-
-def _password_file(settings: DatabaseSettings) -> NamedFile | None:
-    path = settings.database_password_file
-    return None if path is None else NamedFile(path, "DATABASE_PASSWORD_FILE")
 
 
 def _is_open(connection: Connection) -> bool:

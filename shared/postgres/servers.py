@@ -6,48 +6,21 @@ from typing import Any
 import asyncpg
 
 from shared.configuration.hosts import Host
-from shared.configuration.postgres_url import PostgresUrl
-from shared.errors import InvalidSettings
+from shared.postgres.access import Access
 from shared.postgres.errors import AWAY, is_mistake, why_not_connected
-from shared.services import local_files
-from shared.services.named_file import NamedFile
-from shared.services.secret_files import read_password
 
 
 class Servers:
     """The servers of a URL."""
 
-    def __init__(
-        self, url: PostgresUrl, timeout: float, password_file: NamedFile | None = None
-    ) -> None:
+    def __init__(self, access: Access, timeout: float) -> None:
         """`timeout`: seconds per connection attempt."""
         self.timeout = timeout
         self.on_connect: Callable[[], None] = lambda: None
         """Called after each new connection."""
-        self._url = url
-        self._password_file = password_file
-        self._hosts = list(url.hosts)
-
-    def secret_files(self) -> list[NamedFile]:
-        """The files with a password or a key."""
-        return [file for file in (self._password_file, local_files.key_file(self._url)) if file]
-
-    def read_files(self) -> dict[str, str]:
-        """Check the files that a connection needs; the options for asyncpg that are in them.
-
-        asyncpg reads the files for TLS itself, again for each connection, but does not say which
-        one it cannot use. Raises InvalidSettings.
-        """
-        try:
-            local_files.check_for_postgres(self._url)
-        except ValueError as error:
-            raise InvalidSettings(f"DATABASE_URL: {error}") from None
-        if self._password_file is None:
-            return {}
-        try:
-            return {"password": read_password(self._password_file)}
-        except ValueError as error:
-            raise InvalidSettings(str(error)) from None
+        self._access = access
+        self._url = access.url
+        self._hosts = list(access.url.hosts)
 
     async def connect(
         self, dsn: str | None = None, **options: Any
@@ -62,12 +35,7 @@ class Servers:
         return connection
 
     async def _connect(self, options: dict[str, Any]) -> "asyncpg.Connection[asyncpg.Record]":
-        options["target_session_attrs"] = self._url.session
-        try:
-            options |= self.read_files()
-        except InvalidSettings as error:
-            # It was usable at the start, so it is being replaced.
-            raise ConnectionError(str(error)) from None
+        options |= {"target_session_attrs": self._url.session, **self._access.read()}
         if not self._hosts:
             return await asyncpg.connect(self._url.dsn, timeout=self.timeout, **options)
         share = self.timeout / len(self._hosts)
