@@ -6,7 +6,7 @@ SECONDS ?= 60
 SEED ?=
 QUICK ?=
 AGAINST ?=
-FROM ?= e2b407a
+FROM ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -42,8 +42,8 @@ chaos: $(INSTALLED) ## Inject random faults and check every promise; SECONDS=, S
 	@$(PY) -m tools.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(filter 1,$(NODES)),,--cluster) $(if $(filter 1,$(STANDBY)),--standby) $(ARGS)
 
-upgrade: $(INSTALLED) ## Test the upgrade from a revision with real jobs; FROM=e2b407a, ARGS=--side-by-side
-	@$(PY) -m tools.upgrade --from $(FROM) $(ARGS)
+upgrade: $(INSTALLED) ## Mix programs of this version and of the one before (FROM=REV), with real jobs
+	@$(PY) -m tools.upgrade $(if $(FROM),--from $(FROM)) $(ARGS)
 
 model: $(INSTALLED) ## Check the protocol model exhaustively with spin
 	@$(PY) -m tools.model

@@ -25,8 +25,10 @@ async def write(services: Services, number: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.schemas", description=__doc__)
     numbers = [migration.number for migration in known()]
-    parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", choices=numbers)
+    parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER")
     wanted = parser.parse_args().numbers or numbers[-1:]
+    if unknown := [number for number in wanted if number not in numbers]:
+        parser.error(f"there is no migration {unknown[0]}")
     try:
         checksums.record()
         with provide() as services:

@@ -31,7 +31,7 @@ async def _ends(system: UpgradedSystem) -> list[str]:
 async def _host_queues(system: UpgradedSystem) -> list[str]:
     """Those that are left, once each worker has had time to see that the others are new."""
     until = monotonic() + _REMOVED
-    while (left := await system.host_queues()) and monotonic() < until:
+    while (left := await system.broker.host_queues(system.hosts)) and monotonic() < until:
         await asyncio.sleep(BEAT)
     return [f"{name}: {depth}" for name, depth in left.items()]
 
@@ -42,7 +42,7 @@ async def _false(system: UpgradedSystem) -> list[str]:
 
 
 async def _messages(system: UpgradedSystem) -> list[str]:
-    depths = {name: await system.depth(name) for name in system.topology.queues()}
+    depths = {name: await system.broker.depth(name) for name in system.topology.queues()}
     return [f"{name}: {depth}" for name, depth in depths.items() if depth]
 
 

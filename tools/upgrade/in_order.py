@@ -71,7 +71,7 @@ async def _leave(system: UpgradedSystem, old: Version) -> Left:
     await system.ledger.settled(tags, _SETTLED)
     leave("settled before", "nowhere", tags)
     # As it comes from the last retry queue.
-    tags = [await system.direct(system.unknown(), attempt=4)]
+    tags = [await system.broker.cancel(system.unknown(), attempt=4)]
     await system.ledger.settled(tags, _SETTLED)
     leave("unknown run", "dead letters", tags)
 
@@ -89,30 +89,30 @@ async def _leave(system: UpgradedSystem, old: Version) -> Left:
     leave("stop in its grace period", "host queue", tags)
     queue = system.topology.old_host_queue(beta)
     leave("REST, host down", "host queue", [await system.rest(job.run_id) for job in by_rest])
-    tags = [await system.direct(job.run_id) for job in by_message]
+    tags = [await system.broker.cancel(job.run_id) for job in by_message]
     leave("published, host down", "host queue", tags)
-    tags = [await system.direct(stopping.run_id), await system.direct(over.run_id)]
+    tags = [await system.broker.cancel(stopping.run_id), await system.broker.cancel(over.run_id)]
     leave("repeated on a stop, on a run that is over", "host queue, nowhere", tags)
     late_run = system.unknown()
-    tags = [await system.direct(late_run, attempt=2)]
+    tags = [await system.broker.cancel(late_run, attempt=2)]
     leave("run not added yet", "retry.5s", tags)
     # The repeat is another one only where no open command is on record of its own.
     number = 2 * _SEVERAL + 1
 
     await eventually(
-        lambda: system.depth(queue),
+        lambda: system.broker.depth(queue),
         lambda depth: (depth or 0) >= number,
         what=f"the depth of {queue}",
     )
     retry = system.topology.retry(5)
     await eventually(
-        lambda: system.depth(retry), lambda depth: depth == 1, what=f"the depth of {retry}"
+        lambda: system.broker.depth(retry), lambda depth: depth == 1, what=f"the depth of {retry}"
     )
     await workers[0].stop()
     ends.tell()
     tags = [await system.rest(await system.queued()) for _ in range(_SEVERAL)]
     leave("REST, queued run", "runs.cancel", tags)
-    tags = [await system.direct(await system.queued()) for _ in range(_SEVERAL)]
+    tags = [await system.broker.cancel(await system.queued()) for _ in range(_SEVERAL)]
     leave("published, queued run", "runs.cancel", tags)
     tags = [await system.rest(job.run_id) for job in elsewhere]
     leave("REST, running", "runs.cancel", tags)

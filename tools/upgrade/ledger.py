@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
+from uuid import uuid4
 
 import asyncpg
 
@@ -88,8 +89,13 @@ class Ledger:
         ]
 
 
-def published(tag: str, run_id: int, command_id: str) -> bytes:
-    return json.dumps({"command_id": command_id, "run_id": run_id, "reason": tag}).encode()
+def new_tag(way: str, run_id: int) -> str:
+    return f"{way}-{run_id}-{uuid4().hex[:8]}"
+
+
+def published(tag: str, run_id: int, command_id: str, **more: str) -> bytes:
+    said = {"command_id": command_id, "run_id": run_id, "reason": tag, **more}
+    return json.dumps(said).encode()
 
 
 def _is_end(fate: str) -> bool:

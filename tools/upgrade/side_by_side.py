@@ -46,7 +46,7 @@ async def side_by_side(system: UpgradedSystem, old: Version) -> list[Check]:
     queue = system.topology.old_host_queue(beta)
     with suppress(TimeoutError):
         async with asyncio.timeout(_REMOVED):
-            while await system.depth(queue) is not None:
+            while await system.broker.depth(queue) is not None:
                 await asyncio.sleep(BEAT)
     before, forwarded = len(_forwarded(first)), 0
     waiting: list[str] = []
@@ -56,7 +56,7 @@ async def side_by_side(system: UpgradedSystem, old: Version) -> list[Check]:
         forwarded = len(_forwarded(first)) - before
         if waiting or forwarded >= _ENOUGH:
             break
-    unseen = await system.depth(queue)
+    unseen = await system.broker.depth(queue)
     await first.stop()
     third = await system.worker(NEW, alpha)
     await gateway.stop()
@@ -88,10 +88,13 @@ async def _cancel(
         name = host.partition("-")[0]
         tags[host] = [
             await system.rest(running.pop().run_id),
-            await system.direct(running.pop().run_id),
+            await system.broker.cancel(running.pop().run_id),
         ]
         system.ledger.add(when, f"jobs of {name}", tags[host])
-    queued = [await system.rest(await system.queued()), await system.direct(await system.queued())]
+    queued = [
+        await system.rest(await system.queued()),
+        await system.broker.cancel(await system.queued()),
+    ]
     system.ledger.add(when, "queued runs", queued)
     return tags
 

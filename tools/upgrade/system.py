@@ -12,22 +12,19 @@ from uuid import uuid4
 import aio_pika
 import aiohttp
 import asyncpg
-from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from shared.amqp.channels import is_there
-from shared.amqp.keys import CANCEL_KEY
 from shared.amqp.topology import Topology
-from shared.commands import CANCEL_TYPE
 from shared.launcher_environment import SOCKET_VARIABLE
+from tools.chaos.observed import event_queue
 from tools.services import Services
 from tools.services.databases import new_database
-from tools.support.broker_names import delete_names
 from tools.support.processes import alive
 from tools.support.program import Program
-from tools.support.records import Records
+from tools.support.records import Json, Records
+from tools.upgrade.broker import Broker
 from tools.upgrade.jobs import Job, end_all
-from tools.upgrade.ledger import Ledger, published
+from tools.upgrade.ledger import Ledger, new_tag
 from tools.upgrade.version import Version
 from worker.processes.cgroup import Cgroup, path_of
 
@@ -46,16 +43,17 @@ class UpgradedSystem(Records):
         self.false: list[str] = []
         """Runs that were recorded as canceled while a process of theirs lived."""
         self.ledger: Ledger
+        self.broker: Broker
         self._http: aiohttp.ClientSession
-        self._connection: AbstractConnection
-        self._url = ""
+        self._urls: dict[Program, str] = {}
         self._token = ""
         self._programs: list[Program] = []
         self._numbers = count(1)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["UpgradedSystem"]:
-        self._connection = await aio_pika.connect(self.amqp_url)
+        connection = await aio_pika.connect(self.amqp_url)
+        self.broker = Broker(self.amqp_url, connection, self.topology)
         self.database = await asyncpg.create_pool(self.database_url, min_size=1, max_size=5)
         self.ledger = Ledger(self.database)
         self._http = aiohttp.ClientSession()
@@ -69,30 +67,32 @@ class UpgradedSystem(Records):
             await end_all(self.jobs)
             for program in self._programs:
                 await program.kill()
-            await self._remove_names()
+            await self.broker.remove_names(self.hosts, self.topology.prefix + event_queue.QUEUE)
+            self._remove_cgroups()
             await self._http.close()
             await self.database.close()
-            await self._connection.close()
+            await connection.close()
 
-    async def _remove_names(self) -> None:
-        channel = await self._connection.channel()
-        await delete_names(channel, self.topology)
-        own = path_of("self")
-        for host in self.hosts:
-            await channel.queue_delete(self.topology.old_host_queue(host))
-            if own:
+    def _remove_cgroups(self) -> None:
+        if own := path_of("self"):
+            for host in self.hosts:
                 Cgroup(own / "cancel-worker" / host).remove()
 
     async def migrate(self, version: Version) -> None:
-        await self._done(version, "worker", "migrate")
+        await self.done(version, "worker", "migrate")
 
     async def gateway(self, version: Version) -> Program:
         program = await self._start(version, "gateway", "serve", "--port", "0")
-        self._url = str((await program.event("gateway_ready"))["url"])
+        self._urls[program] = str((await program.event("gateway_ready"))["url"])
         if not self._token:
-            create = ("gateway", "tokens", "create", "--subject", "upgrade", "--rate-limit", "1000")
-            self._token = (await self._done(version, *create)).strip()
+            limit = ("--rate-limit", "100000")
+            create = ("gateway", "tokens", "create", "--subject", "upgrade", *limit)
+            self._token = (await self.done(version, *create)).strip()
         return program
+
+    async def allow_registering(self) -> None:
+        """Let the token register runs too; versions before that do not know this scope."""
+        await self.database.execute("UPDATE tokens SET scopes = scopes || '{runs:register}'")
 
     async def worker(self, version: Version, host: str) -> Program:
         program = await self._start(version, "worker", "serve", host=host)
@@ -111,7 +111,8 @@ class UpgradedSystem(Records):
         self._programs.append(program)
         return program
 
-    async def _done(self, version: Version, *arguments: str) -> str:
+    async def done(self, version: Version, *arguments: str) -> str:
+        """Run a command that is to exit with 0; what it prints."""
         code, out, err = await version.run(*arguments, env=self._environment(self.hosts[0]))
         assert code == 0, f"{version.name}: {' '.join(arguments)} ends with {code}:\n{err}"
         return out
@@ -144,52 +145,29 @@ class UpgradedSystem(Records):
     async def job(
         self, version: Version, host: str, kind: str = "obeys", grace: float | None = None
     ) -> Job:
-        """A job that runs."""
+        """A job that runs, started by the launcher of `version`."""
         run_id = await self.queued(grace)
         job = await Job.start(version, run_id, self.socket(host), kind)
         self.jobs.append(job)
         return job
 
-    async def rest(self, run_id: int) -> str:
-        """Have the gateway cancel a run; the tag of the command that it accepted."""
-        tag = _tag("rest", run_id)
-        url = URL(self._url) / f"api/v1/runs/{run_id}/cancel"
+    async def rest(self, run_id: int, gateway: Program | None = None) -> str:
+        """Have a gateway cancel a run; the tag of the command that it accepted.
+
+        Without a gateway: the one that was started last.
+        """
+        tag = new_tag("rest", run_id)
+        await self.call("POST", f"runs/{run_id}/cancel", 202, {"reason": tag}, gateway)
+        return tag
+
+    async def call(
+        self, method: str, path: str, wanted: int, body: Json, gateway: Program | None = None
+    ) -> None:
+        """Call a gateway, and check that it answers with the status `wanted`."""
+        url = URL(self._urls[gateway or list(self._urls)[-1]]) / "api/v1" / path
         headers = {"Authorization": f"Bearer {self._token}"}
-        async with self._http.post(url, json={"reason": tag}, headers=headers) as response:
-            assert response.status == 202, (response.status, await response.text())
-        return tag
-
-    async def direct(self, run_id: int, attempt: int | None = None) -> str:
-        """Publish a command with a confirm; its tag. `attempt`: one that comes from a retry."""
-        tag, command_id = _tag("direct", run_id), str(uuid4())
-        message = aio_pika.Message(
-            published(tag, run_id, command_id),
-            message_id=command_id,
-            type=CANCEL_TYPE,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            user_id=URL(self.amqp_url).user if attempt else None,
-            headers={"x-attempt": attempt} if attempt else {},
-        )
-        async with self._connection.channel(on_return_raises=True) as channel:
-            exchange = await channel.get_exchange(self.topology.commands, ensure=False)
-            await exchange.publish(message, CANCEL_KEY, mandatory=True)
-        return tag
-
-    async def depth(self, queue: str) -> int | None:
-        """How many messages wait in a queue; None where there is no such queue."""
-        found: list[int] = []
-
-        async def look(channel: aio_pika.abc.AbstractChannel) -> None:
-            declared = await channel.declare_queue(queue, passive=True)
-            found.append(declared.declaration_result.message_count or 0)
-
-        return found[0] if await is_there(self._connection, look) else None
-
-    async def host_queues(self) -> dict[str, int]:
-        """The old queues that are there, and how many messages wait in each."""
-        names = [self.topology.old_host_queue(host) for host in self.hosts]
-        depths = {name: await self.depth(name) for name in names}
-        return {name: depth for name, depth in depths.items() if depth is not None}
+        async with self._http.request(method, url, json=body, headers=headers) as response:
+            assert response.status == wanted, (response.status, await response.text())
 
     async def status(self, run_id: int) -> str:
         return str((await self.run(run_id))["status"])
@@ -224,7 +202,3 @@ async def upgraded_system(services: Services) -> AsyncIterator[UpgradedSystem]:
             UpgradedSystem(services, url, Path(name)).open() as opened,
         ):
             yield opened
-
-
-def _tag(way: str, run_id: int) -> str:
-    return f"{way}-{run_id}-{uuid4().hex[:8]}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from shared.postgres.migrate import known
 from tools.errors import ToolError
 from tools.support.program import DEADLINE, Program
 
@@ -83,20 +84,36 @@ class Version:
 NEW = Version("new", ROOT)
 
 
+def previous() -> str:
+    """The last revision before the newest migration came. Raises VersionUnavailable."""
+    newest = f"shared/postgres/migrations/{known()[-1].name}.sql"
+    added = _git("log", "--diff-filter=A", "--max-count=1", "--format=%H", "--", newest).decode()
+    if not added.strip():
+        raise VersionUnavailable(f"{newest} is not committed")
+    return _git("rev-parse", "--verify", "--short", f"{added.strip()}^").decode().strip()
+
+
 def checked_out(revision: str, directory: Path) -> Version:
     """The version of `revision`, with its sources below `directory`. Raises VersionUnavailable."""
     sources = directory / "old"
     sources.mkdir()
-    git = ["git", "-C", str(ROOT), "archive", revision]
+    archive = _git("archive", revision)
+    unpack = ["tar", "-x", "-C", str(sources)]
+    subprocess.run(unpack, input=archive, check=True)
+    return Version(revision, sources, _installed(sources, directory / "libraries"))
+
+
+def _git(*arguments: str) -> bytes:
+    """What git prints about this checkout. Raises VersionUnavailable."""
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
-        archive = subprocess.run(git, capture_output=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False)
     except FileNotFoundError:
         raise VersionUnavailable("git is not installed") from None
-    if archive.returncode:
-        raise VersionUnavailable(f"no such revision: {revision}: {archive.stderr.decode().strip()}")
-    unpack = ["tar", "-x", "-C", str(sources)]
-    subprocess.run(unpack, input=archive.stdout, check=True)
-    return Version(revision, sources, _installed(sources, directory / "libraries"))
+    if done.returncode:
+        why = done.stderr.decode().strip()
+        raise VersionUnavailable(f"the history here does not have it: git {arguments[0]}: {why}")
+    return done.stdout
 
 
 def _installed(sources: Path, target: Path) -> Path | None:

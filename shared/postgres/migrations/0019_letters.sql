@@ -92,6 +92,21 @@ UPDATE dead_letters
    SET reason = left(reason, 64), requested_by = left(requested_by, 255),
        publisher = left(publisher, 255)
  WHERE length(reason) > 64 OR length(requested_by) > 255 OR length(publisher) > 255;
+-- Workers of the version before, which run on while this is applied, keep up to 1,000. A letter that
+-- they could not store would be delivered to them again and again, and RabbitMQ 4 drops it at last.
+CREATE FUNCTION cut_letter() RETURNS trigger LANGUAGE plpgsql AS
+$$
+BEGIN
+    NEW.reason := left(NEW.reason, 64);
+    NEW.requested_by := left(NEW.requested_by, 255);
+    NEW.publisher := left(NEW.publisher, 255);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER dead_letters_cut BEFORE INSERT ON dead_letters
+    FOR EACH ROW WHEN (length(NEW.reason) > 64 OR length(NEW.requested_by) > 255
+                       OR length(NEW.publisher) > 255)
+    EXECUTE FUNCTION cut_letter();
 ALTER TABLE dead_letters
     ADD COLUMN error_group text NOT NULL GENERATED ALWAYS AS (error_group(error)) STORED;
 

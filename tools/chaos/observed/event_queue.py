@@ -32,24 +32,24 @@ class Heard:
         return int(self.event["sequence"])
 
 
-async def listen(url: str) -> None:
-    """From now on. The exchange must be declared."""
+async def listen(url: str, prefix: str = "") -> None:
+    """From now on. The exchange must be declared. `prefix` is that of all names."""
     connection = await aio_pika.connect(url, timeout=10)
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(
-            QUEUE, durable=True, arguments={"x-queue-type": "quorum"}
+            prefix + QUEUE, durable=True, arguments={"x-queue-type": "quorum"}
         )
-        await queue.bind(Topology().events, "#")
+        await queue.bind(Topology(prefix).events, "#")
 
 
-async def heard(url: str) -> list[Heard]:
+async def heard(url: str, prefix: str = "") -> list[Heard]:
     """All events, in the order in which they came."""
     events: list[Heard] = []
     connection = await aio_pika.connect(url, timeout=10)
     async with connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue(QUEUE, passive=True)
+        queue = await channel.declare_queue(prefix + QUEUE, passive=True)
         count = queue.declaration_result.message_count or 0
         if count:
             # One `get` after the other would take 40 ms for each.

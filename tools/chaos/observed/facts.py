@@ -47,6 +47,18 @@ class Facts:
         return [entry for entry in self.journal if entry["kind"] == kind]
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What Postgres has, and how it came to that."""
+
+    runs: dict[int, Row]
+    cancellations: list[Row]
+    letters: list[Row]
+    run_transitions: list[Row]
+    command_changes: list[Row]
+    letter_changes: list[Row]
+
+
 def registers(letter: Row) -> bool:
     """Whether it is the letter of a registration, not of a cancel."""
     return bool(letter["routing_key"] == QUEUED_KEY)
@@ -56,7 +68,27 @@ async def collect(directory: Path, servers: Servers) -> Facts:
     """Look at everything, once nothing is under way and the programs have ended."""
     journal_path = directory / journal.NAME
     entries = journal.read(journal_path)
-    connection = await asyncpg.connect(servers.postgres.url)
+    records = await fetch_records(servers.postgres.url)
+    return Facts(
+        journal_path=journal_path,
+        jobs=directory / "jobs",
+        journal=entries,
+        runs=records.runs,
+        cancellations=records.cancellations,
+        letters=records.letters,
+        run_transitions=records.run_transitions,
+        command_changes=records.command_changes,
+        letter_changes=records.letter_changes,
+        events=await event_queue.heard(servers.rabbit.urls[0]),
+        queues=await depths(servers),
+        processes=await asyncio.to_thread(all_processes),
+        logs=[_log(e["name"], Path(e["path"])) for e in entries if e["kind"] == "program_log"],
+    )
+
+
+async def fetch_records(url: str) -> Records:
+    """The records of a database in which the audit is installed."""
+    connection = await asyncpg.connect(url)
     try:
         tables = [
             [_plain(row) for row in await connection.fetch(query)]
@@ -71,22 +103,8 @@ async def collect(directory: Path, servers: Servers) -> Facts:
         ]
     finally:
         await connection.close()
-    runs, cancellations, letters, run_transitions, command_changes, letter_changes = tables
-    return Facts(
-        journal_path=journal_path,
-        jobs=directory / "jobs",
-        journal=entries,
-        runs={row["run_id"]: row for row in runs},
-        cancellations=cancellations,
-        letters=letters,
-        run_transitions=run_transitions,
-        command_changes=command_changes,
-        letter_changes=letter_changes,
-        events=await event_queue.heard(servers.rabbit.urls[0]),
-        queues=await depths(servers),
-        processes=await asyncio.to_thread(all_processes),
-        logs=[_log(e["name"], Path(e["path"])) for e in entries if e["kind"] == "program_log"],
-    )
+    runs, *others = tables
+    return Records({row["run_id"]: row for row in runs}, *others)
 
 
 def _plain(row: asyncpg.Record) -> Row:

@@ -5,6 +5,17 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
 COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
 
+CREATE FUNCTION public.cut_letter() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.reason := left(NEW.reason, 64);
+    NEW.requested_by := left(NEW.requested_by, 255);
+    NEW.publisher := left(NEW.publisher, 255);
+    RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION public.error_group(error text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -1040,6 +1051,8 @@ CREATE TRIGGER cancellations_settled AFTER INSERT ON public.cancellations REFERE
 CREATE TRIGGER cancellations_settled_later AFTER UPDATE ON public.cancellations REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.tell_settled();
 
 CREATE TRIGGER dead_letter_texts_kept AFTER INSERT ON public.dead_letters REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.keep_letter_text();
+
+CREATE TRIGGER dead_letters_cut BEFORE INSERT ON public.dead_letters FOR EACH ROW WHEN (((length(new.reason) > 64) OR (length(new.requested_by) > 255) OR (length(new.publisher) > 255))) EXECUTE FUNCTION public.cut_letter();
 
 CREATE TRIGGER dead_letters_kept AFTER INSERT ON public.dead_letters REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.tell_rejected();
 

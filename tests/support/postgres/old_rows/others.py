@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable
+from random import Random
 
 from tests.support.postgres.old_rows.model import (
     ABANDONED_HOST,
     BOOT,
     FAR,
     HOST,
-    LAST,
     LATER,
     REPLY,
     STEP,
@@ -71,8 +71,10 @@ def _events(base: int) -> Iterable[OldRow]:
 def _letters(base: int) -> Iterable[OldRow]:
     said = {"command_id": uuid(base + 900), "run_id": base + 1, "requested_by": "alice"}
     unreadable = {"body": "\\xff00", "command_id": None, "run_id": None, "requested_by": None}
-    long: Row = {"reason": "r" * 300, "publisher": "é" * 300, "requested_by": "\U0001f600" * 300}
-    cut = {name: text[: 64 if name == "reason" else 255] for name, text in long.items()}
+    # As long as workers kept them before 0019. What repeats itself would be compressed.
+    text = "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FA5), k=1000)))
+    long: Row = {"reason": text, "publisher": text, "requested_by": text}
+    cut = {"reason": text[:64], "publisher": text[:255], "requested_by": text[:255]}
     letters: tuple[tuple[int, Row], ...] = (
         (3, {"reason": "unknown_run"}),
         (3, {"reason": "malformed", **unreadable}),
@@ -92,9 +94,8 @@ def _letters(base: int) -> Iterable[OldRow]:
             **{"message_id": said["command_id"], "content_type": "application/json"},
             **{**said, **row},
         }
-        # Since 0019, workers cut them themselves.
-        until, becomes = (18, cut) if row is long else (LAST, {})
-        yield OldRow("dead_letters", letter, since, until, becomes)
+        becomes = cut if row is long else {}
+        yield OldRow("dead_letters", letter, since, becomes=becomes)
         if letter["state"] != "waiting":
             action = {"action_id": number, "letter_id": number, "action": letter["state"]}
             of_letter = {**action, "done_at": THEN, "done_by": "bob"}
