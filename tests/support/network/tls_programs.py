@@ -15,7 +15,7 @@ class TlsPrograms:
         self.system = system
         self.gateway = gateway
         self.worker = worker
-        self._api = api
+        self.api = api
         self._run = 0
 
     @classmethod
@@ -40,7 +40,7 @@ class TlsPrograms:
         await self.system.status_becomes(self._run, "canceled")
 
     async def _accepted(self) -> bool:
-        answer = await self._api.cancel(self._run)
+        answer = await self.api.cancel(self._run)
         assert answer.status in (202, 503), answer
         return answer.status == 202
 

@@ -66,9 +66,11 @@ class TlsServers:
 
     async def end_sessions(self) -> None:
         """End all connections of the user."""
-        await asyncio.to_thread(self.rabbit.ctl, "close_all_user_connections", USER, "ended")
-        await self._execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'ci'"
+        await asyncio.gather(
+            asyncio.to_thread(self.rabbit.ctl, "close_all_user_connections", USER, "ended"),
+            self._execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'ci'"
+            ),
         )
 
     async def _reload_postgres(self) -> None:
