@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.repository.documents import code_block
 from tests.support.repository.systemd_units import (
     CONSOLE_UNIT,
     GATEWAY_UNIT,
@@ -38,6 +39,20 @@ def test_systemd_understands_all_of_it(unit: Path, tmp_path: Path) -> None:
     verified = _analyze("verify", "--man=no", str(as_installed_here(unit, tmp_path)))
 
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+def test_systemd_understands_the_documented_credentials(tmp_path: Path) -> None:
+    drop_in = tmp_path / f"{GATEWAY_UNIT.name}.d" / "credentials.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(code_block("ini credentials"))
+
+    unit = str(as_installed_here(GATEWAY_UNIT, tmp_path))
+    verified = _analyze("verify", "--man=no", unit)
+    drop_in.write_text(drop_in.read_text().replace("LoadCredential=", "LoadCredentials="))
+    mistyped = _analyze("verify", "--man=no", unit)
+
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+    assert "LoadCredentials" in mistyped.stderr
 
 
 # In tenths, as --threshold takes it; 100 is no protection at all.
