@@ -158,6 +158,7 @@ async def _serve(
         relay,
         expiry,
         leftovers,
+        stops,
         memory,
     )
     histories = HistoryReader(
@@ -220,7 +221,13 @@ async def _serve(
         database,
         memory,
         Registrations(database, memory, registration_settler),
-        Launched(database, memory, lost_run_watch, superseded),
+        Launched(
+            database,
+            memory,
+            lost_run_watch,
+            superseded,
+            docker.parent_of if docker else lambda _: None,
+        ),
         Commands(database, memory, settler, decider, stops),
         Letters(database, keeper),
         metrics,

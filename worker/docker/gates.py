@@ -121,6 +121,11 @@ class Gates:
     def of(self, launch_id: UUID) -> Gate:
         return self._gates.setdefault(launch_id, Gate())
 
+    def parent_of(self, launch_id: UUID) -> str | None:
+        """Where the containers of this launch are; None if it has asked for none."""
+        gate = self._gates.get(launch_id)
+        return None if gate is None else gate.cgroup_parent
+
     def forget(self, launch_id: UUID) -> bool:
         """Forget a run that is over, as the database knows; whether it may have had containers."""
         gate = self._gates.get(launch_id)

@@ -41,6 +41,7 @@ class DockerService:
         self._engine = Engine(engine_socket)
         self._over = asyncio.Event()
         gates = Gates()
+        self.parent_of = gates.parent_of
         self.containers = Containers(self._engine, gates, self._over.set)
         self._runs = AskingRuns(database, settings.host_name, runs_root, self._engine, gates)
 

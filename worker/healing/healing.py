@@ -31,8 +31,6 @@ log = structlog.get_logger(__name__)
 
 _PAUSES: Final = (1.0, 2.0, 5.0)
 """Seconds before each look but the first."""
-_AFTER_FAILURE: Final = 5.0
-"""Seconds."""
 _MOST_NAMED: Final = 20
 
 Heals = Callable[[], Awaitable[Sequence[object]]]
@@ -80,12 +78,7 @@ class Healing:
         self._server = await until_available(self._ask)
         while True:
             await self._until_woken()
-            try:
-                await self._look()
-            except Exception:  # the next look finds what is still missing
-                log.exception("not_recorded_again")
-                await asyncio.sleep(_AFTER_FAILURE)
-                self._memory.undone.set()
+            await self._look()
 
     async def _until_woken(self) -> None:
         waits = [asyncio.create_task(each.wait()) for each in (self._woken, self._memory.undone)]
@@ -136,7 +129,12 @@ class Healing:
         counts: dict[str, int] = {}
         names: dict[str, list[str]] = {}
         for kind, heal in work:
-            if again := await until_available(heal):
+            try:
+                again = await until_available(heal)
+            except Exception:  # the next look, if there is one, finds what is still missing
+                log.exception("not_recorded_again", kind=kind)
+                continue
+            if again:
                 self._metrics.recorded_again(kind, len(again))
                 counts[kind.value] = len(again)
                 names[kind.value] = [str(each) for each in again[:_MOST_NAMED]]

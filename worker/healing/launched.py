@@ -16,6 +16,7 @@ from asyncpg import Record
 from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
+from worker.healing.containers import ParentOf, note_again
 from worker.healing.superseded import Superseded
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.store import claimed
@@ -34,7 +35,10 @@ class Launched:
         memory: Memory,
         lost_run_watch: LostRunWatch,
         superseded: Superseded,
+        parent_of: ParentOf,
     ) -> None:
+        """`parent_of` tells where the containers of a launch are, None if it has asked for none."""
+        self._parent_of = parent_of
         self._database = database
         self._memory = memory
         self._lost_run_watch = lost_run_watch
@@ -48,10 +52,13 @@ class Launched:
             for claim in batch:
                 row = rows.get(claim.run.run_id)
                 if row is not None and row["launch_id"] == claim.process.launch_id:
+                    await note_again(self._database, row, self._parent_of)
                     continue
                 if row is None or row["status"] == RunStatus.QUEUED:
                     if await self._claim_again(claim, is_known=row is not None):
                         again.append(claim.run.run_id)
+                elif _is_same_process(claim, row):
+                    self._memory.claims.forget(claim.process.launch_id)  # it has claimed once more
                 else:
                     self._superseded.settle(claim)
         return again
@@ -113,3 +120,9 @@ class Launched:
     async def _rows(self, run_ids: Iterable[int]) -> dict[int, Record]:
         rows = await self._database.fetch(sql.healing.FIND_RUNS, list(run_ids))
         return {row["run_id"]: row for row in rows}
+
+
+def _is_same_process(claim: Claim, row: Record) -> bool:
+    process = claim.process
+    own = (process.boot_id, process.pid, process.start_ticks)
+    return (row["boot_id"], row["pid"], row["start_ticks"]) == own

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -16,6 +16,7 @@ from worker.hosts.host_worker import (
     HeartbeatAnswer,
     HostWorker,
     OtherMachine,
+    Registered,
     RunsOutsideContainer,
 )
 from worker.processes.identity import boot_id, machine_id, pid_namespace
@@ -39,6 +40,7 @@ class HostRegistration:
             privileges=privileges,
             beat_seconds=beat_seconds,
         )
+        self._replaced: UUID | None = None
 
     async def register(self) -> None:
         """Register as the worker of the host. Raises UserError if another one is active.
@@ -48,8 +50,10 @@ class HostRegistration:
         """
         heard_before: datetime | None = None
         while True:
-            heard = await until_available(self._try_to_register)
+            registered = await until_available(self._try_to_register)
+            heard = registered.heard
             if heard is None:
+                self._replaced = registered.replaced
                 break
             if heard_before is not None and heard > heard_before:
                 raise UserError(
@@ -94,7 +98,7 @@ class HostRegistration:
         except ServiceUnavailable as error:
             log.warning("departure_not_recorded", error=str(error))
 
-    async def _try_to_register(self) -> datetime | None:
+    async def _try_to_register(self) -> Registered:
         try:
             return await host_worker.register(self._database, self._worker)
         except OtherMachine:
@@ -118,6 +122,11 @@ class HostRegistration:
         except ServiceUnavailable as error:
             log.warning("beat_missed", error=str(error))
             return None
-        if not (answer.is_current or answer.abandoned):
+        if answer.is_current or answer.abandoned:
+            return answer
+        if answer.worker_id is None or answer.worker_id != self._replaced:
             raise UserError(f"another worker took over the host {self._worker.host}")
-        return answer
+        # The worker before this one: a failover of Postgres undid that it was replaced.
+        log.warning("host_registered_again", host=self._worker.host)
+        await self.register()
+        return None

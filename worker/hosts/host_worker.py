@@ -41,11 +41,23 @@ class HostWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """The result of registering as the worker of a host."""
+
+    replaced: UUID | None = None
+    """The worker that spoke for the host before."""
+    heard: datetime | None = None
+    """If another worker is up, and nothing was changed: the time of its last heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatAnswer:
     """The answer to a heartbeat."""
 
     is_current: bool
     """Whether it is still the worker of its host."""
+    worker_id: UUID | None
+    """The worker of the host."""
     abandoned: bool
     has_events: bool
     """Whether the outbox has rows."""
@@ -68,19 +80,18 @@ class RunsOutsideContainer(RunCancelError):
         super().__init__(", ".join(map(str, run_ids)))
 
 
-async def register(database: Database, worker: HostWorker) -> datetime | None:
+async def register(database: Database, worker: HostWorker) -> Registered:
     """Register as the worker of the host, and record the runs that a reboot has ended.
 
-    If a worker on another machine or in another pid namespace is up, change nothing, and return the
-    time of its last heartbeat. Within one namespace, the later worker replaces the earlier one.
+    If a worker on another machine or in another pid namespace is up, nothing is changed. Within one
+    namespace, the later worker replaces the earlier one.
     Raises OtherMachine and RunsOutsideContainer.
     """
     async with database.transaction() as connection:
         before = await connection.fetchrow(sql.hosts.LOCK_HOST, worker.host)
         rebooted = before is not None and before["boot_id"] != worker.boot_id
         if before is not None and before["state"] == HostState.UP and not _is_same(before, worker):
-            seen_at: datetime = before["seen_at"]
-            return seen_at
+            return Registered(heard=before["seen_at"])
         is_replaced = before is not None and worker.is_on_another_machine(before["machine_id"])
         if is_replaced and await connection.fetchval(sql.hosts.HAS_RUNS, worker.host):
             # A takeover would decide about processes that another kernel may be running.
@@ -115,7 +126,7 @@ async def register(database: Database, worker: HostWorker) -> datetime | None:
         if gone or (rebooted and not is_replaced):
             await note(connection, worker.host, "rebooted", "worker", None, gone)
         await _settle_foreign(connection, worker, foreign)
-    return None
+    return Registered(replaced=None if before is None else before["worker_id"])
 
 
 async def beat(database: Database, worker: HostWorker) -> HeartbeatAnswer:
@@ -128,6 +139,7 @@ async def beat(database: Database, worker: HostWorker) -> HeartbeatAnswer:
     if row is None:  # deleted by hand
         return HeartbeatAnswer(
             is_current=False,
+            worker_id=None,
             abandoned=True,
             has_events=False,
             has_open_commands=False,
@@ -135,6 +147,7 @@ async def beat(database: Database, worker: HostWorker) -> HeartbeatAnswer:
         )
     return HeartbeatAnswer(
         is_current=row["heard"],
+        worker_id=row["worker_id"],
         abandoned=row["abandoned"],
         has_events=row["has_events"],
         has_open_commands=row["has_open_commands"],

@@ -35,6 +35,7 @@ from worker.processes.identity import Identity, boot_id, pid_namespace
 from worker.processes.privileges import Privileges, why_not_found
 from worker.processes.scan import Mark, read_launch_id
 from worker.stop.run_tree import may_escape
+from worker.stop.stops import Stops
 
 log = structlog.get_logger(__name__)
 
@@ -108,8 +109,10 @@ class Launches:
         relay: Relay,
         expiry: Expiry,
         leftovers: Leftovers,
+        stops: Stops,
         memory: Memory,
     ) -> None:
+        self._stops = stops
         self._memory = memory
         self._database = database
         self._host = host
@@ -213,6 +216,8 @@ class Launches:
         its status. Raises ServiceUnavailable.
         """
         run = await self._own.submit((run_id, launcher.identity))
+        if run is not None and self._is_stopped(run):
+            raise ServiceUnavailable("the record of the stop of this run is not up to date")
         left_behind: Json | None = None
         if run is not None and run.status is RunStatus.RUNNING and run.process is not None:
             try:
@@ -244,6 +249,19 @@ class Launches:
             status,
             stopping=is_canceling and await self._is_being_stopped(run_id),
             left_behind=json.loads(row["left_behind"]) if row["left_behind"] else None,
+        )
+
+    def _is_stopped(self, run: Run) -> bool:
+        """Whether a stop has begun here that is not on record.
+
+        After a failover of Postgres, that is recorded again, and must be before the exit code.
+        """
+        if run.status is not RunStatus.RUNNING or run.process is None:
+            return False
+        launch_id = run.process.launch_id
+        stop = self._stops.of(run.run_id)
+        return launch_id in self._memory.stops or (
+            stop is not None and stop.process.launch_id == launch_id
         )
 
     def _remember(self, row: Record, exit_code: int) -> None:

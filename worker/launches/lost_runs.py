@@ -61,6 +61,8 @@ class LostRunWatch:
         self._boot_id = boot_id()
         self._watched: set[UUID] = set()
         self._unreported = UnreportedRuns(database)
+        self._ended_before: set[UUID] = set()
+        """Runs that were live at the last look, although their end was on record."""
 
     def forget(self, launch_id: UUID) -> None:
         """The run is recorded as over: when its launcher ends, there is nothing to do."""
@@ -106,17 +108,22 @@ class LostRunWatch:
             await self._unreported.look(run for run in live if self._is_watched(run))
 
     async def _watch_all(self, runs: list[Run]) -> None:
+        ended: set[UUID] = set()
         for run in runs:
             if run.process is None:
                 continue
             if run.status is not RunStatus.RUNNING:
                 self._launchers.add(run.run_id, run.process)
             elif self._memory.has_ended(run.process.launch_id):
-                self._memory.undone.set()  # its end was on record: it is not lost
+                ended.add(run.process.launch_id)  # its end was on record: it is not lost
             elif run.process.boot_id != self._boot_id or pids_are_ours(run.process):
                 self.watch(run.run_id, run.process)
             else:
                 await self._look_from_outside(run, run.process)
+        # At the first look, the end may have been recorded in between.
+        if ended & self._ended_before:
+            self._memory.undone.set()
+        self._ended_before = ended
 
     def _is_watched(self, run: Run) -> bool:
         return run.process is not None and run.process.launch_id in self._watched

@@ -12,7 +12,9 @@ KNOWN_COMMANDS: Final = """
 KNOWN_LETTERS: Final = "SELECT letter_key FROM dead_letters WHERE letter_key = ANY ($1::text[])"
 
 FIND_RUNS: Final = """
-    SELECT run_id, status, launch_id, host, exit_code FROM runs WHERE run_id = ANY ($1::bigint[])
+    SELECT run_id, status, launch_id, boot_id, pid, start_ticks, exit_code, containers_in
+      FROM runs
+     WHERE run_id = ANY ($1::bigint[])
 """
 
 # As it was claimed at $14, whatever the time is now.

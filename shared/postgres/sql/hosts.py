@@ -83,7 +83,7 @@ BEAT: Final = f"""
         RETURNING host
     )
     SELECT EXISTS (SELECT FROM beat) AS heard,
-           own.abandoned_at IS NOT NULL AS abandoned,
+           own.worker_id, own.abandoned_at IS NOT NULL AS abandoned,
            EXISTS (SELECT FROM outbox) AS has_events,
            pg_postmaster_start_time() AS server_started_at,
            EXISTS (SELECT FROM ({OPEN_RUNS_OF_HOST}) open) AS has_open_commands,

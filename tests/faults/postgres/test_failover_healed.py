@@ -37,11 +37,14 @@ from worker.messages.request import Origin, Request
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SOON: Final = 30.0
+# Seconds.
 GRACE: Final = 12.0
-"""Seconds: longer than the failover takes."""
+"""Longer than the failover takes."""
+SHORT_GRACE: Final = 2.0
 
 BEFORE, QUEUED, CLAIMED, ADDED_AND_CLAIMED, PASSED, STOPPED = range(1, 7)
 REGISTERED, WHOLE_LIFE, CANCELED_MEANWHILE, BEING_STOPPED, ENDS_MEANWHILE, LOST = range(7, 13)
+KILLED_MEANWHILE = 13
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ async def _before(failover: Failover, story: Story) -> None:
     for run_id in (BEFORE, QUEUED, CLAIMED, PASSED, STOPPED, CANCELED_MEANWHILE):
         await system.add_run(run_id)
     await system.add_run(BEING_STOPPED, grace=GRACE)
+    await system.add_run(KILLED_MEANWHILE, grace=SHORT_GRACE)
     await system.add_run(LOST)
     await system.add_run(ENDS_MEANWHILE)
     await system.publish(BEFORE)
@@ -101,13 +105,15 @@ async def _before(failover: Failover, story: Story) -> None:
     await story.launch_gated(PASSED)
     await story.launch(STOPPED, "obeys")
     await story.launch(BEING_STOPPED, "ignores-term")
+    await story.launch(KILLED_MEANWHILE, "ignores-term")
     await story.launch(LOST, "obeys")
 
 
 async def _undone(failover: Failover, story: Story) -> None:
     """What the standby does not get to know."""
     system = failover.system
-    await system.database.fetch("SELECT nextval('outbox_event_id_seq') FROM generate_series(1, 99)")
+    # Postgres logs numbers in advance, so many.
+    await system.database.fetch("SELECT nextval('outbox_event_id_seq') FROM generate_series(1, 32)")
     await system.publish(QUEUED, reason="superseded", requested_by="alice")
     await story.launch(CLAIMED, "obeys")
     await system.add_run(ADDED_AND_CLAIMED, grace=3)
@@ -123,6 +129,7 @@ async def _undone(failover: Failover, story: Story) -> None:
     await story.launch(CANCELED_MEANWHILE, "obeys")
     await story.launch_gated(ENDS_MEANWHILE)
     await system.publish(BEING_STOPPED)
+    await system.publish(KILLED_MEANWHILE)
     story.launched[LOST].kill()
     await system.publish_raw(b"this is no command", message_id="no-command")
     for run_id, status in {
@@ -130,6 +137,7 @@ async def _undone(failover: Failover, story: Story) -> None:
         STOPPED: "canceled",
         WHOLE_LIFE: "canceled",
         BEING_STOPPED: "canceling",
+        KILLED_MEANWHILE: "canceling",
         LOST: "error",
         REGISTERED: "queued",
     }.items():
@@ -156,6 +164,7 @@ async def _meanwhile(failover: Failover, story: Story) -> None:
             runs_here=lambda _: False,
         )
     story.gate(ENDS_MEANWHILE).touch()
+    await until_gone(story.marks[KILLED_MEANWHILE])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -271,6 +280,15 @@ async def test_a_stop_in_progress_keeps_its_deadline(story: Story) -> None:
     assert (command["outcome"], command["evidence"]["ended"]) == ("canceled", "killed")
 
 
+async def test_a_stop_that_ends_while_its_beginning_is_undone_is_recorded(story: Story) -> None:
+    run = await story.system.status_becomes(KILLED_MEANWHILE, "canceled")
+    (command,) = await story.system.cancellations(KILLED_MEANWHILE)
+    assert (command["outcome"], command["evidence"]["ended"]) == ("canceled", "killed")
+    assert await story.launched[KILLED_MEANWHILE].exit_code() == 128 + 9
+    run = await story.system.run(KILLED_MEANWHILE)
+    assert run["exit_code"] == 128 + 9
+
+
 async def test_a_job_that_ends_while_its_claim_is_undone_is_recorded(story: Story) -> None:
     assert await story.launched[ENDS_MEANWHILE].exit_code() == 0
     run = await story.system.run(ENDS_MEANWHILE)
@@ -308,6 +326,6 @@ async def test_it_is_logged_and_counted(story: Story) -> None:
         "registration": 2,
         "claim": 4,
         "completion": 3,
-        "command": 4,
+        "command": 5,
         "dead_letter": 1,
     }
