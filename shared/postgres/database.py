@@ -173,8 +173,18 @@ class Database:
         After ServiceUnavailable, the commit may or may not have happened, so callers must be able
         to repeat the whole block.
         """
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            is_committing = False
+            try:
+                async with connection.transaction():
+                    yield connection
+                    is_committing = True
+            except BaseException:
+                # asyncpg would cancel the statement. But a commit that waits for a synchronous
+                # standby would then be done, and visible, although a failover may undo it.
+                if is_committing:
+                    _terminate(connection)
+                raise
 
 
 @asynccontextmanager

@@ -205,6 +205,7 @@ async def test_what_the_standby_lacks_is_not_acknowledged(scene: Scene) -> None:
     assert (await register()).status == 503
     assert (await api.cancel(4)).status == 202  # which needs no commit
     await worker.event("service_unavailable", count=3)
+    assert [(await system.run(run))["status"] for run in (1, 2)] == ["queued", "queued"]
     await scene.kill_primary()
     await asyncio.to_thread(scene.pair.primary.start)
     await system.status_becomes(1, "running")
