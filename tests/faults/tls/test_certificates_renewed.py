@@ -46,6 +46,13 @@ async def test_a_renewal_that_is_half_done_is_an_outage(system: TlsSystem) -> No
     programs.check()
 
 
+async def test_a_certificate_may_stand_for_a_password(system: TlsSystem) -> None:
+    url = f"{system.servers.amqp_url}?auth=external"
+    programs = await TlsPrograms.start(system.but(AMQP_URL=url, AMQP_PASSWORD_FILE=None))
+
+    await programs.cancel()
+
+
 async def test_sessions_are_encrypted_and_have_a_certificate(system: TlsSystem) -> None:
     programs = await TlsPrograms.start(system)
     await programs.cancel()

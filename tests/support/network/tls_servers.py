@@ -17,6 +17,8 @@ from tools.support.waiting import eventually
 
 USER: Final = "ci"
 """Of both servers, and the name in the client certificate."""
+_EXTERNAL: Final = "rabbitmq_auth_mechanism_ssl"
+"""Plugin by which a client certificate is enough to log in."""
 _HBA: Final = f"""
 hostssl all {USER} 127.0.0.1/32 scram-sha-256 clientcert=verify-full
 host all run_cancel 127.0.0.1/32 scram-sha-256
@@ -102,6 +104,7 @@ class TlsServers:
         )
         await self._reload_postgres()
         await asyncio.to_thread(self.rabbit.ctl, "await_startup")
+        await asyncio.to_thread(self.rabbit.run, "rabbitmq-plugins", "enable", _EXTERNAL)
         await asyncio.to_thread(self.rabbit.ctl, "add_user", USER, "not known yet")
         await asyncio.to_thread(self.rabbit.ctl, "set_permissions", USER, ".*", ".*", ".*")
 
@@ -148,4 +151,7 @@ def _rabbit_configuration(port: int, directory: Path) -> str:
         f"ssl_options.keyfile = {directory / 'rabbit.key'}\n"
         "ssl_options.verify = verify_peer\n"
         "ssl_options.fail_if_no_peer_cert = true\n"
+        "auth_mechanisms.1 = PLAIN\n"
+        "auth_mechanisms.2 = EXTERNAL\n"
+        "ssl_cert_login_from = common_name\n"
     )

@@ -10,6 +10,7 @@ import pytest
 
 from shared.configuration.postgres_url import parse
 from shared.services import local_files
+from tests.support.network.certificates import Authority
 
 NOBODY = 65534
 _PR_SET_DUMPABLE = 4
@@ -140,6 +141,21 @@ def test_why_there_was_no_password_is_added(
     assert f"{file} has no entry for it" in local_files.why_no_login(without, from_file=False)
     monkeypatch.setenv("PGPASSWORD", "x")
     assert local_files.why_no_login(without, from_file=False) == ""
+
+
+def test_a_key_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    files = Authority().issue("ci").write(tmp_path, "client")
+    for directory in (tmp_path, *tmp_path.parents):
+        if not directory.stat().st_mode & 0o001:
+            directory.chmod(0o711)
+    files.certificate.chmod(0o644)
+    url = f"{URL}?sslmode=require&sslcert={files.certificate}&sslkey={files.key}"
+    local_files.check_for_postgres(parse(url))
+
+    with _as_somebody_else():
+        said = _problem(url)
+
+    assert said == f"cannot read sslkey={files.key}: Permission denied"
 
 
 @pytest.mark.parametrize("mode", ["prefer", "allow", None])
