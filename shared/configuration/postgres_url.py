@@ -22,7 +22,8 @@ _PARTS: Final = re.compile(
 )
 
 WRITABLE: Final = "read-write"
-_SESSIONS: Final = (WRITABLE, "primary", "any")
+PRIMARY: Final = "primary"
+_SESSIONS: Final = (WRITABLE, PRIMARY, "any")
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,12 +226,7 @@ async def _connected_pool(
             max_size=settings.database_pool_size,
             command_timeout=settings.database_timeout,
             connection_class=_Connection,
-            server_settings={
-                "application_name": "run-cancel",
-                # A machine that died during a transaction must not keep its locks until
-                # Postgres' TCP keepalive notices, two hours later.
-                "idle_in_transaction_session_timeout": "30s",
-            },
+            server_settings={"application_name": "run-cancel"},
         )
         servers.timeout = settings.database_timeout
         return pool

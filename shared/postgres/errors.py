@@ -7,6 +7,11 @@ import asyncpg
 
 from shared.services.reasons import NEEDS_CERTIFICATE, is_unknown_ca, network_reason
 
+
+class PoolerRefuses(ConnectionError, ValueError):
+    """A mistake at the start; an outage once the program is running."""
+
+
 AWAY: Final = (
     OSError,  # TimeoutError too
     asyncpg.InterfaceError,

@@ -1,13 +1,15 @@
 """Connecting to the writable one of several Postgres servers."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
 
 from shared.configuration.hosts import Host
 from shared.postgres.access import Access
-from shared.postgres.errors import AWAY, is_mistake, why_not_connected
+from shared.postgres.errors import AWAY, PoolerRefuses, is_mistake, why_not_connected
+from shared.postgres.session import Kind, begin, require, require_transactions
 
 
 class Servers:
@@ -21,6 +23,7 @@ class Servers:
         self._access = access
         self._url = access.url
         self._hosts = list(access.url.hosts)
+        self._poolers: set[Host | None] = set()
 
     async def connect(
         self, dsn: str | None = None, **options: Any
@@ -35,16 +38,15 @@ class Servers:
         return connection
 
     async def _connect(self, options: dict[str, Any]) -> "asyncpg.Connection[asyncpg.Record]":
-        options |= {"target_session_attrs": self._url.session, **self._access.read()}
+        # "any": `begin` asks.
+        options |= {"target_session_attrs": "any", **self._access.read()}
         if not self._hosts:
-            return await asyncpg.connect(self._url.dsn, timeout=self.timeout, **options)
+            return await self._open(None, self.timeout, options)
         share = self.timeout / len(self._hosts)
         problems: list[tuple[Host, Exception]] = []
         for host in tuple(self._hosts):
             try:
-                connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-                    self._url.dsn, host=host.name, port=host.port, timeout=share, **options
-                )
+                connection = await self._open(host, share, options)
             except AWAY as error:
                 if is_mistake(error):
                     raise
@@ -57,3 +59,34 @@ class Servers:
         raise ConnectionError(
             "; ".join(f"{host}: {why_not_connected(error)}" for host, error in problems)
         )
+
+    async def _open(
+        self, host: Host | None, timeout: float, options: Mapping[str, Any]
+    ) -> "asyncpg.Connection[asyncpg.Record]":
+        """Connect to `host`, or to asyncpg's default."""
+        until = asyncio.get_running_loop().time() + timeout
+        place = {} if host is None else {"host": host.name, "port": host.port}
+        # A pooler may give each transaction to another session, which does not have what this one
+        # has prepared. Without a cache, asyncpg prepares each statement where it is executed.
+        cache = {"statement_cache_size": 0} if host in self._poolers else {}
+        try:
+            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                self._url.dsn, timeout=timeout, **{**options, **place, **cache}
+            )
+        except asyncpg.ProtocolViolationError as error:
+            if "unsupported startup parameter" in str(error):
+                raise PoolerRefuses(f"pgbouncer: {error}; remove it") from None
+            raise
+        try:
+            left = until - asyncio.get_running_loop().time()
+            kind = await begin(connection, left)
+            require(self._url.session, kind)
+            if Kind.POOLER not in kind or host in self._poolers:
+                return connection
+            await require_transactions(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._poolers.add(host)
+        connection.terminate()
+        return await self._open(host, until - asyncio.get_running_loop().time(), options)

@@ -9,12 +9,14 @@ from typing import Final
 import asyncpg
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database, connected
+from tests.support.postgres.pgbouncer import Pgbouncer
 from tests.support.postgres.standby import replicated
-from tools.services import PrivatePair
+from tools.services import PrivatePair, Sandbox
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.waiting import eventually
@@ -151,6 +153,24 @@ async def test_no_connection_is_made_to_a_standby_unasked(
     address.prefer(pair.primary.url)
     async with _database(address.proxied) as database:
         assert not any(await _on_standby(database))
+
+
+async def test_what_pgbouncer_reported_of_a_standby_is_not_believed_forever(
+    pair: PrivatePair, address: TcpProxy
+) -> None:
+    """pgbouncer repeats what the first server of its pool reported, until it is restarted."""
+    with Sandbox() as sandbox:
+        pgbouncer = Pgbouncer(sandbox, address.proxied)
+        pgbouncer.start(server_lifetime=0)
+        url = pgbouncer.url(URL(pair.primary.url).name)
+        with pytest.raises(ServiceUnavailable, match="it accepts no writes: it is a standby"):
+            async with _database(url, timeout=0.5):
+                pass
+
+        address.prefer(pair.primary.url)
+
+        async with _database(url) as database:
+            await database.fetch(WRITE)
 
 
 @pytest.mark.parametrize("form", ["authority", "parameter"])

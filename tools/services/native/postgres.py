@@ -48,7 +48,7 @@ class PrivatePostgres:
         self._data = self._home / "data"
         self._log = self._home / "server.log"
         self._password = secrets.token_urlsafe(18)
-        self._account = _unprivileged_account()
+        self._account = unprivileged_account()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = sandbox.reserve_port()
 
@@ -190,7 +190,7 @@ def _options(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
-def _unprivileged_account() -> Account | None:
+def unprivileged_account() -> Account | None:
     """PostgreSQL refuses to run as root: pick the account to run it as, None if not root."""
     if os.geteuid() != 0:
         return None
