@@ -41,6 +41,7 @@ from gateway.runs.register import RegisterHandler
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
 from shared.amqp.access import check_files
+from shared.amqp.policies.watch import watch_policies
 from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch
 from shared.amqp.topology import Topology
@@ -184,6 +185,7 @@ def _observe(
     warnings = Warnings()
     replication = ReplicationWatch(database, settings, warnings, registry)
     tasks.create_task(replication.keep_looking(settings.probe_interval))
+    watch_policies(settings, warnings, registry, tasks)
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
     tasks.create_task(queues.keep_looking(settings, "cancel-gateway watching queues"))
     add_health(app, dependencies, warnings, is_stopping=lambda: draining.has_begun)

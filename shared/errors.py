@@ -10,6 +10,7 @@ RunCancelError
 ├── UserError                     a command line or a setting asks for something impossible
 │   ├── InvalidSettings           a setting is missing or wrong
 │   └── SchemaError               the database schema is of another version
+├── PoolerRefuses                a pooler refuses what programs need (shared.postgres.errors)
 ├── ApiError                      a request is answered with an error (gateway.http.errors)
 ├── Undeliverable                 a message cannot be carried out (worker.messages.conversion)
 ├── UnknownRun                    no such run yet (worker.decisions.verdict)

@@ -12,6 +12,7 @@ from shared.aio.tasks import end, first_of
 from shared.amqp.access import check_files
 from shared.amqp.broker import keep_connected
 from shared.amqp.link import Link
+from shared.amqp.policies.watch import watch_policies
 from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
@@ -266,6 +267,7 @@ async def _serve(
     )
     tasks.create_task(dependencies.keep_looking(settings.probe_interval))
     tasks.create_task(replication.keep_looking(settings.probe_interval))
+    watch_policies(settings, warnings, registry, tasks)
     log.info(
         "worker_privileges",
         host=host,

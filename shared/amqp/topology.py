@@ -24,7 +24,7 @@ _KEYS: Final = (CANCEL_KEY, REST_KEY)
 
 # Only against commands that crash their worker. RabbitMQ 3.10 counts every lost channel as a
 # delivery, so this must exceed the number of restarts on a bad day.
-_DELIVERY_LIMIT: Final = 20
+DELIVERY_LIMIT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Topology:
             durable=True,
             arguments={
                 **_at_least_once(self.dead_exchange, routing_key=name),
-                "x-delivery-limit": _DELIVERY_LIMIT,
+                "x-delivery-limit": DELIVERY_LIMIT,
             },
         )
 

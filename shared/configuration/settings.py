@@ -23,7 +23,7 @@ from pydantic import (
 from shared.configuration import amqp_url as amqp
 from shared.configuration import postgres_url as postgres
 from shared.configuration.tracing import TracingSettings
-from shared.configuration.values import FilePath, Seconds, amqp_url, postgres_url
+from shared.configuration.values import FilePath, Seconds, amqp_url, postgres_url, url_with_host
 from shared.errors import InvalidSettings
 from shared.text.validation import reworded
 
@@ -116,6 +116,12 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
         description="Private key (PEM, without a passphrase) of `CANCEL_AMQP_CERT_FILE`, if it is "
         "not in that file",
     )
+    rabbitmq_management_url: SecretStr | None = Field(
+        None,
+        description="RabbitMQ's management API, `http://user:password@host:15672`. If set, "
+        "programs warn of policies that hold for their queues. Without a user, the one of "
+        "`AMQP_URL` is used",
+    )
     topology_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,60}$",
@@ -148,6 +154,11 @@ class ServiceSettings(TracingSettings, DatabaseSettings):
     @classmethod
     def _amqp_scheme(cls, url: SecretStr) -> SecretStr:
         return amqp_url(url)
+
+    @field_validator("rabbitmq_management_url")
+    @classmethod
+    def _management_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else url_with_host(url, "http://", "https://")
 
     @field_validator("amqp_password_file")
     @classmethod

@@ -5,10 +5,11 @@ from typing import Final
 
 import asyncpg
 
+from shared.errors import RunCancelError
 from shared.services.reasons import NEEDS_CERTIFICATE, is_unknown_ca, network_reason
 
 
-class PoolerRefuses(ConnectionError, ValueError):
+class PoolerRefuses(RunCancelError, ConnectionError, ValueError):
     """A mistake at the start; an outage once the program is running."""
 
 

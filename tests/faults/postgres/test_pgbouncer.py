@@ -39,8 +39,8 @@ def through(pgbouncer: Pgbouncer, database_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def system(system: System, through: str) -> System:
-    """Its programs go through pgbouncer."""
+async def system(through: str, system: System) -> System:
+    """Its programs go through pgbouncer, and end before it."""
     system.database_url = through
     return system
 

@@ -1,0 +1,1 @@
+"""Policies of RabbitMQ that hold for our queues, and what they do to commands."""

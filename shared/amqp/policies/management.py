@@ -1,0 +1,148 @@
+"""RabbitMQ's management API, asked which policies hold.
+
+https://www.rabbitmq.com/docs/http-api-reference. The tag `management` is enough, for a user who has
+access to the virtual host.
+"""
+
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, unquote
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+from yarl import URL
+
+from shared.amqp.access import read_access
+from shared.amqp.policies.effects import Held
+from shared.configuration.amqp_url import parse
+from shared.configuration.settings import ServiceSettings
+from shared.errors import ServiceUnavailable
+from shared.services.reasons import network_reason
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+"""Seconds."""
+_COLUMNS: Final = "policy,operator_policy,effective_policy_definition"
+
+
+_NOT_IT: Final = "CANCEL_RABBITMQ_MANAGEMENT_URL does not lead to RabbitMQ's management API"
+
+
+class _Exchange(BaseModel):
+    policy: str | None = None
+
+
+class _Queue(_Exchange):
+    operator_policy: str | None = None
+    effective_policy_definition: dict[str, Any] | list[Any] | None = None
+
+
+class _Policy(BaseModel):
+    name: str
+    definition: dict[str, Any]
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _of(model: type[M], said: object) -> M:
+    """Raises ServiceUnavailable. What has no fields comes as a list: Erlang cannot tell."""
+    try:
+        return model.model_validate(said or {})
+    except ValidationError:
+        raise ServiceUnavailable(_NOT_IT) from None
+
+
+class Management:
+    """One connection, for several questions."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: URL, user: str) -> None:
+        """`url` is that of the API, with the encoded virtual host at its end."""
+        self._http = http
+        self._url = url
+        self._user = user
+
+    async def on_queue(self, name: str) -> Held | None:
+        """The policies of a queue; None without one, or without the queue.
+
+        RabbitMQ takes this from its statistics, which are up to 5 s old. Raises ServiceUnavailable.
+        """
+        queue = _of(_Queue, await self._get("queues", name, f"?columns={_COLUMNS}"))
+        if not isinstance(queue.effective_policy_definition, dict):
+            return None
+        named = (("policy", queue.policy), ("operator policy", queue.operator_policy))
+        return Held(
+            " and ".join(f"{kind} {name}" for kind, name in named if name),
+            queue.effective_policy_definition,
+        )
+
+    async def on_exchange(self, name: str) -> Held | None:
+        """The policy of an exchange; None without one. Raises ServiceUnavailable."""
+        # All of them: for one alone, the API requires the tag policymaker.
+        policies = await self._get("policies")
+        if policies is None:  # a queue or an exchange may be missing, this list is not
+            raise ServiceUnavailable(_NOT_IT)
+        exchange = _of(_Exchange, await self._get("exchanges", name))
+        for policy in (_of(_Policy, each) for each in policies):
+            if policy.name == exchange.policy:
+                return Held(f"policy {policy.name}", policy.definition)
+        return None
+
+    async def _get(self, kind: str, name: str | None = None, query: str = "") -> Any:
+        """What the API says, or None if it has no such thing."""
+        base, _, virtual_host = str(self._url).rpartition("/")
+        path = f"{base}/{kind}/{virtual_host}"
+        if name is not None:
+            path = f"{path}/{quote(name, safe='')}{query}"
+        try:
+            async with self._http.get(URL(path, encoded=True)) as answer:
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    return None
+                if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                    raise ServiceUnavailable(
+                        f"RabbitMQ's management API refuses the user {self._user}: it needs its "
+                        "password, the tag management, and access to the virtual host"
+                    )
+                answer.raise_for_status()
+                return await answer.json()
+        except aiohttp.ClientConnectorError as error:
+            raise ServiceUnavailable(
+                f"RabbitMQ's management API: {network_reason(error.os_error)}"
+            ) from None
+        except (aiohttp.ContentTypeError, ValueError):
+            raise ServiceUnavailable(_NOT_IT) from None
+        except aiohttp.ClientResponseError as error:
+            raise ServiceUnavailable(
+                f"RabbitMQ's management API answers {error.status} {error.message}"
+            ) from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            raise ServiceUnavailable(f"RabbitMQ's management API: {why}") from None
+
+
+class ManagementAccess:
+    """The way to the API, as the settings say."""
+
+    def __init__(self, settings: ServiceSettings, url: str) -> None:
+        """`url` may have a user and password; without them, those of AMQP_URL are used."""
+        self._settings = settings
+        self._url = URL(url)
+
+    async def session(self) -> tuple[aiohttp.ClientSession, Management]:
+        """A session to be closed, and the API in it. Raises ServiceUnavailable."""
+        broker = parse(self._settings.amqp_url.get_secret_value())
+        node = URL(broker.of(broker.nodes[0]))
+        try:
+            access = await read_access(self._settings)
+        except ConnectionError as error:
+            raise ServiceUnavailable(str(error)) from None
+        given = self._url if self._url.user else access.of(node)
+        user = given.user or broker.user
+        http = aiohttp.ClientSession(
+            headers={"Authorization": aiohttp.encode_basic_auth(user, given.password or "guest")},
+            timeout=_TIMEOUT,
+            connector=aiohttp.TCPConnector(ssl=access.context or True),
+        )
+        virtual_host = quote(unquote(node.raw_path[1:]) or "/", safe="")
+        base = self._url.with_user(None)
+        url = URL(f"{str(base).rstrip('/')}/api/{virtual_host}", encoded=True)
+        return http, Management(http, url, user)
