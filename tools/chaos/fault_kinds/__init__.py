@@ -1,5 +1,5 @@
 """All faults; importing this package registers them."""
 
-from tools.chaos.fault_kinds import messages, network, programs, servers
+from tools.chaos.fault_kinds import messages, network, nodes, programs, servers
 
-__all__ = ["messages", "network", "programs", "servers"]
+__all__ = ["messages", "network", "nodes", "programs", "servers"]

@@ -10,7 +10,6 @@ from shared.amqp.topology import Topology
 from tools.chaos.faults import NOT_NOW, Scene, fault
 from tools.chaos.system.network import Network
 from tools.chaos.system.postgres import TwoServers
-from tools.chaos.system.servers import ThreeNodes
 
 
 @fault(is_late=True)
@@ -26,23 +25,6 @@ async def broker_killed(scene: Scene, random: Random) -> str:
         await asyncio.to_thread(servers.rabbit.launch)
         await asyncio.to_thread(servers.rabbit.wait_ready)
     return f"and started after {pause:.1f} s"
-
-
-@fault(often=2, is_late=True, of_cluster=True)
-async def leader_killed(scene: Scene, random: Random) -> str:
-    """The node that leads a queue; the others elect a new one and go on."""
-    servers, topology = scene.system.servers, Topology()
-    queue = random.choice([topology.cancel, topology.rest, topology.dead])
-    pause = random.uniform(0, 6)
-    if servers.rabbit_lock.locked() or not isinstance(servers.rabbit, ThreeNodes):
-        return NOT_NOW
-    async with servers.rabbit_lock:
-        nodes = servers.rabbit.nodes
-        leader = await asyncio.to_thread(nodes.leader_of, queue)
-        await asyncio.to_thread(nodes.kill, leader)
-        await asyncio.sleep(pause)
-        await asyncio.to_thread(nodes.start, leader)
-    return f"node {leader}, of {queue}, and started after {pause:.1f} s"
 
 
 @fault()
@@ -112,16 +94,32 @@ async def standby_lost(scene: Scene, random: Random) -> str:
 @fault(is_late=True)
 async def memory_alarm(scene: Scene, random: Random) -> str:
     """Connections that publish are blocked; what they publish meanwhile may go through later."""
+    return await _alarm(
+        scene, random, "set_vm_memory_high_watermark", there=("0.000001",), over=("0.4",)
+    )
+
+
+@fault(is_late=True)
+async def disk_alarm(scene: Scene, random: Random) -> str:
+    """As a memory alarm, from another cause. RabbitMQ looks at the disk each 10 s, or less."""
+    return await _alarm(
+        scene, random, "set_disk_free_limit", there=("mem_relative", "1000000"), over=("50MB",)
+    )
+
+
+async def _alarm(
+    scene: Scene, random: Random, setting: str, there: tuple[str, ...], over: tuple[str, ...]
+) -> str:
     seconds = random.uniform(1, 8)
     servers = scene.system.servers
     if servers.rabbit_lock.locked():
         return NOT_NOW
     async with servers.rabbit_lock:
-        await servers.ctl("set_vm_memory_high_watermark", "0.000001")
+        await servers.ctl(setting, *there)
         try:
             await asyncio.sleep(seconds)
         finally:
-            await servers.ctl("set_vm_memory_high_watermark", "0.4")
+            await servers.ctl(setting, *over)
     return f"for {seconds:.1f} s"
 
 

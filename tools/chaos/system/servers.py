@@ -48,7 +48,7 @@ class ThreeNodes:
             self.nodes.kill(node)
 
     def ctl(self, *arguments: str) -> str:
-        return self.nodes.ctl(self.nodes.running()[0], *arguments)
+        return self.nodes.ctl(self.nodes.any_able(), *arguments)
 
 
 class Servers:
