@@ -5,7 +5,7 @@ that a test may stop, kill and start again, a ``Cluster`` three brokers that are
 ``PrivatePair`` a Postgres with its standby.
 """
 
-from tools.services.cluster.cluster import Cluster
+from tools.services.cluster.cluster import Alarm, Cluster
 from tools.services.cluster.containers import container_cluster
 from tools.services.cluster.native import NativeCluster, native_cluster
 from tools.services.ladder import provide
@@ -16,6 +16,7 @@ from tools.services.native.replication import PrivatePair, Replication, private_
 from tools.services.sandbox import Sandbox
 
 __all__ = [
+    "Alarm",
     "Cluster",
     "NativeCluster",
     "PrivatePair",

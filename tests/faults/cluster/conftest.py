@@ -17,10 +17,10 @@ MAKERS: Final[dict[str, Callable[[], AbstractContextManager[Cluster]]]] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test of a cluster waits for its start; the others are done in half a minute."""
+    """Nodes of a cluster take a while to start, and longer on a busy machine."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session", params=MAKERS)

@@ -38,7 +38,7 @@ class Storm:
         pause: float = 0.0,
     ) -> None:
         """`amqp_url`: one for each node of a cluster; `pause`: seconds after each accepted one."""
-        self._api = api
+        self.api = api
         self._amqp_urls = [amqp_url] if isinstance(amqp_url, str) else list(amqp_url)
         self._pause = pause
         self._topology = topology
@@ -79,10 +79,10 @@ class Storm:
         """Seconds from `moment` until a cancel was accepted that had not been sent before it."""
         return min(at for at in self.accepted.values() if at > moment) - moment
 
-    def longest_pause(self, since: float) -> float:
-        """The longest time after `since` in which the gateway accepted no cancel, seconds."""
+    def longest_pause(self, since: float) -> tuple[float, float]:
+        """When the gateway accepted no cancel for the longest time after `since`: from, to."""
         times = [since, *(at for at in self.accepted_by_gateway if at > since)]
-        return max(later - earlier for earlier, later in pairwise(times))
+        return max(pairwise(times), key=lambda pause: pause[1] - pause[0])
 
     async def _each(self, runs: Iterable[int], send: Callable[[int], Awaitable[bool]]) -> None:
         left = iter(runs)
@@ -108,7 +108,7 @@ class Storm:
     async def _over_rest(self, run: int) -> bool:
         self.sent[run] += 1
         with suppress(aiohttp.ClientConnectionError):
-            answer = await self._api.cancel(run)
+            answer = await self.api.cancel(run)
             if answer.status == 202:
                 self.accepted_by_gateway.append(monotonic())
                 return True

@@ -1,148 +1,39 @@
-"""What tests and drills do with a cluster, wherever its nodes run."""
+"""What is done to a cluster, and what it says of its queues."""
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from urllib.parse import urlsplit
+from typing import Final
 
-from tools.services.amqp_probe import server_version
-from tools.services.cluster.links import Link
-from tools.services.model import ServerFailed, ServicesUnavailable
+from tools.services.cluster.nodes import POLL_SECONDS, Nodes, Tool
+from tools.services.model import ServerFailed
 
-SIZE = 3
-"""Nodes: the smallest number of which one may be lost, and a quorum queue's default replicas."""
-TICK_SECONDS = 10
-"""Erlang's net_ticktime: a silent node counts as down after 8 to 13 s. The default is 60."""
-LEADER_SECONDS = 30.0
-FORMING_SECONDS = 60
-PAUSE_SECONDS = 3.0 * TICK_SECONDS
-POLL_SECONDS = 0.1
+_LEADER_SECONDS: Final = 30.0
+_ALARM_SECONDS: Final = 40.0
+"""Free disk space is looked at each 10 s, or less often while there is plenty."""
 
 
-class Tool(StrEnum):
-    """A program of RabbitMQ's."""
+class Alarm(StrEnum):
+    """What a node has too little of. Publishers are blocked on all nodes."""
 
-    CTL = "rabbitmqctl"
-    DIAGNOSTICS = "rabbitmq-diagnostics"
-    QUEUES = "rabbitmq-queues"
-    UPGRADE = "rabbitmq-upgrade"
+    MEMORY = "memory"
+    DISK = "disk"
 
 
-class Cluster(ABC):
-    """Nodes are named by their number, from 0.
+_RAISED: Final = {
+    Alarm.MEMORY: ("set_vm_memory_high_watermark", "0.000001"),
+    Alarm.DISK: ("set_disk_free_limit", "mem_relative", "1000000"),
+}
+_ENDED: Final = {
+    Alarm.MEMORY: ("set_vm_memory_high_watermark", "0.4"),
+    Alarm.DISK: ("set_disk_free_limit", "50MB"),
+}
 
-    Every method blocks; each wait is bounded and ends in ServerFailed.
-    """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
-        """Erlang's names of the nodes, in order."""
-        self._cut_off: int | None = None
+_ALARMS: Final = ("eval", "rabbit_alarm:get_alarms().")
 
-    @property
-    @abstractmethod
-    def urls(self) -> tuple[str, ...]:
-        """The URL of each node, in order, with user and password."""
 
-    @property
-    @abstractmethod
-    def version(self) -> str:
-        """The version of the broker, such as 3.10.8."""
-
-    @abstractmethod
-    def launch(self, node: int) -> None:
-        """Start a node without waiting for it."""
-
-    @abstractmethod
-    def wait_for(self, node: int) -> None:
-        """Wait until a node that was launched accepts clients."""
-
-    @abstractmethod
-    def kill(self, node: int) -> None:
-        """Kill a node with SIGKILL, as a crash of its machine would."""
-
-    @abstractmethod
-    def stop(self, node: int) -> None:
-        """Stop a node in order, as a rolling upgrade would."""
-
-    @abstractmethod
-    def running(self) -> list[int]:
-        """The nodes whose processes are there."""
-
-    @abstractmethod
-    def run(self, node: int, tool: Tool, *arguments: str) -> str:
-        """Run a tool on a node and return what it printed."""
-
-    @abstractmethod
-    def link(self, node: int) -> Link | None:
-        """How a running node is reached by the others; None if that cannot be broken here."""
-
-    def cut_off(self, node: int) -> None:
-        """Drop all packets between a node and the others. Clients still reach every node.
-
-        Heal it before a node is started again: addresses of a new process are not blocked.
-        """
-        self._cut_off = node
-        for one, other in self._links_of(node):
-            one.block(other)
-            other.block(one)
-
-    def heal(self) -> None:
-        """Deliver packets again between the node that was cut off, if any, and the others."""
-        if self._cut_off is not None:
-            for one, other in self._links_of(self._cut_off):
-                one.unblock(other)
-                other.unblock(one)
-        self._cut_off = None
-
-    def _links_of(self, node: int) -> Iterator[tuple[Link, Link]]:
-        links = {each: self.link(each) for each in self.running()}
-        for other, link in links.items():
-            if other != node:
-                mine = links[node]
-                if mine is None or link is None:
-                    raise ServicesUnavailable("only root can break the network between nodes")
-                yield mine, link
-
-    def start(self, node: int) -> None:
-        """Start a node again and return once it is back in the cluster and serves clients."""
-        self.launch(node)
-        self.wait_for(node)
-
-    def launch_all(self) -> None:
-        """Start the nodes without waiting for them."""
-        for node in range(SIZE):
-            self.launch(node)
-
-    def wait_ready(self) -> None:
-        """Wait until the nodes that launch_all() started form one cluster."""
-        for node in range(SIZE):
-            self.wait_for(node)
-        self.wait_joined()
-
-    def wait_joined(self) -> None:
-        """Wait until all nodes are one cluster: they may accept clients before."""
-        # A queue declared any earlier would have fewer than three members, for ever.
-        self.ctl(0, "await_online_nodes", str(SIZE), "--timeout", str(FORMING_SECONDS))
-
-    def wait_paused(self, node: int) -> None:
-        """Wait until a node that is cut off has noticed it, and serves no clients."""
-        url = urlsplit(self.urls[node])
-        deadline = time.monotonic() + PAUSE_SECONDS
-        while server_version(url.hostname or "", url.port or 0) is not None:
-            if time.monotonic() > deadline:
-                raise ServerFailed(f"{self.names[node]} did not pause")
-            time.sleep(POLL_SECONDS)
-
-    def start_all(self) -> None:
-        """Start the nodes side by side and return once all of them form one cluster."""
-        self.launch_all()
-        self.wait_ready()
-
-    def ctl(self, node: int, *arguments: str) -> str:
-        """Run `rabbitmqctl` on a node and return what it printed."""
-        return self.run(node, Tool.CTL, *arguments)
+class Cluster(Nodes):
+    """Three nodes that are one broker."""
 
     def drain(self, node: int) -> None:
         """Put a node into maintenance: no clients, no leaders; its replicas take part no more."""
@@ -152,9 +43,28 @@ class Cluster(ABC):
         """End the maintenance of a node that was not restarted."""
         self.run(node, Tool.UPGRADE, "revive")
 
+    def raise_alarm(self, alarm: Alarm, node: int) -> None:
+        """Have a node find that it has too little left; return once all nodes know."""
+        self.ctl(node, *_RAISED[alarm])
+        self._wait_for_alarms(there=True)
+
+    def end_alarm(self, alarm: Alarm, node: int) -> None:
+        """Have a node find that it has enough again; return once all nodes know."""
+        self.ctl(node, *_ENDED[alarm])
+        self._wait_for_alarms(there=False)
+
+    def _wait_for_alarms(self, *, there: bool) -> None:
+        deadline = time.monotonic() + _ALARM_SECONDS
+        for node in self.running():
+            while ("resource_limit" in self.ctl(node, *_ALARMS)) != there:
+                if time.monotonic() > deadline:
+                    word = "begin" if there else "end"
+                    raise ServerFailed(f"{self.names[node]}: the alarm does not {word}")
+                time.sleep(POLL_SECONDS)
+
     def leader_of(self, queue: str) -> int:
         """The node that leads a quorum queue; waits out an election."""
-        deadline = time.monotonic() + LEADER_SECONDS
+        deadline = time.monotonic() + _LEADER_SECONDS
         while (leader := self._column(queue, "leader")) not in self._names(self.running()):
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{queue} has no leader: {leader!r}")
@@ -172,16 +82,16 @@ class Cluster(ABC):
     def grow(self, node: int, queues: str = ".*") -> None:
         """Give a node a replica of each queue that matches and has none there."""
         self.run(
-            self._any(), Tool.QUEUES, "grow", self.names[node], "all", "--queue-pattern", queues
+            self.any_able(), Tool.QUEUES, "grow", self.names[node], "all", "--queue-pattern", queues
         )
 
     def remove_member(self, queue: str, node: int) -> None:
         """Take the replica of a quorum queue from a node."""
-        self.run(self._any(), Tool.QUEUES, "delete_member", queue, self.names[node])
+        self.run(self.any_able(), Tool.QUEUES, "delete_member", queue, self.names[node])
 
     def rebalance(self, queues: str = ".*") -> None:
         """Spread the leaders of the quorum queues that match over the nodes."""
-        self.run(self._any(), Tool.QUEUES, "rebalance", "quorum", "--queue-pattern", queues)
+        self.run(self.any_able(), Tool.QUEUES, "rebalance", "quorum", "--queue-pattern", queues)
 
     def messages(self) -> dict[str, int]:
         """The messages of each queue, those that are taken and not acknowledged included."""
@@ -196,33 +106,13 @@ class Cluster(ABC):
         raise ServerFailed(f"there is no queue {queue}")
 
     def _list(self, *columns: str) -> list[str]:
-        return self.ctl(self._any(), "list_queues", "--silent", *columns).splitlines()
-
-    def _any(self) -> int:
-        """A node that can be asked about the cluster: one that is cut off knows nothing."""
-        able = [node for node in self.running() if node != self._cut_off]
-        if not able:
-            raise ServerFailed("no node of the cluster is running")
-        return able[0]
+        return self.ctl(self.any_able(), "list_queues", "--silent", *columns).splitlines()
 
     def _names(self, nodes: list[int]) -> list[str]:
         return [self.names[number] for number in nodes]
 
     def _number(self, name: str) -> int:
         return self.names.index(name)
-
-
-def formed_by(names: Sequence[str]) -> str:
-    """The part of each node's configuration by which they find one another at the first start."""
-    peers = [
-        f"cluster_formation.classic_config.nodes.{number} = {name}\n"
-        for number, name in enumerate(names, start=1)
-    ]
-    return (
-        "cluster_formation.peer_discovery_backend = classic_config\n"
-        "cluster_partition_handling = pause_minority\n"
-        f"net_ticktime = {TICK_SECONDS}\n" + "".join(peers)
-    )
 
 
 def _erlang_list(text: str) -> list[str]:

@@ -11,8 +11,9 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
 from tools.services.amqp_probe import server_version
-from tools.services.cluster.cluster import SIZE, Cluster, Tool, formed_by
+from tools.services.cluster.cluster import Cluster
 from tools.services.cluster.links import Link, can_block
+from tools.services.cluster.nodes import SIZE, Tool, formed_by
 from tools.services.cluster.subnets import address_of, address_of_host, random_subnet
 from tools.services.containers import RABBIT_IMAGE, USER, Say, check_engine, have_images
 from tools.services.model import ServerFailed

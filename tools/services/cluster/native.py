@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.services.cluster.cluster import SIZE, Cluster, Tool, formed_by
+from tools.services.cluster.cluster import Cluster
 from tools.services.cluster.links import Link, can_block
 from tools.services.cluster.namespaces import NodeNetwork
+from tools.services.cluster.nodes import SIZE, Tool, formed_by
 from tools.services.native.place import Place
 from tools.services.native.rabbitmq import PrivateRabbit, Secrets, installed_rabbit
 from tools.services.port_mapper import PortMapper

@@ -15,6 +15,7 @@ from tools.services import Cluster
 from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
+from tools.support.waiting import eventually
 
 SIZE = 3
 
@@ -68,6 +69,14 @@ class ClusteredSystem:
 
     async def leader_of(self, queue: str) -> int:
         return int(await self.do(self.cluster.leader_of, queue))
+
+    async def whole(self, queue: str) -> None:
+        """Wait until all replicas of a quorum queue take part."""
+        await eventually(
+            lambda: self.do(self.cluster.online_of, queue),
+            lambda online: online == list(range(SIZE)),
+            what=f"replicas of {queue}",
+        )
 
     async def bring_back(self) -> None:
         """Mend whatever was broken, and give the test a channel that cannot have been lost."""

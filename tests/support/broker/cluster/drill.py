@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 
 from tests.support.broker.cluster.clustered import ClusteredSystem
@@ -21,6 +21,8 @@ BEFORE: Final = 40
 """Cancels that are accepted before it happens."""
 AFTER: Final = 40
 """Cancels that are accepted after it is over."""
+_GRACE: Final = 1
+"""Seconds, for those that must be killed."""
 _AT_ONCE: Final = 3
 _PAUSE: Final = 0.1
 _DECIDED: Final = 30.0
@@ -47,11 +49,15 @@ class Drill:
         *,
         gateway_at: int | None = None,
         workers_at: int | None = None,
+        **gateway: str,
     ) -> "Drill":
-        """The nodes are those to which the programs connect at first."""
+        """The nodes are those to which the programs connect at first.
+
+        `gateway`: more of its environment.
+        """
         system = clustered.system
         workers = [await clustered.worker(host, workers_at) for host in HOSTS]
-        gateway, api = await clustered.gateway(gateway_at)
+        program, api = await clustered.gateway(gateway_at, **gateway)
         await system.database.execute(
             "INSERT INTO runs (run_id) SELECT generate_series($1::bigint, $2::bigint)",
             QUEUED[0],
@@ -63,7 +69,7 @@ class Drill:
             marks.append((await system.launch_bad_child(run, "ignores_term", socket=socket))[1])
         urls = [proxy.proxied for proxy in clustered.proxies]
         storm = Storm(api, urls, system.topology, at_once=_AT_ONCE, pause=_PAUSE)
-        return cls(clustered, storm, gateway, workers, marks)
+        return cls(clustered, storm, program, workers, marks)
 
     @asynccontextmanager
     async def cancels(self) -> AsyncIterator[None]:
@@ -71,7 +77,9 @@ class Drill:
         direct = chain(RUNNING[:2], QUEUED[1:40:2], RUNNING[2:], QUEUED[41::2])
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                self.storm.send(self._until_over(QUEUED[::2]), self._until_over(direct))
+                self.storm.send(
+                    self._until_over(QUEUED[::2]), self._until_over(direct), grace_seconds=_GRACE
+                )
             )
             await self.storm.has_accepted(BEFORE)
             self.began = monotonic()
@@ -88,7 +96,8 @@ class Drill:
     async def nothing_is_lost(self, what: str, within: float = _DECIDED) -> float:
         """Every cancel that was accepted has its outcome, once, and all programs are well.
 
-        Prints the figures. Returns the longest time without an accepted cancel, in seconds.
+        Prints the figures: the last outcome is that of what had been accepted when the gateway
+        accepted again. Returns the longest time without an accepted cancel, in seconds.
         """
         system, storm = self.clustered.system, self.storm
         accepted = sorted(storm.accepted)
@@ -106,7 +115,6 @@ class Drill:
             what="accepted and without an outcome",
             deadline=within,
         )
-        last = monotonic() - self.began
         for row in await system.database.fetch(_OUTCOMES, accepted):
             outcomes = row["outcomes"]
             assert (
@@ -119,14 +127,17 @@ class Drill:
         for program in (self.gateway, *self.workers):
             assert program.process.returncode is None
         assert set(storm.refused) <= {503}
-        pause = storm.longest_pause(self.began)
+        begin, end = storm.longest_pause(self.began)
+        affected = [run for run, at in storm.accepted.items() if at <= end]
+        last = await system.database.fetchval(_LAST_OUTCOME, affected)
+        since = last - (self.began + time() - monotonic())
         print(
             f"\nRabbitMQ {self.clustered.cluster.version}, {what}: accepts again after"
-            f" {pause:.1f} s, last outcome after {last:.1f} s, accepted {len(accepted)},"
+            f" {end - begin:.1f} s, last outcome after {since:.1f} s, accepted {len(accepted)},"
             f" answered 503 {storm.refused[503]}, not confirmed {storm.lost},"
             f" declined {storm.declined}, lost 0"
         )
-        return pause
+        return end - begin
 
     async def queues_drain(self) -> None:
         """Nothing is left in any queue, not even taken and unacknowledged."""
@@ -149,4 +160,8 @@ _UNDECIDED: Final = """
 _OUTCOMES: Final = """
     SELECT run_id, array_agg(outcome) AS outcomes FROM cancellations
      WHERE run_id = ANY($1::bigint[]) GROUP BY run_id
+"""
+_LAST_OUTCOME: Final = """
+    SELECT extract(epoch FROM max(finished_at))::float8 FROM cancellations
+     WHERE run_id = ANY($1::bigint[]) AND outcome = 'canceled'
 """
