@@ -20,7 +20,6 @@ from shared.amqp.access import read_access
 from shared.amqp.channels import AWAY, lost_is_an_error
 from shared.amqp.errors import reason
 from shared.amqp.nodes import Nodes
-from shared.configuration.amqp_url import parse
 from shared.configuration.settings import ServiceSettings
 from shared.errors import ServiceUnavailable
 from shared.services.urls import without_password
@@ -87,7 +86,7 @@ def _nodes(settings: ServiceSettings, name: str) -> Nodes:
             # What aiormq 7.2 raises when the peer hangs up during the handshake.
             raise ConnectionResetError("the connection was closed during the handshake") from None
 
-    return Nodes(parse(settings.amqp_url.get_secret_value()), connect)
+    return Nodes(settings.broker, connect)
 
 
 async def _connect(

@@ -18,7 +18,6 @@ from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_c
 from shared.amqp.confirms.interface import Confirms
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.errors import reason
-from shared.configuration.amqp_url import parse
 from shared.configuration.settings import ServiceSettings
 from shared.errors import (
     NotDeclared,
@@ -62,9 +61,7 @@ class Publisher:
         self._declined = asyncio.Event()
         self._unanswered = asyncio.Event()
         self._answered_at = 0.0  # the loop's time of the latest answer to a publish
-        self._moves_left = self._most_moves = (
-            len(parse(settings.amqp_url.get_secret_value()).nodes) - 1
-        )
+        self._moves_left = self._most_moves = len(settings.broker.nodes) - 1
         self.problem: str | None = None
         """What a reachable broker lacks, and what to do about it."""
 
