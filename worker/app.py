@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
 from shared.amqp.access import check_files
 from shared.amqp.broker import keep_connected
@@ -18,6 +19,7 @@ from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Lifetime, Shutdown, allow_many_files
+from shared.postgres import sql
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
 from shared.postgres.replication import ReplicationWatch
@@ -44,6 +46,8 @@ from worker.launches import socket_server
 from worker.launches.api import LauncherApi
 from worker.launches.claims import Launches
 from worker.launches.expiry import Expiry
+from worker.launches.launch_note import LaunchNote
+from worker.launches.living_launches import living_launches
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import RunCgroups
 from worker.leftovers.kept_runs import KeptRuns
@@ -161,6 +165,7 @@ async def _serve(
         leftovers,
         stops,
         memory,
+        settings.worker_socket,
     )
     histories = HistoryReader(
         settings.broker_user, settings.gateway_user, settings.trusted_publishers
@@ -277,6 +282,8 @@ async def _serve(
         reads_all=privileges.reads_all,
         lists_all=privileges.lists_all,
     )
+    # What was started on this host before Postgres was restored, if it was.
+    notes = await _living(database, settings, runs_root)
     await registration.register()
     # From here on there are stops to hand on, so neither a signal nor a broker that is away may
     # end the process at once: each stop would count as taken up in vain.
@@ -285,6 +292,10 @@ async def _serve(
     def keep_running(work: Awaitable[object]) -> None:
         tasks.create_task(lifetime.until_fails(work))
 
+    for note in notes:
+        memory.claims.add(note.process.launch_id, note.claim())
+    if notes:
+        await healing.claim_again()
     await lost_run_watch.resume()
     relay.wake()
     open_commands.wake()
@@ -341,6 +352,23 @@ async def _serve(
     await monitoring.close()
     if lifetime.error is not None:
         raise lifetime.error
+
+
+async def _living(
+    database: Database, settings: WorkerSettings, runs_root: Path | None
+) -> list[LaunchNote]:
+    """The launches that are alive on this host.
+
+    None if the host is not on record: then this database may never have been that of its runs.
+    """
+
+    async def is_known() -> bool:
+        (row,) = await database.fetch(sql.healing.HOST_IS_KNOWN, settings.host_name)
+        return bool(row["it"])
+
+    if runs_root is None or not await until_available(is_known):
+        return []
+    return await asyncio.to_thread(living_launches, runs_root, settings.worker_socket)
 
 
 def _dependencies(

@@ -73,6 +73,14 @@ class Healing:
         if server != self._server:
             self.wake()
 
+    async def claim_again(self) -> None:
+        """Record launches again that are remembered and alive.
+
+        Call it before this worker decides on anything: a run that is queued by the record, and is
+        alive, must not be canceled as never started.
+        """
+        await self._record([(Healed.CLAIM, self._launched.claim_again)])
+
     async def run(self) -> NoReturn:
         """Look whenever Postgres is another server, or somebody found that something is undone."""
         self._server = await until_available(self._ask)
@@ -126,6 +134,9 @@ class Healing:
         else:
             commands = (Healed.COMMAND, self._commands.decide_again)
             work = [registrations, claims, completions, commands, letters]
+        return await self._record(work)
+
+    async def _record(self, work: Sequence[tuple[Healed, Heals]]) -> int:
         counts: dict[str, int] = {}
         names: dict[str, list[str]] = {}
         for kind, heal in work:

@@ -24,6 +24,7 @@ from worker.launches import cancellations
 from worker.launches import store as launch_store
 from worker.launches.cancellations import Cancellation
 from worker.launches.expiry import Expiry
+from worker.launches.launch_note import LaunchNote
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
 from worker.leftovers.left_behind import Json
@@ -111,9 +112,12 @@ class Launches:
         leftovers: Leftovers,
         stops: Stops,
         memory: Memory,
+        socket: Path,
     ) -> None:
+        """`socket` is where launchers reach this worker."""
         self._stops = stops
         self._memory = memory
+        self._socket = str(socket)
         self._database = database
         self._host = host
         self._cgroups = cgroups
@@ -180,6 +184,7 @@ class Launches:
             if run is not None and (earlier := _claim_for(child, run, process)):
                 # Perhaps claimed by a worker that then died, and unknown to this one until now.
                 self._lost_run_watch.watch(run_id, earlier)
+                self._note(cgroup, row)
                 return Claimed(earlier.launch_id, earlier.containment)
             await discard(cgroup)
             if expired:
@@ -187,9 +192,14 @@ class Launches:
             return _refusal(run)
         if run is not None and row is not None:
             self._memory.claims.add(process.launch_id, Claim(process, run, row))
+        self._note(cgroup, row)
         self._relay.wake_soon()
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
+
+    def _note(self, cgroup: Cgroup | None, row: Record | None) -> None:
+        if cgroup is not None and row is not None:
+            LaunchNote.of(row, self._socket).write(cgroup)
 
     async def _require_outside(self, launcher: Launcher) -> None:
         """Raise InsideRun for a launcher that was started by a run: it must end with that run.

@@ -1,6 +1,7 @@
 """Commands, registrations and launches that this worker has recorded lately."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -32,7 +33,7 @@ class Claim:
 
     process: RunProcess
     run: Run
-    row: Record
+    row: Record | Mapping[str, object]
     """The row of the run, with what it was registered with."""
 
     @property

@@ -5,6 +5,8 @@ from typing import Final
 # A server that was started again, or another one, has another time.
 SERVER: Final = "SELECT pg_postmaster_start_time() AS started_at"
 
+HOST_IS_KNOWN: Final = "SELECT EXISTS (SELECT FROM hosts WHERE host = $1) AS it"
+
 # Which of these are on record.
 KNOWN_COMMANDS: Final = """
     SELECT command_id FROM cancellations WHERE command_id = ANY ($1::uuid[])
