@@ -31,12 +31,7 @@ from worker import monitoring_server
 from worker.dead_letters.keeping.keeper import Keeper
 from worker.decisions.decider import Decider
 from worker.docker.service import DockerService, docker_service, socket_path
-from worker.healing.commands import Commands
-from worker.healing.healing import Healing
-from worker.healing.launched import Launched
-from worker.healing.letters import Letters
-from worker.healing.registrations import Registrations
-from worker.healing.superseded import Superseded
+from worker.healing.parts import Parts, healing_of
 from worker.hosts.heartbeat import HostRegistration
 from worker.hosts.host_worker import HeartbeatAnswer
 from worker.intake.consumer import Consumer
@@ -207,39 +202,20 @@ async def _serve(
         registration_settler, topology, settings.prefetch, postgres, metrics
     )
     keeper = Keeper(database, topology, histories, postgres, relay, replies)
-    superseded = Superseded(
-        database,
+    parts = Parts(
         memory,
-        lost_run_watch,
+        registration_settler,
+        settler,
+        decider,
+        stops,
         stopper,
+        lost_run_watch,
+        open_commands,
+        keeper,
         relay,
-        tasks,
-        settings.grace_seconds,
-        settings.kill_wait,
+        docker.parent_of if docker else lambda _: None,
     )
-
-    async def go_on() -> None:
-        await lost_run_watch.resume()
-        open_commands.wake()
-        relay.wake()
-
-    healing = Healing(
-        database,
-        memory,
-        Registrations(database, memory, registration_settler),
-        Launched(
-            database,
-            memory,
-            lost_run_watch,
-            superseded,
-            docker.parent_of if docker else lambda _: None,
-        ),
-        Commands(database, memory, settler, decider, stops),
-        Letters(database, keeper),
-        metrics,
-        relay,
-        go_on,
-    )
+    healing = healing_of(database, parts, settings, metrics, tasks)
     database.on_connect = healing.wake
     relay.give_way(lambda: consumer.is_behind)
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)

@@ -154,6 +154,12 @@ class Settler:
         for unsettled in await self._settle(reads):
             if unsettled is not None:
                 await self.settle_alone(unsettled)
+        for read, earlier in zip(reads, commands, strict=True):
+            if isinstance(read, _Read):
+                command_id = read.command.command_id
+                if (decided := self._memory.commands.get(command_id)) is not None:
+                    again = decided._replace(at=earlier.at)
+                    self._memory.commands.add(command_id, again, len(read.message.body))
 
     async def _settle(self, reads: Sequence[_Read | _NotACommand]) -> list[Unsettled | None]:
         now = datetime.now(UTC)
@@ -218,11 +224,8 @@ class Settler:
     def _remember(self, read: _Read, decision: Decision, now: datetime) -> None:
         message = read.message
         never_started = decision is Outcome.CANCELED
-        command_id = read.command.command_id
-        earlier = self._memory.commands.get(command_id)
-        at = now if earlier is None else earlier.at
-        decided = Decided(message, at, never_started)
-        self._memory.commands.add(command_id, decided, len(message.body))
+        decided = Decided(message, now, never_started)
+        self._memory.commands.add(read.command.command_id, decided, len(message.body))
 
     def _read(
         self, message: Delivery, more_faults: Mapping[str, str] = MappingProxyType({})

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from asyncpg import Record
@@ -17,9 +18,8 @@ from worker.messages.request import Request
 from worker.processes.identity import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A command that is on record."""
+class Decided(NamedTuple):
+    """A command that is on record. A tuple, because there are many: it is made in half the time."""
 
     message: Delivery
     at: datetime

@@ -16,9 +16,9 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """The values that were added last, oldest first.
+    """The values that were added last, oldest first. Values that are too old are not returned.
 
-    Values that are too old are forgotten when others are added, and never returned.
+    Every command is added to one, so adding has to be quick.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Recent(Generic[K, V]):
 
     def add(self, key: K, value: V, size: int = 0) -> None:
         """Add `value`, in place of an earlier one with the same key."""
-        now = monotonic()
-        self.forget(key)
-        self._kept[key] = (now, size, value)
+        kept = self._kept
+        if key in kept:
+            self.forget(key)
+        kept[key] = (monotonic(), size, value)
         self._bytes += size
-        while self._has_too_much(now):
-            _, (_, size, _) = self._kept.popitem(last=False)
-            self._bytes -= size
+        while len(kept) > self._most or (self._bytes > self._most_bytes and kept):
+            self._bytes -= kept.popitem(last=False)[1][1]
 
     def forget(self, key: K) -> None:
         """Remove the value with this key, if there is one."""
@@ -68,15 +68,6 @@ class Recent(Generic[K, V]):
 
     def _is_recent(self, kept: tuple[float, int, V], now: float) -> bool:
         return now - kept[0] <= self._seconds
-
-    def _has_too_much(self, now: float) -> bool:
-        if not self._kept:
-            return False
-        if len(self._kept) > self._most:
-            return True
-        if self._bytes > self._most_bytes:
-            return True
-        return not self._is_recent(next(iter(self._kept.values())), now)
 
 
 def batches(items: Iterable[V], size: int) -> Iterator[list[V]]:
