@@ -22,6 +22,7 @@ from tools.services.databases import new_database
 from tools.support.processes import alive
 from tools.support.program import Program
 from tools.support.records import Json, Records
+from tools.support.waiting import eventually
 from tools.upgrade.broker import Broker
 from tools.upgrade.jobs import Job, end_all
 from tools.upgrade.ledger import Ledger, new_tag
@@ -157,17 +158,24 @@ class UpgradedSystem(Records):
         Without a gateway: the one that was started last.
         """
         tag = new_tag("rest", run_id)
-        await self.call("POST", f"runs/{run_id}/cancel", 202, {"reason": tag}, gateway)
+        await self.call("POST", f"runs/{run_id}/cancel", {"reason": tag}, gateway)
         return tag
 
     async def call(
-        self, method: str, path: str, wanted: int, body: Json, gateway: Program | None = None
+        self, method: str, path: str, body: Json, gateway: Program | None = None
     ) -> None:
-        """Call a gateway, and check that it answers with the status `wanted`."""
+        """Call a gateway until it accepts: after 503 again, with the same key."""
         url = URL(self._urls[gateway or list(self._urls)[-1]]) / "api/v1" / path
-        headers = {"Authorization": f"Bearer {self._token}"}
-        async with self._http.request(method, url, json=body, headers=headers) as response:
-            assert response.status == wanted, (response.status, await response.text())
+        headers = {"Authorization": f"Bearer {self._token}", "Idempotency-Key": str(uuid4())}
+
+        async def ask() -> tuple[int, str]:
+            async with self._http.request(method, url, json=body, headers=headers) as response:
+                return response.status, await response.text()
+
+        status, text = await eventually(
+            ask, lambda answer: answer[0] != 503, what=f"{method} {url}"
+        )
+        assert status in (200, 201, 202), (status, text)
 
     async def status(self, run_id: int) -> str:
         return str((await self.run(run_id))["status"])

@@ -95,7 +95,7 @@ class Traffic:
         by_http = [self._system.unknown() for _ in self.gateways]
         for run_id, gateway in zip(by_http, self.gateways, strict=True):
             body = {"labels": {"by": "http"}}
-            await self._system.call("PUT", f"runs/{run_id}", 201, body, gateway)
+            await self._system.call("PUT", f"runs/{run_id}", body, gateway)
         found = "SELECT count(*) FROM runs WHERE run_id = $1"
         await eventually(
             lambda: self._system.database.fetchval(found, by_message),
