@@ -35,7 +35,7 @@ async def system(
     servers: TlsServers, authority: Authority, database_url: str, tmp_path: Path
 ) -> AsyncIterator[TlsSystem]:
     system = TlsSystem(servers, database_url, tmp_path)
-    password = token_urlsafe()
+    password = f"{token_urlsafe()} :@/?#%20[]"  # what a URL would have to encode
     replace(system.password_file, f"{password}\n".encode())
     system.renew_files(authority)
     await servers.set_password(password)
