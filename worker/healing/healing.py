@@ -79,7 +79,11 @@ class Healing:
         Call it before this worker decides on anything: a run that is queued by the record, and is
         alive, must not be canceled as never started.
         """
-        await self._record([(Healed.CLAIM, self._launched.claim_again)])
+        try:
+            await self._record([(Healed.CLAIM, self._launched.claim_again)])
+        except Exception:  # one launch must not keep the worker from the others
+            log.exception("not_recorded_again")
+            self._memory.undone.set()
 
     async def run(self) -> NoReturn:
         """Look whenever Postgres is another server, or somebody found that something is undone."""
