@@ -29,7 +29,7 @@ async def test_cancels_are_not_accepted_during_an_alarm_and_are_after_it(
         assert (await system.run(QUEUED[-1]))["status"] == "queued"
         # What needs no publishing goes on: a read, and the worker's work.
         assert (await api.ask("GET", f"/api/v1/runs/{QUEUED[-1]}")).status == 200
-        await clustered.do(clustered.cluster.end_alarm, alarm, 1)
+        await clustered.do(clustered.cluster.end_alarms)
         drill.began = monotonic()
 
     assert await drill.nothing_is_lost(f"after a {alarm} alarm") < GOES_ON

@@ -81,6 +81,7 @@ class ClusteredSystem:
     async def bring_back(self) -> None:
         """Mend whatever was broken, and give the test a channel that cannot have been lost."""
         await self.do(self.cluster.heal)
+        await self.do(self.cluster.end_alarms)
         for node in set(range(SIZE)) - set(await self.do(self.cluster.running)):
             await self.do(self.cluster.start, node)
         for node in range(SIZE):
