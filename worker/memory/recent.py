@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final, Generic, TypeVar
 
 MOST: Final = 5_000
-"""A command or registration takes about 3 KB."""
+"""A command takes about 2 KB, so 5,000 take 10 MB."""
 SECONDS: Final = 3600.0
 """A standby that is further behind than this should not be promoted."""
 MOST_BYTES: Final = 8 * 1024 * 1024
