@@ -77,7 +77,8 @@ async def test_no_cancel_is_lost(
     programs.check()
     assert storm.refused.keys() <= {503}
     assert over - changed < SOON
+    again = storm.longest_pause(began)[1] - began
     print(
-        f"\n{kind.__name__}: accepted again after {storm.longest_pause(began):.1f} s, "
+        f"\n{kind.__name__}: accepted again after {again:.1f} s, "
         f"last outcome after {over - began:.1f} s, refused {dict(storm.refused)}"
     )
