@@ -21,6 +21,7 @@ from shared.postgres import sql
 from shared.postgres.database import Connection, Database
 from shared.states import DeadReason
 from worker.dead_letters.keeping.letter import Letter, read_letter
+from worker.intake.acks import Unacknowledged
 from worker.memory.recent import Recent
 from worker.messages.delivery import Delivery, consume
 from worker.messages.headers import HistoryReader
@@ -79,29 +80,57 @@ class Keeper:
         await first_of(self._keep_all(arrived), connection.closed(), channel.closed())
 
     async def _keep_all(self, arrived: asyncio.Queue[Delivery]) -> None:
-        """Store batches; return after an error, so that the letters are delivered again later."""
+        """Store letters as they arrive; return if they can no longer be acknowledged.
+
+        A letter that cannot be stored is held and tried again. To have it delivered again would
+        count: RabbitMQ 4 deletes a message of this queue after 20 deliveries that failed.
+        """
+        held: list[Delivery] = []
+        unacknowledged = Unacknowledged()
         while True:
-            batch = [await arrived.get()]
-            size = len(batch[0].body)
-            while not arrived.empty() and len(batch) < _BATCH and size < _BATCH_BYTES:
-                batch.append(arrived.get_nowait())
-                size += len(batch[-1].body)
+            batch = await _next_batch(arrived, within=_AFTER_FAILURE if held else None)
+            for message in batch:
+                unacknowledged.add(message.delivery_tag)
+            if not batch:
+                batch, held = held, []
+            kept, failed = await self._keep_each(batch)
+            held += failed
+            if not kept:
+                continue
             try:
-                letters = [self._read(message) for message in batch]
-                await until_available(partial(self.keep, letters))
-                # Deliveries are in order: this acknowledges the whole batch.
-                last = batch[-1]
-                await last.channel.basic_ack(last.delivery_tag, multiple=True)
+                tags = [message.delivery_tag for message in kept]
+                await unacknowledged.acknowledge(kept[0].channel, tags)
             except (AMQPError, ChannelInvalidStateError, OSError) as error:
                 log.warning("ack_lost", error=str(error) or type(error).__name__)
                 return
-            except Exception:
-                log.exception("dead_letters_not_kept", count=len(batch))
-                await asyncio.sleep(_AFTER_FAILURE)
-                return
-            log.info("dead_letters_kept", count=len(batch))
-            for letter in letters:
-                _log_found(letter)
+
+    async def _keep_each(self, batch: list[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+        """Store letters: those that are stored now, and those that cannot be."""
+        failure = await self._why_not_kept(batch)
+        if failure is None:
+            return batch, []
+        kept: list[Delivery] = []
+        failed = batch
+        if len(batch) > 1:  # so that one of them does not hold up the others
+            failed = []
+            for message in batch:
+                why = await self._why_not_kept([message])
+                (kept if why is None else failed).append(message)
+                failure = why or failure
+        log.error("dead_letters_not_kept", count=len(failed), exc_info=failure)
+        return kept, failed
+
+    async def _why_not_kept(self, batch: Sequence[Delivery]) -> Exception | None:
+        """Store letters, all or none; what failed, if not for an outage."""
+        try:
+            letters = [self._read(message) for message in batch]
+            await until_available(partial(self.keep, letters))
+        except Exception as error:
+            return error
+        log.info("dead_letters_kept", count=len(batch))
+        for letter in letters:
+            _log_found(letter)
+        return None
 
     def _read(self, message: Delivery) -> Letter:
         return read_letter(message, self._histories, self._topology.queues())
@@ -127,6 +156,20 @@ class Keeper:
         self._relay.wake()
         for letter, row in repeated:
             self._replies.send(letter.reply_to, rejected_again(row, letter.correlation_id))
+
+
+async def _next_batch(arrived: asyncio.Queue[Delivery], *, within: float | None) -> list[Delivery]:
+    """Wait for letters, for that many seconds at most."""
+    try:
+        async with asyncio.timeout(within):
+            batch = [await arrived.get()]
+    except TimeoutError:
+        return []
+    size = len(batch[0].body)
+    while not arrived.empty() and len(batch) < _BATCH and size < _BATCH_BYTES:
+        batch.append(arrived.get_nowait())
+        size += len(batch[-1].body)
+    return batch
 
 
 async def _repeated(
