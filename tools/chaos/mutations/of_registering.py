@@ -91,8 +91,8 @@ OF_REGISTERING: Final = (
         (
             Edit(
                 "worker/registering/settler.py",
-                "unsettled.append(self._conflict(read) if result is Registered.CONFLICT else None)",
-                "unsettled.append(None)",
+                "return self._conflict(read)\n",
+                "return None\n",
             ),
         ),
         ("worker_killed",),
