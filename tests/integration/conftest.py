@@ -7,19 +7,16 @@ import pytest
 import pytest_asyncio
 
 from tests.support.broker.broker_users import Broker, broker_with_users
+from tests.support.own_servers import skipped_if_unavailable
 from tests.support.postgres.roles import UrlOf, server_alone, with_roles
-from tools.services import PrivatePostgres, ServerFailed, ServicesUnavailable
+from tools.services import PrivatePostgres
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
     with ExitStack() as stack:
-        try:
+        with skipped_if_unavailable():
             broker = stack.enter_context(broker_with_users())
-        except ServerFailed:
-            raise
-        except ServicesUnavailable as error:
-            pytest.skip(f"users need a broker of their own: {error}")
         yield broker
 
 

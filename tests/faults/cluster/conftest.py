@@ -1,14 +1,15 @@
 """A cluster of each kind, for all drills, and the system on it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.support.broker.cluster.clustered import ClusteredSystem, clustered_system
-from tools.services import Cluster, ServicesUnavailable, container_cluster, native_cluster
+from tests.support.own_servers import skipped_if_unavailable
+from tools.services import Cluster, container_cluster, native_cluster
 
 MAKERS: Final[dict[str, Callable[[], AbstractContextManager[Cluster]]]] = {
     "native": native_cluster,
@@ -23,13 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600))
 
 
-@pytest.fixture(scope="session", params=MAKERS)
+@pytest.fixture(scope="package", params=MAKERS)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    try:
-        with MAKERS[request.param]() as cluster:
-            yield cluster
-    except ServicesUnavailable as error:
-        pytest.skip(f"no cluster ({request.param}): {error}")
+    with ExitStack() as stack:
+        with skipped_if_unavailable():
+            cluster = stack.enter_context(MAKERS[request.param]())
+        yield cluster
 
 
 @pytest.fixture

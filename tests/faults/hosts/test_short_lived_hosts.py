@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from tools.services import PrivateRabbit, Sandbox, ServicesUnavailable
+from tests.support.own_servers import skipped_if_unavailable
+from tools.services import PrivateRabbit, Sandbox
 from tools.support.system import System
 
 _LIVES: Final = 5
@@ -16,10 +17,8 @@ _LIVES: Final = 5
 def rabbit() -> Iterator[PrivateRabbit]:
     """Of this test's own: only there no other test makes queues."""
     with Sandbox() as sandbox:
-        try:
+        with skipped_if_unavailable():
             server = PrivateRabbit(sandbox)
-        except ServicesUnavailable as error:
-            pytest.skip(str(error))
         server.start()
         yield server
 

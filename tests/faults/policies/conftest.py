@@ -7,19 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker.managed import ManagedBroker, VirtualHost, managed_broker
-from tools.services import ServerFailed, ServicesUnavailable
+from tests.support.own_servers import skipped_if_unavailable
 from tools.support.system import System
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def managed() -> Iterator[ManagedBroker]:
     with ExitStack() as stack:
-        try:
+        with skipped_if_unavailable():
             broker = stack.enter_context(managed_broker())
-        except ServerFailed:
-            raise
-        except ServicesUnavailable as error:
-            pytest.skip(f"policies need a broker of their own: {error}")
         yield broker
 
 

@@ -18,7 +18,8 @@ from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
 from shared.tokens import Role, token_hash
 from tests.support.http.api import Api
-from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, ServicesUnavailable
+from tests.support.own_servers import skipped_if_unavailable
+from tools.services import PrivatePostgres, PrivateRabbit, Sandbox
 from tools.support.program import Program
 from tools.support.rows import registration
 
@@ -35,10 +36,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def servers(sandbox: Sandbox) -> tuple[PrivateRabbit, PrivatePostgres]:
-    try:
+    with skipped_if_unavailable():
         rabbit, postgres = PrivateRabbit(sandbox), PrivatePostgres(sandbox)
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
     rabbit.launch()
     postgres.start()
     rabbit.wait_ready()

@@ -14,7 +14,7 @@ from yarl import URL
 from tests.support.broker.broker_users import broker_with_users
 from tests.support.network.certificates import self_signed
 from tests.support.network.wrong_services import wrong_services
-from tools.services import ServicesUnavailable
+from tests.support.own_servers import skipped_if_unavailable
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
 
@@ -93,13 +93,10 @@ async def test_rabbitmq(system: System, ports: dict[str, int]) -> None:
 
 
 async def test_a_vhost_that_a_user_may_not_enter(system: System) -> None:
-    try:
-        with broker_with_users() as broker:
-            broker.ctl("add_vhost", "closed")
-            url = str(URL(broker.url_of("worker")).with_path("/closed"))
-            _, line = await _last_line(system, GATEWAY, {"AMQP_URL": url})
-    except ServicesUnavailable as error:
-        pytest.skip(f"users need a broker of their own: {error}")
+    with skipped_if_unavailable(), broker_with_users() as broker:
+        broker.ctl("add_vhost", "closed")
+        url = str(URL(broker.url_of("worker")).with_path("/closed"))
+        _, line = await _last_line(system, GATEWAY, {"AMQP_URL": url})
 
     assert ": NOT_ALLOWED - access to vhost 'closed' refused for user 'worker'" in line
 

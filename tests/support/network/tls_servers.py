@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-import pytest
 from yarl import URL
 
 from tests.support.network.certificates import Authority, Pair
-from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, Services, ServicesUnavailable
+from tests.support.own_servers import skipped_if_unavailable
+from tools.services import PrivatePostgres, PrivateRabbit, Sandbox, Services
 from tools.support.waiting import eventually
 
 USER: Final = "ci"
@@ -117,11 +117,9 @@ def tls_servers() -> Iterator[TlsServers]:
         directory.mkdir()
         directory.chmod(0o755)
         port = sandbox.reserve_port()
-        try:
+        with skipped_if_unavailable():
             postgres = PrivatePostgres(sandbox)
             rabbit = PrivateRabbit(sandbox, configuration=_rabbit_configuration(port, directory))
-        except ServicesUnavailable as error:
-            pytest.skip(str(error))
         authority = Authority()
         pair = authority.issue()
         (directory / "ca.pem").write_bytes(authority.certificate)

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
-import pytest
 from yarl import URL
 
+from tests.support.own_servers import skipped_if_unavailable
 from tests.support.repository.documents import ROOT, code_block
-from tools.services import PrivatePostgres, Sandbox, ServerFailed, ServicesUnavailable
+from tools.services import PrivatePostgres, Sandbox
 from tools.services.sandbox import clean_environment
 from tools.support.waiting import eventually
 
@@ -107,11 +107,7 @@ class BackedUpPostgres(PrivatePostgres):
 def backed_up() -> Iterator[BackedUpPostgres]:
     """A server of a test's own. Skips the test where no Postgres is installed."""
     with Sandbox() as sandbox:
-        try:
+        with skipped_if_unavailable():
             server = BackedUpPostgres(sandbox)
             server.start()
-        except ServerFailed:
-            raise
-        except ServicesUnavailable as error:
-            pytest.skip(str(error))
         yield server

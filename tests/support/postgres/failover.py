@@ -32,12 +32,9 @@ class Failover:
         try:
             caught_up = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn"
             await eventually(lambda: standby.fetchval(caught_up, committed))
-            await standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
-            await standby.execute("SELECT pg_reload_conf()")
-            receiving = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)"
-            await eventually(lambda: standby.fetchval(receiving))
         finally:
             await standby.close()
+        await self.pair.detach()
 
     async def fail_over(self) -> None:
         """Kill the primary and promote the standby; `address` still leads to nothing."""

@@ -15,7 +15,8 @@ from yarl import URL
 from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from tools.services import PrivatePostgres, Sandbox, ServicesUnavailable
+from tests.support.own_servers import skipped_if_unavailable
+from tools.services import PrivatePostgres, Sandbox
 from tools.services.native.binaries import find_postgres
 
 ROLES_SQL: Final = Path(__file__).parents[3] / "deploy" / "postgres" / "roles.sql"
@@ -33,10 +34,8 @@ def server_alone() -> Iterator[PrivatePostgres]:
     if programs is None or not (programs.directory / "psql").exists():
         pytest.skip("roles need a Postgres of their own, and psql")
     with Sandbox() as sandbox:
-        try:
+        with skipped_if_unavailable():
             server = PrivatePostgres(sandbox)
-        except ServicesUnavailable as error:
-            pytest.skip(str(error))
         server.start()
         yield server
 

@@ -5,10 +5,10 @@ from typing import Final
 
 import pytest
 
+from tests.support.own_servers import skipped_if_unavailable
 from tools.chaos.options import Options
 from tools.chaos.report import report
 from tools.chaos.round import play
-from tools.services import ServicesUnavailable
 
 FAULTS: Final = (
     "worker_killed",
@@ -31,10 +31,8 @@ async def test_every_promise_holds_whatever_is_killed(tmp_path: Path) -> None:
         unknown_runs=0,  # each takes 36 s to become a dead letter
         settle_seconds=150,
     )
-    try:
+    with skipped_if_unavailable():
         findings = await play(options)
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
 
     struck = {entry["name"] for entry in findings.facts.entries("fault_ended")}
     assert struck == set(FAULTS), "the seed's schedule leaves one out"

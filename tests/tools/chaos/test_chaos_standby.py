@@ -5,11 +5,12 @@ from typing import Final
 
 import pytest
 
+from tests.support.own_servers import skipped_if_unavailable
 from tools.chaos import fault_kinds  # noqa: F401 - registers them
 from tools.chaos.options import Options
 from tools.chaos.report import report
 from tools.chaos.round import Findings, play
-from tools.services import Replication, ServicesUnavailable
+from tools.services import Replication
 
 SEED: Final = 7
 """By this one, the first failover comes after the servers have lost each other."""
@@ -27,10 +28,8 @@ async def _played(directory: Path, replication: Replication) -> Findings:
         replication=replication,
         one_address=replication is Replication.SYNCHRONOUS,
     )
-    try:
+    with skipped_if_unavailable():
         findings = await play(options)
-    except ServicesUnavailable as error:
-        pytest.skip(str(error))
     struck = [entry["what"] for entry in findings.facts.entries("fault_ended")]
     assert any("promoted" in what and not what.startswith("0.0 s") for what in struck), struck
     return findings

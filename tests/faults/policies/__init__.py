@@ -1,0 +1,1 @@
+"""A package, so that pytest stops the broker after the last of these tests."""
