@@ -51,7 +51,7 @@ async def api(system: System, proxy: Haproxy) -> AsyncIterator[Api]:
 @asynccontextmanager
 async def _calling(system: System, proxy: Haproxy) -> AsyncIterator[Api]:
     """For callers that keep their connections."""
-    trusted = ssl.create_default_context(cafile=str(proxy.certificate))
+    trusted = ssl.create_default_context(cafile=str(proxy.ca))
     # From an address that is not the proxy's.
     connector = aiohttp.TCPConnector(ssl=trusted, limit=0, local_addr=(CLIENT, 0))
     async with aiohttp.ClientSession(connector=connector) as session:

@@ -4,7 +4,6 @@ import asyncio
 import csv
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.network.certificates import Authority, replace
 from tools.services import Sandbox, ServicesUnavailable
 from tools.services.ladder import say_on_stderr
 from tools.services.native import apt
@@ -25,7 +25,6 @@ SERVERS: Final = {"gateway1": "10.0.0.11:8080", "gateway2": "10.0.0.12:8080"}
 _LISTEN: Final = "bind :443 ssl crt /etc/haproxy/certs/api.pem"
 _SOCKET: Final = "/run/haproxy/admin.sock"
 _USER: Final = "    user haproxy\n    group haproxy\n"
-_SECONDS: Final = 60.0
 
 
 class Haproxy:
@@ -40,10 +39,14 @@ class Haproxy:
         self._program = _haproxy()
         self._log = sandbox.path / "haproxy.log"
         self._admin = sandbox.path / "haproxy.sock"
-        self.certificate = _certificate(sandbox.path)
+        authority = Authority()
+        self.ca = sandbox.path / "ca.pem"
         """Trusted by who is to connect."""
+        self.ca.write_bytes(authority.certificate)
+        certificate = sandbox.path / "haproxy.pem"
+        replace(certificate, b"".join(authority.issue()))
         filled = {
-            _LISTEN: f"bind 127.0.0.1:{self._port} ssl crt {self.certificate}",
+            _LISTEN: f"bind 127.0.0.1:{self._port} ssl crt {certificate}",
             _SOCKET: str(self._admin),
             _USER: "",
             **{SERVERS[name]: f"127.0.0.1:{port}" for name, port in self.ports.items()},
@@ -131,22 +134,3 @@ def _haproxy() -> Path:
 def _find() -> Path | None:
     found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
     return Path(found) if found else None
-
-
-def _certificate(directory: Path) -> Path:
-    """A certificate for localhost that is its own authority, with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl for a certificate")
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    command = (
-        "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2"
-        " -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    subprocess.run(
-        [*command.split(), "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-        timeout=_SECONDS,
-    )
-    certificate.write_text(certificate.read_text() + key.read_text())
-    return certificate
