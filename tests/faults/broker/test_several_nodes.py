@@ -144,7 +144,9 @@ async def test_a_node_that_confirms_nothing_any_more_is_left_for_another(
     assert (await api.cancel(2)).status == 202
 
 
-async def test_if_no_node_confirms_each_is_tried_once(system: System, cluster: Cluster) -> None:
+async def test_if_no_node_confirms_it_moves_as_often_as_there_are_others(
+    system: System, cluster: Cluster
+) -> None:
     """As in a memory alarm, which stops all nodes and ends by itself."""
     gateway, api = await _gateway(system, cluster, CANCEL_CONFIRM_TIMEOUT="0.3")
     await system.add_run(1)

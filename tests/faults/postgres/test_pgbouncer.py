@@ -1,19 +1,17 @@
 """pgbouncer between the programs and Postgres, in session mode and in transaction mode."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Final
 
 import asyncpg
 import pytest
 from yarl import URL
 
-from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
-from shared.postgres.database import Database, connected
 from tests.support.console.operator import signed_in, start_console
 from tests.support.http.api import Api
+from tests.support.postgres.database_at import database_at
 from tests.support.postgres.pgbouncer import Pgbouncer
 from tools.services import Sandbox, Services
 from tools.services.databases import new_database
@@ -43,15 +41,6 @@ async def system(through: str, system: System) -> System:
     """Its programs go through pgbouncer, and end before it."""
     system.database_url = through
     return system
-
-
-@asynccontextmanager
-async def _database(url: str, timeout: float = 5) -> AsyncIterator[Database]:
-    settings = DatabaseSettings.model_validate(
-        {"DATABASE_URL": url, "database_timeout": timeout, "startup_timeout": timeout}
-    )
-    async with connected(settings) as database:
-        yield database
 
 
 @pytest.mark.parametrize("mode", [SESSION, TRANSACTION])
@@ -133,7 +122,7 @@ async def test_a_statement_that_takes_too_long_is_canceled_in_postgres(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE query = 'SELECT pg_sleep(77)' AND state = 'active'"
     )
-    async with _database(through, timeout=2) as database:
+    async with database_at(through, timeout=2) as database:
         with pytest.raises(ServiceUnavailable, match="no answer in time"):
             async with database.connection() as connection:
                 await connection.fetch("SELECT pg_sleep(77)")
@@ -143,12 +132,12 @@ async def test_a_statement_that_takes_too_long_is_canceled_in_postgres(
 
 
 @pytest.mark.parametrize("way", ["direct", SESSION])
-async def test_postgres_ends_a_transaction_whose_program_is_gone(
+async def test_a_session_has_a_name_and_a_timeout_for_idle_transactions(
     database_url: str, through: str, pgbouncer: Pgbouncer, way: str
 ) -> None:
     pgbouncer.start()
     async with (
-        _database(database_url if way == "direct" else through) as database,
+        database_at(database_url if way == "direct" else through) as database,
         database.connection() as connection,
     ):
         shown = await connection.fetchrow(
@@ -165,7 +154,7 @@ async def test_statements_are_cached_without_a_pooler_alone(
     pgbouncer.start(pool_mode=TRANSACTION)
     names = "SELECT count(*) AS prepared FROM pg_prepared_statements"
     for url, is_cached in ((database_url, True), (through, False)):
-        async with _database(url) as database:
+        async with database_at(url) as database:
             for _ in range(2):
                 rows = await database.fetch(names)
             assert bool(rows[0]["prepared"]) is is_cached
@@ -195,11 +184,11 @@ async def test_a_pool_that_is_exhausted_is_an_outage_until_there_is_room(
     through: str, pgbouncer: Pgbouncer
 ) -> None:
     pgbouncer.start(default_pool_size=1)
-    async with _database(through) as database, database.connection():
+    async with database_at(through) as database, database.connection():
         with pytest.raises(ServiceUnavailable, match="no answer in time"):
-            async with _database(through, timeout=0.5):
+            async with database_at(through, timeout=0.5):
                 pass
-    async with _database(through) as database:
+    async with database_at(through) as database:
         assert await database.answers()
 
 
@@ -209,7 +198,7 @@ async def test_what_a_session_left_behind_does_no_harm(
 ) -> None:
     pgbouncer.start(pool_mode=SESSION, default_pool_size=2, **settings)
     for number in range(5):
-        async with _database(through) as database:
+        async with database_at(through) as database:
             rows = await asyncio.gather(
                 *(database.fetch(f"SELECT $1::int + {number} AS it", 1) for _ in range(2))
             )

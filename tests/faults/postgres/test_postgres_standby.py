@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
 
@@ -11,9 +10,9 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
-from shared.postgres.database import Database, connected
+from shared.postgres.database import Database
+from tests.support.postgres.database_at import database_at
 from tests.support.postgres.pgbouncer import Pgbouncer
 from tests.support.postgres.standby import replicated
 from tools.services import PrivatePair, Sandbox
@@ -55,15 +54,6 @@ async def address(
         yield proxy
 
 
-@asynccontextmanager
-async def _database(url: str, timeout: float = 5) -> AsyncIterator[Database]:
-    settings = DatabaseSettings.model_validate(
-        {"DATABASE_URL": url, "database_timeout": timeout, "startup_timeout": timeout}
-    )
-    async with connected(settings) as database:
-        yield database
-
-
 async def _on_standby(database: Database) -> list[bool]:
     """Where many connections at once are."""
 
@@ -94,7 +84,7 @@ async def _by_transaction(database: Database) -> None:
 async def test_after_one_refused_write_no_connection_is_on_the_standby(
     pair: PrivatePair, address: TcpProxy, write: Callable[[Database], Awaitable[None]]
 ) -> None:
-    async with _database(address.proxied + ANY) as database:
+    async with database_at(address.proxied + ANY) as database:
         assert all(await _on_standby(database))
         address.prefer(pair.primary.url)
 
@@ -108,7 +98,7 @@ async def test_after_one_refused_write_no_connection_is_on_the_standby(
 async def test_who_only_reads_leaves_it_once_readiness_was_asked_for(
     pair: PrivatePair, address: TcpProxy
 ) -> None:
-    async with _database(address.proxied + ANY) as database:
+    async with database_at(address.proxied + ANY) as database:
         assert all(await _on_standby(database))
         address.prefer(pair.primary.url)
 
@@ -121,7 +111,7 @@ async def test_who_only_reads_leaves_it_once_readiness_was_asked_for(
 async def test_what_was_in_use_meanwhile_is_not_used_again(
     pair: PrivatePair, address: TcpProxy
 ) -> None:
-    async with _database(address.proxied + ANY) as database:
+    async with database_at(address.proxied + ANY) as database:
         reading = asyncio.create_task(_on_standby(database))
         await _until_busy(pair)
         with pytest.raises(ServiceUnavailable):
@@ -148,10 +138,10 @@ async def test_no_connection_is_made_to_a_standby_unasked(
     pair: PrivatePair, address: TcpProxy
 ) -> None:
     with pytest.raises(ServiceUnavailable, match="it accepts no writes: it is a standby"):
-        async with _database(address.proxied, timeout=0.5):
+        async with database_at(address.proxied, timeout=0.5):
             pass
     address.prefer(pair.primary.url)
-    async with _database(address.proxied) as database:
+    async with database_at(address.proxied) as database:
         assert not any(await _on_standby(database))
 
 
@@ -164,12 +154,12 @@ async def test_what_pgbouncer_reported_of_a_standby_is_not_believed_forever(
         pgbouncer.start(server_lifetime=0)
         url = pgbouncer.url(URL(pair.primary.url).name)
         with pytest.raises(ServiceUnavailable, match="it accepts no writes: it is a standby"):
-            async with _database(url, timeout=0.5):
+            async with database_at(url, timeout=0.5):
                 pass
 
         address.prefer(pair.primary.url)
 
-        async with _database(url) as database:
+        async with database_at(url) as database:
             await database.fetch(WRITE)
 
 
@@ -185,7 +175,7 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(
             f"@127.0.0.1:{pair.primary.port},127.0.0.1:{pair.standby.port}", "@"
         )
         url = f"{alone}?host=127.0.0.1,127.0.0.1&port={ports}" + f"&{query}" * bool(query)
-    async with _database(url) as database:
+    async with database_at(url) as database:
         assert not any(await _on_standby(database))
         assert await database.answers()
         await database.fetch(WRITE)
@@ -199,7 +189,7 @@ async def test_a_host_that_swallows_all_does_not_keep_the_next_one_from_being_as
         url = pair.url().replace(f":{pair.standby.port}/", f":{pair.primary.port}/")
         url = url.replace(f"127.0.0.1:{pair.primary.port},", f"127.0.0.1:{dark.port},")
         began = monotonic()
-        async with _database(url, timeout=4) as database:
+        async with database_at(url, timeout=4) as database:
             assert monotonic() - began < 3.5  # each host has its half
             began = monotonic()
             # Those after the first go where that one was found.
@@ -211,7 +201,7 @@ async def test_where_no_host_will_do_each_is_named_with_its_reason(pair: Private
     closed = TcpProxy(pair.primary.url)  # bound, and not listening
     url = pair.url().replace(f":{pair.primary.port},", f":{closed.port},")
     with pytest.raises(ServiceUnavailable) as refused:
-        async with _database(url, timeout=0.5):
+        async with database_at(url, timeout=0.5):
             pass
     await closed.close()
 
@@ -225,7 +215,7 @@ async def test_where_no_host_will_do_each_is_named_with_its_reason(pair: Private
 async def test_a_primary_that_is_made_read_only_answers_again_when_it_is_not(
     pair: PrivatePair, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    async with _database(pair.primary.url) as database:
+    async with database_at(pair.primary.url) as database:
         assert await database.answers()
         await _set_read_only(admin, "on")
         try:
@@ -255,7 +245,7 @@ async def test_a_role_that_is_not_let_in_any_more_is_an_outage(
     await admin.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'x'")
     url = pair.url(pair.primary).replace("run_cancel:", "guest:", 1)
     url = f"postgresql://guest:x@{url.rpartition('@')[2]}"
-    async with _database(url) as database:
+    async with database_at(url) as database:
         await admin.execute("ALTER ROLE guest NOLOGIN")
         await admin.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'guest'"
@@ -274,7 +264,7 @@ async def test_nothing_is_said_of_connections_that_are_left_behind(
     pair: PrivatePair, address: TcpProxy
 ) -> None:
     # asyncio would complain of what ends badly in the background.
-    async with _database(address.proxied + ANY, timeout=1) as database:
+    async with database_at(address.proxied + ANY, timeout=1) as database:
         complaints: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
         assert all(await _on_standby(database))

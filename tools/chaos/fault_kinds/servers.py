@@ -10,6 +10,7 @@ from shared.amqp.topology import Topology
 from tools.chaos.faults import NOT_NOW, Scene, fault
 from tools.chaos.system.network import Network
 from tools.chaos.system.postgres import TwoServers
+from tools.services.cluster.cluster import ENDED, RAISED, Alarm
 
 
 @fault(is_late=True)
@@ -94,32 +95,26 @@ async def standby_lost(scene: Scene, random: Random) -> str:
 @fault(is_late=True)
 async def memory_alarm(scene: Scene, random: Random) -> str:
     """Connections that publish are blocked; what they publish meanwhile may go through later."""
-    return await _alarm(
-        scene, random, "set_vm_memory_high_watermark", there=("0.000001",), over=("0.4",)
-    )
+    return await _alarm(scene, random, Alarm.MEMORY)
 
 
 @fault(is_late=True)
 async def disk_alarm(scene: Scene, random: Random) -> str:
     """As a memory alarm, from another cause. RabbitMQ looks at the disk each 10 s, or less."""
-    return await _alarm(
-        scene, random, "set_disk_free_limit", there=("mem_relative", "1000000"), over=("50MB",)
-    )
+    return await _alarm(scene, random, Alarm.DISK)
 
 
-async def _alarm(
-    scene: Scene, random: Random, setting: str, there: tuple[str, ...], over: tuple[str, ...]
-) -> str:
+async def _alarm(scene: Scene, random: Random, alarm: Alarm) -> str:
     seconds = random.uniform(1, 8)
     servers = scene.system.servers
     if servers.rabbit_lock.locked():
         return NOT_NOW
     async with servers.rabbit_lock:
-        await servers.ctl(setting, *there)
+        await servers.ctl(*RAISED[alarm])
         try:
             await asyncio.sleep(seconds)
         finally:
-            await servers.ctl(setting, *over)
+            await servers.ctl(*ENDED[alarm])
     return f"for {seconds:.1f} s"
 
 

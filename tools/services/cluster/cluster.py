@@ -20,14 +20,16 @@ class Alarm(StrEnum):
     DISK = "disk"
 
 
-_RAISED: Final = {
+RAISED: Final = {
     Alarm.MEMORY: ("set_vm_memory_high_watermark", "0.000001"),
     Alarm.DISK: ("set_disk_free_limit", "mem_relative", "1000000"),
 }
-_ENDED: Final = {
+"""By which arguments of rabbitmqctl a node finds that it has too little."""
+ENDED: Final = {
     Alarm.MEMORY: ("set_vm_memory_high_watermark", "0.4"),
     Alarm.DISK: ("set_disk_free_limit", "50MB"),
 }
+"""And by which it finds that it has enough again: RabbitMQ's defaults."""
 _ALARMS: Final = ("eval", "rabbit_alarm:get_alarms().")
 
 
@@ -49,14 +51,14 @@ class Cluster(Nodes):
     def raise_alarm(self, alarm: Alarm, node: int) -> None:
         """Have a node find that it has too little left; return once the others know."""
         self._alarms.add((alarm, node))
-        self.ctl(node, *_RAISED[alarm])
+        self.ctl(node, *RAISED[alarm])
         self._wait_for_alarms(there=True)
 
     def end_alarms(self) -> None:
         """Have all nodes find that they have enough again; return once all of them know."""
         while self._alarms:
             alarm, node = self._alarms.pop()
-            self.ctl(node, *_ENDED[alarm])
+            self.ctl(node, *ENDED[alarm])
             self._wait_for_alarms(there=False)
 
     def _wait_for_alarms(self, *, there: bool) -> None:
