@@ -11,10 +11,8 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from shared.configuration.settings import DatabaseSettings
-from shared.postgres.database import connected
-from shared.postgres.migrate import migrate
 from tests.support.postgres.commit_proxy import CommitProxy
+from tests.support.postgres.template import migrated_template
 from tools.services import Services, provide
 from tools.support.system import System
 
@@ -74,17 +72,8 @@ def services() -> Iterator[Services]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def template(services: Services) -> AsyncIterator[str]:
-    name = f"template_{uuid4().hex}"
-    admin = await asyncpg.connect(services.database_url)
-    await admin.execute(f"CREATE DATABASE {name}")
-    settings = DatabaseSettings.model_validate(
-        {"DATABASE_URL": str(URL(services.database_url).with_path(f"/{name}"))}
-    )
-    async with connected(settings) as database:
-        await migrate(database)
-    yield name
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with migrated_template(services) as name:
+        yield name
 
 
 @pytest.fixture

@@ -6,23 +6,32 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 import pytest
+import pytest_asyncio
 
 from tests.support.network.certificates import Authority, replace
 from tests.support.network.tls_servers import TlsServers, tls_servers
 from tests.support.network.tls_system import TlsSystem
+from tests.support.postgres.template import migrated_template
 from tools.services import Services
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers() -> Iterator[TlsServers]:
     with tls_servers() as started:
         asyncio.run(started.prepare())
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def services(servers: TlsServers) -> Services:
     return servers.services
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def template(services: Services) -> AsyncIterator[str]:
+    """Of these servers: that of other tests may have been made before, and stays theirs."""
+    async with migrated_template(services) as name:
+        yield name
 
 
 @pytest.fixture

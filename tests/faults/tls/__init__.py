@@ -1,0 +1,1 @@
+"""A package, so that pytest stops the servers after the last of these tests."""
