@@ -57,7 +57,7 @@ class Publisher:
         self._confirms_on = confirms_on
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
         self._known = asyncio.Event()
-        self._confirms: Confirms | None = None  # while there is a channel
+        self._open: tuple[aiormq.Channel, Confirms] | None = None
         self._declined = asyncio.Event()
         self._unanswered = asyncio.Event()
         self._answered_at = 0.0  # the loop's time of the latest answer to a publish
@@ -86,7 +86,8 @@ class Publisher:
                         channel = await open_channel(connection)
                         if declare is not None:
                             await declare(channel)
-                        confirms = self._confirms_on(await underlay(channel))
+                        below = await underlay(channel)
+                        confirms = self._confirms_on(below)
                 except NotDeclared as error:
                     self._lacks(str(error))
                     await first_of(connection.closed(), asyncio.sleep(_LOOK_AGAIN))
@@ -98,7 +99,7 @@ class Publisher:
                 self.problem = None
                 self._declined.clear()
                 self._unanswered.clear()
-                self._confirms = confirms
+                self._open = below, confirms
                 self._channel.set_result(channel)
                 self._known.set()
                 try:
@@ -109,8 +110,7 @@ class Publisher:
                         self._unanswered.wait(),
                     )
                 finally:
-                    self._confirms = None
-                    self._channel = asyncio.Future()
+                    self._forget()
                 if self._unanswered.is_set():
                     log.warning(
                         "publishing_unanswered", connection=self._name, using="another node"
@@ -190,13 +190,11 @@ class Publisher:
         confirms = None
         try:
             with lost_is_an_error():
-                confirms = self._confirms
-                while confirms is None:
+                while (confirms := self._confirms()) is None:
                     if self.problem is not None:
                         raise PublishRefused(self.problem)
                     async with asyncio.timeout_at(until):
                         await asyncio.shield(self._channel)
-                    confirms = self._confirms
                 await confirms.publish(exchange, routing_key, body, properties, until)
                 self._answered(loop.time())
         except PublishError as error:
@@ -209,6 +207,19 @@ class Publisher:
             if isinstance(error, TimeoutError) and confirms is not None:
                 self._doubt(began)
             raise PublishUnknown(f"RabbitMQ did not confirm: {reason(error)}") from error
+
+    def _confirms(self) -> Confirms | None:
+        """Of the channel, if one is open."""
+        # A channel may be closed for some turns of the loop before `run` notices. What is published
+        # on it then would fail at once, instead of waiting for the next one.
+        if self._open is not None and self._open[0].is_closed:
+            self._forget()
+        return None if self._open is None else self._open[1]
+
+    def _forget(self) -> None:
+        self._open = None
+        if self._channel.done():
+            self._channel = asyncio.Future()
 
     def _answered(self, at: float) -> None:
         self._answered_at = at

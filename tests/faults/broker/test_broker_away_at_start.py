@@ -11,13 +11,13 @@ STARTS = 6
 """One more than a stop may be taken up."""
 
 
-async def start_without_broker(system: System) -> Program:
-    """Start a worker that gives RabbitMQ up after a second; it has taken up the stop of run 1."""
+async def start_without_broker(system: System, patience: float) -> Program:
+    """Start a worker that waits for RabbitMQ for `patience` seconds; it takes up run 1's stop."""
     worker = await system.program(
         "worker",
         "serve",
         AMQP_URL=AWAY,
-        CANCEL_STARTUP_TIMEOUT="1",
+        CANCEL_STARTUP_TIMEOUT=str(patience),
         CANCEL_WORKER_SHUTDOWN_TIMEOUT="0.1",
     )
     await worker.event("command_taken_up", run_id=1)
@@ -35,7 +35,8 @@ async def test_a_stop_is_handed_on_by_each_worker_and_keeps_its_grace_period(
     assert await worker.stop() == 0
 
     for _ in range(STARTS):
-        worker = await start_without_broker(system)
+        # Long enough not to end by itself first.
+        worker = await start_without_broker(system, 60 if ends == "by a signal" else 1)
         if ends == "by a signal":
             assert await worker.stop() == 0
         else:

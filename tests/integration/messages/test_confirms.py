@@ -16,7 +16,7 @@ from shared.amqp.confirms.plain import PlainConfirms
 from shared.amqp.keys import CANCEL_KEY
 from shared.amqp.publisher import Publisher
 from shared.configuration.settings import ServiceSettings
-from shared.errors import PublishRefused
+from shared.errors import PublishRefused, PublishUnknown
 from shared.lifecycle import Shutdown
 from tests.support.broker.queues import holds
 from tools.support.system import System
@@ -111,3 +111,15 @@ async def test_a_body_of_any_length_arrives_whole(
     assert message is not None
     assert message.body == body
     await message.ack()
+
+
+async def test_what_comes_right_after_its_channel_was_closed_waits_for_the_next_one(
+    system: System, publishing: Publishing
+) -> None:
+    async with publishing(system) as publisher:
+        with pytest.raises((PublishRefused, PublishUnknown)):
+            await publisher.publish("no.such.exchange", CANCEL_KEY, Message(b"{}"))
+        # Before anything else gets a turn of the loop.
+        await publisher.publish(system.topology.commands, CANCEL_KEY, Message(b"{}"))
+
+    await holds(system, system.topology.cancel, 1)
