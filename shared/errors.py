@@ -10,7 +10,7 @@ RunCancelError
 ├── UserError                     a command line or a setting asks for something impossible
 │   ├── InvalidSettings           a setting is missing or wrong
 │   └── SchemaError               the database schema is of another version
-├── PoolerRefuses                a pooler refuses what programs need (shared.postgres.errors)
+├── PoolerRefuses                 a pooler refuses what programs need (shared.postgres.errors)
 ├── ApiError                      a request is answered with an error (gateway.http.errors)
 ├── Undeliverable                 a message cannot be carried out (worker.messages.conversion)
 ├── UnknownRun                    no such run yet (worker.decisions.verdict)
@@ -18,6 +18,7 @@ RunCancelError
 ├── HostAbandoned                 the run's host is abandoned (worker.decisions.verdict)
 ├── StopFailed                    a process outlived SIGKILL, or may have (worker.evidence)
 ├── Undone                        a failover undid the record of a stop (worker.stop.stops)
+├── SomeNotHealed                 undone records that cannot be made again (worker.healing.each)
 ├── OutOfSight                    the run is in another pid namespace (worker.stop.run_tree)
 ├── CgroupUnavailable             no cgroup v2 for the runs (worker.processes.cgroup)
 ├── ForeignProc                   /proc is of another pid namespace (worker.processes.identity)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yarl import URL
 
@@ -17,7 +17,7 @@ from shared.services.secret_files import read_password, warn_if_others_may_read
 class Access:
     context: ssl.SSLContext | None
     """None without TLS."""
-    password: str | None
+    password: str | None = field(repr=False)
     """None if it is in the URL."""
 
     def of(self, url: URL) -> URL:

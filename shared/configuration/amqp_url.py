@@ -5,7 +5,7 @@ yarl: they get the URL of one node.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, unquote
 
@@ -23,14 +23,14 @@ _DEFAULT_USER: Final = "guest"
 
 @dataclass(frozen=True, slots=True)
 class AmqpUrl:
-    """At least one node, and what is the same for all of them. Holds the password."""
+    """At least one node, and what is the same for all of them. `repr` hides the password."""
 
     nodes: tuple[Host, ...]
     user: str
     has_password: bool
     uses_tls: bool
-    _before: str
-    _after: str
+    _before: str = field(repr=False)
+    _after: str = field(repr=False)
 
     def of(self, node: Host) -> str:
         """The URL of one node."""

@@ -8,7 +8,7 @@ and asyncpg splits `host=::1` at its colons and prefers the hosts before the pat
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
@@ -30,14 +30,14 @@ _SESSIONS: Final = (WRITABLE, PRIMARY, "any")
 class PostgresUrl:
     """`dsn` is the rest, for asyncpg. Without hosts, asyncpg uses its defaults.
 
-    Both hold the password.
+    `dsn` has the password, and `parameters` may have that of a key: `repr` hides both.
     """
 
     hosts: tuple[Host, ...]
-    dsn: str
+    dsn: str = field(repr=False)
     user: str
     has_password: bool
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str] = field(repr=False)
 
     @property
     def session(self) -> str:

@@ -1,6 +1,6 @@
 """Decisions on commands that were undone."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
 from worker.decisions.decider import Decider
+from worker.healing.each import heal_each
 from worker.intake.settler import Settler
 from worker.memory.memory import Decided, EndedStop, Memory
 from worker.memory.recent import batches
@@ -26,33 +27,41 @@ class Commands:
         self._decider = decider
         self._stops = stops
 
-    async def cancel_queued_again(self) -> Sequence[UUID]:
-        """Decide again on the commands that canceled a queued run. Their ids."""
+    async def cancel_queued_again(self) -> Sequence[object]:
+        """Decide again, in batches, on the commands that canceled a queued run. Their ids.
+
+        Those that need more are left to `decide_again`: they may have to wait for RabbitMQ, and
+        what comes after this must not.
+        """
         commands = self._memory.commands.items()
-        return await self._decide_again([each for each in commands if each[1].never_started])
+        never_started = [each for each in commands if each[1].never_started]
+        return await self._decide_again(never_started, alone=False)
 
-    async def decide_again(self) -> Sequence[UUID]:
-        """Decide again on all commands that are not on record. Their ids."""
-        again = await self._decide_again(self._memory.commands.items())
-        return again + await self._stopped_again()
+    async def decide_again(self) -> Sequence[object]:
+        """Decide again on all commands that are not on record. Their ids.
 
-    async def _decide_again(self, commands: Sequence[tuple[UUID, Decided]]) -> list[UUID]:
-        again: list[UUID] = []
+        Raises ServiceUnavailable and SomeNotHealed.
+        """
+        again = await self._decide_again(self._memory.commands.items(), alone=True)
+        return again + await heal_each(self._undone_stops(), self._stop_again)
+
+    async def _decide_again(
+        self, commands: Sequence[tuple[UUID, Decided]], *, alone: bool
+    ) -> list[object]:
+        again: list[object] = []
         for batch in batches(commands, _BATCH):
             known = await self._known([command_id for command_id, _ in batch])
-            missing = [each for each in batch if each[0] not in known]
+            missing = [decided for command_id, decided in batch if command_id not in known]
             if missing:
-                await self._settler.settle_again([decided for _, decided in missing])
-                again += [command_id for command_id, _ in missing]
+                again += await self._settler.settle_again(missing, alone=alone)
         return again
 
     async def _known(self, command_ids: list[UUID]) -> set[UUID]:
         rows = await self._database.fetch(sql.healing.KNOWN_COMMANDS, command_ids)
         return {row["command_id"] for row in rows}
 
-    async def _stopped_again(self) -> list[UUID]:
+    async def _undone_stops(self) -> AsyncIterator[EndedStop]:
         """Stops that were ended here for commands that another worker, perhaps lost, decided on."""
-        again = []
         for batch in batches(self._memory.stops.values(), _BATCH):
             rows = await self._database.fetch(
                 sql.healing.FIND_RUNS, [ended.run.run_id for ended in batch]
@@ -61,12 +70,16 @@ class Commands:
             undone = [ended for ended in batch if ended.process.launch_id in running]
             known = await self._known([_id(ended) for ended in undone])
             for ended in undone:
-                if _id(ended) not in known and self._stops.of(ended.run.run_id) is None:
-                    decision = await self._decider.decide(ended.request)
-                    if isinstance(decision, Stop):
-                        self._stops.start(decision)
-                    again.append(_id(ended))
-        return again
+                if _id(ended) not in known:
+                    yield ended
+
+    async def _stop_again(self, ended: EndedStop) -> UUID | None:
+        if self._stops.of(ended.run.run_id) is not None:
+            return None
+        decision = await self._decider.decide(ended.request)
+        if isinstance(decision, Stop):
+            self._stops.start(decision)
+        return _id(ended)
 
 
 def _id(ended: EndedStop) -> UUID:

@@ -18,6 +18,7 @@ from shared.aio.retry import until_available
 from shared.postgres import sql
 from shared.postgres.database import Database
 from worker.healing.commands import Commands
+from worker.healing.each import SomeNotHealed
 from worker.healing.event_numbers import pass_published_numbers
 from worker.healing.launched import Launched
 from worker.healing.letters import Letters
@@ -63,6 +64,8 @@ class Healing:
         self._go_on = go_on
         self._woken = asyncio.Event()
         self._server: datetime | None = None
+        self._has_failed = False
+        """Whether something could not be recorded again."""
 
     def wake(self) -> None:
         """Hint that Postgres may be another server: there is a new connection."""
@@ -79,10 +82,8 @@ class Healing:
         Call it before this worker decides on anything: a run that is queued by the record, and is
         alive, must not be canceled as never started.
         """
-        try:
-            await self._record([(Healed.CLAIM, self._launched.claim_again)])
-        except Exception:  # one launch must not keep the worker from the others
-            log.exception("not_recorded_again")
+        await self._record([(Healed.CLAIM, self._launched.claim_again)])
+        if self._has_failed:
             self._memory.undone.set()
 
     async def run(self) -> NoReturn:
@@ -90,7 +91,11 @@ class Healing:
         self._server = await until_available(self._ask)
         while True:
             await self._until_woken()
-            await self._look()
+            try:
+                await self._look()
+            except Exception:  # the next heartbeat wakes again
+                log.exception("records_not_compared")
+                self._server = None
 
     async def _until_woken(self) -> None:
         waits = [asyncio.create_task(each.wait()) for each in (self._woken, self._memory.undone)]
@@ -146,9 +151,10 @@ class Healing:
         for kind, heal in work:
             try:
                 again = await until_available(heal)
-            except Exception:  # the next look, if there is one, finds what is still missing
+            except Exception as error:  # the next look, if there is one, finds what is missing
                 log.exception("not_recorded_again", kind=kind)
-                continue
+                self._has_failed = True
+                again = error.again if isinstance(error, SomeNotHealed) else ()
             if again:
                 self._metrics.recorded_again(kind, len(again))
                 counts[kind.value] = len(again)

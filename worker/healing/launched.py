@@ -8,7 +8,7 @@ being stopped         had completed              its exit code is noted again
 anything else         is another one or none     see `superseded`
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from asyncpg import Record
@@ -17,6 +17,7 @@ from shared.postgres import sql
 from shared.postgres.database import Database
 from shared.states import RunStatus
 from worker.healing.containers import ParentOf, note_again
+from worker.healing.each import heal_each
 from worker.healing.superseded import Superseded
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.store import claimed
@@ -44,24 +45,33 @@ class Launched:
         self._lost_run_watch = lost_run_watch
         self._superseded = superseded
 
-    async def claim_again(self) -> list[int]:
-        """Claim again the queued runs among those that were claimed. Their ids."""
-        again = []
+    async def claim_again(self) -> list[object]:
+        """Claim again the queued runs among those that were claimed. Their ids.
+
+        Raises ServiceUnavailable and SomeNotHealed.
+        """
+        return await heal_each(self._claims(), self._compare_claim)
+
+    async def _claims(self) -> AsyncIterator[tuple[Claim, Record | None]]:
+        """The claims that are remembered, each with the row of its run."""
         for batch in batches(self._memory.claims.values(), _BATCH):
             rows = await self._rows(claim.run.run_id for claim in batch)
             for claim in batch:
-                row = rows.get(claim.run.run_id)
-                if row is not None and row["launch_id"] == claim.process.launch_id:
-                    await note_again(self._database, row, self._parent_of)
-                    continue
-                if row is None or row["status"] == RunStatus.QUEUED:
-                    if await self._claim_again(claim, is_known=row is not None):
-                        again.append(claim.run.run_id)
-                elif _is_same_process(claim, row):
-                    self._memory.claims.forget(claim.process.launch_id)  # it has claimed once more
-                else:
-                    self._superseded.settle(claim)
-        return again
+                yield claim, rows.get(claim.run.run_id)
+
+    async def _compare_claim(self, remembered: tuple[Claim, Record | None]) -> int | None:
+        """Claim a run again if it is missing or queued; its id if that was done."""
+        claim, row = remembered
+        if row is not None and row["launch_id"] == claim.process.launch_id:
+            await note_again(self._database, row, self._parent_of)
+        elif row is None or row["status"] == RunStatus.QUEUED:
+            if await self._claim_again(claim, is_known=row is not None):
+                return claim.run.run_id
+        elif _is_same_process(claim, row):
+            self._memory.claims.forget(claim.process.launch_id)  # it has claimed once more
+        else:
+            self._superseded.settle(claim)
+        return None
 
     async def _claim_again(self, claim: Claim, *, is_known: bool) -> bool:
         run, process, row = claim.run, claim.process, claim.row
@@ -83,16 +93,25 @@ class Launched:
             self._lost_run_watch.watch(run.run_id, process)
         return True
 
-    async def complete_again(self) -> list[int]:
-        """Record ends and exit codes again that were undone. The ids of the runs."""
-        completed = []
+    async def complete_again(self) -> list[object]:
+        """Record ends and exit codes again that were undone. The ids of the runs.
+
+        Raises likewise.
+        """
+        return await heal_each(self._completions(), self._compare_completion)
+
+    async def _completions(self) -> AsyncIterator[tuple[Completion, Record]]:
+        """The completions that are remembered, each with the row of its run, if it has one."""
         for batch in batches(self._memory.completions.values(), _BATCH):
             rows = await self._rows(completion.run_id for completion in batch)
             for completion in batch:
-                row = rows.get(completion.run_id)
-                if row is not None and await self._complete_again(completion, row):
-                    completed.append(completion.run_id)
-        return completed
+                if (row := rows.get(completion.run_id)) is not None:
+                    yield completion, row
+
+    async def _compare_completion(self, remembered: tuple[Completion, Record]) -> int | None:
+        """Record an end or an exit code that is missing; the id of the run if that was done."""
+        completion, row = remembered
+        return completion.run_id if await self._complete_again(completion, row) else None
 
     async def _complete_again(self, completion: Completion, row: Record) -> bool:
         launch = (completion.run_id, completion.launch_id)

@@ -139,10 +139,12 @@ class Settler:
         one by one."""
         return await self._settle([self._read(message) for message in messages])
 
-    async def settle_again(self, commands: Sequence[Decided]) -> None:
-        """Settle commands whose decisions a failover of Postgres has undone.
+    async def settle_again(self, commands: Sequence[Decided], *, alone: bool) -> list[UUID]:
+        """Settle commands whose decisions a failover of Postgres has undone: the ids of those that
+        are on record again, with the time at which they came in first.
 
-        The record says when they came in first.
+        Those that cannot be settled in a batch are left for later, unless they are to be settled
+        `alone`: then RabbitMQ has what could not be decided, and it is no longer remembered.
         """
         reads = [
             self._read(
@@ -151,15 +153,28 @@ class Settler:
             )
             for each in commands
         ]
-        for unsettled in await self._settle(reads):
-            if unsettled is not None:
-                await self.settle_alone(unsettled)
-        for read, earlier in zip(reads, commands, strict=True):
-            if isinstance(read, _Read):
-                command_id = read.command.command_id
-                if (decided := self._memory.commands.get(command_id)) is not None:
-                    again = decided._replace(at=earlier.at)
-                    self._memory.commands.add(command_id, again, len(read.message.body))
+        unsettled = await self._settle(reads)
+        again: list[UUID] = []
+        for read, left, earlier in zip(reads, unsettled, commands, strict=True):
+            if left is not None and not alone:
+                continue
+            if left is not None:
+                await self.settle_alone(left)
+            if isinstance(read, _Read) and self._is_remembered_anew(read, earlier):
+                again.append(read.command.command_id)
+        return again
+
+    def _is_remembered_anew(self, read: _Read, earlier: Decided) -> bool:
+        """Whether the command was decided on again; if not, it is no longer remembered."""
+        command_id = read.command.command_id
+        decided = self._memory.commands.get(command_id)
+        if decided is None or decided is earlier:
+            self._memory.commands.forget(command_id)
+            return False
+        self._memory.commands.add(
+            command_id, decided._replace(at=earlier.at), len(read.message.body)
+        )
+        return True
 
     async def _settle(self, reads: Sequence[_Read | _NotACommand]) -> list[Unsettled | None]:
         now = datetime.now(UTC)

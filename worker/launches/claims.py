@@ -184,21 +184,25 @@ class Launches:
             if run is not None and (earlier := _claim_for(child, run, process)):
                 # Perhaps claimed by a worker that then died, and unknown to this one until now.
                 self._lost_run_watch.watch(run_id, earlier)
-                self._note(cgroup, row)
+                self._keep_copies(cgroup, earlier, run, row)
                 return Claimed(earlier.launch_id, earlier.containment)
             await discard(cgroup)
             if expired:
                 self._expiry.count(run_id)
             return _refusal(run)
-        if run is not None and row is not None:
-            self._memory.claims.add(process.launch_id, Claim(process, run, row))
-        self._note(cgroup, row)
+        self._keep_copies(cgroup, process, run, row)
         self._relay.wake_soon()
         log.info("run_claimed", run_id=run_id, containment=process.containment, pid=child.pid)
         return Claimed(process.launch_id, process.containment)
 
-    def _note(self, cgroup: Cgroup | None, row: Record | None) -> None:
-        if cgroup is not None and row is not None:
+    def _keep_copies(
+        self, cgroup: Cgroup | None, process: RunProcess, run: Run | None, row: Record | None
+    ) -> None:
+        """Remember the claim, in case a failover or a restore of Postgres undoes it."""
+        if run is None or row is None:
+            return
+        self._memory.claims.add(process.launch_id, Claim(process, run, row))
+        if cgroup is not None:
             LaunchNote.of(row, self._socket).write(cgroup)
 
     async def _require_outside(self, launcher: Launcher) -> None:

@@ -79,7 +79,7 @@ class Management:
         """The policy of an exchange; None without one. Raises ServiceUnavailable."""
         # All of them: for one alone, the API requires the tag policymaker.
         policies = await self._get("policies")
-        if policies is None:  # a queue or an exchange may be missing, this list is not
+        if not isinstance(policies, list):  # a queue or exchange may be missing, this is not
             raise ServiceUnavailable(_NOT_IT)
         exchange = _of(_Exchange, await self._get("exchanges", name))
         for policy in (_of(_Policy, each) for each in policies):

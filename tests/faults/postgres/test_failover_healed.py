@@ -44,7 +44,7 @@ SHORT_GRACE: Final = 2.0
 
 BEFORE, QUEUED, CLAIMED, ADDED_AND_CLAIMED, PASSED, STOPPED = range(1, 7)
 REGISTERED, WHOLE_LIFE, CANCELED_MEANWHILE, BEING_STOPPED, ENDS_MEANWHILE, LOST = range(7, 13)
-KILLED_MEANWHILE = 13
+KILLED_MEANWHILE, FORGOTTEN = 13, 14
 
 
 @dataclass(slots=True)
@@ -130,6 +130,8 @@ async def _undone(failover: Failover, story: Story) -> None:
     await story.launch_gated(ENDS_MEANWHILE)
     await system.publish(BEING_STOPPED)
     await system.publish(KILLED_MEANWHILE)
+    await system.add_run(FORGOTTEN)  # as a gateway does it, and no worker remembers that
+    await system.publish(FORGOTTEN)
     story.launched[LOST].kill()
     await system.publish_raw(b"this is no command", message_id="no-command")
     for run_id, status in {
@@ -140,6 +142,7 @@ async def _undone(failover: Failover, story: Story) -> None:
         KILLED_MEANWHILE: "canceling",
         LOST: "error",
         REGISTERED: "queued",
+        FORGOTTEN: "canceled",
     }.items():
         await registered(system, run_id)
         await system.status_becomes(run_id, status)
@@ -300,6 +303,22 @@ async def test_a_loss_is_noticed_again(story: Story) -> None:
     run = await story.system.run(LOST)
     assert json.loads(run["loss"])["cause"] == "launcher_died"
     await until_gone(story.marks[LOST])
+
+
+async def test_a_cancel_of_a_run_that_is_unknown_now_is_retried_once_until_it_is_known(
+    story: Story,
+) -> None:
+    retried = [
+        event["attempt"]
+        for event in story.worker.events
+        if event["event"] == "command_retried" and event["run_id"] == FORGOTTEN
+    ]
+    assert retried.count(1) == 1
+    await story.system.add_run(FORGOTTEN)
+    run = await story.system.status_becomes(FORGOTTEN, "canceled", deadline=SOON)
+    assert run["proof"] == "never_started"
+    (again,) = await story.system.cancellations(FORGOTTEN)
+    assert again["command_id"] == story.cancellations[FORGOTTEN][0]["command_id"]
 
 
 async def test_a_dead_letter_is_kept_again(story: Story) -> None:

@@ -70,3 +70,7 @@ def test_what_is_wrong_with_it_is_said_without_a_quotation(url: str, complaint: 
 def test_it_is_shown_without_the_password() -> None:
     assert without_password(f"{U}a:1,b:2/v") == "amqp://ci:***@a:1,b:2/v"
     assert without_password(f"amqp://ci:1,{SECRET}@a,b") == "amqp://ci:***@a,b"
+
+
+def test_its_repr_hides_the_password() -> None:
+    assert SECRET not in repr(parse(f"amqp://ci:{SECRET}@a:1,b:2/v"))

@@ -115,3 +115,8 @@ SHOWN = {
 @pytest.mark.parametrize(("url", "shown"), SHOWN.items())
 def test_it_is_shown_without_its_passwords(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_its_repr_hides_the_passwords() -> None:
+    url = f"postgresql://ci:{SECRET}@db/ci?sslpassword={SECRET}&sslmode=require"
+    assert SECRET not in repr(parse(url))
