@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -22,10 +21,9 @@ from shared.aio.retry import until_available
 from shared.amqp.keys import CANCEL_KEY, REST_KEY
 from shared.amqp.publisher import Publisher
 from shared.amqp.topology import RETRY_DELAYS, Topology
-from shared.commands import CancelCommand
 from shared.errors import PublishRefused, ServiceUnavailable, Unroutable
 from shared.states import CommandState, DeadReason, Outcome, Via
-from shared.telemetry.tracing import NO_SPAN, OUTCOME, Span, Tracer
+from shared.telemetry.tracing import OUTCOME, Tracer
 from worker.decisions.decider import Decider, Decision, Undecidable
 from worker.decisions.verdict import (
     CommandReused,
@@ -35,13 +33,12 @@ from worker.decisions.verdict import (
     UnknownRun,
     Wait,
 )
+from worker.intake.reading import CommandReader, NotACommand, Read
 from worker.memory.memory import Decided, Memory
 from worker.messages import conversion
-from worker.messages.conversion import Failure, Undeliverable
+from worker.messages.conversion import Failure
 from worker.messages.delivery import Delivery
-from worker.messages.headers import History, HistoryReader, moved_back
-from worker.messages.reply_address import IGNORED, ReplyAddress, address_of, ignores_reply_to
-from worker.messages.request import Origin, Original, Request
+from worker.messages.headers import History, HistoryReader
 from worker.metrics import WorkerMetrics
 from worker.open_commands.wakes import Wakes
 from worker.outbox.answers import Answers
@@ -57,50 +54,14 @@ sent again, and the copies would keep it busy even longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    message: Delivery
-    history: History
-    command: CancelCommand
-    faults: Mapping[str, str]
-    reply: ReplyAddress | None
-    span: Span
-
-    def request(self) -> Request:
-        origin = Origin(self.history.via, self.history.publisher, self.faults, self.reply)
-        return Request(self.command, origin, Original(self.message, self.history))
-
-    @property
-    def log_fields(self) -> dict[str, object]:
-        fields: dict[str, object] = {
-            "run_id": self.command.run_id,
-            "command_id": str(self.command.command_id),
-            "correlation_id": self.message.correlation_id,
-        }
-        if self.faults:
-            fields["faults"] = dict(self.faults)
-        if self.span is not NO_SPAN:
-            fields["trace_id"] = self.span.trace_id
-        return fields
-
-
-@dataclass(frozen=True, slots=True)
-class _NotACommand:
-    """A message that is not a command."""
-
-    message: Delivery
-    history: History
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True)
 class _DecisionFailed:
     """A command of a batch that cannot be decided on."""
 
-    read: _Read
+    read: Read
     why: Undecidable
 
 
-Unsettled = _Read | _DecisionFailed | _NotACommand
+Unsettled = Read | _DecisionFailed | NotACommand
 """A delivery that cannot be settled in a batch."""
 
 
@@ -126,7 +87,8 @@ class Settler:
         self._stops = stops
         self._publisher = publisher
         self._topology = topology
-        self._histories = histories
+        self._own_user = histories.own_user
+        self._reader = CommandReader(histories, topology, tracer)
         self._wakes = wakes
         self._relay = relay
         self._answers = answers
@@ -137,7 +99,7 @@ class Settler:
     async def settle(self, messages: Sequence[Delivery]) -> list[Unsettled | None]:
         """Settle a batch. The result is None for each settled delivery; the others must be settled
         one by one."""
-        return await self._settle([self._read(message) for message in messages])
+        return await self._settle([self._reader.read(message) for message in messages])
 
     async def settle_again(self, commands: Sequence[Decided], *, alone: bool) -> list[UUID]:
         """Settle commands whose decisions a failover of Postgres has undone: the ids of those that
@@ -147,7 +109,7 @@ class Settler:
         `alone`: then RabbitMQ has what could not be decided, and it is no longer remembered.
         """
         reads = [
-            self._read(
+            self._reader.read(
                 each.message,
                 {"received_at": f"recorded again; first received {each.at:%Y-%m-%dT%H:%M:%S.%fZ}"},
             )
@@ -160,11 +122,11 @@ class Settler:
                 continue
             if left is not None:
                 await self.settle_alone(left)
-            if isinstance(read, _Read) and self._is_remembered_anew(read, earlier):
+            if isinstance(read, Read) and self._is_remembered_anew(read, earlier):
                 again.append(read.command.command_id)
         return again
 
-    def _is_remembered_anew(self, read: _Read, earlier: Decided) -> bool:
+    def _is_remembered_anew(self, read: Read, earlier: Decided) -> bool:
         """Whether the command was decided on again; if not, it is no longer remembered."""
         command_id = read.command.command_id
         decided = self._memory.commands.get(command_id)
@@ -176,13 +138,13 @@ class Settler:
         )
         return True
 
-    async def _settle(self, reads: Sequence[_Read | _NotACommand]) -> list[Unsettled | None]:
+    async def _settle(self, reads: Sequence[Read | NotACommand]) -> list[Unsettled | None]:
         now = datetime.now(UTC)
-        decided = await self._decide([read for read in reads if isinstance(read, _Read)])
+        decided = await self._decide([read for read in reads if isinstance(read, Read)])
         unsettled: list[Unsettled | None] = []
         for read in reads:
             # Of several with the same id, the first one was decided on.
-            if isinstance(read, _NotACommand) or read.command.command_id not in decided:
+            if isinstance(read, NotACommand) or read.command.command_id not in decided:
                 unsettled.append(read)
                 continue
             decision = decided.pop(read.command.command_id)
@@ -201,7 +163,7 @@ class Settler:
 
     async def settle_alone(self, unsettled: Unsettled) -> None:
         """Settle one delivery; return when it can be acknowledged."""
-        if isinstance(unsettled, _NotACommand):
+        if isinstance(unsettled, NotACommand):
             await self._reject(unsettled)
             return
         read, undecidable = (
@@ -223,7 +185,7 @@ class Settler:
                 self._answer_repeat(read, decision)
                 self._follow(decision)
 
-    async def _fail(self, read: _Read, error: Exception) -> None:
+    async def _fail(self, read: Read, error: Exception) -> None:
         match error:
             case CommandReused():
                 await self._dead_letter(read, Failure(DeadReason.COMMAND_REUSED, str(error)))
@@ -236,37 +198,13 @@ class Settler:
                 problem = f"{type(error).__name__}: {error}"
                 await self._retry(read, Failure(DeadReason.INTERNAL_ERROR, problem))
 
-    def _remember(self, read: _Read, decision: Decision, now: datetime) -> None:
+    def _remember(self, read: Read, decision: Decision, now: datetime) -> None:
         message = read.message
         never_started = decision is Outcome.CANCELED
         decided = Decided(message, now, never_started)
         self._memory.commands.add(read.command.command_id, decided, len(message.body))
 
-    def _read(
-        self, message: Delivery, more_faults: Mapping[str, str] = MappingProxyType({})
-    ) -> _Read | _NotACommand:
-        history = self._histories.read(message)
-        if history.letter is not None:
-            history = moved_back(history)
-        try:
-            reading = conversion.parse(message, history)
-        except Undeliverable as error:
-            return _NotACommand(message, history, Failure(error.reason, str(error)))
-        except Exception as error:  # no message may crash a worker: it would crash the next one too
-            log.exception("message_not_read", message_id=message.message_id)
-            problem = f"{type(error).__name__}: {error}"
-            return _NotACommand(message, history, Failure(DeadReason.MALFORMED, problem))
-        span = NO_SPAN
-        if self._tracer.on:
-            span = delivery_span(self._tracer, self._topology, message, history, reading.command)
-        faults = reading.faults
-        if ignores_reply_to(message):
-            faults = {**faults, "reply_to": IGNORED}
-        if more_faults:
-            faults = {**faults, **more_faults}
-        return _Read(message, history, reading.command, faults, address_of(message), span)
-
-    async def _decide(self, reads: Sequence[_Read]) -> dict[UUID, Decision | Undecidable]:
+    async def _decide(self, reads: Sequence[Read]) -> dict[UUID, Decision | Undecidable]:
         try:
             requests = [read.request() for read in reads]
             if not self._tracer.on:
@@ -300,7 +238,7 @@ class Settler:
         if self._tracer.on:
             self._tracer.current().set({OUTCOME: result})
 
-    def _answer_repeat(self, read: _Read, decision: Decision) -> None:
+    def _answer_repeat(self, read: Read, decision: Decision) -> None:
         """Tell the outcome to a publisher that asks again: its event has been published."""
         if isinstance(decision, Repeat) and read.reply is not None:
             self._answers.send(read.command.command_id, read.reply)
@@ -310,7 +248,7 @@ class Settler:
         log.info("command_settled", result=outcome, **log_fields)
         self._relay.wake()
 
-    async def _reject(self, rejected: _NotACommand) -> None:
+    async def _reject(self, rejected: NotACommand) -> None:
         message = rejected.message
         span = delivery_span(self._tracer, self._topology, message, rejected.history)
         fields = {
@@ -322,7 +260,7 @@ class Settler:
         with span, structlog.contextvars.bound_contextvars(**known):
             await self._dead_letter(rejected, rejected.failure)
 
-    async def _retry(self, read: _Read, failure: Failure) -> None:
+    async def _retry(self, read: Read, failure: Failure) -> None:
         history = read.history
         if history.attempt > len(RETRY_DELAYS):
             await self._dead_letter(read, failure)
@@ -330,15 +268,15 @@ class Settler:
         self._tracer.current().fail(failure.reason.value)
         queue = self._topology.retry(RETRY_DELAYS[history.attempt - 1], _way_back(history))
         log.info("command_retried", reason=failure.reason, attempt=history.attempt, queue=queue)
-        copy = conversion.for_retry(read.message, history, failure, self._histories.own_user)
+        copy = conversion.for_retry(read.message, history, failure, self._own_user)
         await until_available(partial(self._publish, "", queue, copy))
         self._metrics.retried(failure.reason)
 
-    async def _dead_letter(self, unsettled: _Read | _NotACommand, failure: Failure) -> None:
+    async def _dead_letter(self, unsettled: Read | NotACommand, failure: Failure) -> None:
         self._tracer.current().fail(failure.reason.value)
         log.warning("command_dead_lettered", reason=failure.reason, error=failure.error)
         copy = conversion.for_dead_letters(
-            unsettled.message, unsettled.history, failure, self._histories.own_user
+            unsettled.message, unsettled.history, failure, self._own_user
         )
         exchange = self._topology.dead_exchange
         await until_available(partial(self._publish, exchange, self._topology.cancel, copy))
