@@ -14,7 +14,6 @@ from yarl import URL
 
 from shared.amqp.access import read_access
 from shared.amqp.policies.effects import Held
-from shared.configuration.amqp_url import parse
 from shared.configuration.settings import ServiceSettings
 from shared.errors import ServiceUnavailable
 from shared.services.reasons import network_reason
@@ -129,7 +128,7 @@ class ManagementAccess:
 
     async def session(self) -> tuple[aiohttp.ClientSession, Management]:
         """A session to be closed, and the API in it. Raises ServiceUnavailable."""
-        broker = parse(self._settings.amqp_url.get_secret_value())
+        broker = self._settings.broker
         node = URL(broker.of(broker.nodes[0]))
         try:
             access = await read_access(self._settings)
