@@ -32,8 +32,9 @@ test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to 
 	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist load \
 		--ignore tests/tools $(ARGS)
 
+# Fewer at a time: whole systems under load use all the processor time that there is.
 test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and bench
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist load tests/tools $(ARGS)
+	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n 3 --dist load tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n auto tests/unit $(ARGS)
