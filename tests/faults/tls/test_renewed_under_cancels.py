@@ -4,6 +4,7 @@ The seconds that each test prints are those of docs/high-availability.md.
 """
 
 import asyncio
+from secrets import token_urlsafe
 from time import monotonic
 from typing import Final
 
@@ -43,13 +44,14 @@ class Password:
 
     def __init__(self, system: TlsSystem) -> None:
         self._system = system
+        self._new = token_urlsafe()  # no log has it by chance
 
     async def change(self) -> None:
-        await self._system.servers.set_password("another")
+        await self._system.servers.set_password(self._new)
 
     async def finish(self) -> None:
         await asyncio.sleep(LATE)
-        replace(self._system.password_file, b"another\n")
+        replace(self._system.password_file, f"{self._new}\n".encode())
 
 
 @pytest.mark.parametrize("kind", [Certificates, Password])

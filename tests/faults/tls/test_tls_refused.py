@@ -31,7 +31,7 @@ async def _ends(
         async with places:
             changed = system.but(CANCEL_STARTUP_TIMEOUT="0.1", **changes)
             code, _, err = await changed.cli(*arguments)
-        assert "Traceback" not in err
+        assert "Traceback" not in err, err
         assert system.password_file.read_text().strip() not in err
         assert "PRIVATE KEY" not in err
         line = err.splitlines()[-1].removeprefix(f"cancel-{arguments[0]}: ")
