@@ -118,7 +118,7 @@ def tls_servers() -> Iterator[TlsServers]:
         directory.chmod(0o755)
         port = sandbox.reserve_port()
         with skipped_if_unavailable():
-            postgres = PrivatePostgres(sandbox)
+            postgres = PrivatePostgres(sandbox, fsync=False)
             rabbit = PrivateRabbit(sandbox, configuration=_rabbit_configuration(port, directory))
         authority = Authority()
         pair = authority.issue()

@@ -28,7 +28,7 @@ class BackedUpPostgres(PrivatePostgres):
     """It archives its WAL, as the document says."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox)
+        super().__init__(sandbox, fsync=False)
         self._backup = sandbox.path / "backup"
         self._backup.mkdir()
         (self._backup / "wal").mkdir()
@@ -98,7 +98,6 @@ class BackedUpPostgres(PrivatePostgres):
         wal = self._backup / "wal"
         return {
             **super()._settings(),
-            "fsync": "off",  # the machine never goes down, and a copy syncs each of its files
             "archive_mode": "on",
             "archive_command": f"test ! -f {wal}/%f && cp %p {wal}/%f",
         }

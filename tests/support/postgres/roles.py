@@ -35,7 +35,7 @@ def server_alone() -> Iterator[PrivatePostgres]:
         pytest.skip("roles need a Postgres of their own, and psql")
     with Sandbox() as sandbox:
         with skipped_if_unavailable():
-            server = PrivatePostgres(sandbox)
+            server = PrivatePostgres(sandbox, fsync=False)
         server.start()
         yield server
 
