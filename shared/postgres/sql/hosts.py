@@ -226,7 +226,9 @@ LIST_HOSTS: Final = f"""
      ORDER BY host
 """  # noqa: S608 - put together from constants
 
-FIND_STATE: Final = f"SELECT {STATE} AS state, {SINCE} AS since FROM hosts WHERE host = $1"  # noqa: S608
+FIND_STATE: Final = f"""
+    SELECT {STATE} AS state, {SINCE} AS since FROM hosts WHERE host = $1
+"""  # noqa: S608 - put together from constants
 
 # The open commands of a host, oldest first, at most 1000.
 LIST_OPEN_COMMANDS: Final = """

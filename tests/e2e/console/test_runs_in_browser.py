@@ -1,11 +1,14 @@
 """The pages of runs in a real browser: a run is canceled, and its page tells so by itself."""
 
+from uuid import uuid4
+
 import pytest
 from playwright.async_api import Page, expect
 
 from shared.states import RunStatus
 from tests.support.console.browser import accessibility_faults
-from tools.support.rows import PASS, insert_run
+from tests.support.records.run_histories import COMMANDS, RUNS
+from tools.support.rows import PASS, insert, insert_run
 from tools.support.system import System
 from tools.support.waiting import eventually
 
@@ -51,12 +54,22 @@ async def test_the_pages_of_runs_are_accessible_and_fit_a_phone(
 ) -> None:
     await signed_in.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # a literal there
     await signed_in.set_viewport_size({"width": 390, "height": 800})
-    over, queued = (2, 3) if scheme == "light" else (4, 5)
+    over, queued, killed = (2, 3, 4) if scheme == "light" else (5, 6, 7)
     await insert_run(system.database, over, PASS)
     await system.add_run(queued)
+    await _insert_killed(system, killed)
 
-    for path in ("/runs", f"/runs/{over}", f"/runs/{queued}", "/runs/1"):
+    for path in ("/runs", *(f"/runs/{run_id}" for run_id in (over, queued, killed))):
         await signed_in.goto(path)
         assert not await accessibility_faults(signed_in), path
         width = await signed_in.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, path
+
+
+async def _insert_killed(system: System, run_id: int) -> None:
+    async with system.database.acquire() as connection:
+        run = {**RUNS["killed"], "run_id": run_id, "launch_id": str(uuid4())}
+        await insert(connection, "runs", run)
+        for command in COMMANDS["killed"]:
+            new = {**command, "command_id": str(uuid4()), "run_id": run_id}
+            await insert(connection, "cancellations", new)

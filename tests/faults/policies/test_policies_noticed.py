@@ -1,5 +1,6 @@
 """Gateway and worker say which policies hold for their queues, if they may ask."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ async def test_a_policy_for_all_queues_is_named_until_it_is_gone(
     for program, url in programs.values():
         await program.event("queue_policy_gone", queue="runs.cancel", key="message-ttl")
         await eventually(
-            lambda url=url: _warnings(system, url),  # type: ignore[misc]
+            partial(_warnings, system, url),
             lambda told: told == [],
         )
         assert await _metrics(system, url) == ["cancel_queue_policies_read 1.0"]
@@ -126,6 +127,6 @@ async def test_the_user_of_the_broker_asks_if_no_other_is_named(
     programs = await _started(system, managed.management_url)
     for _, url in programs.values():
         await eventually(
-            lambda url=url: _metrics(system, url),  # type: ignore[misc]
+            partial(_metrics, system, url),
             lambda lines: lines == ["cancel_queue_policies_read 1.0"],
         )

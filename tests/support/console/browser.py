@@ -1,18 +1,15 @@
 """Debian's chromium, driven by playwright."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
-from tools.services import ServicesUnavailable
-from tools.services.ladder import say_on_stderr
-from tools.services.native import apt
+from tests.support.programs.installed import installed
 from tools.support.chromium import browsing as chromium_at
 from tools.support.chromium import find_chromium
 
@@ -21,15 +18,7 @@ _SERIOUS: Final = {"serious", "critical"}
 
 @cache
 def chromium() -> Path:
-    """The browser; installed if that is possible. Skips the test if there is none."""
-    found = find_chromium()
-    if found is None and apt.can_install():
-        with suppress(ServicesUnavailable):
-            apt.install(["chromium"], say_on_stderr)
-        found = find_chromium()
-    if found is None:
-        pytest.skip("no chromium, and it cannot be installed")
-    return found
+    return installed("chromium", find_chromium)
 
 
 @asynccontextmanager

@@ -10,12 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.support.network.certificates import Authority, replace
-from tools.services import Sandbox, ServicesUnavailable
-from tools.services.ladder import say_on_stderr
-from tools.services.native import apt
+from tests.support.programs.installed import installed
+from tools.services import Sandbox
 from tools.services.sandbox import clean_environment, log_tail
 from tools.support.waiting import eventually
 
@@ -120,15 +117,7 @@ def haproxy(configuration: str = CONFIGURATION.read_text()) -> Iterator[Haproxy]
 
 @cache
 def _haproxy() -> Path:
-    """The program; installed if that is possible. Skips the test if there is none."""
-    found = _find()
-    if found is None and apt.can_install():
-        with suppress(ServicesUnavailable):
-            apt.install(["haproxy"], say_on_stderr)
-        found = _find()
-    if found is None:
-        pytest.skip("no haproxy, and it cannot be installed")
-    return found
+    return installed("haproxy", _find)
 
 
 def _find() -> Path | None:

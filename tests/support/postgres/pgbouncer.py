@@ -5,18 +5,16 @@ import signal
 import socket
 import subprocess
 from configparser import ConfigParser
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
-import pytest
 from yarl import URL
 
-from tools.services import Sandbox, ServicesUnavailable
-from tools.services.ladder import say_on_stderr
-from tools.services.native import apt
+from tests.support.programs.installed import installed
+from tools.services import Sandbox
 from tools.services.native.postgres import unprivileged_account
 from tools.services.sandbox import clean_environment, log_tail
 
@@ -28,15 +26,7 @@ _LOOK_AGAIN: Final = 0.01
 
 @cache
 def program() -> Path:
-    """The program; installed if that is possible. Skips the test if there is none."""
-    found = _find()
-    if found is None and apt.can_install():
-        with suppress(ServicesUnavailable):
-            apt.install(["pgbouncer"], say_on_stderr)
-        found = _find()
-    if found is None:
-        pytest.skip("no pgbouncer, and it cannot be installed")
-    return found
+    return installed("pgbouncer", _find)
 
 
 def version() -> tuple[int, ...]:
