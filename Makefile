@@ -1,6 +1,6 @@
 # Every target sets up what it needs: the virtual environment once, Postgres and RabbitMQ per run.
 PYTHON ?= python3
-JOBS ?= 6
+JOBS ?= 4
 ARGS ?=
 SECONDS ?= 60
 SEED ?=
