@@ -38,7 +38,7 @@ PARTS = {
     "HTTP (aiohttp)": ("RequestHandler.start", "Connection.data_received"),
     "read frames (aiormq)": ("Connection.__reader", "Channel._reader"),
     "write frames (aiormq)": ("Connection.__writer", "Consumer._acknowledge"),
-    "read commands": ("Settler._read",),
+    "read commands": ("CommandReader.read",),
     "decide": ("Decider.decide_many", "Decider.decide"),
     "stop and proof": ("Stops._stop",),
     "record": ("Stops._record",),
