@@ -81,7 +81,7 @@ async def test_a_thousand_hostile_requests_are_answered_and_do_no_harm(system: S
     assert set(seen) == STATUSES
     assert set(silent) == {"wait", "close", "reset"}
     assert seen.total() >= REQUESTS * 0.8
-    assert max(seen.values()) <= REQUESTS * 0.6
+    assert max(seen.values()) <= REQUESTS * 0.5
     assert min(seen[200], seen[202]) >= REQUESTS * 0.03
     assert (await Api(url, system.http, token).cancel(RUN)).status == 202
     assert await gateway.stop() == 0
