@@ -1,8 +1,10 @@
 """A letter that Postgres refuses is held by the keeper, and costs neither itself nor others."""
 
+import asyncio
 from typing import Final
 from uuid import uuid4
 
+from shared.aio.tasks import end
 from shared.commands import CANCEL_TYPE
 from tests.support.broker.queues import holds
 from tools.support.system import System
@@ -20,6 +22,8 @@ REFUSE: Final = """
       WHEN (NEW.body = 'refused') EXECUTE FUNCTION refuse();
 """
 ATTEMPTS: Final = 5
+PACE: Final = 0.02
+"""Seconds: less than the keeper waits before it tries again."""
 
 
 async def test_a_letter_that_cannot_be_stored_is_held_and_the_others_are_stored(
@@ -59,6 +63,26 @@ async def test_a_letter_that_was_held_is_stored_and_acknowledged_once_it_can_be(
     await eventually(lambda: _kept(system), lambda kept: kept == {REFUSED, b"later"})
     await worker.stop()
     assert await system.depth(system.topology.dead) == 0
+
+
+async def test_a_letter_that_is_held_is_tried_again_while_others_arrive_all_the_time(
+    system: System,
+) -> None:
+    async def arrive() -> None:
+        while True:
+            await system.publish_raw(uuid4().bytes, type=CANCEL_TYPE)
+            await asyncio.sleep(PACE)
+
+    await system.database.execute(REFUSE)
+    worker = await system.worker(module=SHORT, keep_dead_letters="true")
+    await system.publish_raw(REFUSED, type=CANCEL_TYPE)
+    await worker.event("dead_letters_not_kept")
+    await system.database.execute("DROP TRIGGER refuse ON dead_letters")
+    arriving = asyncio.create_task(arrive())
+    try:
+        await eventually(lambda: _kept(system), lambda kept: REFUSED in kept)
+    finally:
+        await end(arriving)
 
 
 async def _kept(system: System) -> set[bytes]:

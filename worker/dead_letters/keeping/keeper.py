@@ -85,15 +85,21 @@ class Keeper:
         A letter that cannot be stored is held and tried again. To have it delivered again would
         count: RabbitMQ 4 deletes a message of this queue after 20 deliveries that failed.
         """
+        loop = asyncio.get_running_loop()
         held: list[Delivery] = []
+        due = 0.0  # the loop's time at which those are tried again
         unacknowledged = Unacknowledged()
         while True:
-            batch = await _next_batch(arrived, within=_AFTER_FAILURE if held else None)
+            batch = []
+            if not held or loop.time() < due:  # also while letters arrive all the time
+                batch = await _next_batch(arrived, until=due if held else None)
             for message in batch:
                 unacknowledged.add(message.delivery_tag)
             if not batch:
                 batch, held = held, []
             kept, failed = await self._keep_each(batch)
+            if failed and not held:
+                due = loop.time() + _AFTER_FAILURE
             held += failed
             if not kept:
                 continue
@@ -158,10 +164,10 @@ class Keeper:
             self._replies.send(letter.reply_to, rejected_again(row, letter.correlation_id))
 
 
-async def _next_batch(arrived: asyncio.Queue[Delivery], *, within: float | None) -> list[Delivery]:
-    """Wait for letters, for that many seconds at most."""
+async def _next_batch(arrived: asyncio.Queue[Delivery], *, until: float | None) -> list[Delivery]:
+    """Wait for letters, until that time of the loop at most."""
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout_at(until):
             batch = [await arrived.get()]
     except TimeoutError:
         return []
