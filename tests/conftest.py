@@ -4,6 +4,7 @@ import fcntl
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import asyncpg
@@ -15,6 +16,10 @@ from tests.support.postgres.commit_proxy import CommitProxy
 from tests.support.postgres.template import migrated_template
 from tools.services import Services, provide
 from tools.support.system import System
+
+_TESTS: Final = Path(__file__).parent
+_WITH_OWN_SERVERS: Final = {"faults/cluster", "faults/policies", "faults/tls"}
+"""Packages whose tests share servers that take long to start."""
 
 
 def pytest_configure() -> None:
@@ -29,20 +34,37 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest tests first, so that all processes end together, and `alone` ones last.
 
     In between, each `alone` test would keep the other processes idle until it can begin.
     """
+    items.sort(key=_rank)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _rank(item: pytest.Item) -> tuple[int, bool]:
+    """The fault tests of a whole package take minutes and cannot be divided: they begin first."""
     order = ["faults", "e2e", "integration", "unit"]
+    if item.get_closest_marker("alone"):
+        return len(order), False
+    place = item.path.relative_to(_TESTS).parts
+    return order.index(place[0]) if place[0] in order else 0, _package(item) is None
 
-    def rank(item: pytest.Item) -> int:
-        if item.get_closest_marker("alone"):
-            return len(order)
-        kind = item.path.relative_to(Path(__file__).parent).parts[0]
-        return order.index(kind) if kind in order else 0
 
-    items.sort(key=rank)
+def _group(item: pytest.Item) -> str:
+    """What runs in one process, one test after the other: what shares servers or programs."""
+    if item.get_closest_marker("alone"):
+        return "alone"
+    return _package(item) or item.path.relative_to(_TESTS).with_suffix("").as_posix()
+
+
+def _package(item: pytest.Item) -> str | None:
+    """The package that has servers of its own, if any."""
+    folder = item.path.parent.relative_to(_TESTS).as_posix()
+    return folder if folder in _WITH_OWN_SERVERS else None
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,9 @@ from time import monotonic
 import aiohttp
 from yarl import URL
 
+from shared.postgres import sql
 from tests.support.http.api import Api
+from tests.support.postgres.sessions import until_begun
 from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.rows import RUNNING, insert_run
@@ -178,10 +180,8 @@ async def test_a_silent_postgres_does_not_hold_it(system: System, postgres: TcpP
         CANCEL_DATABASE_TIMEOUT="3",  # so that a statement is cut off, and not over by itself
         CANCEL_GATEWAY_SHUTDOWN_TIMEOUT="1",
     )
-    await api.ask("GET", "/api/v1/runs/1")
-    admitted = postgres.bursts
     waiting = asyncio.create_task(api.ask("GET", "/api/v1/runs/1?wait=20"))
-    await eventually(lambda: postgres.bursts >= admitted + 2)  # the second is the look at the run
+    await until_begun(system.database, sql.requests.LIST_ENDED)
     postgres.stall()
     looks = postgres.bursts
     await eventually(lambda: postgres.bursts > looks)  # and this one it waits for

@@ -8,7 +8,9 @@ from time import monotonic
 import pytest
 import pytest_asyncio
 
+from shared.postgres import sql
 from tests.support.http.api import Answer, Api
+from tests.support.postgres.sessions import until_begun
 from tests.support.shared_system import shared_system
 from tools.services import Services
 from tools.support.proxy import TcpProxy
@@ -188,12 +190,8 @@ async def test_postgres_goes_away_and_comes_back_while_a_client_waits(system: Sy
     )
     url = (await program.event("gateway_ready"))["url"]
     api = Api(url, system.http, await system.token())
-    await api.ask("GET", "/api/v1/runs/1")
-    admitted = postgres.bursts
     waiting = asyncio.create_task(_wait(api, run_id, 20))
-    # The request itself is one, and so may be a look at the replication; more come only if the
-    # gateway is looking for the run's end.
-    await eventually(lambda: postgres.bursts >= admitted + 6)
+    await until_begun(system.database, sql.requests.LIST_ENDED)
 
     postgres.refuse()
     await postgres.cut()

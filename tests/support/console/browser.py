@@ -2,28 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
-from pathlib import Path
 from typing import Final
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
-from tests.support.programs.installed import installed
+from tests.support.programs.installed import Package, installed
 from tools.support.chromium import browsing as chromium_at
-from tools.support.chromium import find_chromium
 
 _SERIOUS: Final = {"serious", "critical"}
 
 
-@cache
-def chromium() -> Path:
-    return installed("chromium", find_chromium)
-
-
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
-    async with chromium_at(chromium()) as browser:
+    async with chromium_at(installed(Package.CHROMIUM)) as browser:
         yield browser
 
 

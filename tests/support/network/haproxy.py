@@ -3,15 +3,13 @@
 import asyncio
 import csv
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from tests.support.network.certificates import Authority, replace
-from tests.support.programs.installed import installed
+from tests.support.programs.installed import Package, installed
 from tools.services import Sandbox
 from tools.services.sandbox import clean_environment, log_tail
 from tools.support.waiting import eventually
@@ -33,7 +31,7 @@ class Haproxy:
         """Where each gateway has to listen."""
         self._port = sandbox.reserve_port()
         self._sandbox = sandbox
-        self._program = _haproxy()
+        self._program = installed(Package.HAPROXY)
         self._log = sandbox.path / "haproxy.log"
         self._admin = sandbox.path / "haproxy.sock"
         authority = Authority()
@@ -113,13 +111,3 @@ def haproxy(configuration: str = CONFIGURATION.read_text()) -> Iterator[Haproxy]
         proxy = Haproxy(sandbox, configuration)
         proxy.start()
         yield proxy
-
-
-@cache
-def _haproxy() -> Path:
-    return installed("haproxy", _find)
-
-
-def _find() -> Path | None:
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
-    return Path(found) if found else None

@@ -1,19 +1,17 @@
 """Debian's pgbouncer before a Postgres, configured as in deploy/pgbouncer."""
 
-import shutil
 import signal
 import socket
 import subprocess
 from configparser import ConfigParser
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
 from yarl import URL
 
-from tests.support.programs.installed import installed
+from tests.support.programs.installed import Package, installed
 from tools.services import Sandbox
 from tools.services.native.postgres import unprivileged_account
 from tools.services.sandbox import clean_environment, log_tail
@@ -24,13 +22,10 @@ _START: Final = 10.0
 _LOOK_AGAIN: Final = 0.01
 
 
-@cache
-def program() -> Path:
-    return installed("pgbouncer", _find)
-
-
 def version() -> tuple[int, ...]:
-    printed = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [installed(Package.PGBOUNCER), "--version"], capture_output=True, text=True, check=True
+    )
     return tuple(map(int, printed.stdout.split()[1].split(".")))
 
 
@@ -39,7 +34,7 @@ class Pgbouncer:
 
     def __init__(self, sandbox: Sandbox, postgres_url: str) -> None:
         """Skips the test where there is no pgbouncer."""
-        self._program = program()
+        self._program = installed(Package.PGBOUNCER)
         self._postgres = URL(postgres_url)
         self._sandbox = sandbox
         self._port = sandbox.reserve_port()
@@ -88,8 +83,3 @@ class Pgbouncer:
     def _listens(self) -> bool:
         with closing(socket.socket()) as end:
             return end.connect_ex(("127.0.0.1", self._port)) == 0
-
-
-def _find() -> Path | None:
-    found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
-    return None if found is None else Path(found)

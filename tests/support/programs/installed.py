@@ -1,7 +1,10 @@
-"""Programs of Debian packages that only tests need."""
+"""Programs of Debian packages that only tests need.
 
-from collections.abc import Callable
-from contextlib import suppress
+As a program, this installs them: a test that did so would spend its timeout on it.
+"""
+
+import shutil
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -9,15 +12,44 @@ import pytest
 from tools.services import ServicesUnavailable
 from tools.services.ladder import say_on_stderr
 from tools.services.native import apt
+from tools.support.chromium import find_chromium
+
+_OUTSIDE_PATH = "/usr/sbin:/usr/local/sbin"
+"""Where Debian has servers, and the path of other users than root does not lead."""
 
 
-def installed(package: str, find: Callable[[], Path | None]) -> Path:
-    """What `find` finds, once `package` is installed. Skips the test where it cannot be."""
-    found = find()
-    if found is None and apt.can_install():
-        with suppress(ServicesUnavailable):
-            apt.install([package], say_on_stderr)
-        found = find()
+class Package(StrEnum):
+    """The name of a package, and of its program."""
+
+    CHROMIUM = "chromium"
+    HAPROXY = "haproxy"
+    PGBOUNCER = "pgbouncer"
+
+    def program(self) -> Path | None:
+        """Where its program is, if there is one."""
+        if self is Package.CHROMIUM:
+            return find_chromium()
+        found = shutil.which(self) or shutil.which(self, path=_OUTSIDE_PATH)
+        return Path(found) if found else None
+
+
+def installed(package: Package) -> Path:
+    """The program of a package. Skips the test where there is none."""
+    found = package.program()
     if found is None:
-        pytest.skip(f"no {package}, and it cannot be installed")
+        pytest.skip(f"no {package}: as root, `make test` installs it on Debian and Ubuntu")
     return found
+
+
+def main() -> None:
+    """Install what is missing, where that is possible."""
+    missing = [package for package in Package if package.program() is None]
+    if missing and apt.can_install():
+        try:
+            apt.install(missing, say_on_stderr)
+        except ServicesUnavailable as error:
+            say_on_stderr(f"{error}; the tests that need it are skipped")
+
+
+if __name__ == "__main__":
+    main()
