@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tools.services import Services, ServicesUnavailable, containers, ladder
-from tools.services.containers import EngineUnreachable, ImagesUnavailable
+from tools.services import Services, ServicesUnavailable, ladder
+from tools.services.containers import servers as containers
+from tools.services.containers.engine import EngineUnreachable, ImagesUnavailable
 from tools.services.model import Rung, hide_password
 from tools.services.native import apt, servers
 

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from tools.services import containers
+from tools.services.containers import servers as containers
+from tools.services.containers.engine import EngineUnreachable
 from tools.services.model import Rung, Services, ServicesUnavailable
 from tools.services.native import apt, servers
 from tools.services.signals import terminated_as_exit
@@ -86,7 +87,7 @@ def _enter_rung(stack: ExitStack, forced: Rung | None, say: Say) -> Services:
         return services
     try:
         return stack.enter_context(containers.running_containers(say))
-    except containers.EngineUnreachable:
+    except EngineUnreachable:
         pass  # nothing unusual: most machines have none
     except ServicesUnavailable as error:
         say(f"{error}; continuing with private native servers")

@@ -122,6 +122,8 @@ def _effects(queue: Queue, given: Mapping[str, Any]) -> Iterator[tuple[str, Effe
             what = f"beyond {most}, the oldest is dropped" if drops else f"{most} is the most"
             yield key, Effect.LOSES if drops else Effect.LIMITS, what
     limit = given.get(_LIMIT)
+    if limit is not None and limit < 0:
+        return  # none at all, in RabbitMQ 4: our own limit holds; earlier ones refuse such a policy
     if limit is not None and is_dead:
         yield _LIMIT, Effect.LOSES, f"a dead letter is lost after {limit} deliveries"
     elif limit is not None and limit < DELIVERY_LIMIT and queue.kind is Kind.INTAKE:

@@ -24,6 +24,14 @@ _COLUMNS: Final = "policy,operator_policy,effective_policy_definition"
 
 
 _NOT_IT: Final = "CANCEL_RABBITMQ_MANAGEMENT_URL does not lead to RabbitMQ's management API"
+_NO_STATISTICS: Final = (
+    "RabbitMQ's management API does not say which policies hold for queues: its statistics are "
+    "disabled (management.disable_stats, management_agent.disable_metrics_collector)"
+)
+
+
+class _Overview(BaseModel):
+    disable_stats: bool = False
 
 
 class _Exchange(BaseModel):
@@ -54,11 +62,19 @@ def _of(model: type[M], said: object) -> M:
 class Management:
     """One connection, for several questions."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: URL, user: str) -> None:
-        """`url` is that of the API, with the encoded virtual host at its end."""
+    def __init__(
+        self, http: aiohttp.ClientSession, base: str, virtual_host: str, user: str
+    ) -> None:
+        """`base` is the URL of the API; `virtual_host` is encoded."""
         self._http = http
-        self._url = url
+        self._base = base
+        self._virtual_host = virtual_host
         self._user = user
+
+    async def check_statistics(self) -> None:
+        """Without statistics, each queue looks as if no policy held. Raises ServiceUnavailable."""
+        if _of(_Overview, await self._ask("overview")).disable_stats:
+            raise ServiceUnavailable(_NO_STATISTICS)
 
     async def on_queue(self, name: str) -> Held | None:
         """The policies of a queue; None without one, or without the queue.
@@ -87,13 +103,13 @@ class Management:
         return None
 
     async def _get(self, kind: str, name: str | None = None, query: str = "") -> Any:
-        """What the API says, or None if it has no such thing."""
-        base, _, virtual_host = str(self._url).rpartition("/")
-        path = f"{base}/{kind}/{virtual_host}"
-        if name is not None:
-            path = f"{path}/{quote(name, safe='')}{query}"
+        """What the API says of things in our virtual host, or None if it has no such thing."""
+        path = f"{kind}/{self._virtual_host}"
+        return await self._ask(path if name is None else f"{path}/{quote(name, safe='')}{query}")
+
+    async def _ask(self, path: str) -> Any:
         try:
-            async with self._http.get(URL(path, encoded=True)) as answer:
+            async with self._http.get(URL(f"{self._base}/{path}", encoded=True)) as answer:
                 if answer.status == HTTPStatus.NOT_FOUND:
                     return None
                 if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -142,6 +158,5 @@ class ManagementAccess:
             connector=aiohttp.TCPConnector(ssl=access.context or True),
         )
         virtual_host = quote(unquote(node.raw_path[1:]) or "/", safe="")
-        base = self._url.with_user(None)
-        url = URL(f"{str(base).rstrip('/')}/api/{virtual_host}", encoded=True)
-        return http, Management(http, url, user)
+        base = f"{str(self._url.with_user(None)).rstrip('/')}/api"
+        return http, Management(http, base, virtual_host, user)

@@ -76,6 +76,7 @@ class PolicyWatch:
             return await self._findings(management)
 
     async def _findings(self, management: Management) -> list[Finding]:
+        await management.check_statistics()
         held = await management.on_exchange(self._commands)
         found = [] if held is None else on_commands(held)
         for name, queue in self._queues.items():

@@ -1,4 +1,4 @@
-"""A broker with the management plugin, and a system on a virtual host of its own."""
+"""A broker of each kind with the management plugin, and a system on a virtual host of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broker.managed import ManagedBroker, VirtualHost, managed_broker
+from tests.support.broker.managed import MANAGED_BROKERS, ManagedBroker, VirtualHost
 from tests.support.own_servers import skipped_if_unavailable
 from tools.support.system import System
 
 
-@pytest.fixture(scope="package")
-def managed() -> Iterator[ManagedBroker]:
+@pytest.fixture(scope="package", params=MANAGED_BROKERS)
+def managed(request: pytest.FixtureRequest) -> Iterator[ManagedBroker]:
     with ExitStack() as stack:
         with skipped_if_unavailable():
-            broker = stack.enter_context(managed_broker())
+            broker = stack.enter_context(MANAGED_BROKERS[request.param]())
         yield broker
 
 

@@ -7,9 +7,9 @@ import pytest
 from aio_pika.exceptions import DeliveryError
 
 from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY, REST_KEY
-from shared.amqp.topology import Topology
+from shared.amqp.topology import DELIVERY_LIMIT, Topology
 from shared.registrations import QUEUED_TYPE
-from tests.support.broker.managed import VirtualHost
+from tests.support.broker.managed import ManagedBroker, VirtualHost
 from tools.support.system import System
 from tools.support.waiting import eventually
 
@@ -74,6 +74,35 @@ async def test_what_a_full_queue_drops_is_a_dead_letter(
     assert (found["command_id"], found["run_id"]) == (first, 1)
     assert "limits the length of the queue" in found["error"]
     await worker.event("command_retried", command_id=last, reason="unknown_run")
+
+
+async def test_without_a_limit_for_them_dead_letters_outlive_any_number_of_deliveries(
+    system: System, virtual_host: VirtualHost, managed: ManagedBroker
+) -> None:
+    """RabbitMQ 4 has a limit by default; earlier versions have none, and refuse this policy."""
+    if managed.is_older_than(4):
+        pytest.skip("no limit by default")
+    await virtual_host.set_policy("all-deliveries", r"^runs\.", delivery_limit=-1)
+    await eventually(
+        lambda: virtual_host.policy_of(_NAMES.dead), lambda name: name == "all-deliveries"
+    )
+    await system.publish(1)
+    # The queue's own limit holds all the same.
+    await _return(system, _NAMES.cancel, DELIVERY_LIMIT + 1)
+    await eventually(lambda: system.depth(_NAMES.dead))
+
+    await _return(system, _NAMES.dead, 2 * DELIVERY_LIMIT)
+
+    await eventually(lambda: system.depth(_NAMES.dead), lambda depth: depth == 1)
+
+
+async def _return(system: System, queue_name: str, times: int) -> None:
+    """Have a message delivered, and return it."""
+    queue = await system.channel.get_queue(queue_name, ensure=False)
+    for _ in range(times):
+        message = await eventually(lambda: queue.get(fail=False), lambda it: it is not None)
+        assert message is not None
+        await message.nack(requeue=True)
 
 
 async def test_a_queue_that_is_only_limited_refuses_and_drops_nothing(

@@ -1,5 +1,6 @@
 """Gateway and worker say which policies hold for their queues, if they may ask."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -118,6 +119,23 @@ async def test_who_may_not_ask_says_so_once_and_works(
     await system.add_run(1)
     command_id = await system.publish(1)
     assert (await system.outcome_of(command_id))["outcome"] == "canceled"
+
+
+async def test_without_statistics_no_queue_passes_for_one_without_policies(
+    system: System, virtual_host: VirtualHost, managed: ManagedBroker
+) -> None:
+    await virtual_host.set_policy("all", ".*", message_ttl=600_000)
+    await asyncio.to_thread(managed.disable_statistics, True)
+    try:
+        programs = await _started(system, managed.management_url)
+        for program, url in programs.values():
+            said = await program.event("queue_policies_not_read")
+            assert "its statistics are disabled" in said["error"]
+            assert await _metrics(system, url) == ["cancel_queue_policies_read 0.0"]
+    finally:
+        await asyncio.to_thread(managed.disable_statistics, False)
+    for program, _ in programs.values():
+        await program.event("queue_policy_found", queue="runs.cancel", key="message-ttl")
 
 
 async def test_the_user_of_the_broker_asks_if_no_other_is_named(

@@ -1,34 +1,37 @@
 """A broker with the management plugin, on which each test has a virtual host of its own."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import aiohttp
 from yarl import URL
 
-from tools.services import PrivateRabbit, Sandbox
+from tools.services import ContainerRabbit, PrivateRabbit, Sandbox
 from tools.support.waiting import eventually
 
-_PLUGIN = "rabbitmq_management"
+_PLUGIN: Final = "rabbitmq_management"
+_PORT: Final = 15672
 
 
+@dataclass(frozen=True, slots=True)
 class ManagedBroker:
-    def __init__(self, sandbox: Sandbox) -> None:
-        """Raises ServicesUnavailable where no RabbitMQ is installed."""
-        self._port = sandbox.reserve_port()
-        self.rabbit = PrivateRabbit(
-            sandbox,
-            plugins=[_PLUGIN],
-            configuration=f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self._port}\n",
-        )
+    rabbit: PrivateRabbit | ContainerRabbit
+    management_url: str
+    """Without a user."""
 
-    @property
-    def management_url(self) -> str:
-        """Without a user."""
-        return f"http://127.0.0.1:{self._port}"
+    def is_older_than(self, major: int) -> bool:
+        return int(self.rabbit.version.partition(".")[0]) < major
+
+    def disable_statistics(self, yes: bool) -> None:
+        """As `management.disable_stats` in rabbitmq.conf does."""
+        self.rabbit.ctl(
+            "eval",
+            f"application:set_env(rabbitmq_management, disable_management_stats, {yes}).".lower(),
+        )
 
     @asynccontextmanager
     async def virtual_host(self) -> AsyncIterator["VirtualHost"]:
@@ -99,8 +102,27 @@ class VirtualHost:
 
 
 @contextmanager
-def managed_broker() -> Iterator[ManagedBroker]:
+def _native() -> Iterator[ManagedBroker]:
     with Sandbox() as sandbox:
-        broker = ManagedBroker(sandbox)
-        broker.rabbit.start()
-        yield broker
+        port = sandbox.reserve_port()
+        listens = f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {port}\n"
+        rabbit = PrivateRabbit(sandbox, plugins=[_PLUGIN], configuration=listens)
+        rabbit.start()
+        yield ManagedBroker(rabbit, f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def _of_image() -> Iterator[ManagedBroker]:
+    """The image has the plugin."""
+    with ExitStack() as stack:
+        rabbit = ContainerRabbit(stack, ports=[_PORT])
+        rabbit.launch()
+        rabbit.wait_ready()
+        yield ManagedBroker(rabbit, f"http://{rabbit.host}:{rabbit.port_of(_PORT)}")
+
+
+MANAGED_BROKERS: Final[dict[str, Callable[[], AbstractContextManager[ManagedBroker]]]] = {
+    "native": _native,
+    "image": _of_image,
+}
+"""Each raises ServicesUnavailable where it cannot be had."""

@@ -30,6 +30,7 @@ def _effects(queue: str, **definition: Any) -> dict[str, Effect]:
         ),
         ("runs.cancel", {"delivery_limit": 3}, {"delivery-limit": LIMITS}),
         ("runs.cancel", {"delivery_limit": 20}, {}),
+        ("runs.cancel", {"delivery_limit": -1}, {}),
         ("runs.cancel.dead", {"message_ttl": 60_000}, {"message-ttl": LOSES}),
         ("runs.cancel.dead", {"max_length": 10}, {"max-length": LOSES}),
         (
@@ -38,6 +39,7 @@ def _effects(queue: str, **definition: Any) -> dict[str, Effect]:
             {"max-length": LIMITS},
         ),
         ("runs.cancel.dead", {"delivery_limit": 30}, {"delivery-limit": LOSES}),
+        ("runs.cancel.dead", {"delivery_limit": -1}, {}),
         ("runs.cancel.dead", {"overflow": "drop-head"}, {}),
         ("runs.cancel.retry.5s", {"message_ttl": 4_999}, {"message-ttl": LIMITS}),
         ("runs.cancel.retry.5s", {"message_ttl": 5_000, "delivery_limit": 3}, {}),

@@ -15,7 +15,7 @@ from tools.services.cluster.cluster import Cluster
 from tools.services.cluster.links import Link, can_block
 from tools.services.cluster.nodes import SIZE, Tool, formed_by
 from tools.services.cluster.subnets import address_of, address_of_host, random_subnet
-from tools.services.containers import RABBIT_IMAGE, USER, Say, check_engine, have_images
+from tools.services.containers.engine import RABBIT_IMAGE, USER, Say, have_images
 from tools.services.model import ServerFailed
 
 if TYPE_CHECKING:
@@ -142,7 +142,6 @@ def container_cluster(say: Say = lambda _: None) -> Iterator[ContainerCluster]:
 
     Raises EngineUnreachable, ImagesUnavailable, or ServerFailed if a container does not start.
     """
-    check_engine()
     have_images(say, RABBIT_IMAGE)
     with ExitStack() as stack:
         cluster = ContainerCluster(stack)

@@ -1,0 +1,1 @@
+"""Servers in containers of an engine that is reachable."""
