@@ -8,7 +8,6 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from shared.aio.retry import until_available
 from shared.aio.tasks import end, first_of
 from shared.amqp.access import check_files
 from shared.amqp.broker import keep_connected
@@ -19,7 +18,6 @@ from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.http.health import add_health, add_metrics, new_registry
 from shared.lifecycle import Lifetime, Shutdown, allow_many_files
-from shared.postgres import sql
 from shared.postgres.database import Database, connected
 from shared.postgres.migrate import wait_until_current
 from shared.postgres.replication import ReplicationWatch
@@ -41,9 +39,8 @@ from worker.launches import socket_server
 from worker.launches.api import LauncherApi
 from worker.launches.claims import Launches
 from worker.launches.expiry import Expiry
-from worker.launches.launch_note import LaunchNote
-from worker.launches.living_launches import living_launches
 from worker.launches.lost_runs import LostRunWatch
+from worker.launches.notes.launch_notes import LaunchNotes
 from worker.launches.run_cgroups import RunCgroups
 from worker.leftovers.kept_runs import KeptRuns
 from worker.leftovers.leftovers import Leftovers
@@ -148,6 +145,7 @@ async def _serve(
         stops,
         metrics,
     )
+    notes = LaunchNotes(database, host, runs_root, settings.worker_socket)
     launches = Launches(
         database,
         host,
@@ -160,7 +158,7 @@ async def _serve(
         leftovers,
         stops,
         memory,
-        settings.worker_socket,
+        notes,
     )
     histories = HistoryReader(
         settings.broker_user, settings.gateway_user, settings.trusted_publishers
@@ -259,7 +257,7 @@ async def _serve(
         lists_all=privileges.lists_all,
     )
     # What was started on this host before Postgres was restored, if it was.
-    notes = await _living(database, settings, runs_root)
+    has_launches = await notes.recall(memory)
     await registration.register()
     # From here on there are stops to hand on, so neither a signal nor a broker that is away may
     # end the process at once: each stop would count as taken up in vain.
@@ -268,10 +266,8 @@ async def _serve(
     def keep_running(work: Awaitable[object]) -> None:
         tasks.create_task(lifetime.until_fails(work))
 
-    for note in notes:
-        memory.claims.add(note.process.launch_id, note.claim())
-    if notes:
-        await healing.claim_again()
+    if has_launches:
+        await healing.launches_again()
     await lost_run_watch.resume()
     relay.wake()
     open_commands.wake()
@@ -328,23 +324,6 @@ async def _serve(
     await monitoring.close()
     if lifetime.error is not None:
         raise lifetime.error
-
-
-async def _living(
-    database: Database, settings: WorkerSettings, runs_root: Path | None
-) -> list[LaunchNote]:
-    """The launches that are alive on this host.
-
-    None if the host is not on record: then this database may never have been that of its runs.
-    """
-
-    async def is_known() -> bool:
-        (row,) = await database.fetch(sql.healing.HOST_IS_KNOWN, settings.host_name)
-        return bool(row["it"])
-
-    if runs_root is None or not await until_available(is_known):
-        return []
-    return await asyncio.to_thread(living_launches, runs_root, settings.worker_socket)
 
 
 def _dependencies(

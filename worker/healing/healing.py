@@ -76,13 +76,18 @@ class Healing:
         if server != self._server:
             self.wake()
 
-    async def claim_again(self) -> None:
-        """Record launches again that are remembered and alive.
+    async def launches_again(self) -> None:
+        """Record launches and ends of launches again that are remembered.
 
         Call it before this worker decides on anything: a run that is queued by the record, and is
         alive, must not be canceled as never started.
         """
-        await self._record([(Healed.CLAIM, self._launched.claim_again)])
+        await self._record(
+            [
+                (Healed.CLAIM, self._launched.claim_again),
+                (Healed.COMPLETION, self._launched.complete_again),
+            ]
+        )
         if self._has_failed:
             self._memory.undone.set()
 

@@ -24,8 +24,8 @@ from worker.launches import cancellations
 from worker.launches import store as launch_store
 from worker.launches.cancellations import Cancellation
 from worker.launches.expiry import Expiry
-from worker.launches.launch_note import LaunchNote
 from worker.launches.lost_runs import LostRunWatch
+from worker.launches.notes.launch_notes import LaunchNotes
 from worker.launches.run_cgroups import InsideRun, RunCgroups, discard
 from worker.leftovers.left_behind import Json
 from worker.leftovers.leftovers import Leftovers
@@ -112,12 +112,11 @@ class Launches:
         leftovers: Leftovers,
         stops: Stops,
         memory: Memory,
-        socket: Path,
+        notes: LaunchNotes,
     ) -> None:
-        """`socket` is where launchers reach this worker."""
         self._stops = stops
         self._memory = memory
-        self._socket = str(socket)
+        self._notes = notes
         self._database = database
         self._host = host
         self._cgroups = cgroups
@@ -202,8 +201,7 @@ class Launches:
         if run is None or row is None:
             return
         self._memory.claims.add(process.launch_id, Claim(process, run, row))
-        if cgroup is not None:
-            LaunchNote.of(row, self._socket).write(cgroup)
+        self._notes.keep_claim(cgroup, row)
 
     async def _require_outside(self, launcher: Launcher) -> None:
         """Raise InsideRun for a launcher that was started by a run: it must end with that run.
@@ -248,13 +246,11 @@ class Launches:
                 self._memory.undone.set()
                 raise ServiceUnavailable("a failover of Postgres undid the claim of this run")
             return None
-        if row["cgroup"] is not None:
-            Cgroup(Path(row["cgroup"])).remove()
         status = RunStatus(row["status"])
         self._leftovers.forget(row["launch_id"], is_over=status in _ENDED_WELL)
         if status in _ENDED_WELL:
             self._lost_run_watch.forget(row["launch_id"])
-        self._remember(row, exit_code)
+        self._remember(row, status, exit_code)
         if row["is_news"]:  # during a stop, the launcher asks several times a second
             self._relay.wake()
             log.info("run_completed", run_id=run_id, status=status, exit_code=exit_code)
@@ -278,17 +274,19 @@ class Launches:
             stop is not None and stop.process.launch_id == launch_id
         )
 
-    def _remember(self, row: Record, exit_code: int) -> None:
+    def _remember(self, row: Record, status: RunStatus, exit_code: int) -> None:
+        """And leave no copies but those of what is still there."""
+        run_id, launch_id = row["run_id"], row["launch_id"]
         completion = Completion(
-            row["run_id"],
-            row["launch_id"],
-            RunStatus(row["status"]),
-            exit_code,
-            row["finished_at"],
-            row["left_behind"],
+            run_id, launch_id, status, exit_code, row["finished_at"], row["left_behind"]
         )
         if row["is_news"]:
-            self._memory.completions.add(completion.launch_id, completion)
+            self._memory.completions.add(launch_id, completion)
+        if row["cgroup"] is None:
+            if status in _ENDED_WELL:
+                self._notes.drop(launch_id)
+        elif not (cgroup := Cgroup(Path(row["cgroup"]))).remove():
+            self._notes.keep_end(cgroup, completion)
 
     async def cancellation_of(self, run_id: int) -> Cancellation | None:
         """The cancellation that ended or will end the run. Raises ServiceUnavailable."""

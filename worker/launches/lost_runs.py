@@ -12,17 +12,18 @@ import structlog
 from shared.aio.retry import until_available
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
-from shared.states import RunStatus
+from shared.states import LeftoversPolicy, RunStatus
 from worker.evidence import Evidence, StopFailed
 from worker.launches import store as launch_store
 from worker.launches.unreported import UnreportedRuns
+from worker.leftovers import left_behind
 from worker.memory.memory import Memory
 from worker.outbox.relay import Relay
-from worker.processes.identity import Identity, ProcessHandle, boot_id
+from worker.processes.identity import Identity, ProcessHandle, boot_id, is_alive
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop import record
 from worker.stop.ladder import StopPlan
-from worker.stop.run_stopper import RunStopper
+from worker.stop.run_stopper import Left, RunStopper
 from worker.stop.run_tree import (
     OutOfSight,
     pids_are_ours,
@@ -68,12 +69,15 @@ class LostRunWatch:
         """The run is recorded as over: when its launcher ends, there is nothing to do."""
         self._watched.discard(launch_id)
 
-    def watch(self, run_id: int, process: RunProcess) -> None:
-        """Watch the launcher, so that the run does not stay `running` without it."""
+    def watch(self, run_id: int, process: RunProcess, *, keeps: bool = False) -> None:
+        """Watch the launcher, so that the run does not stay `running` without it.
+
+        If it has ended before, and the run `keeps` what its command leaves behind, that runs on.
+        """
         if process.launch_id not in self._watched:
             self._watched.add(process.launch_id)
             self._launchers.add(run_id, process)
-            self._tasks.create_task(self._watch_launcher(run_id, process))
+            self._tasks.create_task(self._watch_launcher(run_id, process, keeps=keeps))
 
     async def resume(self) -> None:
         """Continue the work of an earlier worker of this host."""
@@ -117,7 +121,8 @@ class LostRunWatch:
             elif self._memory.has_ended(run.process.launch_id):
                 ended.add(run.process.launch_id)  # its end was on record: it is not lost
             elif run.process.boot_id != self._boot_id or pids_are_ours(run.process):
-                self.watch(run.run_id, run.process)
+                keeps = run.leftovers is LeftoversPolicy.KEEP
+                self.watch(run.run_id, run.process, keeps=keeps)
             else:
                 await self._look_from_outside(run, run.process)
         # At the first look, the end may have been recorded in between.
@@ -143,7 +148,7 @@ class LostRunWatch:
         if lost:
             log.warning("run_out_of_sight", run_id=run.run_id)
 
-    async def _watch_launcher(self, run_id: int, process: RunProcess) -> None:
+    async def _watch_launcher(self, run_id: int, process: RunProcess, *, keeps: bool) -> None:
         launcher = Identity(process.launcher_pid, process.launcher_start_ticks)
 
         async def find() -> ProcessHandle | None:
@@ -152,26 +157,47 @@ class LostRunWatch:
 
         if handle := await until_available(find):
             await _ended(handle)
+            keeps = False  # it would have reported that its command ended
         if process.launch_id in self._watched:
             await asyncio.sleep(_LAST_REQUEST)
         if process.launch_id not in self._watched:
             return  # it ended well
 
-        await self._lose(run_id, process)
+        kept = await self._kept(process) if keeps else None
+        await self._lose(run_id, process, kept)
 
-    async def _lose(self, run_id: int, process: RunProcess) -> None:
+    async def _kept(self, process: RunProcess) -> Left | None:
+        """What is left of a run that keeps it, if its command has ended, perhaps by itself.
+
+        That may have been on record before Postgres was restored.
+        """
+        if process.boot_id != self._boot_id or is_alive(Identity(process.pid, process.start_ticks)):
+            return None
+        try:
+            left = await until_available(partial(self._stopper.left_of, process))
+        except OutOfSight:
+            return None
+        return left if left.any else None
+
+    async def _lose(self, run_id: int, process: RunProcess, kept: Left | None = None) -> None:
+        found = {} if kept is None else left_behind.found(kept, kept=True)
+
         async def record() -> RunProcess | None:
             async with self._database.transaction() as connection:
                 return await launch_store.record_launcher_died(
-                    connection, run_id, process.launch_id
+                    connection, run_id, process.launch_id, found
                 )
 
         lost = await until_available(record)
         self._watched.discard(process.launch_id)
         self._relay.wake()
-        if lost:
-            log.warning("run_lost", run_id=run_id)
+        if not lost:
+            return
+        log.warning("run_lost", run_id=run_id)
+        if kept is None:
             await self._clear_away(run_id, lost)
+        else:
+            left_behind.log_kept(run_id, kept)
 
     async def _clear_away(self, run_id: int, process: RunProcess) -> None:
         """Kill the remaining processes of a lost run, because no launcher can report their end.

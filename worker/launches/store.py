@@ -3,7 +3,8 @@
 Each statement runs in the caller's transaction.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from asyncpg import Record
@@ -90,14 +91,18 @@ async def record_unreported(connection: Connection, run_id: int, launch_id: UUID
 
 
 async def record_launcher_died(
-    connection: Connection, run_id: int, launch_id: UUID
+    connection: Connection,
+    run_id: int,
+    launch_id: UUID,
+    kept: Mapping[str, object] | None = None,
 ) -> RunProcess | None:
-    """The process of the run, if that is lost and may have some left.
+    """The process of the run, if that is lost and may have some left; `kept` is what runs on.
 
     Also if an earlier attempt recorded it.
     """
     await lock_run(connection, run_id)
-    await connection.execute(sql.runs.RECORD_LAUNCHER_DIED, run_id, launch_id)
+    found = json.dumps(kept or {})
+    await connection.execute(sql.runs.RECORD_LAUNCHER_DIED, run_id, launch_id, found)
     row = await connection.fetchrow(sql.runs.FIND_UNPROVED, run_id, launch_id)
     return Run.from_record(row).process if row else None
 

@@ -16,8 +16,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+import structlog
+
 from worker.evidence import Evidence, timestamp
 from worker.stop.run_stopper import Left
+
+log = structlog.get_logger(__name__)
 
 Json = Mapping[str, Any]
 
@@ -45,3 +49,12 @@ def kept(left: Left) -> Json:
 def stopped(evidence: Evidence) -> Json:
     """What a stop adds to the record."""
     return evidence.as_json()
+
+
+def log_kept(run_id: int, left: Left) -> None:
+    log.info(
+        "left_behind_kept",
+        run_id=run_id,
+        processes=len(left.processes),
+        containers=len(left.containers),
+    )

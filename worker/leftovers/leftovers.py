@@ -112,12 +112,7 @@ class Leftovers:
 
     def _kept(self, run: Run, found: Left) -> Json:
         self._metrics.leftovers_kept()
-        log.info(
-            "left_behind_kept",
-            run_id=run.run_id,
-            processes=len(found.processes),
-            containers=len(found.containers),
-        )
+        left_behind.log_kept(run.run_id, found)
         return left_behind.kept(found)
 
     async def _look(self, process: RunProcess) -> Left:

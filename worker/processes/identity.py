@@ -104,6 +104,12 @@ def read_stat(pid: int) -> ProcessStat | None:
     return _with_live_thread(stat) if stat and stat.is_dead and threads > 1 else stat
 
 
+def is_alive(identity: Identity) -> bool:
+    """Whether this process is there and runs code."""
+    stat = read_stat(identity.pid)
+    return stat is not None and stat.identity == identity and not stat.is_dead
+
+
 def _with_live_thread(stat: ProcessStat) -> ProcessStat:
     """The stat of a live thread, if there is one, for a process whose first thread has ended."""
     pid = stat.identity.pid

@@ -106,6 +106,8 @@ def loss(run: Json) -> str | None:
         return f"{cause}; whether processes are left can no longer be determined ({proof})"
     if lost.get("survivors") or lost.get("in_doubt"):
         return f"{cause}; {remains(lost)}"
+    if lost.get("kept"):
+        return f"{cause}; {_what_was_left(lost)}; kept"
     return f"{cause}; processes may be left"
 
 

@@ -5,7 +5,12 @@ from typing import Final
 # A server that was started again, or another one, has another time.
 SERVER: Final = "SELECT pg_postmaster_start_time() AS started_at"
 
-HOST_IS_KNOWN: Final = "SELECT EXISTS (SELECT FROM hosts WHERE host = $1) AS it"
+# When the database was made, which a backup of it has, too, and no other one; and whether it knows
+# host $1.
+INSTALLATION: Final = """
+    SELECT (SELECT min(applied_at) FROM schema_migrations) AS installation,
+           EXISTS (SELECT FROM hosts WHERE host = $1) AS knows_host
+"""
 
 # Which of these are on record.
 KNOWN_COMMANDS: Final = """

@@ -172,11 +172,13 @@ IS_BEING_STOPPED: Final = """
 # Waits for other transactions on the run: a claim with an unknown result may still be committed.
 LOCK_RUN: Final = "SELECT FROM runs WHERE run_id = $1 FOR UPDATE"
 
+# $3: what was found of it and runs on.
 RECORD_LAUNCHER_DIED: Final = """
     UPDATE runs
        SET status = 'error', finished_at = clock_timestamp(),
            error = 'the launcher died without reporting an exit code',
-           loss = jsonb_build_object('cause', 'launcher_died', 'noticed_at', clock_timestamp())
+           loss = $3::jsonb
+               || jsonb_build_object('cause', 'launcher_died', 'noticed_at', clock_timestamp())
      WHERE run_id = $1 AND launch_id = $2 AND status = 'running'
     RETURNING run_id
 """
@@ -230,8 +232,11 @@ LOSE_RUN_OUT_OF_SIGHT: Final = """
     RETURNING run_id
 """
 
+# Those that are lost, too, if what they left runs on.
 LIST_LEFT_BEHIND_ON_HOST: Final = f"""
     SELECT * FROM runs WHERE host = $1 AND {LEFT_BEHIND}
+     UNION ALL
+    SELECT * FROM runs WHERE host = $1 AND {LOST} AND (loss ->> 'kept')::boolean IS TRUE
 """  # noqa: S608 - put together from constants
 
 LIST_LIVE_ON_HOST: Final = """
@@ -258,4 +263,5 @@ LIST_OPEN_OF_OTHER_NAMESPACES: Final = f"""
 LIST_UNPROVED_ON_HOST: Final = f"""
     SELECT * FROM runs
      WHERE host = $1 AND (boot_id = $2 OR containers_in IS NOT NULL) AND {LOST}
+       AND (loss ->> 'kept')::boolean IS NOT TRUE
 """  # noqa: S608 - put together from constants

@@ -94,6 +94,12 @@ async def test_what_is_alive_is_on_record_again_and_nothing_is_wrongly_stopped(
     # What ended since the backup is gone, and how it ended is not known any more.
     for run in (runs.PASSED_SINCE, runs.CANCELED_SINCE):
         assert (await system.status_becomes(run, "error"))["error"].startswith("the launcher died")
+    # What was kept of a run that had ended is alive, and how it ended is known.
+    for run in runs.KEPT:
+        assert alive(drill.marks[run])
+        ended = await system.run(run)
+        assert (ended["status"], ended["exit_code"]) == ("fail", runs.EXIT_CODE)
+        assert (await system.left_behind(run))["kept"] is True
     # What was canceled before it started is queued: it has to be canceled again.
     assert (await system.run(runs.NEVER_STARTED_SINCE))["status"] == "queued"
     for run in (runs.QUEUED, runs.NEVER_STARTED_SINCE):
@@ -105,6 +111,10 @@ async def test_what_is_alive_is_on_record_again_and_nothing_is_wrongly_stopped(
         assert (ended["outcome"], ended["evidence"]["proof"]) == ("canceled", "cgroup_empty")
         assert await drill.launched[run].exit_code() != 0
         await until_gone(drill.marks[run], deadline=0)
+    for run in runs.KEPT:
+        outcome = await system.outcome_of(await system.publish(run))
+        assert outcome["outcome"] == "leftovers_stopped"
+        assert not alive(drill.marks[run])
     # No number is used twice: an event that is told again is the same.
     await drill.bury()
     assert await system.database.fetchval("SELECT count(*) FROM dead_letters") == 2

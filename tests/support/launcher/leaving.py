@@ -1,13 +1,13 @@
 """Jobs whose command ends by itself and leaves processes behind."""
 
 import sys
+from typing import Final
 
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD
 from tools.support.system import System
 
-# Starts what it was told, waits until that is ready, and exits.
-_LEAVES: str = """
+LEAVES: Final = """
 code=$1 said=$2
 : > "$said"
 shift 2
@@ -15,6 +15,7 @@ shift 2
 until grep -q ready "$said"; do sleep 0.01; done
 exit "$code"
 """
+"""Starts what it was told, waits until that is ready, and exits with $1; $2 is for its output."""
 
 
 async def launch_leaving(
@@ -23,6 +24,6 @@ async def launch_leaving(
     """Start a job that leaves a bad child of this kind behind; the launcher, and the mark."""
     mark = system.new_mark()
     said = system.directory / f"said-{run_id}"
-    leaves = ("sh", "-c", _LEAVES, "sh", str(exit_code), str(said))
+    leaves = ("sh", "-c", LEAVES, "sh", str(exit_code), str(said))
     child = (sys.executable, "-S", str(BAD_CHILD), kind, mark)
     return await system.launch(run_id, *leaves, *child), mark

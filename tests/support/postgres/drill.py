@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.postgres import sql
 from tests.support.broker.event_listener import Json, Listener
+from tests.support.launcher.leaving import LEAVES
 from tools.support.launched import Launched
 from tools.support.processes import BAD_CHILD
 from tools.support.program import Program
@@ -32,6 +33,10 @@ ENDED_MEANWHILE: Final = 10
 """Claimed since the backup. Its command ends while Postgres is restored."""
 CANCELED_FIRST: Final = 12
 """Claimed since the backup. A worker of another host cancels it before its own is back."""
+KEPT_SINCE: Final = 13
+"""Running at the backup, registered to keep what it leaves. Ended since, and left a daemon."""
+KEPT_CLAIMED_SINCE: Final = 14
+"""Likewise, but it was queued at the backup."""
 CANCELED_BEFORE: Final = 11
 """Its events are not published at the time of the backup."""
 QUEUED_BEFORE: Final = (
@@ -42,11 +47,20 @@ QUEUED_BEFORE: Final = (
     ENDED_MEANWHILE,
     CANCELED_FIRST,
 )
+KEPT: Final = (KEPT_SINCE, KEPT_CLAIMED_SINCE)
 ALIVE: Final = (CLAIMED_SINCE, REGISTERED_SINCE, RUNNING)
 """What nobody asked to stop."""
+EXIT_CODE: Final = 3
+"""Of those."""
 LABELS: Final = '{"branch": "main"}'
 AWAY: Final = "away"
 """A host whose worker is down from before the backup on."""
+
+_WAITS: Final = """
+echo ready
+until [ -e "$1" ]; do sleep 0.05; done
+shift
+"""
 
 
 @dataclass
@@ -71,6 +85,9 @@ class Drill:
         for run in (RUNNING, CANCELED_SINCE, PASSED_SINCE):
             await system.add_run(run)
             await self._launch(run)
+        for run in KEPT:
+            await system.add_run(run, leftovers="keep")
+        await self._launch(KEPT_SINCE)
         away = await system.worker(AWAY)
         await system.add_run(OPEN)
         await self._launch(OPEN, AWAY)
@@ -95,7 +112,7 @@ class Drill:
             sql.registrations.REGISTER, *registration(REGISTERED_SINCE)[:4], [LABELS], [None],
             [None], ["stop"],
         )  # fmt: skip
-        for run in (*QUEUED_BEFORE[2:], REGISTERED_SINCE):
+        for run in (*QUEUED_BEFORE[2:], REGISTERED_SINCE, KEPT_CLAIMED_SINCE):
             await self._launch(run)
         for run in (CANCELED_SINCE, NEVER_STARTED_SINCE):
             command = await system.publish(run)
@@ -103,6 +120,10 @@ class Drill:
         self.end(PASSED_SINCE)
         assert await self.launched[PASSED_SINCE].exit_code() == 0
         await system.status_becomes(PASSED_SINCE, "pass")
+        for run in KEPT:
+            self.end(run)
+            assert await self.launched[run].exit_code() == EXIT_CODE
+            await system.status_becomes(run, "fail")
         await self.bury()
         await eventually(self._has_told_all)
 
@@ -129,7 +150,21 @@ class Drill:
         mark = self.marks[run] = self.system.new_mark()
         if run in (PASSED_SINCE, ENDED_MEANWHILE):
             gate = self.directory / str(run)
-            command = ["sh", "-c", f"echo ready; until [ -e {gate} ]; do sleep 0.05; done"]
+            command = ["sh", "-c", _WAITS, "sh", str(gate)]
+        elif run in KEPT:
+            said = self.directory / f"said-{run}"
+            child = (sys.executable, "-S", str(BAD_CHILD), "sleeps", mark)
+            gate = self.directory / str(run)
+            command = [
+                "sh",
+                "-c",
+                _WAITS + LEAVES,
+                "sh",
+                str(gate),
+                str(EXIT_CODE),
+                str(said),
+                *child,
+            ]
         else:
             command = [sys.executable, "-S", str(BAD_CHILD), "obeys", mark]
         launched = await self.system.launch(run, *command, socket=self.system.socket(host))

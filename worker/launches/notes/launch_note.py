@@ -1,26 +1,18 @@
-"""A copy of a claim, kept by the kernel with the cgroup of its launch.
+"""What is kept with a launch: a copy of its claim, and of its end if something of it is kept.
 
-It lives as long as the cgroup: a worker that starts can tell from it which launch is alive, also if
-Postgres was restored to a time before the claim.
+A worker that starts can tell from it what was recorded, also if Postgres was restored to a time
+before.
 """
 
-import os
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from typing import Final
+from uuid import UUID
 
 from asyncpg import Record
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from shared.runs import Run, RunProcess
 from shared.states import LeftoversPolicy, RunStatus, StopScope
-from worker.memory.memory import Claim
-from worker.processes.cgroup import Cgroup
-
-# cgroup v2 has user attributes since Linux 5.7. Who may write to the directory may write them, and
-# may put processes into it as well: the worker's user.
-_ATTRIBUTE: Final = "user.run_cancel.launch"
+from worker.memory.memory import Claim, Completion
 
 
 class Registered(BaseModel):
@@ -88,15 +80,29 @@ class LaunchNote(BaseModel):
         )
         return Claim(self.process, run, {"run_id": self.run_id, **it.model_dump()})
 
-    def write(self, cgroup: Cgroup) -> None:
-        """Leave it at the cgroup; nothing if that cannot have attributes, or is gone."""
-        with suppress(OSError):
-            os.setxattr(cgroup.path, _ATTRIBUTE, self.model_dump_json().encode())
 
-    @classmethod
-    def read(cls, path: Path) -> "LaunchNote | None":
-        """The note at a cgroup; None if there is none, or it is of another version."""
-        try:
-            return cls.model_validate_json(os.getxattr(path, _ATTRIBUTE))
-        except (OSError, ValidationError):
-            return None
+class EndNote(BaseModel):
+    """How a command ended that left behind what is kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    installation: datetime
+    """Of the database on which it was recorded, see `sql.healing.INSTALLATION`."""
+    run_id: int
+    launch_id: UUID
+    status: RunStatus
+    exit_code: int
+    finished_at: datetime
+    left_behind: str | None
+    """JSON."""
+
+    def completion(self) -> Completion:
+        """As a worker remembers it."""
+        return Completion(
+            self.run_id,
+            self.launch_id,
+            self.status,
+            self.exit_code,
+            self.finished_at,
+            self.left_behind,
+        )
