@@ -41,6 +41,7 @@ from gateway.runs.register import RegisterHandler
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
 from shared.amqp.access import check_files
+from shared.amqp.blocked import BlockedWatch
 from shared.amqp.policies.watch import watch_policies
 from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch
@@ -172,7 +173,11 @@ def _observe(
 ) -> None:
     """Add the monitoring endpoints, and start the probes behind them."""
 
+    warnings = Warnings()
+    alarm = BlockedWatch([publisher], warnings, registry)
+
     async def publishes() -> bool:
+        await alarm.look()
         if publisher.problem is not None:
             raise ServiceUnavailable(publisher.problem)
         return publisher.is_ready
@@ -182,7 +187,6 @@ def _observe(
     )
     queues = QueueWatch(Topology(settings.topology_prefix), QueueMetrics(registry).tell)
     statistics = Statistics(database, registry)
-    warnings = Warnings()
     replication = ReplicationWatch(database, settings, warnings, registry)
     tasks.create_task(replication.keep_looking(settings.probe_interval))
     watch_policies(settings, warnings, registry, tasks)

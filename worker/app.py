@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.aio.tasks import end, first_of
 from shared.amqp.access import check_files
+from shared.amqp.blocked import BlockedWatch
 from shared.amqp.broker import keep_connected
 from shared.amqp.link import Link
 from shared.amqp.policies.watch import watch_policies
@@ -218,8 +219,9 @@ async def _serve(
     relay.give_way(lambda: consumer.is_behind)
     metrics.show_in_flight(lambda: consumer.in_flight, lambda: stops.number)
     consuming = Link(consumer.session)
-    dependencies = _dependencies(database, publisher, consuming, registry)
     warnings = Warnings()
+    alarm = BlockedWatch([publisher, event_publisher], warnings, registry)
+    dependencies = _dependencies(database, publisher, consuming, alarm, registry)
     replication = ReplicationWatch(database, settings, warnings, registry)
 
     def on_heartbeat(answer: HeartbeatAnswer) -> None:
@@ -327,9 +329,14 @@ async def _serve(
 
 
 def _dependencies(
-    database: Database, publisher: Publisher, consuming: Link, registry: CollectorRegistry
+    database: Database,
+    publisher: Publisher,
+    consuming: Link,
+    alarm: BlockedWatch,
+    registry: CollectorRegistry,
 ) -> Dependencies:
     async def connected_twice() -> bool:
+        await alarm.look()
         return publisher.is_ready and consuming.is_up
 
     return Dependencies(

@@ -13,6 +13,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
 from shared.aio.tasks import first_of
+from shared.amqp import blocked
 from shared.amqp.broker import CONNECT_TIMEOUT, PAUSE, Session, keep_connected, keep_trying
 from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
 from shared.amqp.confirms.interface import Confirms
@@ -58,6 +59,7 @@ class Publisher:
         self._channel: asyncio.Future[AbstractChannel] = asyncio.Future()
         self._known = asyncio.Event()
         self._open: tuple[aiormq.Channel, Confirms] | None = None
+        self._connection: AbstractConnection | None = None
         self._declined = asyncio.Event()
         self._unanswered = asyncio.Event()
         self._answered_at = 0.0  # the loop's time of the latest answer to a publish
@@ -78,6 +80,7 @@ class Publisher:
         """
 
         async def session(connection: AbstractConnection) -> None:
+            self._connection = connection
             while not connection.is_closed:
                 try:
                     async with asyncio.timeout(DECLARE_TIMEOUT):
@@ -146,6 +149,10 @@ class Publisher:
     @property
     def is_ready(self) -> bool:
         return self._channel.done()
+
+    async def is_blocked(self) -> bool:
+        """Whether RabbitMQ has said that it takes no messages from us: an alarm."""
+        return self._connection is not None and await blocked.is_blocked(self._connection)
 
     async def wait_ready(self) -> None:
         """Return once a channel is open and its names are declared, or `problem` says why not.

@@ -8,6 +8,7 @@ from enum import StrEnum
 class About(StrEnum):
     POSTGRES_REPLICATION = "postgres_replication"
     QUEUE_POLICIES = "queue_policies"
+    RABBITMQ_ALARM = "rabbitmq_alarm"
 
 
 @dataclass(frozen=True, slots=True)

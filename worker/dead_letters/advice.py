@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.states import DeadReason, RunStatus
-from worker.dead_letters.kinds import is_registration
+from worker.dead_letters.kinds import OF_PUBLISHER, is_registration
 from worker.dead_letters.replays.planning import MAX_REPLAYS
 
 Json = Mapping[str, Any]
@@ -42,6 +42,10 @@ _NEVER: Final = frozenset(
 )
 """Reasons for which an unchanged replay always fails again."""
 _REMOVE_POLICY: Final = "remove the policy from RabbitMQ (rabbitmqctl list_policies)"
+_NO_EXPIRATION: Final = (
+    "have its publisher set no expiration, and look for a policy with a shorter message-ttl "
+    "(rabbitmqctl list_policies)"
+)
 
 
 def commands(letter: Json, run: Json) -> Steps:
@@ -82,7 +86,7 @@ def advised(letter: Json, run: Json, steps: Steps) -> str:
     if reason in _AS_IT_IS:
         return steps.replay
     if reason in _BY_POLICY:
-        return f"{_REMOVE_POLICY}, then {steps.replay}"
+        return f"{_remove_cause(letter)}, then {steps.replay}"
     if reason in _NEVER:
         return (
             f"unchanged, it would become a dead letter again; {steps.correct}, "
@@ -115,10 +119,15 @@ def advised_without_run(letter: Json, steps: Steps) -> str:
     if reason == DeadReason.UNKNOWN_VERSION:
         return f"upgrade the workers, then {steps.replay}"
     if reason in _BY_POLICY:
-        return f"{_REMOVE_POLICY}, then {steps.replay}"
+        return f"{_remove_cause(letter)}, then {steps.replay}"
     if reason in _AS_IT_IS:
         return f"find out why in the workers' logs, then {steps.replay}"
     return steps.look
+
+
+def _remove_cause(letter: Json) -> str:
+    """What has to be done before a replay of what a queue did not keep."""
+    return _NO_EXPIRATION if OF_PUBLISHER in letter["error"] else _REMOVE_POLICY
 
 
 def is_over(run: Json) -> bool:

@@ -1,8 +1,12 @@
 """What a dead letter asked for, to cancel a run or to register one; and what became of it."""
 
 from enum import StrEnum
+from typing import Final
 
 from shared.amqp.keys import QUEUED_KEY
+
+OF_PUBLISHER: Final = "the expiration of its publisher"
+"""In the error of a letter that had an expiration of its own when its time in a queue was over."""
 
 
 class ReplayStatus(StrEnum):

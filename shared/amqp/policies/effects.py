@@ -1,7 +1,7 @@
 """What a policy does to a queue, by the arguments with which we declare it.
 
-https://www.rabbitmq.com/docs/parameters#policies. For quorum queues, as in rabbit_quorum_queue of
-3.10 to 4.3: of lengths, times and the delivery limit, the lower one of policy and argument holds;
+https://www.rabbitmq.com/docs/parameters#policies. For quorum queues, tried with 3.10.8
+(`test_what_holds`): of times and the delivery limit, the lower one of policy and argument holds;
 the policy's `overflow` holds; our arguments for dead-lettering hold.
 """
 

@@ -16,6 +16,7 @@ from tools.support.waiting import eventually
 _NAMES = Topology()
 _INTAKE = r"^runs\.(cancel|cancel\.rest|queued)$"
 _SOON = 200
+_NEVER = 600_000
 """Milliseconds."""
 
 
@@ -48,8 +49,16 @@ async def test_commands_that_expired_are_dead_letters_that_a_replay_carries_out(
     assert (await system.run(3))["status"] == "queued"
 
 
-async def test_an_expiration_of_the_publisher_is_told_from_one_by_policy(system: System) -> None:
-    message = aio_pika.Message(b'{"run_id": 1}', expiration=_SOON / 1000)
+@pytest.mark.parametrize("by_policy", [False, True])
+async def test_an_expiration_of_the_publisher_is_named_beside_a_policy_that_may_set_less(
+    system: System, virtual_host: VirtualHost, by_policy: bool
+) -> None:
+    """By the message that RabbitMQ delivers, the two cannot be told apart."""
+    own = _SOON
+    if by_policy:
+        await virtual_host.set_policy("old-ones", _INTAKE, message_ttl=_SOON)
+        own = _NEVER
+    message = aio_pika.Message(b'{"run_id": 1}', expiration=own / 1000)
     exchange = await system.channel.get_exchange(_NAMES.commands, ensure=False)
     await exchange.publish(message, CANCEL_KEY)
     await eventually(lambda: system.depth(_NAMES.dead))
@@ -57,7 +66,10 @@ async def test_an_expiration_of_the_publisher_is_told_from_one_by_policy(system:
     worker = await system.worker(keep_dead_letters="true")
 
     found = await worker.event("dead_letter_found", reason="expired")
-    assert found["error"].endswith(f"the expiration of its publisher, {_SOON} ms")
+    assert found["error"].endswith(f"the expiration of its publisher, {own} ms, or within less")
+    await system.add_run(1)
+    _, shown, _ = await system.cli("worker", "runs", "show", "1")
+    assert "have its publisher set no expiration, and look for a policy" in shown
 
 
 async def test_what_a_full_queue_drops_is_a_dead_letter(

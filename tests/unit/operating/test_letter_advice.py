@@ -6,6 +6,7 @@ import pytest
 
 from shared.states import DeadReason, RunStatus
 from worker.dead_letters.advice import advice
+from worker.dead_letters.kinds import OF_PUBLISHER
 from worker.dead_letters.replays.planning import MAX_REPLAYS
 
 Json = dict[str, Any]
@@ -62,6 +63,7 @@ def _letter(reason: DeadReason, **fields: Any) -> Json:
     return {
         "letter_id": 7,
         "reason": reason.value,
+        "error": "queue runs.cancel: something",
         "routing_key": "run.cancel",
         "command_id": COMMAND,
         "replays": 0,
@@ -114,6 +116,16 @@ def test_a_queued_run_is_on_no_host_that_could_be_abandoned(reason: DeadReason) 
     said = TO_BE_STOPPED | {DeadReason.HOST_ABANDONED: REPLAY}
 
     assert advice(_letter(reason), _run(RunStatus.QUEUED)) == said[reason]
+
+
+def test_what_had_an_expiration_of_its_own_is_not_put_on_a_policy_alone() -> None:
+    error = f"queue runs.cancel: no worker took it within {OF_PUBLISHER}, 5 ms, or within less"
+    letter = _letter(DeadReason.EXPIRED, error=error)
+
+    said = advice(letter, STOPPABLE["running"])
+
+    assert said.startswith("have its publisher set no expiration, and look for a policy")
+    assert said.endswith(f", then {REPLAY}")
 
 
 @pytest.mark.parametrize("reason", DeadReason)

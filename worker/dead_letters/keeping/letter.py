@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from shared.limits import BIGINT_MAX, MAX_TEXT
 from shared.states import DeadReason, Via
-from worker.dead_letters.kinds import is_registration
+from worker.dead_letters.kinds import OF_PUBLISHER, is_registration
 from worker.messages.conversion import publisher_headers
 from worker.messages.delivery import Delivery
 from worker.messages.headers import DELIVERY_COUNTS, History, HistoryReader
@@ -143,7 +143,8 @@ def _lost_in(queue: str, reason: str, death: Mapping[Any, Any]) -> str | None:
     if reason != DeadReason.EXPIRED:
         return None
     if (own := death.get("original-expiration")) is not None:
-        return f"queue {queue}: no worker took it within the expiration of its publisher, {own} ms"
+        # A policy with a shorter message-ttl leaves the same trace.
+        return f"queue {queue}: no worker took it within {OF_PUBLISHER}, {own} ms, or within less"
     return f"queue {queue}: no worker took it within the message-ttl that a policy sets"
 
 
