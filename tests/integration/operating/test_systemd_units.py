@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from tests.support.repository.documents import code_block
 from tests.support.repository.systemd_units import (
@@ -41,18 +42,18 @@ def test_systemd_understands_all_of_it(unit: Path, tmp_path: Path) -> None:
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
-def test_systemd_understands_the_documented_credentials(tmp_path: Path) -> None:
-    drop_in = tmp_path / f"{GATEWAY_UNIT.name}.d" / "credentials.conf"
+def test_systemd_understands_the_documented_drop_in(tmp_path: Path) -> None:
+    drop_in = tmp_path / f"{GATEWAY_UNIT.name}.d" / "password-file.conf"
     drop_in.parent.mkdir()
-    drop_in.write_text(code_block("ini credentials"))
+    drop_in.write_text(code_block("ini password-file"))
 
     unit = str(as_installed_here(GATEWAY_UNIT, tmp_path))
     verified = _analyze("verify", "--man=no", unit)
-    drop_in.write_text(drop_in.read_text().replace("LoadCredential=", "LoadCredentials="))
+    drop_in.write_text(drop_in.read_text().replace("SupplementaryGroups=", "SupplementGroups="))
     mistyped = _analyze("verify", "--man=no", unit)
 
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
-    assert "LoadCredentials" in mistyped.stderr
+    assert "SupplementGroups" in mistyped.stderr
 
 
 # In tenths, as --threshold takes it; 100 is no protection at all.
@@ -82,3 +83,18 @@ def test_credentials_are_in_files_for_root_alone() -> None:
         file = service(unit)["EnvironmentFile"]
         assert Path(file).name == f"{unit.stem.removeprefix('cancel-')}.env"
         assert not re.search(r"(DATABASE|AMQP)_URL=", unit.read_text())
+
+
+def test_passwords_are_in_files_of_their_own() -> None:
+    for unit in (WORKER_UNIT, GATEWAY_UNIT, CONSOLE_UNIT):
+        name = unit.stem.removeprefix("cancel-")
+        set_by = (unit.parent / f"{name}.env").read_text() + unit.read_text()
+        file = f"/etc/run-cancel/{name}-password"
+        if unit is not WORKER_UNIT:  # it alone is root, and may read the file itself
+            assert f"LoadCredential=password:{file}" in set_by
+            file = "%d/password"
+        for service_name in ("DATABASE", "AMQP"):
+            assert f"{service_name}_PASSWORD_FILE={file}" in set_by
+            (url,) = re.findall(rf"^{service_name}_URL=(.*)$", set_by, re.MULTILINE)
+            assert URL(url).user
+            assert URL(url).password is None
