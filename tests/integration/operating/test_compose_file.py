@@ -5,8 +5,9 @@ import re
 from typing import Any
 
 import pytest
+from yarl import URL
 
-from tests.support.repository.documents import permissions
+from tests.support.repository.documents import ROOT, permissions
 from tools.support.compose import PASSWORDS, has_plugin, new_passwords, read_configuration
 
 Json = dict[str, Any]
@@ -102,6 +103,24 @@ def test_only_the_worker_may_touch_a_cgroup_and_its_credentials_stay_hidden(
     # Whatever is started in its container inherits its environment, jobs included.
     assert not {"DATABASE_URL", "AMQP_URL"} & set(services["worker"]["environment"])
     assert {config["mode"] for config in services["worker"]["configs"]} == {0o400}
+
+
+def test_the_workers_password_is_in_a_file_of_its_own(configuration: Json) -> None:
+    configs = configuration["services"]["worker"]["configs"]
+    given = {
+        config["target"].rpartition("/")[2]: configuration["configs"][config["source"]]["content"]
+        for config in configs
+    }
+
+    assert given.keys() == {"database_url", "amqp_url", "password"}
+    for name in ("database_url", "amqp_url"):
+        assert URL(given[name]).user == "worker"
+        assert URL(given[name]).password is None
+    assert given["password"]
+    # The entrypoint has the worker read it, and no job: only root may.
+    entrypoint = (ROOT / "deploy/docker/worker-entrypoint").read_text()
+    for name in ("DATABASE", "AMQP"):
+        assert f"{name}_PASSWORD_FILE=/run/secrets/password" in entrypoint
 
 
 def test_broker_users_are_those_of_the_readme(configuration: Json) -> None:
