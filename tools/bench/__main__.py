@@ -20,6 +20,7 @@ from tools.bench.measures.hosts import Hosts
 from tools.bench.measures.idle import Idle
 from tools.bench.measures.letters import Letters
 from tools.bench.measures.many_stops import ManyStops
+from tools.bench.measures.pgbouncer import Pgbouncers
 from tools.bench.measures.registering import Registering
 from tools.bench.measures.stops import Stops
 from tools.bench.measures.streams import Streams
@@ -68,6 +69,9 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         "streams": lambda system, results, rounds: Streams(system).measure(results, rounds),
         "commands": lambda system, results, rounds: Commands(system).measure(results, rounds),
         "containers": lambda system, results, rounds: Containers(system).measure(results, rounds),
+        "pgbouncer": lambda system, results, rounds: Pgbouncers(system, runs, 3 * each).measure(
+            results, rounds
+        ),
         "upkeep": lambda system, results, rounds: Upkeep(system).measure(results, rounds),
     }
 

@@ -12,9 +12,10 @@ from shared.errors import ServiceUnavailable
 from tests.support.console.operator import signed_in, start_console
 from tests.support.http.api import Api
 from tests.support.postgres.database_at import database_at
-from tests.support.postgres.pgbouncer import Pgbouncer
+from tests.support.programs.installed import Package, installed
 from tools.services import Sandbox, Services
 from tools.services.databases import new_database
+from tools.services.native.pgbouncer import Pgbouncer
 from tools.support.system import System
 from tools.support.waiting import eventually
 
@@ -26,7 +27,7 @@ MANY: Final = 40
 @pytest.fixture(scope="module")
 def pgbouncer(services: Services) -> Iterator[Pgbouncer]:
     with Sandbox() as sandbox:
-        yield Pgbouncer(sandbox, services.database_url)
+        yield Pgbouncer(sandbox, installed(Package.PGBOUNCER), services.database_url)
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from yarl import URL
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import Database
 from tests.support.postgres.database_at import database_at
-from tests.support.postgres.pgbouncer import Pgbouncer
 from tests.support.postgres.standby import replicated
+from tests.support.programs.installed import Package, installed
 from tools.services import PrivatePair, Sandbox
+from tools.services.native.pgbouncer import Pgbouncer
 from tools.support.program import DEADLINE
 from tools.support.proxy import TcpProxy
 from tools.support.waiting import eventually
@@ -150,7 +151,7 @@ async def test_what_pgbouncer_reported_of_a_standby_is_not_believed_forever(
 ) -> None:
     """pgbouncer repeats what the first server of its pool reported, until it is restarted."""
     with Sandbox() as sandbox:
-        pgbouncer = Pgbouncer(sandbox, address.proxied)
+        pgbouncer = Pgbouncer(sandbox, installed(Package.PGBOUNCER), address.proxied)
         pgbouncer.start(server_lifetime=0)
         url = pgbouncer.url(URL(pair.primary.url).name)
         with pytest.raises(ServiceUnavailable, match="it accepts no writes: it is a standby"):

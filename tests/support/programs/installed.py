@@ -3,7 +3,6 @@
 As a program, this installs them: a test that did so would spend its timeout on it.
 """
 
-import shutil
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,10 +11,8 @@ import pytest
 from tools.services import ServicesUnavailable
 from tools.services.ladder import say_on_stderr
 from tools.services.native import apt
+from tools.services.native.binaries import find_program
 from tools.support.chromium import find_chromium
-
-_OUTSIDE_PATH = "/usr/sbin:/usr/local/sbin"
-"""Where Debian has servers, and the path of other users than root does not lead."""
 
 
 class Package(StrEnum):
@@ -27,10 +24,7 @@ class Package(StrEnum):
 
     def program(self) -> Path | None:
         """Where its program is, if there is one."""
-        if self is Package.CHROMIUM:
-            return find_chromium()
-        found = shutil.which(self) or shutil.which(self, path=_OUTSIDE_PATH)
-        return Path(found) if found else None
+        return find_chromium() if self is Package.CHROMIUM else find_program(self)
 
 
 def installed(package: Package) -> Path:

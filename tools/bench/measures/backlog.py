@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, time
 
@@ -64,10 +65,10 @@ class Backlog:
                 )
             )
 
-    async def ours(self, runs: int) -> float:
-        """Commands per second until the last row is committed."""
+    async def ours(self, runs: int, env: Mapping[str, str] | None = None) -> float:
+        """Commands per second until the last row is committed; by a worker with these settings."""
         last = await self._fill(runs)
-        worker = await self._system.start_worker()
+        worker = await self._system.start_worker(env)
         name = f"cancel-worker {self._system.host}"
         began = seconds_of(await worker.event("rabbitmq_connected", connection=name))
         await self._system.until("SELECT status = 'canceled' FROM runs WHERE run_id = $1", last)

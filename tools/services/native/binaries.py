@@ -38,6 +38,12 @@ class RabbitPrograms:
     epmd: Path
 
 
+def find_program(name: str) -> Path | None:
+    """A program, also where Debian has servers and the path of most users does not lead."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    return Path(found) if found else None
+
+
 def find_postgres(root: Path = Path("/"), path: str | None = None) -> PostgresPrograms | None:
     """Return the newest PostgreSQL (15 or newer) below ``root``, else one on PATH, else None."""
     found = [

@@ -11,10 +11,9 @@ from typing import Final
 
 from yarl import URL
 
-from tests.support.programs.installed import Package, installed
-from tools.services import Sandbox
+from tools.services.model import ServerFailed
 from tools.services.native.postgres import unprivileged_account
-from tools.services.sandbox import clean_environment, log_tail
+from tools.services.sandbox import Sandbox, clean_environment, log_tail
 
 _EXAMPLE: Final = Path(__file__).parents[3] / "deploy/pgbouncer/pgbouncer.ini"
 # Seconds.
@@ -22,19 +21,11 @@ _START: Final = 10.0
 _LOOK_AGAIN: Final = 0.01
 
 
-def version() -> tuple[int, ...]:
-    printed = subprocess.run(
-        [installed(Package.PGBOUNCER), "--version"], capture_output=True, text=True, check=True
-    )
-    return tuple(map(int, printed.stdout.split()[1].split(".")))
-
-
 class Pgbouncer:
-    """A pgbouncer that a test may kill and start again with other settings."""
+    """It may be killed, and started again with other settings."""
 
-    def __init__(self, sandbox: Sandbox, postgres_url: str) -> None:
-        """Skips the test where there is no pgbouncer."""
-        self._program = installed(Package.PGBOUNCER)
+    def __init__(self, sandbox: Sandbox, program: Path, postgres_url: str) -> None:
+        self._program = program
         self._postgres = URL(postgres_url)
         self._sandbox = sandbox
         self._port = sandbox.reserve_port()
@@ -48,7 +39,10 @@ class Pgbouncer:
         return str(self._postgres.with_port(self._port).with_path(f"/{database}"))
 
     def start(self, **settings: object) -> None:
-        """Start it as in the example, except for the addresses and `settings`."""
+        """Start it as in the example, except for the addresses and `settings`.
+
+        Raises ServerFailed, with the last lines of its log.
+        """
         users = self._home / "users.txt"
         users.write_text(f'"{self._postgres.user}" "{self._postgres.password}"\n')
         configuration = ConfigParser(comment_prefixes=(";",), interpolation=None)
@@ -67,8 +61,8 @@ class Pgbouncer:
         )
         deadline = monotonic() + _START
         while not self._listens():
-            assert self._process.poll() is None, log_tail(self._log)
-            assert monotonic() < deadline, log_tail(self._log)
+            if self._process.poll() is not None or monotonic() > deadline:
+                raise ServerFailed(f"pgbouncer does not listen\n{log_tail(self._log)}")
             sleep(_LOOK_AGAIN)
 
     def stop(self, by: signal.Signals = signal.SIGKILL) -> None:
