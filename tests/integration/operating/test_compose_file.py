@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
 from yarl import URL
 
-from tests.support.repository.documents import ROOT, permissions
+from shared.amqp.topology import Topology
+from tests.support.repository.documents import ROOT, code_block, permissions
 from tools.support.compose import PASSWORDS, has_plugin, new_passwords, read_configuration
 
 Json = dict[str, Any]
@@ -141,6 +143,18 @@ def test_broker_users_are_those_of_the_readme(configuration: Json) -> None:
     assert {user["name"] for user in users["users"]} == set(allowed)
     # Whoever has `administrator` may give himself every permission.
     assert {user["tags"] for user in users["users"]} == {"", "monitoring"}
+
+
+def test_dead_letters_have_the_policy_of_the_document(configuration: Json) -> None:
+    users = json.loads(configuration["configs"]["rabbitmq-users"]["content"].replace("$$", "$"))
+    (it,) = users["policies"]
+
+    assert shlex.split(code_block("sh dead-letters")) == [
+        *("rabbitmqctl", "set_policy", "--apply-to", it["apply-to"]),
+        *(it["name"], it["pattern"], json.dumps(it["definition"])),
+    ]
+    assert re.search(it["pattern"], Topology().dead)
+    assert not [name for name in Topology().queues()[:3] if re.search(it["pattern"], name)]
 
 
 def test_the_worker_believes_the_gateways_user(services: dict[str, Json]) -> None:
