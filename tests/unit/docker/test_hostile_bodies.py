@@ -1,6 +1,8 @@
 """What the checks of one body cost: the worker does nothing else meanwhile."""
 
+import gc
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from time import process_time
 from uuid import uuid4
@@ -16,7 +18,20 @@ from worker.docker.rules.refused import Refused
 from worker.docker.scope import Scope
 
 _SCOPE = Scope(1, uuid4(), "/runs")
-_AFFORDABLE = 1.0  # seconds of the processor; about five times what it takes
+_AFFORDABLE = 30
+"""How many times as long as json.loads of the same body; 3 to 8 times is what it takes. A check
+that compared each key, or each entry, with all others would take some 1,000 times as long."""
+
+
+@pytest.fixture
+def quiet_collector() -> Iterator[None]:
+    """The collector passes over what exists already, as in a worker (shared/lifecycle.py).
+
+    Else a check that happens to begin a full collection pays for all objects of all tests before.
+    """
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def _check(body: bytes) -> None:
@@ -51,10 +66,18 @@ def _many_keys(before: bytes, after: bytes) -> bytes:
     ],
     ids=["keys", "keys of HostConfig", "labels", "binds", "mounts", "a long path"],
 )
+@pytest.mark.usefixtures("quiet_collector")
 def test_a_body_made_to_be_slow_is_checked_soon(body: bytes) -> None:
+    # Side by side, as processors differ; the least of a few, as other work disturbs them.
+    assert min(_times_as_long_as_loads(body) for _ in range(3)) < _AFFORDABLE
+
+
+def _times_as_long_as_loads(body: bytes) -> float:
     began = process_time()
+    json.loads(body)
+    loaded = process_time()
     try:
         _check(body)
     except Refused as refused:
         assert refused.status == 400
-    assert process_time() - began < _AFFORDABLE
+    return (process_time() - loaded) / (loaded - began)

@@ -5,6 +5,7 @@ Numbers and the order of keys are kept as they were written.
 
 import json
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Final, TypeAlias, Union
 
 from worker.docker.rules.refused import bad_request
@@ -115,17 +116,21 @@ def encode(value: Value) -> bytes:
 def _text(value: Value) -> str:
     match value:
         case Object():
-            return "{" + ",".join(f"{json.dumps(k)}:{_text(v)}" for k, v in value.pairs) + "}"
+            fields = (f"{encode_basestring_ascii(k)}:{_text(v)}" for k, v in value.pairs)
+            return "{" + ",".join(fields) + "}"
         case list():
             return "[" + ",".join(map(_text, value)) + "]"
         case Number():
             return value.text
+        case str():
+            return encode_basestring_ascii(value)
         case _:
             return json.dumps(value)
 
 
 def _folded(key: str) -> str:
-    return key.translate(_FOLDED)
+    # The same for ASCII, and twice as fast.
+    return key.lower() if key.isascii() else key.translate(_FOLDED)
 
 
 def _refuse_constant(name: str) -> Value:

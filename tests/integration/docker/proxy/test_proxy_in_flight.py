@@ -7,7 +7,9 @@ import pytest
 
 from tests.support.docker.proxied import proxied
 from tests.support.docker.scripted_engine import EngineSide, scripted
+from tools.support.program import DEADLINE
 from tools.support.waiting import eventually
+from worker.docker.proxy.limits import Limits
 
 
 async def _ok(engine: EngineSide) -> None:
@@ -43,8 +45,8 @@ async def test_a_start_counts_until_its_answer_though_its_client_is_gone(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(job.run.gate.drained(), 0.2)
         answer.set()
-        await asyncio.wait_for(job.run.gate.drained(), 1)
-        await asyncio.wait_for(closed.wait(), 1)
+        await asyncio.wait_for(job.run.gate.drained(), DEADLINE)
+        await asyncio.wait_for(closed.wait(), DEADLINE)
 
 
 async def test_a_start_counts_no_more_once_its_engine_is_gone(tmp_path: Path) -> None:
@@ -90,26 +92,42 @@ async def test_a_body_that_does_not_come_keeps_no_gate_from_being_drained(tmp_pa
         assert job.run.in_flight == 0
 
 
+@pytest.mark.parametrize("passes", [0, 2, 4, 8, 12, None])
 @pytest.mark.parametrize("target", ["/build", "/grpc", "/session"])
-async def test_builds_are_cut(tmp_path: Path, target: str) -> None:
-    ended = asyncio.Event()
+async def test_builds_are_cut(tmp_path: Path, target: str, passes: int | None) -> None:
+    """So many passes of the loop after a build has begun; None: once the engine knows of it."""
+    arrived, ended = asyncio.Event(), asyncio.Event()
 
     async def engine_side(engine: EngineSide) -> None:
-        await engine.head()
-        if target != "/build":
-            await engine.say(b"HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
-        await engine.reader.read()
-        ended.set()
+        try:
+            if not await engine.head():
+                return  # cut before that
+            if target != "/build":
+                await engine.say(b"HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+            arrived.set()
+            await engine.reader.read()
+        finally:
+            ended.set()
 
-    async with scripted(tmp_path, engine_side) as engine, proxied(tmp_path, engine.path) as job:
+    # Longer than the test waits: the engine must not have to wait for the client to be gone.
+    limits = Limits(linger=10 * DEADLINE)
+    async with (
+        scripted(tmp_path, engine_side) as engine,
+        proxied(tmp_path, engine.path, limits) as job,
+    ):
         client = await job.connect()
         await client.request(f"POST {target}", b"", "Connection: Upgrade", "Upgrade: h2c")
         await job.run.begun.wait()
-        await eventually(lambda: engine.connections == 1)
+        if passes is None:
+            await arrived.wait()
+        for _ in range(passes or 0):
+            await asyncio.sleep(0)
         job.run.gate.close("the run is being canceled")
         job.run.gate.cut_builds()
-        await asyncio.wait_for(ended.wait(), 1)
+        await asyncio.wait_for(ended.wait(), DEADLINE)
         await client.reader.read()
+        # Both ends are told before the proxy itself has noticed.
+        await asyncio.wait_for(job.run.gate.built(), DEADLINE)
         assert job.run.builds == 0
         assert (await job.ask("POST", target)).status == 409
 
