@@ -19,6 +19,12 @@ USER: Final = "ci"
 """Of both servers, and the name in the client certificate."""
 _EXTERNAL: Final = "rabbitmq_auth_mechanism_ssl"
 """Plugin by which a client certificate is enough to log in."""
+_ADD_USER: Final = f"""
+rabbit:await_startup(),
+ok = rabbit_auth_backend_internal:add_user(<<"{USER}">>, <<"not known yet">>, <<"tests">>),
+rabbit_auth_backend_internal:set_permissions(
+    <<"{USER}">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>).
+"""
 _HBA: Final = f"""
 hostssl all {USER} 127.0.0.1/32 scram-sha-256 clientcert=verify-full
 host all run_cancel 127.0.0.1/32 scram-sha-256
@@ -58,8 +64,10 @@ class TlsServers:
             _overwrite(self._directory / f"{name}.key", pair.key)
         if trust is not None:
             _overwrite(self._directory / "ca.pem", trust.certificate)
-        await asyncio.to_thread(self.rabbit.ctl, "eval", "ssl:clear_pem_cache().")
-        await self._reload_postgres()
+        await asyncio.gather(
+            asyncio.to_thread(self.rabbit.ctl, "eval", "ssl:clear_pem_cache()."),
+            self._reload_postgres(),
+        )
 
     async def set_password(self, password: str) -> None:
         """Change the user's password on both servers. Sessions go on."""
@@ -103,10 +111,8 @@ class TlsServers:
             f"CREATE ROLE {USER} SUPERUSER LOGIN",
         )
         await self._reload_postgres()
-        await asyncio.to_thread(self.rabbit.ctl, "await_startup")
-        await asyncio.to_thread(self.rabbit.run, "rabbitmq-plugins", "enable", _EXTERNAL)
-        await asyncio.to_thread(self.rabbit.ctl, "add_user", USER, "not known yet")
-        await asyncio.to_thread(self.rabbit.ctl, "set_permissions", USER, ".*", ".*", ".*")
+        # At once: each call starts an Erlang machine, which takes seconds of a busy processor.
+        await asyncio.to_thread(self.rabbit.ctl, "eval", _ADD_USER)
 
 
 @contextmanager
@@ -119,7 +125,11 @@ def tls_servers() -> Iterator[TlsServers]:
         port = sandbox.reserve_port()
         with skipped_if_unavailable():
             postgres = PrivatePostgres(sandbox, fsync=False)
-            rabbit = PrivateRabbit(sandbox, configuration=_rabbit_configuration(port, directory))
+            rabbit = PrivateRabbit(
+                sandbox,
+                configuration=_rabbit_configuration(port, directory),
+                plugins=(_EXTERNAL,),
+            )
         authority = Authority()
         pair = authority.issue()
         (directory / "ca.pem").write_bytes(authority.certificate)
