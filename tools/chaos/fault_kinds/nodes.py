@@ -45,7 +45,7 @@ async def leader_killed(scene: Scene, random: Random) -> str:
 
 @fault(is_late=True, of_cluster=True)
 async def partition(scene: Scene, random: Random) -> str:
-    """A node loses the others, but not its clients. It notices after 8 to 13 s, and pauses."""
+    """A node loses the others, but not its clients. It notices after 4 to 7 s, and pauses."""
     node, seconds = random.randrange(SIZE), random.uniform(2, 20)
     async with _cluster(scene) as cluster:
         if cluster is None:

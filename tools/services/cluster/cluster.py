@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from tools.services.cluster.nodes import POLL_SECONDS, Nodes, Tool
+from tools.services.cluster.queues import QUEUES, Queue, read_queues
 from tools.services.model import ServerFailed
 
 _LEADER_SECONDS: Final = 30.0
@@ -30,7 +31,9 @@ ENDED: Final = {
     Alarm.DISK: ("set_disk_free_limit", "50MB"),
 }
 """And by which it finds that it has enough again: RabbitMQ's defaults."""
-_ALARMS: Final = ("eval", "rabbit_alarm:get_alarms().")
+_ALARMED: Final = (
+    "integer_to_list(length([A || {{resource_limit, _, _}, _} = A <- rabbit_alarm:get_alarms()]))"
+)
 
 
 class Cluster(Nodes):
@@ -39,14 +42,30 @@ class Cluster(Nodes):
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(names)
         self._alarms: set[tuple[Alarm, int]] = set()
+        self._drained: set[int] = set()
 
     def drain(self, node: int) -> None:
-        """Put a node into maintenance: no clients, no leaders; its replicas take part no more."""
+        """Put a node into maintenance: no clients, no leaders; its replicas take part no more.
+
+        It ends when the node is revived, or starts again.
+        """
+        self._drained.add(node)
         self.run(node, Tool.UPGRADE, "drain")
 
     def revive(self, node: int) -> None:
         """End the maintenance of a node that was not restarted."""
         self.run(node, Tool.UPGRADE, "revive")
+        self._drained.discard(node)
+
+    def start(self, node: int) -> None:
+        super().start(node)
+        self._drained.discard(node)
+
+    def end_maintenance(self) -> None:
+        """Revive the nodes that run and are still in maintenance."""
+        self._drained &= set(self.running())
+        for node in sorted(self._drained):
+            self.revive(node)
 
     def raise_alarm(self, alarm: Alarm, node: int) -> None:
         """Have a node find that it has too little left; return once the others know."""
@@ -63,15 +82,19 @@ class Cluster(Nodes):
 
     def _wait_for_alarms(self, *, there: bool) -> None:
         deadline = time.monotonic() + _ALARM_SECONDS
-        while ("resource_limit" in self.ctl(self.any_able(), *_ALARMS)) != there:
+        while (self.ask(self.any_able(), _ALARMED) != "0") != there:
             if time.monotonic() > deadline:
                 raise ServerFailed(f"the alarm does not {'begin' if there else 'end'}")
             time.sleep(POLL_SECONDS)
 
+    def queues(self) -> dict[str, Queue]:
+        """Each quorum queue, by its name."""
+        return {queue.name: queue for queue in read_queues(self.ask(self.any_able(), QUEUES))}
+
     def leader_of(self, queue: str) -> int:
         """The node that leads a quorum queue; waits out an election."""
         deadline = time.monotonic() + _LEADER_SECONDS
-        while (leader := self._column(queue, "leader")) not in self._names(self.running()):
+        while (leader := self.queue(queue).leader) not in self._names(self.running()):
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{queue} has no leader: {leader!r}")
             time.sleep(POLL_SECONDS)
@@ -79,11 +102,11 @@ class Cluster(Nodes):
 
     def members_of(self, queue: str) -> list[int]:
         """The nodes that hold a replica of a quorum queue, whether they run or not."""
-        return sorted(map(self._number, _erlang_list(self._column(queue, "members"))))
+        return sorted(map(self._number, self.queue(queue).members))
 
     def online_of(self, queue: str) -> list[int]:
         """The nodes whose replica of a quorum queue takes part."""
-        return sorted(map(self._number, _erlang_list(self._column(queue, "online"))))
+        return sorted(map(self._number, self.queue(queue).online))
 
     def grow(self, node: int, queues: str = ".*") -> None:
         """Give a node a replica of each queue that matches and has none there."""
@@ -99,28 +122,21 @@ class Cluster(Nodes):
         """Spread the leaders of the quorum queues that match over the nodes."""
         self.run(self.any_able(), Tool.QUEUES, "rebalance", "quorum", "--queue-pattern", queues)
 
-    def messages(self) -> dict[str, int]:
-        """The messages of each queue, those that are taken and not acknowledged included."""
-        rows = self._list("name", "messages")
-        return {name: int(count or 0) for name, _, count in (row.partition("\t") for row in rows)}
+    def messages(self) -> dict[str, int | None]:
+        """The messages of each queue, those that are taken and not acknowledged included.
 
-    def _column(self, queue: str, column: str) -> str:
-        for row in self._list("name", column):
-            name, _, value = row.partition("\t")
-            if name == queue:
-                return value.strip()
-        raise ServerFailed(f"there is no queue {queue}")
+        None while it has no leader.
+        """
+        return {name: queue.messages for name, queue in self.queues().items()}
 
-    def _list(self, *columns: str) -> list[str]:
-        return self.ctl(self.any_able(), "list_queues", "--silent", *columns).splitlines()
+    def queue(self, name: str) -> Queue:
+        try:
+            return self.queues()[name]
+        except KeyError:
+            raise ServerFailed(f"there is no queue {name}") from None
 
     def _names(self, nodes: list[int]) -> list[str]:
         return [self.names[number] for number in nodes]
 
     def _number(self, name: str) -> int:
         return self.names.index(name)
-
-
-def _erlang_list(text: str) -> list[str]:
-    """Read what rabbitmqctl prints for a list of node names: `[a@localhost, b@localhost]`."""
-    return [name.strip(" '\"") for name in text.strip("[]").split(",") if name.strip()]

@@ -16,6 +16,7 @@ from tools.services.cluster.links import Link, can_block
 from tools.services.cluster.nodes import SIZE, Tool, formed_by
 from tools.services.cluster.subnets import address_of, address_of_host, random_subnet
 from tools.services.containers.engine import RABBIT_IMAGE, USER, Say, have_images
+from tools.services.erlang import printed, printing
 from tools.services.model import ServerFailed
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class ContainerCluster(Cluster):
         if code != 0:
             raise ServerFailed(f"{tool} {arguments[0]} failed:\n{text}")
         return text
+
+    def ask(self, node: int, text: str) -> str:
+        return printed(self.ctl(node, "eval", printing(text)))
 
     def link(self, node: int) -> Link | None:
         container = self._started[node]

@@ -9,6 +9,7 @@ from tools.services.cluster.links import Link, can_block
 from tools.services.cluster.namespaces import NodeNetwork
 from tools.services.cluster.nodes import SIZE, Tool, formed_by
 from tools.services.native.place import Place
+from tools.services.native.rabbit_state import StartHangs
 from tools.services.native.rabbitmq import PrivateRabbit, Secrets, installed_rabbit
 from tools.services.port_mapper import PortMapper
 from tools.services.sandbox import Sandbox
@@ -24,7 +25,7 @@ class NativeCluster(Cluster):
         places = [Place(link.address, link.pid) for link in self._links] or [Place()] * SIZE
         hosts = [link.address for link in self._links] or ["localhost"] * SIZE
         super().__init__([f"run_cancel_{number}@{host}" for number, host in enumerate(hosts)])
-        self._nodes = [
+        self.nodes = [
             PrivateRabbit(
                 sandbox,
                 programs,
@@ -41,29 +42,39 @@ class NativeCluster(Cluster):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        return tuple(node.url for node in self._nodes)
+        return tuple(node.url for node in self.nodes)
 
     @property
     def version(self) -> str:
-        return self._nodes[0].version
+        return self.nodes[0].version
 
     def launch(self, node: int) -> None:
-        self._nodes[node].launch()
+        self.nodes[node].launch()
 
     def wait_for(self, node: int) -> None:
-        self._nodes[node].wait_ready()
+        try:
+            self.nodes[node].wait_ready()
+        except StartHangs as hangs:
+            # What docs/rabbitmq.md tells an operator to do, with the same words in the log.
+            print(f"{hangs}: restarted")
+            self.stop(node)
+            self.launch(node)
+            self.nodes[node].wait_ready()
 
     def kill(self, node: int) -> None:
-        self._nodes[node].kill()
+        self.nodes[node].kill()
 
     def stop(self, node: int) -> None:
-        self._nodes[node].stop()
+        self.nodes[node].stop()
 
     def running(self) -> list[int]:
-        return [number for number, node in enumerate(self._nodes) if node.is_running]
+        return [number for number, node in enumerate(self.nodes) if node.is_running]
 
     def run(self, node: int, tool: Tool, *arguments: str) -> str:
-        return self._nodes[node].run(str(tool), *arguments)
+        return self.nodes[node].run(str(tool), *arguments)
+
+    def ask(self, node: int, text: str) -> str:
+        return self.nodes[node].ask(text)
 
     def link(self, node: int) -> Link | None:
         return self._links[node] if self._links else None
