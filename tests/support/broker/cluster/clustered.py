@@ -82,11 +82,10 @@ class ClusteredSystem:
         """Mend whatever was broken, and give the test a channel that cannot have been lost."""
         await self.do(self.cluster.heal)
         await self.do(self.cluster.end_alarms)
+        await self.do(self.cluster.end_maintenance)
         for node in set(range(SIZE)) - set(await self.do(self.cluster.running)):
-            await self.do(self.cluster.start, node)
-        for node in range(SIZE):
-            await self.do(self.cluster.wait_for, node)
-        await self.do(self.cluster.wait_joined)
+            await self.do(self.cluster.launch, node)
+        await self.do(self.cluster.wait_ready)
         connection = await aio_pika.connect(self.balancer.proxied)
         self.system.channel = await connection.channel(on_return_raises=True)
 
