@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Awaitable, Coroutine
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import uvloop
 
@@ -19,6 +19,9 @@ class Shutdown(Exception):
 
 T = TypeVar("T")
 
+_CLOSED: Final = "the handler is closed"
+"""What uvloop 0.23 says of a write to a connection that is closed already."""
+
 
 def run(main: Coroutine[object, object, T]) -> T:
     """Run `main` to its end."""
@@ -26,8 +29,33 @@ def run(main: Coroutine[object, object, T]) -> T:
     # time; and a thousand requests in flight should not trigger it.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop that logs no traceback of an attempt to connect that was given up."""
+    loop = uvloop.new_event_loop()
+    loop.set_exception_handler(_log_unless_given_up)
+    return loop
+
+
+def _log_unless_given_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio reports.
+
+    Not that a handshake failed in the moment in which its attempt was given up, nor that it could
+    not go on when it had just succeeded: nobody waits for it, and whoever gave it up says why.
+    """
+    error, future = context.get("exception"), context.get("future")
+    failed = isinstance(error, OSError) and _is_plain(future)
+    closed = isinstance(error, RuntimeError) and _CLOSED in str(error)
+    if not failed and not closed:
+        loop.default_exception_handler(context)
+
+
+def _is_plain(future: object) -> bool:
+    """Whether it is one of the loop, and no task: an error of a task is always logged."""
+    return isinstance(future, asyncio.Future) and not isinstance(future, asyncio.Task)
 
 
 def allow_many_files() -> None:

@@ -57,9 +57,7 @@ def with_database(work: "Callable[[Database], Awaitable[T]]", *, deploying: bool
     With `deploying`, it need not be, and Postgres may still be starting. Raises InvalidSettings,
     SchemaError and ServiceUnavailable.
     """
-    import asyncio
-
-    from shared import deferred_logs
+    from shared import deferred_logs, lifecycle
     from shared.configuration import settings
     from shared.configuration.settings import CommandSettings, DatabaseSettings
     from shared.postgres.database import connected
@@ -74,7 +72,9 @@ def with_database(work: "Callable[[Database], Awaitable[T]]", *, deploying: bool
                 await require_current(database)
             return await work(database)
 
-    return asyncio.run(on_database())
+    # Not on asyncio's own loop: it reads no more of a connection on which a write has failed, and
+    # so loses why Postgres refused our certificate and closed.
+    return lifecycle.run(on_database())
 
 
 def duration(text: str) -> timedelta:

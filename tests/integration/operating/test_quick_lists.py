@@ -41,7 +41,7 @@ HOST: Final[Row] = {
 }
 NOT_USED: Final = {
     *("aio_pika", "aiodocker", "aiohttp", "aiormq", "jinja2", "opentelemetry", "pamqp"),
-    *("prometheus_client", "rich", "structlog", "uvloop", "yarl"),
+    *("prometheus_client", "rich", "structlog", "yarl"),
 }
 
 
