@@ -18,6 +18,7 @@ from shared.aio.retry import until_connected
 from shared.aio.tasks import end
 from shared.amqp.access import read_access
 from shared.amqp.channels import AWAY, lost_is_an_error
+from shared.amqp.connection import Connection
 from shared.amqp.errors import reason
 from shared.amqp.nodes import Nodes
 from shared.configuration.settings import ServiceSettings
@@ -80,6 +81,7 @@ def _nodes(settings: ServiceSettings, name: str) -> Nodes:
                     return await aio_pika.connect(
                         access.of(url).update_query(heartbeat=settings.heartbeat),
                         ssl_context=access.context,
+                        connection_class=Connection,
                         client_properties={"connection_name": name},
                     )
         except StopAsyncIteration:
@@ -117,4 +119,6 @@ async def _close(connection: AbstractConnection) -> None:
             async with asyncio.timeout(2):
                 await connection.close()
     except AWAY:
-        pass  # it was already gone
+        # It was already gone. At the second time, aio-pika takes it for closed without a word to
+        # the broker; else it would close it when it is collected, perhaps in another thread.
+        await connection.close()
