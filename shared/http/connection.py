@@ -249,8 +249,12 @@ class Connection(web.RequestHandler, ABC):
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log errors after the response, unless the cause is a broken request body."""
         error = kw.get("exc_info")
-        if not isinstance(error, web.RequestPayloadError):
-            log.error("connection_failed", exc_info=error)
+        if isinstance(error, web.RequestPayloadError):
+            return
+        # A request has ended just as aiohttp 3.14 gave it up: there is no more to tell it.
+        if isinstance(error, asyncio.InvalidStateError) and self._last_answered is not None:
+            return
+        log.error("connection_failed", exc_info=error)
 
     @property
     def _awaits_request(self) -> bool:
