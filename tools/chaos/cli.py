@@ -114,8 +114,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--one-address",
         action="store_true",
-        help="with --standby: DATABASE_URL has one address, which follows the primary late "
-        "(default: it has both hosts)",
+        help="with --standby, DATABASE_URL has one address, which follows the primary late; with "
+        "--cluster, AMQP_URL has that of a balancer (default: both have all hosts)",
     )
     parser.add_argument("--directory", type=Path, help="directory for all logs")
     parser.add_argument("--summary", type=Path, help="file for the violations per promise, as JSON")

@@ -13,12 +13,14 @@ from tools.chaos.driver.cancels import Cancels
 from tools.chaos.driver.direct import DirectPublisher
 from tools.chaos.driver.runs import Runs
 from tools.chaos.system.chaos_system import ChaosSystem
+from tools.chaos.system.network import Service
 
 FIRST_SECONDS: Final = 2.0
 BROKER_SECONDS: Final = 6.0
 """RabbitMQ forgets a queue if it is killed within a few seconds after declaring it at first."""
-NOT_NOW: Final = "skipped: another fault is using this server"
-"""What a fault says that found its server taken: waiting would leave the load no quiet times."""
+SKIPPED: Final = "skipped: "
+"""How it begins what a fault says that did nothing."""
+NOT_NOW: Final = f"{SKIPPED}another fault is using this server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,24 @@ class Fault:
     """Whether it needs a broker of several nodes."""
     of_pair: bool
     """Whether it needs a Postgres with a standby."""
+    takes: Service | None
+    """The service that it needs for itself."""
 
 
 FAULTS: Final[dict[str, Fault]] = {}
 
 
 def fault(
-    *, often: int = 1, is_late: bool = False, of_cluster: bool = False, of_pair: bool = False
+    *,
+    often: int = 1,
+    is_late: bool = False,
+    of_cluster: bool = False,
+    of_pair: bool = False,
+    takes: Service | None = None,
 ) -> Callable[[Strike], Strike]:
     def register(strike: Strike) -> Strike:
         name = strike.__name__
-        FAULTS[name] = Fault(name, strike, often, is_late, of_cluster, of_pair)
+        FAULTS[name] = Fault(name, strike, often, is_late, of_cluster, of_pair, takes)
         return strike
 
     return register

@@ -24,7 +24,7 @@ class Options:
     replication: Replication | None = None
     """Of Postgres to its standby; None without a standby."""
     one_address: bool = False
-    """Whether programs reach the primary by one address that follows it, not by several hosts."""
+    """Whether programs reach all servers of a service by one address, not by several hosts."""
 
     @property
     def unknown_count(self) -> int:

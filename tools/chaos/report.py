@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tools.chaos.checks import Violation
-from tools.chaos.faults import NOT_NOW
 from tools.chaos.observed.facts import Facts
+from tools.chaos.observed.felt import longest_decision, longest_refusal, strikes
 from tools.chaos.round import Findings
 
 MOST_SHOWN = 25
@@ -57,7 +56,8 @@ def _load(facts: Facts) -> Iterator[str]:
     yield f"  events             {len(facts.events):6}  " + _counts(
         heard.routing_key for heard in facts.events
     )
-    yield f"  longest time from 202 to outcome {_worst(facts):.2f} s"
+    yield f"  longest time from 202 to outcome {longest_decision(facts):.2f} s"
+    yield f"  longest time in which no cancel got 202 {longest_refusal(facts):.2f} s"
 
 
 def _repeated(facts: Facts) -> str:
@@ -71,43 +71,21 @@ def _counts(values: Iterable[object]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counted.most_common())
 
 
-def _worst(facts: Facts) -> float:
-    accepted = {e["request_id"]: e["at"] for e in facts.entries("request") if e["status"] == 202}
-    return max(
-        (
-            row["finished_at"].timestamp() - accepted[row["reason"]]
-            for row in facts.cancellations
-            if row["finished_at"] and row["reason"] in accepted
-        ),
-        default=0.0,
-    )
-
-
 def _faults(findings: Findings) -> Iterator[str]:
-    """A violation counts for each fault that was there in its time, or just before."""
-    begun: dict[tuple[str, float], float] = {}
-    spans: list[tuple[str, float, float]] = []
-    for entry in findings.facts.journal:
-        key = (entry.get("name", ""), entry.get("planned_at", 0.0))
-        if entry["kind"] == "fault_begins":
-            begun[key] = entry["at"]
-        elif entry["kind"] == "fault_ended" and not entry["what"].startswith(NOT_NOW):
-            spans.append((key[0], begun[key], entry["at"]))
-    counts = Counter(name for name, _, _ in spans)
+    """What was seen counts for each fault that was there at that time, or just before."""
+    struck, skipped = strikes(findings.facts)
     violations = [v for checked in findings.checked for v in checked.violations]
-    yield f"{'fault':22}{'count':>7}{'violations meanwhile':>22}"
-    for name in sorted(counts):
-        near = sum(
-            any(_touches(v, begin, end) for fault, begin, end in spans if fault == name)
-            for v in violations
-        )
-        yield f"{name:22}{counts[name]:7}{near:22}"
-
-
-def _touches(violation: Violation, begin: float, end: float, after: float = 2.0) -> bool:
-    if violation.began is None or violation.ended is None:
-        return False
-    return violation.began <= end + after and violation.ended >= begin
+    yield (
+        f"{'fault':22}{'count':>7}{'skipped':>9}{'violations meanwhile':>22}"
+        f"{'no 202, s':>11}{'outcome, s':>12}"
+    )
+    for name in sorted(struck.keys() | skipped.keys()):
+        spans = struck.get(name, [])
+        near = sum(any(span.touches(v.began, v.ended) for span in spans) for v in violations)
+        refused = max((longest_refusal(findings.facts, span) for span in spans), default=0.0)
+        decided = max((longest_decision(findings.facts, span) for span in spans), default=0.0)
+        counts = f"{len(spans):7}{skipped[name]:9}"
+        yield f"{name:22}{counts}{near:22}{refused:11.1f}{decided:12.1f}"
 
 
 def _promises(findings: Findings) -> Iterator[str]:

@@ -22,7 +22,7 @@ from tools.chaos.driver.registering.registrar import Registrar
 from tools.chaos.driver.registering.ways import Direct, Message, Post, Put
 from tools.chaos.driver.rest import Rest
 from tools.chaos.driver.runs import Runs
-from tools.chaos.faults import FAULTS, Planned, Scene, plan
+from tools.chaos.faults import FAULTS, NOT_NOW, Fault, Planned, Scene, plan
 from tools.chaos.observed import watch
 from tools.chaos.observed.facts import Facts, collect
 from tools.chaos.options import Options
@@ -107,16 +107,29 @@ async def _break_and_load(
         load = Load(options, scene.system.hosts, scene.runs, scene.cancels, scene.direct)
         watching = tasks.create_task(watch.watch(scene))
         async with asyncio.TaskGroup() as both:
-            both.create_task(load.run())
+            both.create_task(_load(load, scene))
             for planned in schedule:
                 both.create_task(_strike(planned, scene, say))
         watching.cancel()
 
 
+async def _load(load: Load, scene: Scene) -> None:
+    await load.run()
+    scene.system.servers.end_turns()
+
+
 async def _strike(planned: Planned, scene: Scene, say: Say) -> None:
     await asyncio.sleep(planned.at)
-    journal = scene.system.journal
-    journal.write("fault_begins", name=planned.name, planned_at=planned.at)
-    what = await FAULTS[planned.name].strike(scene, Random(planned.seed))
-    journal.write("fault_ended", name=planned.name, planned_at=planned.at, what=what)
+    fault = FAULTS[planned.name]
+    if fault.takes is None:
+        what = await _struck(fault, planned, scene)
+    else:
+        async with scene.system.servers.turns[fault.takes].take(fault.name) as is_ours:
+            what = await _struck(fault, planned, scene) if is_ours else NOT_NOW
+    scene.system.journal.write("fault_ended", name=planned.name, planned_at=planned.at, what=what)
     say(f"{planned.at:6.1f} s  {planned.name}: {what}")
+
+
+async def _struck(fault: Fault, planned: Planned, scene: Scene) -> str:
+    scene.system.journal.write("fault_begins", name=planned.name, planned_at=planned.at)
+    return await fault.strike(scene, Random(planned.seed))

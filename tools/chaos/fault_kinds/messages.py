@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tools.chaos.faults import Scene, fault
+from tools.chaos.faults import SKIPPED, Scene, fault
 
 
 @fault()
@@ -12,4 +12,4 @@ async def commands_repeated(scene: Scene, random: Random) -> str:
     chosen = random.sample(known, min(len(known), random.randint(1, 10)))
     for command in chosen:
         await scene.direct.publish(command, random)
-    return f"{len(chosen)} of them"
+    return f"{len(chosen)} of them" if chosen else f"{SKIPPED}there are none yet"

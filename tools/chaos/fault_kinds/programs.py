@@ -4,7 +4,7 @@ import asyncio
 import signal
 from random import Random
 
-from tools.chaos.faults import Scene, fault
+from tools.chaos.faults import SKIPPED, Scene, fault
 from tools.chaos.system.slots import Slot
 
 
@@ -43,7 +43,7 @@ async def worker_paused(scene: Scene, random: Random) -> str:
 @fault(often=3)
 async def launcher_killed(scene: Scene, random: Random) -> str:
     run_id = scene.runs.kill_a_launcher(random)
-    return "no launcher to kill" if run_id is None else f"of run {run_id}"
+    return f"{SKIPPED}there is no launcher" if run_id is None else f"of run {run_id}"
 
 
 async def _replaced(slot: Slot, signum: signal.Signals, random: Random) -> str:

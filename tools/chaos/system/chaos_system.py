@@ -26,10 +26,15 @@ from tools.chaos.system.slots import Slot
 from tools.errors import ToolError
 from tools.services import Sandbox
 from tools.services.guard import MARKER
+from tools.services.native.rabbitmq import START_SECONDS
 from worker.processes.cgroup import Cgroup, path_of
 
 ROOT: Final = Path(__file__).parents[3]
-READY_SECONDS: Final = 90.0
+STARTUP_SECONDS: Final = START_SECONDS + 30.0
+"""How long a program that starts waits for a service: longer than a broker may take to start, as
+else it would give up, as it should, and count as one that failed."""
+READY_SECONDS: Final = 3 * STARTUP_SECONDS
+"""As long as a program itself may wait: for Postgres, its schema, and RabbitMQ."""
 WORKERS: Final = 3
 GATEWAYS: Final = 2
 
@@ -118,6 +123,7 @@ class ChaosSystem:
             "DATABASE_URL": self.network.database_url(group),
             "AMQP_URL": self.network.broker_url(group),
             "CANCEL_KEEP_DEAD_LETTERS": "true",
+            "CANCEL_STARTUP_TIMEOUT": f"{STARTUP_SECONDS:.0f}",
             # Shorter than their defaults, so that a round sees more of what follows.
             "CANCEL_HEARTBEAT": "5",
             "CANCEL_WORKER_SHUTDOWN_TIMEOUT": "3",

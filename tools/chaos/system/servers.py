@@ -3,7 +3,9 @@
 import asyncio
 from typing import Protocol
 
+from tools.chaos.system.network import Service
 from tools.chaos.system.postgres import OneServer, Postgres, TwoServers
+from tools.chaos.system.turns import Turns
 from tools.services import NativeCluster, PrivateRabbit, Replication, Sandbox
 
 
@@ -16,6 +18,7 @@ class Broker(Protocol):
     def wait_ready(self) -> None: ...
     def kill(self) -> None: ...
     def ctl(self, *arguments: str) -> str: ...
+    def ask(self, text: str) -> str: ...
 
 
 class OneNode:
@@ -25,6 +28,7 @@ class OneNode:
         self.wait_ready = self._node.wait_ready
         self.kill = self._node.kill
         self.ctl = self._node.ctl
+        self.ask = self._node.ask
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -50,9 +54,12 @@ class ThreeNodes:
     def ctl(self, *arguments: str) -> str:
         return self.nodes.ctl(self.nodes.any_able(), *arguments)
 
+    def ask(self, text: str) -> str:
+        return self.nodes.ask(self.nodes.any_able(), text)
+
 
 class Servers:
-    """One lock per server: a fault that takes it down keeps the others off it meanwhile."""
+    """A fault that takes one of them down keeps the others off it meanwhile."""
 
     def __init__(
         self, sandbox: Sandbox, *, cluster: bool, replication: Replication | None = None
@@ -62,8 +69,7 @@ class Servers:
         self.postgres: Postgres = (
             OneServer(sandbox) if replication is None else TwoServers(sandbox, replication)
         )
-        self.rabbit_lock = asyncio.Lock()
-        self.postgres_lock = asyncio.Lock()
+        self.turns = {service: Turns() for service in Service}
 
     async def start(self) -> None:
         """The broker takes longest: it boots while initdb runs."""
@@ -71,5 +77,14 @@ class Servers:
         await asyncio.to_thread(self.postgres.start)
         await asyncio.to_thread(self.rabbit.wait_ready)
 
+    def end_turns(self) -> None:
+        """The load is over."""
+        for turns in self.turns.values():
+            turns.end()
+
     async def ctl(self, *arguments: str) -> str:
         return await asyncio.to_thread(self.rabbit.ctl, *arguments)
+
+    async def ask(self, text: str) -> str:
+        """The value of an Erlang expression that is a text, on a node that runs."""
+        return await asyncio.to_thread(self.rabbit.ask, text)

@@ -6,12 +6,17 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from tools.chaos.driver.journal import Journal
 from tools.support.program import Program
 
 ORDERLY_SECONDS = 60.0
 """For a program to end after SIGTERM; what it may wait for is bounded well below that."""
+
+_OWN_SESSION: Final = ("setsid",)
+"""As under a service manager. Linux shares processor time out to sessions (autogroup): else all
+programs, the driver and its jobs together would have no more than one server, or one test."""
 
 
 class Slot:
@@ -48,7 +53,7 @@ class Slot:
         """Start the program, without waiting for it to be of use."""
         self._count += 1
         self._asked = None
-        self.program = await Program.start(*self._arguments, env=self._env)
+        self.program = await Program.start(*self._arguments, env=self._env, within=_OWN_SESSION)
         self._watch = asyncio.create_task(self._note_end(self.program, self._count))
         self._journal.write("program_started", name=self.name, count=self._count, pid=self.pid)
 

@@ -31,9 +31,10 @@ ENDED: Final = {
     Alarm.DISK: ("set_disk_free_limit", "50MB"),
 }
 """And by which it finds that it has enough again: RabbitMQ's defaults."""
-_ALARMED: Final = (
+ALARMED: Final = (
     "integer_to_list(length([A || {{resource_limit, _, _}, _} = A <- rabbit_alarm:get_alarms()]))"
 )
+"""How many alarms there are, of any node."""
 
 
 class Cluster(Nodes):
@@ -82,7 +83,7 @@ class Cluster(Nodes):
 
     def _wait_for_alarms(self, *, there: bool) -> None:
         deadline = time.monotonic() + _ALARM_SECONDS
-        while (self.ask(self.any_able(), _ALARMED) != "0") != there:
+        while (self.ask(self.any_able(), ALARMED) != "0") != there:
             if time.monotonic() > deadline:
                 raise ServerFailed(f"the alarm does not {'begin' if there else 'end'}")
             time.sleep(POLL_SECONDS)

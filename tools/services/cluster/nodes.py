@@ -138,12 +138,16 @@ class Nodes(ABC):
 
     def wait_paused(self, node: int) -> None:
         """Wait until a node that is cut off has noticed it, and serves no clients."""
-        url = urlsplit(self.urls[node])
         deadline = time.monotonic() + _PAUSE_SECONDS
-        while server_version(url.hostname or "", url.port or 0) is not None:
+        while self.serves(node):
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self.names[node]} did not pause")
             time.sleep(POLL_SECONDS)
+
+    def serves(self, node: int) -> bool:
+        """Whether a node accepts clients."""
+        url = urlsplit(self.urls[node])
+        return server_version(url.hostname or "", url.port or 0) is not None
 
     def start_all(self) -> None:
         """Start the nodes side by side and return once all of them form one cluster."""

@@ -169,16 +169,19 @@ class PrivateRabbit:
 
     def _done(self, *command: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         self._running()
-        return subprocess.run(
-            self._place.command(*command),
-            env=self._environment(),
-            input=typed,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=CTL_SECONDS,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                self._place.command(*command),
+                env=self._environment(),
+                input=typed,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=CTL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"{command[0]} took over {CTL_SECONDS:.0f} s") from None
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
