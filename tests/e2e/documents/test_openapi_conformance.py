@@ -31,7 +31,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 GET: Final = "GET /api/v1/runs/{run_id}"
 CANCEL: Final = "POST /api/v1/runs/{run_id}/cancel"
 FORCE: Final = "POST /api/v1/runs/{run_id}/force-cancel"
-PHASES: Final = ("examples", "coverage", "fuzzing", "stateful")
 EXAMPLE: Final = 4711
 # With a command that nobody has published, a `wait` lasts as long as it says.
 CONFIG: Final = """
@@ -104,19 +103,38 @@ async def document(api: Api) -> Json:
     return described
 
 
+@pytest.mark.timeout(300)  # two thousand requests take a minute of a processor alone
 async def test_schemathesis_finds_no_disagreement(api: Api, document: Json, tmp_path: Path) -> None:
-    report = tmp_path / "report.ndjson"
-    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    exchanges = await _tested(api, tmp_path, "examples", "coverage", "fuzzing", examples=130)
+
+    _assert_much_was_tested(exchanges, document)
+
+
+async def test_schemathesis_finds_none_where_links_lead(api: Api, tmp_path: Path) -> None:
+    exchanges = await _tested(api, tmp_path, "stateful", examples=60)
+
+    gets = [it for it in exchanges if it.operation == GET]
+    for cancel in (CANCEL, FORCE):
+        link = f"{cancel} -> [202] run -> {GET}"
+        followed = [it for it in gets if (it.link, it.status) == (link, 200)]
+        # Now and then it asks for something else than the link says, to see what happens.
+        assert sum(it.body["run_id"] == it.linked_from["run_id"] for it in followed) >= 10
+
+
+async def _tested(api: Api, directory: Path, *phases: str, examples: int) -> "list[Exchange]":
+    """What Schemathesis asked, and was answered, in these phases. It finds nothing wrong."""
+    report = directory / "report.ndjson"
+    (directory / "schemathesis.toml").write_text(CONFIG)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.url}{API}/openapi.json"),
         *("--header", f"Authorization: Bearer {api.token}"),
         *("--checks", "all", "--continue-on-failure"),
-        *("--phases", ",".join(PHASES)),
-        *("--max-examples", "130", "--generation-deterministic"),
+        *("--phases", ",".join(phases)),
+        *("--max-examples", str(examples), "--generation-deterministic"),
         *("--request-timeout", "5"),
         *("--report", "ndjson", "--report-ndjson-path", str(report)),
         "--no-color",
-        cwd=tmp_path,  # it leaves files there
+        cwd=directory,  # it leaves files there
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -126,8 +144,8 @@ async def test_schemathesis_finds_no_disagreement(api: Api, document: Json, tmp_
     assert process.returncode == 0, output.decode()
     events = [json.loads(line) for line in report.read_text().splitlines()]
     ended = {it["phase"]["name"]: it["status"] for it in _named("PhaseFinished", events)}
-    assert {phase: ended[phase] for phase in PHASES} == dict.fromkeys(PHASES, "success")
-    _assert_much_was_tested(list(_exchanges(events)), document)
+    assert {phase: ended[phase] for phase in phases} == dict.fromkeys(phases, "success")
+    return list(_exchanges(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +183,6 @@ def _assert_much_was_tested(exchanges: list[Exchange], document: Json) -> None:
     taken = [it.body for it in cancels if it.status == 202]
     assert len(taken) >= 100
     assert {body["status"] for body in taken} == {"accepted", "no_op"}
-    for cancel in (CANCEL, FORCE):
-        link = f"{cancel} -> [202] run -> {GET}"
-        followed = [it for it in gets if (it.link, it.status) == (link, 200)]
-        # Now and then it asks for something else than the link says, to see what happens.
-        assert sum(it.body["run_id"] == it.linked_from["run_id"] for it in followed) >= 10
 
 
 def _statuses(document: Json, operation: str) -> set[int]:
