@@ -30,12 +30,12 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 
 test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to pytest
 	@$(PY) -m tests.support.programs.installed
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder \
+	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist worksteal \
 		--ignore tests/tools $(ARGS)
 
 # Fewer at a time: whole systems under load use all the processor time that there is.
 test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and bench
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/tools $(ARGS)
+	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n 3 --dist worksteal tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n auto tests/unit $(ARGS)

@@ -21,7 +21,8 @@ _TESTS: Final = Path(__file__).parent
 _WITH_OWN_SERVERS: Final = {"faults/cluster", "faults/policies", "faults/tls"}
 """Packages whose tests share servers that take long to start.
 
-They take turns: one RabbitMQ alone starts in 5 s on two processors, each of six at once in 44 s.
+They run one after the other in one process. One RabbitMQ alone starts in 5 s on two processors,
+each of six at once in 44 s.
 """
 
 
@@ -37,33 +38,22 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first, so that all processes end together, and `alone` ones last.
+    """Put first what has to run in one process; a process that has nothing left takes the last.
 
-    In between, each `alone` test would keep the other processes idle until it can begin.
+    `alone` tests begin: in between, each would keep the other processes idle until it can run.
     """
     items.sort(key=_rank)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-def _rank(item: pytest.Item) -> tuple[int, bool]:
-    """Those with own servers take minutes and cannot be divided: they begin first."""
-    order = ["faults", "e2e", "integration", "unit"]
+def _rank(item: pytest.Item) -> int:
+    kinds = ["alone", "own servers", "faults", "e2e", "integration", "unit"]
     if item.get_closest_marker("alone"):
-        return len(order), False
-    place = item.path.relative_to(_TESTS).parts
-    return order.index(place[0]) if place[0] in order else 0, not _has_own_servers(item)
-
-
-def _group(item: pytest.Item) -> str:
-    """What runs in one process, one test after the other: what shares servers or programs."""
-    if item.get_closest_marker("alone"):
-        return "alone"
+        return kinds.index("alone")
     if _has_own_servers(item):
-        return "own_servers"
-    return item.path.relative_to(_TESTS).with_suffix("").as_posix()
+        return kinds.index("own servers")
+    kind = item.path.relative_to(_TESTS).parts[0]
+    return kinds.index(kind) if kind in kinds else 0
 
 
 def _has_own_servers(item: pytest.Item) -> bool:
