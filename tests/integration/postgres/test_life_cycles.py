@@ -99,7 +99,7 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "abandoned": (sql.hosts.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
     "rebooted": (sql.hosts.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
     "out of sight": (sql.runs.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),
-    "lost": (sql.runs.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]))),
+    "lost": (sql.runs.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]), "{}")),
 }
 
 # Of a run that is canceled, that and nothing else.
