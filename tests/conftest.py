@@ -41,17 +41,18 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put first what has to run in one process; a process that has nothing left takes the last.
 
-    `alone` tests begin: in between, each would keep the other processes idle until it can run.
+    `alone` tests follow those with own servers: when a run begins, the other processes have much to
+    prepare, and at the end, their last tests would keep them waiting.
     """
     items.sort(key=_rank)
 
 
 def _rank(item: pytest.Item) -> int:
-    kinds = ["alone", "own servers", "faults", "e2e", "integration", "unit"]
-    if item.get_closest_marker("alone"):
-        return kinds.index("alone")
+    kinds = ["own servers", "alone", "faults", "e2e", "integration", "unit"]
     if _has_own_servers(item):
         return kinds.index("own servers")
+    if item.get_closest_marker("alone"):
+        return kinds.index("alone")
     kind = item.path.relative_to(_TESTS).parts[0]
     return kinds.index(kind) if kind in kinds else 0
 

@@ -62,6 +62,15 @@ class TestBinaries:
 
 
 class TestPorts:
+    def test_no_connection_from_another_address_is_given_a_reserved_port(self) -> None:
+        given_out = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+        reservations = [PortReservation() for _ in range(20)]
+        try:
+            assert all(it.port not in range(*map(int, given_out)) for it in reservations)
+        finally:
+            for reservation in reservations:
+                reservation.release()
+
     def test_a_reserved_port_is_refused_to_others_and_open_to_its_server(self) -> None:
         reservation = PortReservation()
         try:
