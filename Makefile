@@ -11,6 +11,9 @@ FROM ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PYTEST := $(PY) -m tools.services --in-memory -- $(PY) -m pytest
+# ARGS may select only tests that run alone, or none of them: pytest then ends with 5.
+NONE_IS_FINE := || [ $$? = 5 ]
 
 # The tests start thousands of programs: without a cache, each would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,12 +33,12 @@ up: $(INSTALLED) ## Run gateway and worker until Ctrl-C
 
 test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to pytest
 	@$(PY) -m tests.support.programs.installed
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n $(JOBS) --dist worksteal \
-		--ignore tests/tools $(ARGS)
+	@$(PYTEST) -n $(JOBS) --dist worksteal --ignore tests/tools -m "not alone" $(ARGS) $(NONE_IS_FINE)
+	@$(PYTEST) --ignore tests/tools -m alone $(ARGS) $(NONE_IS_FINE)
 
 # Fewer at a time: whole systems under load use all the processor time that there is.
 test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and bench
-	@$(PY) -m tools.services --in-memory -- $(PY) -m pytest -n 3 --dist worksteal tests/tools $(ARGS)
+	@$(PYTEST) -n 3 --dist worksteal tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
 	@$(PY) -m pytest -n auto tests/unit $(ARGS)

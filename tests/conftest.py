@@ -1,6 +1,5 @@
 """Every test gets a database of its own, copied from a migrated template, and its own queues."""
 
-import fcntl
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -39,45 +38,18 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what has to run in one process; a process that has nothing left takes the last.
-
-    `alone` tests follow those with own servers: when a run begins, the other processes have much to
-    prepare, and at the end, their last tests would keep them waiting.
-    """
+    """Put first what has to run in one process; a process that has nothing left takes the last."""
     items.sort(key=_rank)
 
 
 def _rank(item: pytest.Item) -> int:
-    kinds = ["own servers", "alone", "faults", "e2e", "integration", "unit"]
-    if _has_own_servers(item):
-        return kinds.index("own servers")
-    if item.get_closest_marker("alone"):
-        return kinds.index("alone")
+    kinds = ["own servers", "faults", "e2e", "integration", "unit"]
     kind = item.path.relative_to(_TESTS).parts[0]
-    return kinds.index(kind) if kind in kinds else 0
+    return kinds.index("own servers" if _has_own_servers(item) else kind) if kind in kinds else 0
 
 
 def _has_own_servers(item: pytest.Item) -> bool:
     return item.path.parent.relative_to(_TESTS).as_posix() in _WITH_OWN_SERVERS
-
-
-@pytest.fixture(autouse=True)
-def processor(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """While a test marked `alone` runs, no other does: it measures milliseconds or takes all."""
-    alone = request.node.get_closest_marker("alone") is not None
-    # Parallel workers have their own directories below a common one.
-    directory = tmp_path_factory.getbasetemp().parent
-    with (
-        (directory / "turn.lock").open("w") as turn,
-        (directory / "processor.lock").open("w") as lock,
-    ):
-        # The turn is held while waiting, or others would keep overtaking a test that runs alone.
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(turn, fcntl.LOCK_UN)
-        yield
 
 
 @pytest.fixture(scope="session")
