@@ -31,7 +31,7 @@ async def test_what_up_prints_can_be_pasted(environment: dict[str, str], directo
         await running(environment["DATABASE_URL"], 2)
 
         answer = await paste(f"{exports}\n{over_http.splitlines()[0]}")
-        assert " 202 " in answer
+        assert " 202 " in answer, answer
         await paste(f"{exports}\n{directly.rpartition(chr(10))[0]}")
         await runner
 
