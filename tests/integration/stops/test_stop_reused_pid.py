@@ -21,6 +21,7 @@ from tests.support.stops.stoppable import (
     stoppable,
 )
 from tools.support.processes import alive, state_of, until_gone
+from tools.support.waiting import eventually
 from worker.evidence import Ended
 from worker.processes import scan
 from worker.processes.cgroup import Cgroup
@@ -38,7 +39,8 @@ async def bystander() -> AsyncIterator[Stoppable]:
         assert len(pids) == 2
         yield process
         assert alive(process.mark) == pids
-        assert {state_of(pid) for pid in pids} == {"S"}
+        # One that was stopped would never sleep. One may still be at its start, and runs.
+        await eventually(lambda: {state_of(pid) for pid in pids} == {"S"}, what="asleep")
 
 
 def formerly(pid: int) -> Identity:
