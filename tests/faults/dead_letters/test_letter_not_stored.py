@@ -71,7 +71,7 @@ async def test_a_letter_that_is_held_is_tried_again_while_others_arrive_all_the_
     async def arrive() -> None:
         while True:
             await system.publish_raw(uuid4().bytes, type=CANCEL_TYPE)
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(PACE)  # of letters that arrive all the time
 
     await system.database.execute(REFUSE)
     worker = await system.worker(module=SHORT, keep_dead_letters="true")
