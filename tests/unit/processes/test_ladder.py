@@ -153,6 +153,26 @@ async def test_what_outlives_sigkill_is_a_failed_stop_with_its_survivors_named()
     assert [sent.signal for sent in evidence.signals] == ["SIGTERM", "SIGCONT", "SIGKILL"]
 
 
+async def test_a_forced_stop_waits_for_the_kill_no_longer_than_any_other() -> None:
+    force = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, force.set)
+
+    async with asyncio.timeout(5):  # not as long as the grace period that the force has ended
+        with pytest.raises(StopFailed):
+            await ladder.stop(ObedientTree(), plan(grace=60, kill_wait=0.1), force)
+
+
+async def test_a_stop_that_is_taken_up_late_waits_for_the_kill_as_any_other() -> None:
+    class SlowTree(ObedientTree):
+        async def kill(self) -> int:
+            asyncio.get_running_loop().call_later(0.1, self.gone.set)
+            return 1
+
+    evidence = await ladder.stop(SlowTree(), plan(grace=-60), asyncio.Event())
+
+    assert evidence.ended is Ended.KILLED
+
+
 async def test_what_was_born_during_the_kill_is_killed_too() -> None:
     class LateChild(ObedientTree):
         async def kill(self) -> int:
