@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,22 @@ def only_line(stderr: str) -> str:
 
 
 @contextmanager
-def fake_worker(path: Path, *answers: Answer) -> Iterator[list[bytes]]:
-    """Gives one of `answers` to each connection, in their order, and then hangs up for good."""
+def fake_worker(path: Path, *answers: Answer, then: Answer | None = None) -> Iterator[list[bytes]]:
+    """Gives one of `answers` to each connection, in their order, and `then` to all others.
+
+    Without `then`, it hangs up for good.
+    """
     requests: list[bytes] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(path))
         listening.listen()
 
         def serve() -> None:
-            for answer in answers:
-                connection, _ = listening.accept()
+            for answer in chain(answers, () if then is None else repeat(then)):
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return  # shut down: the test is over
                 with connection:
                     requests.append(connection.recv(65536))
                     if callable(answer):
@@ -54,6 +61,8 @@ def fake_worker(path: Path, *answers: Answer) -> Iterator[list[bytes]]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield requests
+        if then is not None:
+            listening.shutdown(socket.SHUT_RDWR)
         thread.join(10)
 
 

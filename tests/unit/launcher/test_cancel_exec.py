@@ -153,6 +153,28 @@ def test_it_asks_again_while_a_stop_is_in_progress(tmp_path: Path) -> None:
     assert len(requests) == 4
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "shown"),
+    [
+        ("canceling", 143, "run 1 is being canceled"),
+        ("running", 125, "the command exited with 0, but run 1 is recorded as running"),
+    ],
+)
+def test_a_stop_that_does_not_end_is_given_up_in_time(
+    tmp_path: Path, status: str, code: int, shown: str
+) -> None:
+    path = tmp_path / "fake.sock"
+    stopping = http("200 OK", f'{{"status": "{status}", "stopping": true}}')
+    with fake_worker(path, GRANTED, then=stopping):
+        ended = run(
+            *("--run-id", "1", "--socket", str(path), "--report-timeout", "0.1"),
+            *("--", "/bin/sh", "-c", "exit 0"),
+        )
+
+    assert ended.returncode == code
+    assert only_line(ended.stderr).startswith(f"cancel-exec: {shown}")
+
+
 def test_it_needs_the_standard_library_only() -> None:
     """Site packages are out of its reach here: what it imports must come with Python."""
     root = str(Path(__file__).parents[3])
