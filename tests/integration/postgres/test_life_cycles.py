@@ -10,6 +10,7 @@ from shared.postgres import sql
 from tools.support.rows import (
     IDENTITY,
     IN_EACH_STATE,
+    PASS,
     RUNNING,
     Connection,
     Row,
@@ -35,10 +36,12 @@ _CLAIM = (
     None,
 )
 _LAUNCH = UUID(IDENTITY["launch_id"])
+_OTHER_LAUNCH = UUID(int=7)
 _AT = datetime(2026, 1, 2, tzinfo=UTC)
 _COMPLETE = ([1], [99], [4])
 _BOOT_ID = UUID(IDENTITY["boot_id"])
 _GONE = '{"proof": "scans_empty"}'
+_CLEARED: Row = {**PASS, "left_behind": {"number": 1, "proof": "cgroup_empty"}}
 
 
 def _decided(
@@ -90,16 +93,49 @@ TRANSITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "record canceled with others": (sql.endings.RECORD_CANCELED, ([1], [_GONE], [None])),
     "record canceled of another launch": (
         sql.endings.RECORD_CANCELED_WAITING,
-        ([1], [_GONE], [UUID(int=7)]),
+        ([1], [_GONE], [_OTHER_LAUNCH]),
     ),
     "pass": (sql.endings.COMPLETE, (*_COMPLETE, [0], _BOOT_ID, "4026531836:1", [None])),
     "fail": (sql.endings.COMPLETE, (*_COMPLETE, [3], _BOOT_ID, "4026531836:1", [None])),
+    "pass of another launcher": (
+        sql.endings.COMPLETE,
+        ([1], [99], [5], [0], _BOOT_ID, "4026531836:1", [None]),
+    ),
+    "pass of another boot": (
+        sql.endings.COMPLETE_WAITING,
+        (*_COMPLETE, [0], UUID(int=7), "4026531836:1", [None]),
+    ),
     "complete again": (sql.healing.COMPLETE_AGAIN, (1, _LAUNCH, "fail", 3, None, _AT)),
+    "complete again of another launch": (
+        sql.healing.COMPLETE_AGAIN,
+        (1, _OTHER_LAUNCH, "fail", 3, None, _AT),
+    ),
     "note exit code again": (sql.healing.NOTE_EXIT_CODE_AGAIN, (1, _LAUNCH, 3)),
+    "note exit code of another launch": (
+        sql.healing.NOTE_EXIT_CODE_AGAIN,
+        (1, _OTHER_LAUNCH, 3),
+    ),
     "abandoned": (sql.hosts.LOSE_RUNS_OF_ABANDONED, ("h1", "ops", "burnt", None)),
+    "another host abandoned": (sql.hosts.LOSE_RUNS_OF_ABANDONED, ("h2", "ops", "burnt", None)),
     "rebooted": (sql.hosts.LOSE_RUNS_OF_REBOOTED, ("h1", UUID(int=7))),
+    "not rebooted": (sql.hosts.LOSE_RUNS_OF_REBOOTED, ("h1", _BOOT_ID)),
+    "another host rebooted": (sql.hosts.LOSE_RUNS_OF_REBOOTED, ("h2", UUID(int=7))),
     "out of sight": (sql.runs.LOSE_RUN_OUT_OF_SIGHT, (1, "4026532000:9")),
-    "lost": (sql.runs.RECORD_LAUNCHER_DIED, (1, UUID(IDENTITY["launch_id"]), "{}")),
+    "lost": (sql.runs.RECORD_LAUNCHER_DIED, (1, _LAUNCH, "{}")),
+    "lost by another launch": (sql.runs.RECORD_LAUNCHER_DIED, (1, _OTHER_LAUNCH, "{}")),
+    "unreported of another launch": (sql.runs.RECORD_UNREPORTED, (1, _OTHER_LAUNCH)),
+    "left behind by another launch": (
+        sql.runs.NOTE_LEFT_BEHIND,
+        (1, _OTHER_LAUNCH, '{"number": 1}', 2.0),
+    ),
+    # In no state of these is anything left that is not proved gone.
+    "leftovers": (sql.runs.RECORD_LEFTOVERS, (1, '{"ended": "survived", "proof": null}')),
+    "begin stop of leftovers": (sql.runs.BEGIN_STOP_OF_LEFT_BEHIND, (1, 10.0)),
+    "leftovers rebooted": (sql.hosts.PROVE_LOST_OF_REBOOTED, ("h1", UUID(int=7))),
+    "kept rebooted": (sql.hosts.PROVE_LEFT_BEHIND_OF_REBOOTED, ("h1", UUID(int=7))),
+    "leftovers replaced": (sql.hosts.CLOSE_LOST_OF_REPLACED, ("h1",)),
+    "kept replaced": (sql.hosts.CLOSE_LEFT_BEHIND_OF_REPLACED, ("h1",)),
+    "expired": (sql.registrations.EXPIRE_ONE, (1,)),
 }
 
 # Of a run that is canceled, that and nothing else.
@@ -128,7 +164,6 @@ LEGAL: dict[str, dict[str, str | None]] = {
     "canceling": {
         "record canceled": "canceled",
         "record canceled with others": "canceled",
-        "force": "canceling",
         "abandoned": "error",
         "out of sight": "error",
         **_NOTES_THE_EXIT_CODE,
@@ -149,7 +184,9 @@ async def _run(database: Connection) -> Row:
 
 
 @pytest.mark.parametrize("transition", TRANSITIONS)
-@pytest.mark.parametrize("row", IN_EACH_STATE, ids=lambda row: f"{row['status']}-{len(row)}")
+@pytest.mark.parametrize(
+    "row", [*IN_EACH_STATE, _CLEARED], ids=lambda row: f"{row['status']}-{len(row)}"
+)
 async def test_a_transition_leads_where_it_may_and_else_changes_nothing(
     database: Connection, row: Row, transition: str
 ) -> None:
