@@ -103,6 +103,20 @@ async def test_an_expired_or_revoked_token_is_401_from_then_on(
     assert answer.headers["WWW-Authenticate"] == f'{REALM}, error="invalid_token"'
 
 
+@pytest.mark.parametrize("other", ["Bearer rct_other", "Basic YWxpY2U6c2VzYW1l", "", "{}"])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_two_authorization_headers_neither_counts(
+    api: Api, other: str, order: int
+) -> None:
+    own = f"Bearer {api.token}"
+    headers = [("Authorization", each) for each in (own, other.format(own))]
+
+    answer = await api.cancel(1, headers=headers[::order])
+
+    assert answer.error == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == REALM
+
+
 async def test_the_scheme_is_read_without_regard_to_case(api: Api) -> None:
     headers = {"Authorization": f"bEaReR {api.token}"}
 
