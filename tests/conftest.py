@@ -26,15 +26,18 @@ each of six at once in 44 s.
 
 
 def pytest_configure() -> None:
-    """Have programs under test started as from a terminal, where SIGINT and SIGQUIT end them.
+    """Have programs under test started as from a terminal, where these signals end them.
 
-    A shell without job control has both ignored in what it starts in the background, and that is
-    inherited.
+    What is ignored here is ignored in each program that is started. A shell without job control
+    has SIGINT and SIGQUIT ignored in what it starts in the background, and nohup has SIGHUP.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # A handler is not inherited, and the tests themselves go on, as nohup means it.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
