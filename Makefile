@@ -4,6 +4,7 @@ JOBS ?= 4
 ARGS ?=
 SECONDS ?= 60
 SEED ?=
+COUNT ?= 60
 QUICK ?=
 AGAINST ?=
 FROM ?=
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-tools unit chaos model upgrade bench lint format clean
+.PHONY: help demo up test test-tools unit chaos model mutants upgrade bench lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +39,7 @@ test: $(INSTALLED) ## Run the tests of the product; ARGS="-k word" is passed to 
 	alone=$$?; [ $$alone != 5 ] || exit $$others; exit $$alone
 
 # Fewer at a time: whole systems under load use all the processor time that there is.
-test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, upgrade and bench
+test-tools: $(INSTALLED) ## Run the tests of demo, chaos, model, mutants, upgrade and bench
 	@$(PYTEST) -n 3 --dist worksteal tests/tools $(ARGS)
 
 unit: $(INSTALLED) ## Run the tests that need no services
@@ -53,6 +54,9 @@ upgrade: $(INSTALLED) ## Mix programs of this version and of the one before (FRO
 
 model: $(INSTALLED) ## Check the protocol model exhaustively with spin
 	@$(PY) -m tools.model
+
+mutants: $(INSTALLED) ## Change rules one at a time and see which no test notices; COUNT=, SEED=
+	@$(PY) -m tools.mutants --count $(COUNT) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(INSTALLED) ## Run benchmarks; QUICK=1 compares with recorded ratios, AGAINST=REV with a revision
 	@$(PY) -m tools.bench $(if $(filter 1,$(QUICK)),--quick) $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
