@@ -182,7 +182,9 @@ class Database:
             except BaseException:
                 # asyncpg would cancel the statement. But a commit that waits for a synchronous
                 # standby would then be done, and visible, although a failover may undo it.
-                if is_committing:
+                # After a rollback that was canceled, the transaction is still open. asyncpg would
+                # end it at the return to the pool, and log an error.
+                if is_committing or _is_in_transaction(connection):
                     _terminate(connection)
                 raise
 
@@ -256,6 +258,10 @@ def _is_open(connection: Connection) -> bool:
         return not connection.is_closed()
     except asyncpg.InterfaceError:  # it was lost, and asyncpg has already released it
         return False
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    return _is_open(connection) and connection.is_in_transaction()
 
 
 def _terminate(connection: Connection) -> None:
