@@ -5,8 +5,9 @@ import atexit
 import json
 import logging
 import re
+import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import StringIO, TextIOWrapper
@@ -22,6 +23,9 @@ from shared.text.printable import printable, printable_json, printable_lines
 # Tokens as `gateway.auth.access.new_token` makes them. No code logs a token, but a caller may have
 # put one into a path.
 _TOKEN: Final = re.compile(r"rct_[A-Za-z0-9_-]+")
+
+_ATOMIC: Final = select.PIPE_BUF
+"""Bytes of which a write to a pipe is never mixed with one of another process."""
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:
@@ -60,12 +64,12 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
 class _Lines:
     """Writes lines, and ignores errors: a broken log must not stop the work.
 
-    The lines of one turn of the event loop are one write: a separate write costs as much as the
-    formatting of a line.
+    The lines of one turn of the event loop are one write, as far as they fit into `_ATOMIC`: a
+    separate write costs as much as the formatting of a line.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        """`write` is called with whole lines: once for those of a turn of the event loop.
+        """`write` is called with whole lines, once or a few times for a turn of the event loop.
 
         Without a loop, it is called at once. Lines are lost where it raises OSError or ValueError.
         """
@@ -87,9 +91,24 @@ class _Lines:
 
     def flush(self) -> None:
         lines, self._lines, self._is_due = self._lines, [], False
-        if lines:
+        for text in _atomic(lines):
             with suppress(OSError, ValueError):  # the latter: closed
-                self._write("\n".join((*lines, "")))
+                self._write(text)
+
+
+def _atomic(lines: Iterable[str]) -> Iterator[str]:
+    """`lines`, joined to texts of at most `_ATOMIC` bytes, and longer ones alone."""
+    text: list[str] = []
+    size = 0
+    for line in lines:
+        more = len(line.encode(errors="backslashreplace")) + 1
+        if text and size + more > _ATOMIC:
+            yield "\n".join((*text, ""))
+            text, size = [], 0
+        text.append(line)
+        size += more
+    if text:
+        yield "\n".join((*text, ""))
 
 
 def without_tokens(text: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -151,6 +152,38 @@ def test_on_a_terminal_colors_are_ours_alone() -> None:
     assert "\x1b[" in said, "no colors"
     assert "outside\x1b" not in said
     assert re.sub("\x1b\\[[0-9;]*m|\r\n", "", said).isprintable()
+
+
+LOGS_A_LOT = """
+import asyncio, structlog
+from shared import logs
+from shared.configuration.settings import LogFormat, LogLevel
+
+logs.configure(LogFormat.JSON, LogLevel.INFO)
+
+async def in_one_turn():
+    for number in range(100):
+        structlog.get_logger().info("said", number=number, text="ä" * (7 * number))
+
+asyncio.run(in_one_turn())
+"""
+
+
+def test_lines_of_several_processes_do_not_mix_in_a_pipe() -> None:
+    # In a pipe of packets, each atomic write is read alone.
+    reader, writer = os.pipe2(os.O_DIRECT)
+    packets: list[bytes] = []
+    with os.fdopen(reader, "rb", buffering=0) as out:
+        with os.fdopen(writer, "wb") as stderr:
+            process = subprocess.Popen([sys.executable, "-c", LOGS_A_LOT], stderr=stderr)
+        while packet := out.read(select.PIPE_BUF):
+            packets.append(packet)
+    assert process.wait() == 0
+
+    assert all(packet.endswith(b"\n") for packet in packets)
+    said = [json.loads(line)["number"] for line in b"".join(packets).splitlines()]
+    assert said == list(range(100))
+    assert len(packets) < 50
 
 
 LOGS_LATE = """
