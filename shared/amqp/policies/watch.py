@@ -1,9 +1,12 @@
 """Warns if a policy of RabbitMQ holds for our queues, by the management API where it is set."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from shared.amqp.policies.effects import Finding, on_commands, on_queue, our_queues
 from shared.amqp.policies.management import Management, ManagementAccess
@@ -36,17 +39,17 @@ class PolicyWatch:
         self._warnings = warnings
         self._found: list[Finding] = []
         self._problem: str | None = None
-        self._gauge = Gauge(
-            "cancel_queue_policy",
-            "A policy of RabbitMQ that holds for a queue: it loses messages, or limits them (1).",
-            ["queue", "policy", "key", "effect"],
-            registry=registry,
-        )
+        registry.register(_Policies(self))
         self._read = Gauge(
             "cancel_queue_policies_read",
             "Whether the management API says which policies hold (1) or not (0).",
             registry=registry,
         )
+
+    @property
+    def found(self) -> Sequence[Finding]:
+        """What held when the API last answered."""
+        return self._found
 
     async def keep_looking(self, probe_interval: float) -> NoReturn:
         """Look now, and then every `PROBES` intervals (seconds)."""
@@ -87,10 +90,8 @@ class PolicyWatch:
     def _tell(self, found: list[Finding]) -> None:
         for each in self._found:
             if each not in found:
-                self._gauge.remove(each.queue, each.policy, each.key, each.effect.value)
                 log.info("queue_policy_gone", queue=each.queue, policy=each.policy, key=each.key)
         for each in found:
-            self._gauge.labels(each.queue, each.policy, each.key, each.effect.value).set(1)
             if each not in self._found:
                 log.warning(
                     "queue_policy_found",
@@ -101,6 +102,23 @@ class PolicyWatch:
                     reason=each.what,
                 )
         self._found = found
+
+
+class _Policies(Collector):
+    """A metric of what holds."""
+
+    def __init__(self, watch: PolicyWatch) -> None:
+        self._watch = watch
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "cancel_queue_policy",
+            "A policy of RabbitMQ that holds for a queue: it loses messages, or limits them (1).",
+            labels=["queue", "policy", "key", "effect"],
+        )
+        for each in self._watch.found:
+            family.add_metric([each.queue, each.policy, each.key, each.effect.value], 1)
+        yield family
 
 
 def watch_policies(
