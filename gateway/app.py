@@ -21,6 +21,7 @@ from gateway.http.draining import Draining
 from gateway.http.errors import answer_errors
 from gateway.http.listener import listening, most_connections
 from gateway.http.request_id import bind_request_id
+from gateway.monitoring.counts import counts_of_all
 from gateway.monitoring.metrics import GatewayMetrics
 from gateway.monitoring.queues import QueueMetrics
 from gateway.monitoring.statistics import Statistics
@@ -35,6 +36,7 @@ from gateway.openapi.operations.cancels import CANCEL_RUN, FORCE_CANCEL_RUN
 from gateway.openapi.operations.events import STREAM_EVENTS
 from gateway.openapi.operations.registering import POST_RUNS, PUT_RUN
 from gateway.openapi.operations.runs import GET_RUN, LIST_RUNS
+from gateway.processes.supervised import Supervised
 from gateway.runs.get_run import RunHandler
 from gateway.runs.list_runs import ListHandler
 from gateway.runs.register import RegisterHandler
@@ -60,8 +62,11 @@ from shared.telemetry.tracing import Tracer, tracing
 log = structlog.get_logger(__name__)
 
 
-async def serve(settings: GatewaySettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ServiceUnavailable, SchemaError and UserError."""
+async def serve(settings: GatewaySettings, supervised: Supervised | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; the port is shared by all that are `supervised`.
+
+    Raises ServiceUnavailable, SchemaError and UserError.
+    """
     allow_many_files()  # one per client
     name = "cancel-gateway"
     check_files(settings)
@@ -70,8 +75,8 @@ async def serve(settings: GatewaySettings) -> None:
         topology = Topology(settings.topology_prefix)
         publisher = publisher_for(settings, name, tracer)
         watch = TerminalWatch(database)
-        registry = new_registry()
-        metrics = GatewayMetrics(registry)
+        registry = new_registry(with_process=supervised is None)
+        metrics = GatewayMetrics(registry if supervised is None else counts_of_all(registry))
         # At most half of the connections, so that there are always some for requests.
         feed = EventFeed(most_connections(settings) // 2, metrics.streams)
         try:
@@ -84,7 +89,7 @@ async def serve(settings: GatewaySettings) -> None:
                 app = build(settings, database, publisher, watch, feed, tasks, metrics, tracer)
                 draining = Draining()
                 _observe(app, settings, database, publisher, tasks, registry, draining)
-                await _listen(settings, app, metrics, draining)
+                await _listen(settings, app, metrics, draining, supervised)
                 raise Shutdown
         except* Shutdown:
             log.info("gateway_stopped")
@@ -197,12 +202,20 @@ def _observe(
 
 
 async def _listen(
-    settings: GatewaySettings, app: web.Application, metrics: GatewayMetrics, draining: Draining
+    settings: GatewaySettings,
+    app: web.Application,
+    metrics: GatewayMetrics,
+    draining: Draining,
+    supervised: Supervised | None,
 ) -> None:
-    async with listening(settings, app, draining, metrics.connections_refused) as url:
+    refused = metrics.connections_refused
+    async with listening(settings, app, draining, refused, supervised is not None) as url:
         # Not earlier: so far there is nothing to finish, and a signal may end the process at once.
         stop = stop_requested()
         log.info("gateway_ready", url=str(url))
+        if supervised is not None:
+            supervised.tell_ready()
+            supervised.stop_when_alone(stop)
         await stop.wait()
         if settings.gateway_drain_duration:
             log.info("gateway_draining", seconds=settings.gateway_drain_duration)

@@ -9,6 +9,12 @@ from shared.configuration.values import Network, Seconds, network, origins, part
 class GatewaySettings(ServiceSettings):
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port that the gateway listens on")
+    gateway_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that serve the port; each uses one processor core at most",
+    )
     write_limit: int = Field(
         20,
         ge=1,
@@ -44,15 +50,15 @@ class GatewaySettings(ServiceSettings):
     max_connections: int = Field(
         1000,
         ge=1,
-        description="Maximum number of open connections; at most half of the gateway's file "
+        description="Maximum number of open connections of a process; at most half of its file "
         "descriptors. Beyond it, a new connection replaces an idle one or gets 503. At most half "
         "of them may be event streams",
     )
     max_connections_per_address: int = Field(
         500,
         ge=1,
-        description="Maximum number of open connections per client address (IPv6: per /64). Does "
-        "not apply to `CANCEL_TRUSTED_PROXIES`",
+        description="Maximum number of open connections of a process per client address (IPv6: "
+        "per /64). Does not apply to `CANCEL_TRUSTED_PROXIES`",
     )
     body_limit: int = Field(16384, ge=1024, description="Maximum size of a request body, bytes")
     register_body_limit: int = Field(

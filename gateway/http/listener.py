@@ -27,12 +27,16 @@ _EXTRA_SLOTS: Final = 100
 
 @asynccontextmanager
 async def listening(
-    settings: GatewaySettings, app: web.Application, draining: Draining, refused: Counter
+    settings: GatewaySettings,
+    app: web.Application,
+    draining: Draining,
+    refused: Counter,
+    is_shared: bool = False,
 ) -> AsyncIterator[URL]:
     """Serve `app` within the block. Afterwards, let requests in flight end, for a bounded time.
 
-    `refused` counts the connections beyond the limit. Raises UserError if it cannot listen on the
-    address.
+    `refused` counts the connections beyond the limit. If the port `is_shared`, other processes of
+    the gateway listen on it, too. Raises UserError if it cannot listen on the address.
     """
     host, port = settings.gateway_host, settings.gateway_port
     limits = TimeLimits(
@@ -44,7 +48,7 @@ async def listening(
             partial(GatewayConnection, cors=Cors(settings.cors_origins), draining=draining),
             limits,
             _limiter(settings, refused),
-            _listen(host, port),
+            _listen(host, port, is_shared),
             settings.gateway_shutdown_timeout,
         )
     except OSError as error:
@@ -56,9 +60,11 @@ async def listening(
         await server.close()
 
 
-def _listen(host: str, port: int) -> Listen:
+def _listen(host: str, port: int, is_shared: bool) -> Listen:
     loop = asyncio.get_running_loop()
-    return lambda protocol: loop.create_server(protocol, host, port, backlog=1024)
+    return lambda protocol: loop.create_server(
+        protocol, host, port, backlog=1024, reuse_port=is_shared
+    )
 
 
 def _limiter(settings: GatewaySettings, refused: Counter) -> ConnectionLimiter:

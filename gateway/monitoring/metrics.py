@@ -79,7 +79,12 @@ class StreamMetrics:
     """Event streams."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.open = Gauge("cancel_event_streams", "Open event streams.", registry=registry)
+        self.open = Gauge(
+            "cancel_event_streams",
+            "Open event streams.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.dropped = Counter(
             "cancel_event_streams_dropped",
             "Event streams that were closed because their client did not keep up.",

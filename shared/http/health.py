@@ -21,12 +21,13 @@ from shared.services.warnings import Warnings
 Refresh = Callable[[], Awaitable[object]]
 
 
-def new_registry() -> CollectorRegistry:
-    """The metrics registry of a program, with process metrics."""
+def new_registry(with_process: bool = True) -> CollectorRegistry:
+    """The metrics registry of a program, with metrics of its process."""
     # By default, each counter has a second series with its creation time.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it without types
     registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
+    if with_process:
+        ProcessCollector(registry=registry)
     return registry
 
 
