@@ -14,7 +14,7 @@ from random import SystemRandom
 from tools.chaos import fault_kinds  # noqa: F401 - registers them
 from tools.chaos.driver.journal import NAME
 from tools.chaos.faults import FAULTS
-from tools.chaos.options import Options
+from tools.chaos.options import SETTLE_SECONDS, Options
 from tools.chaos.report import report
 from tools.chaos.round import Findings, play
 from tools.errors import ToolError
@@ -101,7 +101,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--unknown-runs", type=int, help="number of commands for runs that do not exist"
     )
-    parser.add_argument("--settle-seconds", type=float, default=120.0)
+    parser.add_argument("--settle-seconds", type=float, default=SETTLE_SECONDS)
     parser.add_argument("--cluster", action="store_true", help="use a broker of three nodes")
     parser.add_argument(
         "--standby",

@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tools.services import Replication
+
+SETTLE_SECONDS: Final = 240.0
+"""For all work to end after the load.
+
+RabbitMQ moves an expired message again after 180 s if the leader of the target queue died in just
+that moment (`dead_letter_worker_publisher_confirm_timeout`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,7 @@ class Options:
     """Faults to choose from; empty for all that are usual."""
     unknown_runs: int | None = None
     """Commands for runs that do not exist; None for one per ten seconds."""
-    settle_seconds: float = 120.0
+    settle_seconds: float = SETTLE_SECONDS
     cluster: bool = False
     replication: Replication | None = None
     """Of Postgres to its standby; None without a standby."""
