@@ -1,7 +1,13 @@
 """A queue is deleted under its consumer, and it is declared anew."""
 
-from shared.amqp.keys import CANCEL_KEY, REST_KEY
+from typing import Final
+
+import pytest
+
+from shared.amqp.keys import CANCEL_KEY, QUEUED_KEY, REST_KEY
 from tools.support.system import System
+
+BODY: Final = b"neither a command nor a registration"
 
 
 async def test_a_deleted_queue_is_declared_and_consumed_again(system: System) -> None:
@@ -29,3 +35,25 @@ async def test_so_are_the_dead_letters(system: System) -> None:
 
     await system.publish_raw(b"not a command")
     await worker.event("dead_letters_kept")
+
+
+@pytest.mark.parametrize("key", [CANCEL_KEY, QUEUED_KEY])
+async def test_what_it_was_to_hold_is_sent_again(system: System, key: str) -> None:
+    worker = await system.worker()
+    await system.channel.queue_delete(system.topology.dead)
+
+    await system.publish_raw(BODY, key)
+
+    await worker.event("service_unavailable")
+    assert (await system.dead_letter()).body == BODY
+
+
+async def test_so_is_a_command_that_was_to_be_retried(system: System) -> None:
+    worker = await system.worker()
+    await system.channel.queue_delete(system.topology.retry(1))
+
+    command_id = await system.publish(1)
+
+    await worker.event("service_unavailable")
+    await system.add_run(1)
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
