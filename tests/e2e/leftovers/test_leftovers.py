@@ -56,9 +56,12 @@ async def test_it_is_killed_after_the_grace_period(
     assert "which had to be killed" in await launched.errors()
 
 
-async def test_the_grace_period_of_the_run_counts_if_it_is_shorter(system: System) -> None:
-    await system.worker(leftovers_grace_seconds=60)
-    await system.add_run(1, grace=0)
+@pytest.mark.parametrize(("grace", "of_run"), [(60, 0), (0.2, 60)])
+async def test_the_grace_period_of_the_run_counts_only_if_it_is_shorter(
+    system: System, grace: float, of_run: float
+) -> None:
+    await system.worker(leftovers_grace_seconds=grace)
+    await system.add_run(1, grace=of_run)
     launched, mark = await launch_leaving(system, 1, "ignores_term")
 
     assert await launched.exit_code() == 0
