@@ -19,7 +19,8 @@ from tools.support.system import System
 from tools.support.waiting import eventually
 
 RUNS: Final = 2_000
-HELD: Final = (400, 800, 1200)
+HELD: Final = (400, 1000, 1600)
+"""Runs, further apart than a batch is long: one that is held may not be registered with another."""
 SHORT: Final = "tests.support.broker.worker_with_short_pauses"
 # Fails for run 13, and for no other.
 FAULT: Final = """
