@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from opentelemetry.trace import SpanKind
-
 from shared.amqp.keys import REST_KEY
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import about
@@ -17,6 +15,7 @@ from shared.telemetry.tracing import (
     RUN_ID,
     Attributes,
     Span,
+    SpanKind,
     Tracer,
     Value,
 )

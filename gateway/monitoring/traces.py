@@ -6,12 +6,11 @@ from typing import Final
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from opentelemetry.trace import SpanKind
 
 from gateway.http.request_keys import COMMAND, client_of
 from gateway.http.responses import QUIET
 from shared.logs import without_tokens
-from shared.telemetry.tracing import COMMAND_ID, RUN_ID, Attributes, Span, Tracer
+from shared.telemetry.tracing import COMMAND_ID, RUN_ID, Attributes, Span, SpanKind, Tracer
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from opentelemetry.trace import SpanKind
 from pamqp.commands import Basic
 
 from shared.amqp.publisher import Publisher
 from shared.configuration.settings import ServiceSettings
-from shared.telemetry.tracing import Attributes, Tracer
+from shared.telemetry.tracing import Attributes, SpanKind, Tracer
 
 _OPERATION: Final[Attributes] = {
     "messaging.system": "rabbitmq",
