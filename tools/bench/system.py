@@ -126,6 +126,11 @@ class BenchSystem:
         await self.worker.event("consuming")
         return self.worker
 
+    async def start_raw_http(self) -> int:
+        """An aiohttp server that does nothing else; its port."""
+        program = await self._serve("tools.bench.raw.http")
+        return int((await program.event("listening"))["port"])
+
     async def _serve(self, *arguments: str, env: Mapping[str, str] | None = None) -> Served:
         log = self.directory / f"{arguments[0]}-{next(self._logs)}.log"
         program = await Served.start(*arguments, env={**self.environment, **(env or {})}, log=log)

@@ -43,15 +43,18 @@ class Accepts:
             await self._latency(results, wanted, rounds, accepted / 2)
 
     async def _throughput(self, results: Results, wanted: list[bytes], rounds: int) -> float:
-        ours, floor = [], []
+        ours, published, both = [], [], []
+        http = await self._system.start_raw_http()
         for _ in range(rounds):
             seconds = self._times.throughput
             ours.append(
                 await load.closed_loop(self._system.port, wanted, CONNECTIONS, WARM, seconds)
             )
             await self._system.purge()
-            floor.append((await self._raw("closed", seconds, CONNECTIONS))["per_second"])
+            published.append((await self._raw("closed", seconds, CONNECTIONS))["per_second"])
             await self._system.purge()
+            answered = await load.closed_loop(http, wanted, CONNECTIONS, WARM, seconds)
+            both.append(1 / (1 / answered + 1 / published[-1]))
         results.rows.append(
             compared(
                 "accepts",
@@ -60,7 +63,19 @@ class Accepts:
                 Bar(at_least=0.55, aim=0.8),
                 ours,
                 f"raw confirmed publish, {CONNECTIONS} in flight",
-                floor,
+                published,
+            )
+        )
+        results.rows.append(
+            compared(
+                "accepts_limit",
+                "the same",
+                "/s",
+                Bar(at_least=0.85),
+                ours,
+                "one process that does both and nothing else: answers with fixed bytes (aiohttp), "
+                "raw confirmed publish",
+                both,
             )
         )
         return median(ours)
