@@ -43,6 +43,7 @@ BOUNDS: Final[dict[str, tuple[str | None, str, str, str | None]]] = {
     "HEARTBEAT": ("0", "1", "600", "601"),
     "PROBE_INTERVAL": SECONDS,
     "GATEWAY_PORT": PORT,
+    "GATEWAY_PROCESSES": ("0", "1", "64", "65"),
     "WRITE_LIMIT": COUNT,
     "READ_LIMIT": COUNT,
     "REGISTER_LIMIT": COUNT,
