@@ -34,6 +34,10 @@ async def test_a_host_is_silent_after_three_heartbeats_that_were_missed(
 ) -> None:
     assert await _state(database, beats_ago) == state
 
+    # A function has the same rule once more: a host that is up is not forgotten.
+    refused = await database.fetchval("SELECT forget_host('h1', 'ops')")
+    assert refused == ("up" if state == "up" else None)
+
 
 @pytest.mark.parametrize("beats_ago", [0, 30])
 @pytest.mark.parametrize(
