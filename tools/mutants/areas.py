@@ -46,6 +46,7 @@ AREAS: Final = (
         ),
         (
             "integration/postgres/test_life_cycles.py",
+            "integration/postgres/test_plans.py",
             "integration/messages/test_batches.py",
             "e2e/cancels/test_repeats.py",
             "faults/broker/test_command_reused.py",
@@ -353,6 +354,8 @@ AREAS: Final = (
         ),
         (
             "integration/operating/test_tokens_cli.py",
+            "integration/runs/test_run_lists.py",
+            "integration/runs/test_gateway_wait.py",
             "integration/gateway/test_contract.py",
             "integration/cancels/test_gateway_cancel.py",
             "integration/cancels/test_idempotency_key.py",

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 
@@ -30,6 +31,8 @@ INTERRUPTED = 128 + signal.SIGINT
 def main(arguments: Sequence[str], areas: Sequence[Area] = AREAS) -> int:
     """0, 1 if fewer were noticed than --least asks for, 2 if it cannot be told, 130 interrupted."""
     given = _parse(arguments)
+    if given.near:
+        areas = [replace(area, wider=()) for area in areas]
     seed = SystemRandom().randrange(10_000) if given.seed is None else given.seed
     try:
         chosen = _chosen(given, seed, areas)
@@ -38,30 +41,45 @@ def main(arguments: Sequence[str], areas: Sequence[Area] = AREAS) -> int:
                 print(f"{mutant.id} {name}: {mutant.place} {mutant.change.operator}")
                 print(difference(mutant))
             return 0
-        skipped = {m.id: why for _, m in chosen if (why := reason(m)) is not None}
-        tried = [(name, mutant) for name, mutant in chosen if mutant.id not in skipped]
-        print(f"{len(tried)} mutants, seed {seed}", file=sys.stderr, flush=True)
-        findings = Findings(_try(tried, given.jobs, areas), skipped)
     except ToolError as error:
-        print(f"mutants: {error}", file=sys.stderr)
-        return UNAVAILABLE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return _failed(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    print(report(findings))
+    skipped = {mutant.id: why for _, mutant in chosen if (why := reason(mutant)) is not None}
+    tried = [(name, mutant) for name, mutant in chosen if mutant.id not in skipped]
+    print(f"{len(tried)} mutants, seed {seed}", file=sys.stderr, flush=True)
+    outcomes: list[Outcome] = []
+    code = 0
+    try:
+        _try(tried, given.jobs, areas, outcomes)
+    except ToolError as error:
+        code = _failed(error)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    findings = Findings(outcomes, skipped)
+    if outcomes or code == 0:
+        print(report(findings))
     if given.summary is not None:
         given.summary.write_text(json.dumps(summary(findings, seed), indent=2) + "\n")
-    return TOO_FEW if findings.score < given.least else 0
+    return code or (TOO_FEW if findings.score < given.least else 0)
 
 
-def _try(chosen: Chosen, jobs: int, areas: Sequence[Area]) -> list[Outcome]:
+def _failed(error: ToolError) -> int:
+    print(f"mutants: {error}", file=sys.stderr)
+    return UNAVAILABLE
+
+
+def _try(chosen: Chosen, jobs: int, areas: Sequence[Area], outcomes: list[Outcome]) -> None:
     use_memory()
     with provide() as services, tempfile.TemporaryDirectory(prefix="mutants-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # jobs of another user must get to the launcher
-        return Play(services, directory, jobs, areas).try_all(chosen, _say)
+        play = Play(services, directory, jobs, areas)
+        try:
+            play.try_all(chosen, _say)
+        finally:
+            outcomes += play.outcomes
 
 
 def _say(line: str) -> None:
@@ -100,6 +118,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="repeats a choice")
     parser.add_argument("--only", action="append", metavar="ID", help="try this one; repeatable")
     parser.add_argument("--list", action="store_true", help="show all there are, and try none")
+    parser.add_argument(
+        "--near", action="store_true", help="leave out the wider tests: quicker, more survive"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (default 2)")
     parser.add_argument(
         "--least",

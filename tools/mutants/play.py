@@ -1,7 +1,7 @@
 """Tries mutants: the tests of their area first, then wider ones for those that survive."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,6 +27,8 @@ class Play:
     def __init__(
         self, services: Services, directory: Path, jobs: int, areas: Sequence[Area]
     ) -> None:
+        self.outcomes: list[Outcome] = []
+        """What is known, also after an interruption."""
         self._areas: Mapping[str, Area] = {area.name: area for area in areas}
         self._unmutated = Unmutated()
         trees = [copied(directory / str(number)) for number in range(jobs)]
@@ -35,18 +37,17 @@ class Play:
         for each in self._copies:
             self._free.put(each)
 
-    def try_all(self, chosen: Chosen, say: Say) -> list[Outcome]:
-        """In their order. Raises FailUnmutated if tests fail without any mutant."""
+    def try_all(self, chosen: Chosen, say: Say) -> None:
+        """Raises FailUnmutated if tests fail without any mutant."""
         pool = ThreadPoolExecutor(len(self._copies))
         try:
             names = dict.fromkeys(name for name, _ in chosen)
             for name, seconds in zip(names, pool.map(self._try_unmutated, names), strict=True):
                 say(f"without a mutant, the tests of {name} pass: {seconds:.0f} s")
-            outcomes = []
-            for outcome in pool.map(lambda each: self._try(*each), chosen):
+            tried = [pool.submit(self._try, name, mutant) for name, mutant in chosen]
+            for each in as_completed(tried):
+                self.outcomes.append(outcome := each.result())
                 say(line(outcome))
-                outcomes.append(outcome)
-            return outcomes
         finally:
             # Also when interrupted: nothing that was started goes on.
             for _, runner in self._copies:

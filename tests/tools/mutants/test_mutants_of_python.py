@@ -87,6 +87,10 @@ def test_what_is_no_rule_stays() -> None:
     assert (
         _mutants(
             """
+            @dataclass(frozen=True)
+            class Some:
+                a: int
+
             def __repr__(self):
                 return "a" if self.a else "b"
 

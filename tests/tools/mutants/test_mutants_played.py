@@ -45,21 +45,22 @@ def test_who_notices_what(play: Play, tmp_path: Path) -> None:
     chosen = [("limits", mutant) for mutant in (_STRONG, _FOR_WIDER, _NO_OP, _STRONG)]
     told: list[str] = []
 
-    outcomes = play.try_all(chosen, told.append)
+    play.try_all(chosen, told.append)
 
-    assert [(each.fate, each.test) for each in outcomes] == [
+    assert [(each.fate, each.test) for each in play.outcomes] == [
         (Fate.NOTICED, "tests/unit/test_near.py::test_it"),
         (Fate.NOTICED_WIDER, "tests/unit/test_far.py::test_it"),
         (Fate.SURVIVED, ""),
         (Fate.NOTICED, "tests/unit/test_near.py::test_it"),
     ]
-    assert told[1:] == [line(each) for each in outcomes]
+    assert told[1:] == [line(each) for each in play.outcomes]
     assert (tmp_path / "0" / _LIMITS).read_text() == (ROOT / _LIMITS).read_text()
 
 
 def test_a_mutant_without_an_end_is_noticed(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.mutants.unmutated._SLACK", 2.0)
-    (outcome,) = play.try_all([("limits", _ENDLESS)], lambda _: None)
+    play.try_all([("limits", _ENDLESS)], lambda _: None)
+    (outcome,) = play.outcomes
     assert outcome.fate is Fate.TIMED_OUT
 
 

@@ -35,5 +35,5 @@ def test_only_what_can_be_prepared_is_tried(play: Play) -> None:
         _mutant("AND start_before IS NULL", "AND start_before < $2"): Fate.INVALID,
         _mutant("name = $1 AND", ""): Fate.INVALID,
     }
-    outcomes = play.try_all([("upkeep", mutant) for mutant in tried], lambda _: None)
-    assert {each.mutant: each.fate for each in outcomes} == tried
+    play.try_all([("upkeep", mutant) for mutant in tried], lambda _: None)
+    assert {each.mutant: each.fate for each in play.outcomes} == tried

@@ -1,4 +1,4 @@
-"""What is no rule: logs, spans, metrics, type hints, texts for people."""
+"""What is no rule: logs, spans, metrics, type hints, decorators, texts for people."""
 
 import ast
 from typing import Final
@@ -41,6 +41,8 @@ def is_skipped(source: Source, node: ast.AST) -> bool:
                     return True
                 if inner in each.decorator_list:
                     return True
+            case ast.ClassDef() if inner in each.decorator_list:
+                return True
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 return True
         inner = each
