@@ -396,6 +396,12 @@ AREAS: Final = (
         ),
     ),
     Area(
+        "gateway processes",
+        ("gateway/processes/",),
+        ("faults/gateway/test_processes.py",),
+        ("faults/gateway/test_gateway_stopped.py", "integration/gateway/test_metrics.py"),
+    ),
+    Area(
         "event streams",
         ("gateway/events/*",),
         (
