@@ -1,7 +1,8 @@
 """Which rules are in which files, and which tests should notice a change of them.
 
-Each module of the product is of one area, or of `NO_RULES` (`test_mutant_areas.py`). Tests run in
-this order until one fails: the quickest first.
+Each module of the product is of one area, or of `NO_RULES`; each unit and integration test is of
+some area, or of `OTHER_TESTS` (`test_mutant_areas.py`). Tests run in this order until one fails:
+the quickest first.
 """
 
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ AREAS: Final = (
         (
             "integration/messages/test_batches.py",
             "integration/messages/test_retry_ladder.py",
+            "integration/messages/test_declined.py",
             "faults/broker/test_poison.py",
             "faults/broker/test_copies_of_a_retry.py",
             "faults/broker/test_command_doubled.py",
@@ -77,7 +79,13 @@ AREAS: Final = (
     ),
     Area(
         "messages",
-        ("worker/messages/*", "shared/commands.py", "shared/text/*"),
+        (
+            "worker/messages/*",
+            "shared/commands.py",
+            "shared/text/printable.py",
+            "shared/text/times.py",
+            "shared/text/validation.py",
+        ),
         (
             "unit/messages/test_commands.py",
             "unit/messages/test_reading_is_total.py",
@@ -108,6 +116,7 @@ AREAS: Final = (
             "integration/stops/test_stop_reused_pid.py",
         ),
         (
+            "integration/postgres/test_life_cycles.py",
             "e2e/cancels/test_cancel_running.py",
             "faults/stops/test_unkillable.py",
             "faults/stops/test_races.py",
@@ -163,7 +172,9 @@ AREAS: Final = (
             "integration/runs/test_run_lists.py",
         ),
         (
+            "integration/postgres/test_life_cycles.py",
             "integration/launcher/test_claims_of_a_child.py",
+            "integration/launcher/test_last_request.py",
             "integration/launcher/test_completion_logged_once.py",
             "integration/operating/test_runs_show.py",
             "faults/launcher/test_launcher_lost.py",
@@ -236,6 +247,7 @@ AREAS: Final = (
             "unit/messages/test_letters_wanted.py",
             "integration/dead_letters/test_dead_letter_found.py",
             "integration/dead_letters/test_selection.py",
+            "integration/postgres/test_letters_kept.py",
             "integration/postgres/test_letter_lists.py",
             "integration/dead_letters/test_letters_in_bulk.py",
         ),
@@ -267,6 +279,7 @@ AREAS: Final = (
             SQL + "hosts.py",
         ),
         (
+            "integration/postgres/test_host_states.py",
             "integration/operating/test_hosts_show.py",
             "faults/hosts/test_host_rebooted.py",
             "faults/hosts/test_host_names.py",
@@ -481,6 +494,7 @@ AREAS: Final = (
         ),
         (
             "faults/postgres/test_postgres_away.py",
+            "faults/postgres/test_rollback_fails.py",
             "faults/postgres/test_commits_at_risk.py",
             "faults/postgres/test_postgres_switched_over.py",
             "faults/services/test_why_not_connected.py",
@@ -492,12 +506,14 @@ AREAS: Final = (
             "shared/configuration/*",
             "shared/services/*",
             "shared/limits.py",
+            "shared/text/durations.py",
             "gateway/settings.py",
             "worker/settings.py",
             "worker/console/settings.py",
         ),
         (
             "unit/operating/test_settings.py",
+            "unit/operating/test_setting_bounds.py",
             "unit/operating/test_amqp_url.py",
             "unit/operating/test_postgres_url.py",
             "unit/operating/test_url_parameters.py",
@@ -505,6 +521,7 @@ AREAS: Final = (
             "unit/operating/test_local_files.py",
         ),
         (
+            "integration/operating/test_cli.py",
             "integration/messages/test_bad_commands.py",
             "faults/services/test_why_not_connected.py",
             "faults/services/test_health.py",
@@ -593,3 +610,32 @@ NO_RULES: Final = (
     "worker/threads.py",
 )
 """Files that no area has, even if a pattern here fits files of an area as well."""
+
+OTHER_TESTS: Final = (
+    "unit/console/",
+    "unit/repository/",
+    "unit/operating/test_columns.py",
+    "unit/operating/test_container_scripts.py",
+    "unit/operating/test_letter_*.py",
+    "unit/operating/test_logs.py",
+    "unit/operating/test_output.py",
+    "unit/operating/test_quick_commands.py",
+    "integration/console/test_console_plans.py",
+    "integration/console/test_live.py",
+    "integration/console/test_now.py",
+    "integration/console/test_runbook_page.py",
+    "integration/containers/",
+    "integration/gateway/test_gateway_docs.py",
+    "integration/messages/test_asyncapi.py",
+    "integration/operating/test_compose_file.py",
+    "integration/operating/test_document*.py",
+    "integration/operating/test_hostile_output.py",
+    "integration/operating/test_quick_lists.py",
+    "integration/operating/test_systemd_units.py",
+    "integration/operating/test_worker_metrics.py",
+    "integration/postgres/test_old_*.py",
+    "integration/postgres/test_released_schemas.py",
+    "integration/postgres/test_schema.py",
+    "integration/registering/test_asyncapi_registrations.py",
+)
+"""Unit and integration tests of what is shown, packaged or migrated."""

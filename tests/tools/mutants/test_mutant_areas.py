@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.mutants.areas import AREAS, NEED_AN_ENGINE, NO_RULES, matches
+from tools.mutants.areas import AREAS, NEED_AN_ENGINE, NO_RULES, OTHER_TESTS, matches
 from tools.mutants.candidates import sources
 from tools.mutants.mutant import Mutant
 from tools.mutants.running.tree import ROOT
@@ -25,6 +25,23 @@ def test_each_pattern_fits_a_file() -> None:
 def test_each_test_exists() -> None:
     named = [test for area in AREAS for test in (*area.tests, *area.wider)]
     assert [test for test in named if not Path(ROOT, "tests", test).exists()] == []
+
+
+def test_each_unit_and_integration_test_is_of_an_area() -> None:
+    """A new test would otherwise not be asked."""
+    named = {test for area in AREAS for test in (*area.tests, *area.wider)}
+    tests = [
+        path.relative_to(ROOT / "tests")
+        for kind in ("unit", "integration")
+        for path in Path(ROOT, "tests", kind).rglob("test_*.py")
+    ]
+    of_none = [
+        path.as_posix()
+        for path in tests
+        if not named & {path.as_posix(), *(parent.as_posix() for parent in path.parents)}
+        and not matches(path.as_posix(), OTHER_TESTS)
+    ]
+    assert of_none == []
 
 
 def test_each_area_has_mutants_and_each_has_its_own_id(

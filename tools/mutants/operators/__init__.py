@@ -1,0 +1,1 @@
+"""What a plausible mistake is, in Python and in SQL."""

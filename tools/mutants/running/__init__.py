@@ -1,0 +1,1 @@
+"""Copies of the checkout, and tests that are run there."""

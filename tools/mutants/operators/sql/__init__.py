@@ -1,0 +1,1 @@
+"""Mistakes in SQL and in rights of roles."""
