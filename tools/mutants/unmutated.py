@@ -23,28 +23,33 @@ class FailUnmutated(ToolError):
 
 
 class Unmutated:
-    """Each is run when it is first asked for, by one thread."""
+    """Each is run when it is first asked for, by one thread, in a tree without a change."""
 
     def __init__(self) -> None:
         self._locks: dict[object, threading.Lock] = defaultdict(threading.Lock)
-        self._limits: dict[tuple[str, ...], float] = {}
+        self._seconds: dict[tuple[str, ...], float] = {}
         self._statements: Statements | None = None
 
     def limit(self, area: str, tests: Sequence[str], runner: Runner) -> float:
-        """After how many seconds these tests are given up with a mutant. Raises FailUnmutated.
+        """After how many seconds these tests are given up with a mutant. Raises FailUnmutated."""
+        return _TIMES * self._passed(area, tests, runner) + _SLACK
 
-        The tree of `runner` is without a change.
-        """
+    def confirm(self, area: str, test: str, runner: Runner) -> None:
+        """The file of this test passes without a mutant. Raises FailUnmutated."""
+        file = test.partition("::")[0].removeprefix("tests/")
+        self._passed(area, [file], runner)
+
+    def _passed(self, area: str, tests: Sequence[str], runner: Runner) -> float:
         key = tuple(tests)
         with self._locks[key]:
-            if key not in self._limits:
+            if key not in self._seconds:
                 result = runner.run(tests, _LIMIT)
                 if result.failed:  # for once, perhaps, on a machine with other work
                     result = runner.run(tests, _LIMIT)
                 if result.failed or result.timed_out:
                     raise FailUnmutated(area, result.failed or f"no end after {_LIMIT:.0f} s")
-                self._limits[key] = _TIMES * result.seconds + _SLACK
-            return self._limits[key]
+                self._seconds[key] = result.seconds
+            return self._seconds[key]
 
     def statements(self, runner: Runner) -> Statements:
         with self._locks[Statements]:

@@ -118,3 +118,10 @@ def test_the_same_size_and_second_is_no_hindrance(tree: Tree) -> None:
             _mutant(_LIMITS, "MAX_TEXT: Final = 255", f"MAX_TEXT: Final = 10{value}")
         ):
             assert _said(read, tree) == f"10{value}"
+
+
+def test_a_wider_test_that_fails_anyway_notices_nothing(play: Play, tmp_path: Path) -> None:
+    test = tmp_path / "0" / "tests" / "unit" / "test_far.py"
+    test.write_text("def test_it():\n    assert False\n")
+    with pytest.raises(FailUnmutated, match=r"test_far.py::test_it"):
+        play.try_all([("limits", _NO_OP)], lambda _: None)
