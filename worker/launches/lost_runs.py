@@ -77,7 +77,11 @@ class LostRunWatch:
         if process.launch_id not in self._watched:
             self._watched.add(process.launch_id)
             self._launchers.add(run_id, process)
-            self._tasks.create_task(self._watch_launcher(run_id, process, keeps=keeps))
+            watching = self._watch_launcher(run_id, process, keeps=keeps)
+            try:
+                self._tasks.create_task(watching)
+            except RuntimeError:  # this worker has ended: the next one watches all live runs
+                watching.close()
 
     async def resume(self) -> None:
         """Continue the work of an earlier worker of this host."""

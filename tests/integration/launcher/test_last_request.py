@@ -58,18 +58,22 @@ async def _running(database: Database, launcher: int) -> RunProcess:
     return process
 
 
+def _watch(database: Database, tasks: asyncio.TaskGroup) -> LostRunWatch:
+    launchers = KnownLaunchers()
+    return LostRunWatch(
+        *(database, "h1", tasks, 1.0, launchers, RunStopper(launchers)),
+        cast(Relay, NoRelay()),
+        Memory(),
+    )
+
+
 async def test_a_run_whose_end_is_recorded_just_after_its_launcher_died_is_not_lost(
     database: Database,
 ) -> None:
-    launchers = KnownLaunchers()
     async with sleeping_child() as launcher:
         process = await _running(database, launcher)
         async with asyncio.TaskGroup() as tasks:
-            watch = LostRunWatch(
-                *(database, "h1", tasks, 1.0, launchers, RunStopper(launchers)),
-                cast(Relay, NoRelay()),
-                Memory(),
-            )
+            watch = _watch(database, tasks)
             watch.watch(1, process)
             os.kill(launcher, signal.SIGKILL)
             # As the API does once the exit code is on record; here, it is not.
@@ -78,3 +82,13 @@ async def test_a_run_whose_end_is_recorded_just_after_its_launcher_died_is_not_l
     row = await database.fetchrow(sql.runs.FIND_RUN, 1)
     assert row is not None
     assert (row["status"], row["loss"]) == ("running", None)
+
+
+@pytest.mark.filterwarnings("error")  # a coroutine that was never awaited is a warning
+async def test_a_claim_that_outlives_the_worker_is_left_to_the_next_one(database: Database) -> None:
+    async with sleeping_child() as launcher:
+        process = await _running(database, launcher)
+        async with asyncio.TaskGroup() as tasks:
+            watch = _watch(database, tasks)
+
+        watch.watch(1, process)
