@@ -1,7 +1,8 @@
 """Tells when Postgres is unavailable, so that consumers pause.
 
-During a long outage, the broker takes back unacknowledged deliveries after its consumer timeout
-(30 minutes), and each time counts against the delivery limit of the command.
+Each time that a delivery goes back to the broker counts against the delivery limit of its command.
+So in a long outage it goes back once, and not each time that the broker's consumer timeout ends (30
+minutes).
 """
 
 import asyncio
@@ -17,7 +18,7 @@ log = structlog.get_logger(__name__)
 _PAUSE: Final = 1.0
 """Polling interval."""
 _LONG: Final = 5.0
-"""During shorter outages, deliveries are kept."""
+"""During shorter outages, deliveries are kept, and none counts."""
 
 
 class PostgresWatch:

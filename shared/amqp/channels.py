@@ -15,7 +15,7 @@ from aio_pika.exceptions import (
     ChannelNotFoundEntity,
 )
 
-from shared.aio.tasks import cancellation_noticed
+from shared.aio.tasks import cancellation_noticed, first_of
 from shared.amqp.body_limit import limit_bodies
 from shared.commands import MAX_BODY
 
@@ -82,6 +82,15 @@ async def open_channel_to_look(connection: AbstractConnection) -> AbstractChanne
         return await connection.channel(publisher_confirms=False)
     except RuntimeError as error:
         raise ConnectionError(str(error)) from error
+
+
+async def close_channel(channel: AbstractChannel) -> None:
+    """Close a channel, also if it is being lost.
+
+    aiormq 7.2 drops a cancellation that comes at the same moment as the broker's answer, and the
+    task that was to end would go on.
+    """
+    await first_of(channel.close())
 
 
 async def is_there(

@@ -15,7 +15,14 @@ from pamqp.commands import Basic
 from shared.aio.tasks import first_of
 from shared.amqp import blocked
 from shared.amqp.broker import CONNECT_TIMEOUT, PAUSE, Session, keep_connected, keep_trying
-from shared.amqp.channels import AWAY, DECLARE_TIMEOUT, lost_is_an_error, open_channel, underlay
+from shared.amqp.channels import (
+    AWAY,
+    DECLARE_TIMEOUT,
+    close_channel,
+    lost_is_an_error,
+    open_channel,
+    underlay,
+)
 from shared.amqp.confirms.interface import Confirms
 from shared.amqp.confirms.joined import JoinedConfirms
 from shared.amqp.errors import reason
@@ -143,7 +150,7 @@ class Publisher:
             async with asyncio.timeout(_ANSWERS):
                 await confirms.answered()
         async with asyncio.timeout(DECLARE_TIMEOUT):
-            await channel.close()
+            await close_channel(channel)
         await asyncio.sleep(PAUSE)
 
     @property

@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from shared.aio.tasks import end, first_of
-from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
+from shared.amqp.channels import DECLARE_TIMEOUT, close_channel, open_channel, underlay
 from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
 from worker.intake.fair_queue import FairQueue
@@ -73,6 +73,7 @@ class Consumer:
         self._batch: Sequence[_Received] = ()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._drained = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -100,50 +101,51 @@ class Consumer:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(DECLARE_TIMEOUT):
+            # It stays open for as long as the connection: without one, aio-pika 10.2 does not say
+            # that the connection is lost.
             channel = await open_channel(connection)
-            await channel.set_qos(prefetch_count=self._prefetch)
             await self._topology.declare_worker(channel)
             wakes = await self._topology.declare_wake_queue(channel, self._host)
-            raw = await underlay(channel)
-            await consume(raw, wakes.name, self._woken, no_ack=True)
-        await self._unless_over(channel, connection, self._postgres.until_available())
+            await consume(await underlay(channel), wakes.name, self._woken, no_ack=True)
+        await self._unless_over(channel, self._postgres.until_available())
         settling = asyncio.create_task(self._old_host_queue.settle(connection, self._take))
         try:
-            unacknowledged = Unacknowledged()
             while not (self._stopping.is_set() or channel.is_closed):
                 self._open_commands.wake()  # wakes may have been lost meanwhile
-                await self._consume(channel, connection, unacknowledged)
-                await self._unless_over(channel, connection, self._postgres.until_available())
+                if not await self._consume(connection):
+                    return
+                await self._unless_over(channel, self._postgres.until_available())
         finally:
             await end(settling)
 
-    async def _consume(
-        self,
-        channel: AbstractChannel,
-        connection: AbstractConnection,
-        unacknowledged: Unacknowledged,
-    ) -> None:
-        """Consume until Postgres is unavailable."""
-        queues = (self._topology.rest, self._topology.cancel)
-        async with asyncio.timeout(DECLARE_TIMEOUT):
-            raw = await underlay(channel)
-            # The prefetch applies to each consumer.
-            tags = [
-                await consume(raw, queue, partial(self._take, unacknowledged, queue))
-                for queue in queues
-            ]
-        log.info("consuming", host=self._host)
-        await self._unless_over(channel, connection, self._postgres.until_unavailable())
-        if not channel.is_closed:
-            for tag in tags:
-                await raw.basic_cancel(tag)
-            if not self._stopping.is_set():
-                log.warning("consuming_paused", reason="Postgres is unavailable")
+    async def _consume(self, connection: AbstractConnection) -> bool:
+        """Consume until Postgres is unavailable or `stop` was called; False if RabbitMQ closed.
 
-    async def _unless_over(
-        self, channel: AbstractChannel, connection: AbstractConnection, wait: Awaitable[None]
-    ) -> None:
-        await first_of(wait, connection.closed(), channel.closed(), self._stopping.wait())
+        The channel is closed at the end. With a consumer canceled instead, RabbitMQ would deliver
+        its unacknowledged messages to nobody if the node of this connection failed, until their
+        queue got another leader (seen with 3.10.8 and 4.0.5; `test_node_fails_during_a_stop`).
+        """
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            channel = await open_channel(connection)
+            # The prefetch applies to each consumer.
+            await channel.set_qos(prefetch_count=self._prefetch)
+            raw = await underlay(channel)
+            unacknowledged = Unacknowledged()
+            for queue in (self._topology.rest, self._topology.cancel):
+                await consume(raw, queue, partial(self._take, unacknowledged, queue))
+        log.info("consuming", host=self._host)
+        await self._unless_over(channel, self._postgres.until_unavailable())
+        if self._stopping.is_set():
+            await first_of(self._drained.wait(), channel.closed())
+        elif not channel.is_closed:
+            log.warning("consuming_paused", reason="Postgres is unavailable")
+        if channel.is_closed:
+            return False
+        await close_channel(channel)
+        return True
+
+    async def _unless_over(self, channel: AbstractChannel, wait: Awaitable[None]) -> None:
+        await first_of(wait, channel.closed(), self._stopping.wait())
 
     async def stop(self, until: float) -> None:
         """Consume no more, and settle the deliveries in flight until the loop time `until`.
@@ -158,6 +160,7 @@ class Consumer:
                     await asyncio.wait(self._in_flight)
         for task in self._in_flight:
             task.cancel()
+        self._drained.set()
 
     async def _take(self, unacknowledged: Unacknowledged, queue: str, message: Delivery) -> None:
         unacknowledged.add(message.delivery_tag)

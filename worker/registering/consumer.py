@@ -4,7 +4,7 @@ On a connection of its own, so that cancels do not wait behind a flood of regist
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import structlog
@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from shared.aio.tasks import end, first_of
-from shared.amqp.channels import DECLARE_TIMEOUT, open_channel, underlay
+from shared.amqp.channels import DECLARE_TIMEOUT, close_channel, open_channel, underlay
 from shared.amqp.topology import Topology
 from worker.intake.acks import Unacknowledged
 from worker.intake.fair_queue import FairQueue
@@ -48,30 +48,22 @@ class RegistrationConsumer:
         self._metrics = metrics
 
     async def session(self, connection: AbstractConnection) -> None:
-        """Register runs until `connection` closes; not while Postgres is unavailable.
+        """Register runs until `connection` closes; not while Postgres is unavailable."""
+        async with asyncio.timeout(DECLARE_TIMEOUT):
+            # As in `Consumer`, it stays open.
+            channel = await open_channel(connection)
+            await self._topology.declare_queued(channel)
+        while not channel.is_closed:
+            await first_of(self._postgres.until_available(), channel.closed())
+            if channel.is_closed or not await self._consume(connection):
+                return
+
+    async def _consume(self, connection: AbstractConnection) -> bool:
+        """Consume until Postgres is unavailable; False if RabbitMQ closed the channel.
 
         Whatever is unsettled then goes back to the broker: repeats change nothing.
         """
-        await first_of(self._postgres.until_available(), connection.closed())
-        if connection.is_closed:
-            return
-        async with asyncio.timeout(DECLARE_TIMEOUT):
-            channel = await open_channel(connection)
-            await channel.set_qos(prefetch_count=self._prefetch)
-            await self._topology.declare_queued(channel)
         arrived = _Arrived()
-        settling = asyncio.create_task(self._settle_all(arrived, channel))
-        try:
-            while not channel.is_closed:
-                await self._consume(channel, arrived, connection)
-                await _unless_lost(channel, connection, self._postgres.until_available())
-        finally:
-            await end(settling)
-
-    async def _consume(
-        self, channel: AbstractChannel, arrived: "_Arrived", connection: AbstractConnection
-    ) -> None:
-        """Consume until Postgres is unavailable."""
 
         async def take(message: Delivery) -> None:
             if message.redelivered:
@@ -79,13 +71,21 @@ class RegistrationConsumer:
             arrived.add(message)
 
         async with asyncio.timeout(DECLARE_TIMEOUT):
-            raw = await underlay(channel)
-            tag = await consume(raw, self._topology.queued, take)
+            channel = await open_channel(connection)
+            await channel.set_qos(prefetch_count=self._prefetch)
+            await consume(await underlay(channel), self._topology.queued, take)
         log.info("registering")
-        await _unless_lost(channel, connection, self._postgres.until_unavailable())
-        if not channel.is_closed:
-            await raw.basic_cancel(tag)
-            log.warning("registering_paused", reason="Postgres is unavailable")
+        settling = asyncio.create_task(self._settle_all(arrived, channel))
+        try:
+            await first_of(self._postgres.until_unavailable(), channel.closed())
+        finally:
+            await end(settling)
+        if channel.is_closed:
+            return False
+        log.warning("registering_paused", reason="Postgres is unavailable")
+        # A consumer is never canceled: see `Consumer`.
+        await close_channel(channel)
+        return True
 
     async def _settle_all(self, arrived: "_Arrived", channel: AbstractChannel) -> None:
         """Settle batches, and one by one what cannot be settled in a batch, until canceled."""
@@ -145,9 +145,3 @@ class _Arrived:
         except (AMQPError, ChannelInvalidStateError, OSError) as error:
             # They will be redelivered, and their runs are already on record.
             log.warning("ack_lost", error=str(error) or type(error).__name__)
-
-
-async def _unless_lost(
-    channel: AbstractChannel, connection: AbstractConnection, wait: Awaitable[None]
-) -> None:
-    await first_of(wait, connection.closed(), channel.closed())

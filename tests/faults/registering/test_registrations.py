@@ -88,8 +88,9 @@ async def test_while_postgres_is_away_registrations_wait(
         await postgres.cut()
 
     await worker.event("registering_paused")
+    await holds(system, system.topology.queued, 1)  # what was held goes back
     await send_registration(system, 2)
-    assert await system.depth(system.topology.queued) == 1
+    assert await system.depth(system.topology.queued) == 2
     postgres.accept()
 
     await worker.event("registering", count=2)
