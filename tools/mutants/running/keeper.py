@@ -42,16 +42,24 @@ def end_descendants() -> None:
     """Again until there are none: what is forked meanwhile is adopted, too."""
     while left := descendants(os.getpid()):
         for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
         time.sleep(0.01)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
 
+def kill(pid: int) -> None:
+    """Kill a descendant. Its parent may have reaped it, and the pid may be another process's."""
+    with suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        if pid in descendants(os.getpid()):  # and so the one that was opened
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        os.close(fd)
+
+
 def descendants(pid: int) -> list[int]:
-    """Children of all threads, and theirs. No pid is reused: ours are reaped by us alone."""
+    """Children of all threads, and theirs."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
