@@ -11,6 +11,7 @@ from yarl import URL
 
 from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
+from tests.support.postgres.relay import pump, relay
 
 
 @asynccontextmanager
@@ -26,26 +27,14 @@ async def _spoiling(url: str) -> AsyncIterator[str]:
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, upstream = await asyncio.open_connection(target.host, target.port)
-        answering = asyncio.create_task(_pump(answers, writer))
-        while data := await reader.read(65536):
-            upstream.write(spoiled(data))
-            await upstream.drain()
+        answering = asyncio.create_task(pump(answers, writer))
+        await pump(reader, upstream, spoiled)
         answering.cancel()
         writer.transport.abort()
         upstream.transport.abort()
 
-    server = await asyncio.start_server(forward, "127.0.0.1", 0)
-    try:
-        port = server.sockets[0].getsockname()[1]
-        yield str(target.with_host("127.0.0.1").with_port(port))
-    finally:
-        server.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    async with relay(url, forward) as relayed:
+        yield relayed
 
 
 async def test_the_connection_is_closed_and_nothing_is_logged(database_url: str) -> None:

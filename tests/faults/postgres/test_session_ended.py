@@ -11,6 +11,7 @@ from yarl import URL
 from shared.configuration.settings import DatabaseSettings
 from shared.errors import ServiceUnavailable
 from shared.postgres.database import connected
+from tests.support.postgres.relay import pump, relay
 
 APPLICATION = "run-cancel"
 
@@ -23,26 +24,18 @@ async def _never_closed(url: str) -> AsyncIterator[str]:
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, upstream = await asyncio.open_connection(target.host, target.port)
-        asking = asyncio.create_task(_pump(reader, upstream))
-        await _pump(answers, writer)
+        asking = asyncio.create_task(pump(reader, upstream))
+        await pump(answers, writer)
         await over.wait()
         asking.cancel()
         writer.transport.abort()
         upstream.transport.abort()
 
-    server = await asyncio.start_server(forward, "127.0.0.1", 0)
-    try:
-        port = server.sockets[0].getsockname()[1]
-        yield str(target.with_host("127.0.0.1").with_port(port))
-    finally:
-        server.close()
-        over.set()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    async with relay(url, forward) as relayed:
+        try:
+            yield relayed
+        finally:
+            over.set()
 
 
 async def test_a_question_on_a_session_just_ended_is_an_outage(database_url: str) -> None:
