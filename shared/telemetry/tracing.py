@@ -1,7 +1,7 @@
 """The tracing interface of the programs. What is here does nothing: tracing is off.
 
 If it is on, `shared.telemetry.recording` has the spans and the tracer. Only then is OpenTelemetry
-loaded, which takes 5 MB without its SDK.
+loaded.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -150,7 +150,8 @@ async def test_no_process_is_ready_while_they_drain(
     program, url = await _gateway(system, CANCEL_GATEWAY_DRAIN_DURATION="30")
     program.process.send_signal(signal.SIGTERM)
     for number in (1, 2):
-        await program.event("gateway_draining", process=number)
+        # At once: in turn, the second one would have its own after 5 s.
+        await program.event("gateway_draining", process=number, deadline=4)
 
     for _ in range(10):
         async with http.get(f"{url}/readyz") as response:
