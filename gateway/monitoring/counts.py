@@ -25,5 +25,5 @@ class _OfAll(Collector):
     def collect(self) -> Iterator[Metric]:
         # The files have the other gauges, too, which `registry` shows: they are alike in all.
         names = {metric.name for metric in self._own.collect()}
-        merged: Collector = MultiProcessCollector(None)  # type: ignore[no-untyped-call]  # no types
+        merged: Collector = MultiProcessCollector(None)  # type: ignore[no-untyped-call]  # the library left it without types
         yield from (metric for metric in merged.collect() if metric.name in names)

@@ -65,7 +65,7 @@ class Process:
     def forget(self) -> None:
         """Its counts stay; its open streams are gone. Call after its end."""
         self._link.close()
-        mark_process_dead(self._child.pid, str(self._metrics))  # type: ignore[no-untyped-call]  # no types
+        mark_process_dead(self._child.pid, str(self._metrics))  # type: ignore[no-untyped-call]  # the library left it without types
 
     def ask_to_stop(self) -> None:
         self._signal(signal.SIGTERM)

@@ -81,14 +81,19 @@ class _Supervision:
         """Start process `number` whenever there is none; now, there is `process`."""
         ended = 0
         while True:
-            process = process or await self._start(number)
-            served, code = await _end_of(process)
-            del self._running[number]
-            process.forget()
-            process = None
+            served = 0.0
+            try:
+                process = process or await self._start(number)
+            except OSError as error:  # no descriptors or no memory: the others go on
+                reason = f"not started: {error.strerror}"
+            else:
+                served, code = await _end_of(process)
+                reason = f"exit code {code}" if code >= 0 else f"signal {-code}"
+                del self._running[number]
+                process.forget()
+                process = None
             ended = 0 if served > _STABLE else ended + 1
             pause = _PAUSES[min(ended, len(_PAUSES) - 1)]
-            reason = f"exit code {code}" if code >= 0 else f"signal {-code}"
             log.warning(
                 "gateway_process_ended", process=number, reason=reason, restart_seconds=pause
             )

@@ -119,7 +119,7 @@ class Consumer:
             await end(settling)
 
     async def _consume(self, connection: AbstractConnection) -> bool:
-        """Consume until Postgres is unavailable or `stop` was called; False if RabbitMQ closed.
+        """Consume until Postgres is unavailable or `stop` has ended; False if the channel was lost.
 
         The channel is closed at the end. With a consumer canceled instead, RabbitMQ would deliver
         its unacknowledged messages to nobody if the node of this connection failed, until their

@@ -59,7 +59,7 @@ class RegistrationConsumer:
                 return
 
     async def _consume(self, connection: AbstractConnection) -> bool:
-        """Consume until Postgres is unavailable; False if RabbitMQ closed the channel.
+        """Consume until Postgres is unavailable; False if the channel was lost.
 
         Whatever is unsettled then goes back to the broker: repeats change nothing.
         """

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -81,6 +82,24 @@ async def test_a_killed_process_is_started_again_while_the_other_serves(
         assert (await api.ask("GET", "/api/v1/runs/1")).status == 200
 
     assert await _pid(program, 1, count=2) != await _pid(program, 1)
+    assert await program.stop() == 0
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again_while_the_other_serves(
+    system: System, http: aiohttp.ClientSession
+) -> None:
+    program, url = await _gateway(system)
+    before = resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+
+    os.kill(await _pid(program, 1), signal.SIGKILL)
+    reason = "not started: Too many open files"
+    await program.event("gateway_process_ended", process=1, reason=reason)
+    async with http.get(f"{url}/healthz") as response:
+        assert response.status == 200
+    resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, before)
+
+    await program.event("gateway_ready", process=1, count=2)
     assert await program.stop() == 0
 
 

@@ -1,5 +1,7 @@
 """A delivery is acknowledged when its command is on record, however long the stop takes."""
 
+import signal
+
 from tests.support.broker.queues import holds
 from tests.support.launcher.launching import blocked_in_database, locked_run
 from tests.support.telemetry.exposition import Exposed, monitoring_url, scrape
@@ -63,6 +65,25 @@ async def test_one_that_is_stopped_leaves_it_to_the_next_one(system: System) -> 
     # Nobody ended over it.
     assert row["taken_up"] == 1
     await until_gone(mark, deadline=0)
+
+
+async def test_one_that_is_stopped_takes_no_command_while_its_stops_end(system: System) -> None:
+    worker = await system.worker(worker_shutdown_timeout=60)
+    _, mark = await system.launch_bad_child(1, "ignores_term")
+    await system.add_run(2)
+    await system.publish(1, grace_seconds=600)
+    await system.status_becomes(1, "canceling")
+    worker.process.send_signal(signal.SIGTERM)
+    await worker.event("worker_stopping")
+
+    command_id = await system.publish(2)
+
+    # It may have been delivered while the worker settled its last ones.
+    await holds(system, system.topology.cancel, 1)
+    assert alive(mark)
+    await worker.kill()
+    await system.worker()
+    assert (await system.outcome_of(command_id))["outcome"] == "canceled"
 
 
 async def test_a_repeat_that_meets_its_own_outcome_is_no_reuse(system: System) -> None:
