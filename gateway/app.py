@@ -42,8 +42,8 @@ from gateway.runs.list_runs import ListHandler
 from gateway.runs.register import RegisterHandler
 from gateway.settings import GatewaySettings
 from gateway.waiting import TerminalWatch
-from shared.amqp.access import check_files
 from shared.amqp.blocked import BlockedWatch
+from shared.amqp.connecting.access import check_files
 from shared.amqp.policies.watch import watch_policies
 from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch

@@ -9,10 +9,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from shared.aio.tasks import end, first_of
-from shared.amqp.access import check_files
 from shared.amqp.blocked import BlockedWatch
-from shared.amqp.broker import keep_connected
-from shared.amqp.link import Link
+from shared.amqp.connecting.access import check_files
+from shared.amqp.connecting.broker import keep_connected
+from shared.amqp.connecting.link import Link
 from shared.amqp.policies.watch import watch_policies
 from shared.amqp.publisher import Publisher
 from shared.amqp.topology import Topology

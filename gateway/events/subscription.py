@@ -10,8 +10,8 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from gateway.events.feed import EventFeed
 from shared.aio.tasks import end, first_of
-from shared.amqp.broker import keep_trying
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel
+from shared.amqp.connecting.broker import keep_trying
 from shared.amqp.topology import MOST_EVENTS, Topology
 from shared.configuration.settings import ServiceSettings
 from shared.errors import NotDeclared

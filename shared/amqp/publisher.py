@@ -14,7 +14,6 @@ from pamqp.commands import Basic
 
 from shared.aio.tasks import first_of
 from shared.amqp import blocked
-from shared.amqp.broker import CONNECT_TIMEOUT, PAUSE, Session, keep_connected, keep_trying
 from shared.amqp.channels import (
     AWAY,
     DECLARE_TIMEOUT,
@@ -25,6 +24,13 @@ from shared.amqp.channels import (
 )
 from shared.amqp.confirms.interface import Confirms
 from shared.amqp.confirms.joined import JoinedConfirms
+from shared.amqp.connecting.broker import (
+    CONNECT_TIMEOUT,
+    PAUSE,
+    Session,
+    keep_connected,
+    keep_trying,
+)
 from shared.amqp.errors import reason
 from shared.configuration.settings import ServiceSettings
 from shared.errors import (

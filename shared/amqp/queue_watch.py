@@ -10,8 +10,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from shared.aio.tasks import first_of
-from shared.amqp.broker import keep_trying
 from shared.amqp.channels import DECLARE_TIMEOUT, open_channel_to_look
+from shared.amqp.connecting.broker import keep_trying
 from shared.amqp.topology import Topology
 from shared.configuration.settings import ServiceSettings
 

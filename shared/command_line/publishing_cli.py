@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from shared import lifecycle, logs
-from shared.amqp.access import check_files
+from shared.amqp.connecting.access import check_files
 from shared.amqp.topology import Topology
 from shared.amqp.traced_publisher import publisher_for
 from shared.configuration import settings

@@ -10,7 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from shared.amqp.access import check_files
+from shared.amqp.connecting.access import check_files
 from shared.amqp.publisher import Publisher
 from shared.amqp.queue_watch import QueueWatch
 from shared.amqp.topology import Topology

@@ -12,7 +12,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
-from shared.amqp.access import read_access
+from shared.amqp.connecting.access import read_access
 from shared.amqp.policies.effects import Held
 from shared.configuration.settings import ServiceSettings
 from shared.errors import ServiceUnavailable

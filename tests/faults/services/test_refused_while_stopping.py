@@ -9,7 +9,7 @@ import pytest
 from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from shared.amqp.broker import keep_connected
+from shared.amqp.connecting.broker import keep_connected
 from shared.configuration.settings import ServiceSettings
 from tools.support.proxy import TcpProxy
 from tools.support.system import System

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared.amqp import broker
+from shared.amqp.connecting import broker
 from shared.configuration.settings import ServiceSettings
 from shared.errors import ServiceUnavailable
 

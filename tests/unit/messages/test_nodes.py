@@ -6,7 +6,7 @@ import pytest
 from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from shared.amqp.nodes import Nodes
+from shared.amqp.connecting.nodes import Nodes
 from shared.configuration.amqp_url import parse
 
 

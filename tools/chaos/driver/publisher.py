@@ -11,7 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 
-from shared.amqp.connection import Connection
+from shared.amqp.connecting.connection import Connection
 from shared.amqp.topology import Topology
 
 _CONNECT_SECONDS: Final = 5.0

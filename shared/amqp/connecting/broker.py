@@ -16,11 +16,11 @@ from yarl import URL
 
 from shared.aio.retry import until_connected
 from shared.aio.tasks import end
-from shared.amqp.access import read_access
 from shared.amqp.channels import AWAY, lost_is_an_error
-from shared.amqp.connection import Connection
+from shared.amqp.connecting.access import read_access
+from shared.amqp.connecting.connection import Connection
+from shared.amqp.connecting.nodes import Nodes
 from shared.amqp.errors import reason
-from shared.amqp.nodes import Nodes
 from shared.configuration.settings import ServiceSettings
 from shared.errors import ServiceUnavailable
 from shared.services.urls import without_password

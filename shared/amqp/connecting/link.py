@@ -2,7 +2,7 @@
 
 from aio_pika.abc import AbstractConnection
 
-from shared.amqp.broker import Session
+from shared.amqp.connecting.broker import Session
 
 
 class Link:

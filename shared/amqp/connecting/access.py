@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
-from shared.amqp import tls
+from shared.amqp.connecting import tls
 from shared.configuration.settings import ServiceSettings
 from shared.errors import InvalidSettings
 from shared.services.named_file import NamedFile
