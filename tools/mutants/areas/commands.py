@@ -10,6 +10,8 @@ AREAS: Final = (
         ("worker/decisions/*", SQL + "decisions.py", "shared/states.py"),
         (
             "unit/messages/test_verdict.py",
+            "unit/messages/test_command_states.py",
+            "integration/postgres/test_decider.py",
             "integration/postgres/test_plain_commands.py",
             "integration/postgres/test_told.py",
         ),

@@ -16,6 +16,7 @@ AREAS: Final = (
             SQL + "requests.py",
         ),
         (
+            "integration/postgres/test_ended.py",
             "integration/gateway/test_rate_windows.py",
             "integration/gateway/test_gateway_access.py",
             "integration/gateway/test_rate_limits.py",
