@@ -46,11 +46,16 @@ REFUSED = [
     ({"Binds": ["/proc/../proc/self/root:/p"]}, "proc file system"),
     ({"Binds": ["//sys/fs/cgroup:/p"]}, "sys file system"),
     ({"Binds": ["/var/run/docker.sock:/s"]}, "socket of a container engine"),
-    ({"Binds": ["/elsewhere/docker.sock:/s"]}, "socket of a container engine"),
-    ({"Binds": ["/run/user/1000/podman/podman.sock:/s"]}, "socket of a container engine"),
+    *(
+        ({"Binds": [f"/elsewhere/{engine}.sock:/s"]}, "it is the socket of a container engine")
+        for engine in ("docker", "containerd", "podman", "crio", "buildkitd")
+    ),
     ({"Binds": ["/run:/r"]}, "socket of a container engine is in it"),
     ({"Binds": ["/var/run/:/r"]}, "socket of a container engine is in it"),
-    ({"Binds": ["/run/containerd:/r"]}, "socket of a container engine is in it"),
+    *(
+        ({"Binds": [f"/run/{directory}:/r"]}, "socket of a container engine is in it")
+        for directory in ("containerd", "docker/containerd", "podman", "crio", "buildkit")
+    ),
     ({"Binds": [f"{ENGINE}:/s"]}, "socket of a container engine"),
     ({"Binds": ["/srv:/s"]}, "socket of a container engine is in it"),
     ({"Mounts": [{"Type": "bind", "Source": "/", "Target": "/h"}]}, "host's root"),

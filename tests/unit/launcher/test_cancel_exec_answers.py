@@ -120,6 +120,17 @@ def test_a_run_that_was_being_canceled_when_the_worker_went_counts_as_canceled(
     assert "run 1 is being canceled; the stop is still in progress" in ended.stderr.splitlines()[-1]
 
 
+def test_a_result_that_was_not_recorded_when_the_worker_went_is_told_as_such(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fake.sock"
+    with fake_worker(path, GRANTED, http("200 OK", '{"status": "running", "stopping": true}')):
+        ended = launch(path, "exit 3", "--report-timeout", "0.3")
+
+    assert ended.returncode == 3
+    assert "could not report exit code 3: " in ended.stderr.splitlines()[-1]
+
+
 def test_each_look_for_a_run_has_a_waiting_child_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "fake.sock"
     with fake_worker(path, UNKNOWN, UNKNOWN, UNKNOWN, GRANTED, RECORDED) as requests:
