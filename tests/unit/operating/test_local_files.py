@@ -158,6 +158,21 @@ def test_a_key_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     assert said == f"cannot read sslkey={files.key}: Permission denied"
 
 
+def test_a_certificate_at_its_default_path_needs_its_key_there(home: Path, junk: Path) -> None:
+    files = Authority().issue("ci").write(home, "client")
+    own = home / ".postgresql"
+    own.mkdir()
+    certificate, key = own / "postgresql.crt", own / "postgresql.key"
+    files.certificate.rename(certificate)
+
+    no_key = "no PEM key, an incomplete one, or one that needs a passphrase"
+    assert _problem(URL) == f"{certificate}: {no_key}"
+    files.key.rename(key)
+    local_files.check_for_postgres(parse(URL))
+    junk.rename(key)
+    assert _problem(URL) == f"{key}: {no_key}"
+
+
 @pytest.mark.parametrize("mode", ["prefer", "allow", None])
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcrl"])
 def test_a_ca_that_would_not_be_used_is_refused(junk: Path, name: str, mode: str | None) -> None:

@@ -86,3 +86,18 @@ def test_of_a_file_that_every_user_may_read_a_warning_is_logged(path: Path) -> N
     line = {"event": "secret_file_readable", "log_level": "warning"}
     assert warned == [[], [], [{**line, "setting": SETTING, "path": str(path)}]]
     assert logs == []
+
+
+def test_a_file_that_is_refused_does_not_stay_open(path: Path) -> None:
+    os.mkfifo(path)
+    before = _open_descriptors()
+
+    with pytest.raises(ValueError, match="not a regular file") as refused:
+        NamedFile(path, SETTING).open()
+
+    # With the exception, all that its frames have is still there.
+    assert _open_descriptors() == before, refused.value
+
+
+def _open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())

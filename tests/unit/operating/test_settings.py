@@ -1,9 +1,12 @@
 """Settings: read from the environment, refused by name, never shown; documented as they are."""
 
+import inspect
+import runpy
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from gateway.settings import GatewaySettings
 from shared.configuration.settings import (
@@ -277,6 +280,25 @@ def test_tracing_is_on_where_opentelemetrys_own_variables_say_so(
         monkeypatch.setenv(f"OTEL_{name}", value)
 
     assert load(WorkerSettings).collector == collector
+
+
+def test_a_host_name_of_the_system_is_checked_like_one_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "a/b")
+    settings = runpy.run_path(inspect.getfile(WorkerSettings))["WorkerSettings"]
+
+    with pytest.raises(InvalidSettings, match=r"^CANCEL_HOST_NAME: "):
+        load(settings)
+
+
+@pytest.mark.parametrize("cls", [GatewaySettings, WorkerSettings])
+def test_no_setting_changes_once_it_is_read(cls: type[DatabaseSettings]) -> None:
+    settings = load(cls)
+
+    for name in cls.model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(settings, name, getattr(settings, name))
 
 
 def test_the_representation_hides_passwords() -> None:

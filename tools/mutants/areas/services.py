@@ -60,6 +60,9 @@ AREAS: Final = (
             "unit/operating/test_url_parameters.py",
             "unit/operating/test_secret_files.py",
             "unit/operating/test_local_files.py",
+            "unit/operating/test_network_reasons.py",
+            "unit/operating/test_probes.py",
+            "unit/messages/test_commands.py",
         ),
         (
             "integration/operating/test_cli.py",
