@@ -10,6 +10,8 @@ from tools.mutants.mutant import Change, Mutant, mutant_of
 from tools.mutants.outcome import Fate
 from tools.mutants.play import Play
 from tools.mutants.report import line
+from tools.mutants.running import keeper
+from tools.mutants.running.namespace import own_namespace
 from tools.mutants.running.tree import ROOT, Tree, copied
 from tools.mutants.unmutated import FailUnmutated
 from tools.services import Services
@@ -71,6 +73,27 @@ def test_tests_that_fail_without_a_mutant_are_told(play: Play, tmp_path: Path) -
         FailUnmutated, match=r"tests of limits fail without any change: .*::test_it"
     ):
         play.try_all([("limits", _STRONG)], lambda _: None)
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_the_tests_see_no_process_but_their_own_where_that_is_possible(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, permitted: bool
+) -> None:
+    if not permitted:
+        monkeypatch.setattr("tools.mutants.running.tests.own_namespace", tuple)
+    elif not own_namespace():
+        pytest.skip("a pid namespace needs more rights")
+    seen, test = tmp_path / "seen", tmp_path / "0" / "tests" / "unit" / "test_near.py"
+    test.write_text(
+        "from pathlib import Path\n"
+        "def test_it():\n"
+        "    first = Path('/proc/1/cmdline').read_text().split('\\0')\n"
+        f"    Path({str(seen)!r}).write_text(' '.join(first))\n"
+    )
+
+    play.try_all([("limits", _NO_OP)], lambda _: None)
+
+    assert (keeper.__file__ in seen.read_text()) == permitted
 
 
 @pytest.fixture(scope="module")

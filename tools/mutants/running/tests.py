@@ -16,6 +16,7 @@ from typing import Final
 
 from tools.errors import ToolError
 from tools.mutants.running import keeper, plugin
+from tools.mutants.running.namespace import own_namespace
 from tools.mutants.running.tree import Tree
 from tools.services import Services
 
@@ -122,8 +123,9 @@ class Runner:
                 if self._aborted:
                     raise ToolError("interrupted")
                 # The keeper ends at the end of its stdin, also when we are killed.
+                kept = (sys.executable, "-I", "-S", keeper.__file__, str(limit), *command)
                 self._running = process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", keeper.__file__, str(limit), *command],
+                    [*own_namespace(), *kept],
                     cwd=self._tree.path,
                     env=environment,
                     stdin=subprocess.PIPE,
