@@ -51,6 +51,7 @@ def _after(text: str, operator: str) -> list[str]:
          ["x = a in {c, d}", "x = a in {b, d}", "x = a in {b, c}"]),
         ("SCOPES: Final = {'a', 'b'}", "element",
          ["SCOPES: Final = {'b'}", "SCOPES: Final = {'a'}"]),
+        ("SCOPES: Final = ('a', *OTHERS)", "element", ["SCOPES: Final = ('a',)"]),
     ],
 )  # fmt: skip
 def test_a_line_is_changed(line: str, operator: str, expected: list[str]) -> None:
@@ -100,6 +101,10 @@ def test_what_is_no_rule_stays() -> None:
                 assert given is not None and self.a
                 span.set(a=True).end()
                 return f(1, description="a" if True else "b")
+
+            def last(self):
+                if self.a:
+                    return
             """
         )
         == []

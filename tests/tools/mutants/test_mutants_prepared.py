@@ -12,12 +12,13 @@ from tools.mutants.running.tree import ROOT
 from tools.services import Services
 
 _FILE = SQL + "upkeep.py"
+_REQUESTS = SQL + "requests.py"
 
 
-def _mutant(old: str, new: str) -> Mutant:
-    source = (ROOT / _FILE).read_text()
+def _mutant(old: str, new: str, file: str = _FILE) -> Mutant:
+    source = (ROOT / file).read_text()
     start = source.index(old)
-    return mutant_of(_FILE, "module", source, Change("test", start, start + len(old), new))
+    return mutant_of(file, "module", source, Change("test", start, start + len(old), new))
 
 
 @pytest.fixture
@@ -34,6 +35,9 @@ def test_only_what_can_be_prepared_is_tried(play: Play) -> None:
         _mutant("WHERE done_at < $1) AS audit", "WHERE made_at < $1) AS audit"): Fate.INVALID,
         _mutant("AND start_before IS NULL", "AND start_before < $2"): Fate.INVALID,
         _mutant("name = $1 AND", ""): Fate.INVALID,
+        # A word that is missing where there are no parameters; a module without its statements.
+        _mutant("DELETE FROM rate_windows", "DELETE rate_windows", _REQUESTS): Fate.INVALID,
+        _mutant("Final = ", "Final = nothing_of_that_name + "): Fate.INVALID,
     }
     play.try_all([("upkeep", mutant) for mutant in tried], lambda _: None)
     assert {each.mutant: each.fate for each in play.outcomes} == tried
