@@ -23,6 +23,7 @@ AREAS: Final = (
             "faults/broker/test_connections_lost.py",
             "faults/broker/test_alarm_shown.py",
             "faults/services/test_why_not_connected.py",
+            "faults/tls",
         ),
     ),
     Area(
