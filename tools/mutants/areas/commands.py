@@ -14,9 +14,9 @@ AREAS: Final = (
             "integration/postgres/test_decider.py",
             "integration/postgres/test_plain_commands.py",
             "integration/postgres/test_told.py",
+            "integration/postgres/test_life_cycles.py",
         ),
         (
-            "integration/postgres/test_life_cycles.py",
             "integration/postgres/test_plans.py",
             "integration/messages/test_batches.py",
             "e2e/cancels/test_repeats.py",

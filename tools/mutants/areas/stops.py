@@ -10,6 +10,9 @@ AREAS: Final = (
         ("worker/stop/*", "worker/evidence.py", SQL + "endings.py"),
         (
             "unit/processes/test_ladder.py",
+            "unit/processes/test_run_gone.py",
+            "integration/postgres/test_stop_records.py",
+            "integration/postgres/test_life_cycles.py",
             "integration/stops/test_stop_scope.py",
             "integration/stops/test_stop_escape.py",
             "integration/stops/test_stop_timing.py",
@@ -17,7 +20,6 @@ AREAS: Final = (
             "integration/stops/test_stop_reused_pid.py",
         ),
         (
-            "integration/postgres/test_life_cycles.py",
             "e2e/cancels/test_cancel_running.py",
             "faults/stops/test_unkillable.py",
             "faults/stops/test_taken_up.py",
@@ -70,9 +72,9 @@ AREAS: Final = (
             "integration/launcher/test_expiry.py",
             "integration/launcher/test_launcher_told.py",
             "integration/runs/test_run_lists.py",
+            "integration/postgres/test_life_cycles.py",
         ),
         (
-            "integration/postgres/test_life_cycles.py",
             "integration/launcher/test_claims_of_a_child.py",
             "integration/launcher/test_last_request.py",
             "integration/launcher/test_completion_logged_once.py",
