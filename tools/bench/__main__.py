@@ -103,7 +103,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--only", action="append", help="measure only this; repeatable")
-    parser.add_argument("--no-peers", action="store_true", help="skip Celery and FastStream")
+    parser.add_argument("--no-peers", action="store_true", help="measure no other tools")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--plots", type=Path, default=Path("build"), help="directory for SVG files")
     parser.add_argument("--record", action="store_true", help="record the results in docs/")

@@ -37,6 +37,8 @@ from worker.processes.cgroup import Cgroup, path_of
 LIMIT = 1_000_000_000
 """Of the bench's token: counted like any other, and never reached."""
 _PUBLISHED_AT_ONCE = 500
+_ROOT = Path(__file__).parents[2]
+"""Of the repository: peers are in an environment without it."""
 
 
 class BenchSystem:
@@ -139,7 +141,8 @@ class BenchSystem:
 
     async def script(self, python: str, path: Path, *arguments: object) -> Any:
         """Run a floor or a peer to its end; the JSON that it prints."""
-        return await result_of(python, str(path), *map(str, arguments), env=self.environment)
+        env = {**self.environment, "PYTHONPATH": str(_ROOT)}
+        return await result_of(python, str(path), *map(str, arguments), env=env)
 
     async def token(self) -> str:
         token = new_token()

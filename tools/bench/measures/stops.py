@@ -1,13 +1,19 @@
 """One cancel after the other of processes that obey: to the process's end, and to the row."""
 
+import sys
+from pathlib import Path
 from statistics import median
 
 from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import Taken, one_by_one
 from tools.bench.output.results import Bar, Results, compared
-from tools.bench.peers.environment import CELERY, Environment
+from tools.bench.peers.environment import CELERY, DRAMATIQ, Environment
 from tools.bench.raw.steps import steps
 from tools.bench.system import BenchSystem
+from tools.services.native.binaries import find_program
+
+_ABORTS = 5
+"""Of dramatiq-abort in each round: each waits for over a second first."""
 
 
 class Stops:
@@ -26,15 +32,20 @@ class Stops:
         await self._system.start_worker()
         self._token = await self._system.token()
         await self.ours(3)  # what is imported or prepared by the first is not the others' cost
-        ours, floor, celery = [], [], []
+        ours, floor, celery, dramatiq = [], [], [], []
+        redis = self._redis()
         for _ in range(rounds):
             ours.append(await self.ours(self._each))
             floor.append(await self._steps(self._each))
             if self._peers is not None:
                 celery.append(await self._celery(self._peers, self._each))
+                if redis is not None:
+                    dramatiq.append(await self._dramatiq(self._peers, redis))
         self._compare_with_steps(results, ours, floor)
         if celery:
             self._compare_with_celery(results, ours, celery)
+        if dramatiq:
+            self._compare_with_dramatiq(results, ours, dramatiq)
 
     def _compare_with_steps(
         self, results: Results, ours: list[Taken], floor: list[dict[str, float]]
@@ -75,6 +86,23 @@ class Stops:
         results.latencies["process gone"] = [ms for taken in ours for ms in taken.gone]
         results.latencies["Celery: process gone"] = [ms for taken in celery for ms in taken]
 
+    def _compare_with_dramatiq(
+        self, results: Results, ours: list[Taken], dramatiq: list[list[float]]
+    ) -> None:
+        results.rows.append(
+            compared(
+                "stop_gone_dramatiq",
+                "the same",
+                "ms",
+                Bar(at_most=1, below=True),
+                [median(taken.gone) for taken in ours],
+                "dramatiq-abort: abort() → process gone",
+                [median(taken) for taken in dramatiq],
+                "for a task that looks at its process every millisecond and has run for over a "
+                "second; one that waits in a system call is not stopped",
+            )
+        )
+
     async def ours(self, number: int) -> Taken:
         run_ids = range(self._next_run, self._next_run + number)
         self._next_run += number
@@ -98,3 +126,16 @@ class Stops:
     async def _celery(self, peers: Environment, number: int) -> list[float]:
         taken = await self._system.script(peers.python, CELERY, number)
         return [float(ms) for ms in taken]
+
+    async def _dramatiq(self, peers: Environment, redis: Path) -> list[float]:
+        taken = await self._system.script(peers.python, DRAMATIQ, _ABORTS, redis)
+        return [float(ms) for ms in taken]
+
+    def _redis(self) -> Path | None:
+        """The program of the server through which dramatiq-abort sends aborts."""
+        if self._peers is None:
+            return None
+        found = find_program("redis-server")
+        if found is None:
+            print("bench: dramatiq-abort: skipped, redis-server is not installed", file=sys.stderr)
+        return found

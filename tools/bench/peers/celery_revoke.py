@@ -7,20 +7,19 @@ AMQP_URL says where; prints the milliseconds of each as a JSON list.
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic, perf_counter, sleep
 
 from celery import Celery
 
+from tools.bench.peers.timed_end import ms_until_gone, pids_of, write_pids
+
 _POOL = 2
-_WAIT = 20.0  # seconds
-_SETTLE = 0.05
+_SETTLE = 0.05  # seconds
 
 app = Celery("celery_revoke", broker=os.environ["AMQP_URL"])
 app.conf.update(
@@ -35,38 +34,20 @@ app.conf.update(
 def job(place: str) -> None:
     """A job with a process of its own, as a CI run has."""
     child = subprocess.Popen(["/bin/sleep", "1000"])
-    written = Path(place).with_suffix(".part")
-    written.write_text(f"{os.getpid()} {child.pid}")
-    written.rename(place)
+    write_pids(Path(place), os.getpid(), child.pid)
     child.wait()
 
 
 def revoke_one(place: Path) -> float:
     sent = job.apply_async((str(place),))
-    worker, child = _pids(place)
-    fd = os.pidfd_open(worker)
-    sleep(_SETTLE)
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    began = perf_counter()
-    app.control.revoke(sent.id, terminate=True)
-    if not poll.poll(_WAIT * 1000):
-        raise TimeoutError("the task's process did not end")
-    taken = (perf_counter() - began) * 1000
-    os.close(fd)
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)  # which is still there
-    return taken
-
-
-def _pids(place: Path) -> tuple[int, int]:
-    end = monotonic() + _WAIT
-    while not place.exists():
-        if monotonic() > end:
-            raise TimeoutError("the task was not started")
-        sleep(0.005)
-    worker, child = place.read_text().split()
-    return int(worker), int(child)
+    worker, child = pids_of(place)
+    try:
+        return ms_until_gone(
+            worker, lambda: app.control.revoke(sent.id, terminate=True), settle=_SETTLE
+        )
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)  # which is still there
 
 
 def main(count: int) -> list[float]:

@@ -9,6 +9,7 @@ _HERE = Path(__file__).parent
 
 FASTSTREAM = _HERE / "faststream_backlog.py"
 CELERY = _HERE / "celery_revoke.py"
+DRAMATIQ = _HERE / "abort_with_dramatiq.py"
 
 
 @dataclass(frozen=True, slots=True)
