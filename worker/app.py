@@ -38,7 +38,8 @@ from worker.intake.old_host_queue import OldHostQueue
 from worker.intake.settler import Settler
 from worker.launches import socket_server
 from worker.launches.api import LauncherApi
-from worker.launches.claims import Launches
+from worker.launches.claims import Claims
+from worker.launches.completions import Completions
 from worker.launches.expiry import Expiry
 from worker.launches.lost_runs import LostRunWatch
 from worker.launches.notes.launch_notes import LaunchNotes
@@ -147,19 +148,19 @@ async def _serve(
         metrics,
     )
     notes = LaunchNotes(database, host, runs_root, settings.worker_socket)
-    launches = Launches(
+    claims = Claims(
         database,
         host,
         RunCgroups(runs_root, required=settings.containment is ContainmentPolicy.CGROUP),
         lost_run_watch,
-        tasks,
         privileges,
         relay,
         expiry,
-        leftovers,
-        stops,
         memory,
         notes,
+    )
+    completions = Completions(
+        database, lost_run_watch, tasks, relay, leftovers, stops, memory, notes
     )
     histories = HistoryReader(
         settings.broker_user, settings.gateway_user, settings.trusted_publishers
@@ -297,7 +298,7 @@ async def _serve(
     docker_socket = await docker.serve(docker_bound) if docker else None
     if docker:
         tasks.create_task(docker.sweep(lambda run_id: stops.of(run_id) is not None))
-    api = LauncherApi(launches, stops, runs_root, docker_path)
+    api = LauncherApi(claims, completions, stops, runs_root, docker_path)
     socket = await socket_server.listen(
         api.app(), bound, settings.worker_connections, settings.worker_connections_per_user
     )

@@ -17,7 +17,8 @@ from shared.http.json_responses import json_response
 from shared.states import RunStatus
 from worker.connection import error_response
 from worker.launcher import wire
-from worker.launches.claims import CannotProve, Launches, LaunchRefusal, RefusalReason
+from worker.launches.claims import CannotProve, Claims, LaunchRefusal, RefusalReason
+from worker.launches.completions import Completions
 from worker.launches.peer import child_of, launcher_of
 from worker.launches.run_cgroups import ContainmentFailed, InsideRun
 from worker.processes.peer import NotAllowed
@@ -52,12 +53,14 @@ class LauncherApi:
 
     def __init__(
         self,
-        launches: Launches,
+        claims: Claims,
+        completions: Completions,
         stops: Stops,
         runs_root: Path | None,
         docker_socket: Path | None,
     ) -> None:
-        self._launches = launches
+        self._claims = claims
+        self._completions = completions
         self._stops = stops
         self._runs_root = runs_root
         self._docker_socket = docker_socket
@@ -72,7 +75,7 @@ class LauncherApi:
         launcher = launcher_of(request, self._runs_root)
         launch = await _read(request, _Launch)
         child = child_of(launcher, launch.pid)
-        answer = await self._launches.claim(launch.run_id, launcher, child)
+        answer = await self._claims.claim(launch.run_id, launcher, child)
         if isinstance(answer, LaunchRefusal):
             refusal: dict[str, object] = {"refused": answer.reason}
             if answer.expired_at is not None:
@@ -93,10 +96,10 @@ class LauncherApi:
         completion = await _read(request, _Completion)
         run_id, exit_code = completion.run_id, completion.exit_code
         await self._until_stopped(run_id, _PROMPT)
-        completed = await self._launches.complete(run_id, launcher, exit_code, _HOLD)
+        completed = await self._completions.complete(run_id, launcher, exit_code, _HOLD)
         if completed is not None and completed.status is RunStatus.CANCELING and completed.stopping:
             await self._until_stopped(run_id, _HOLD)
-            completed = await self._launches.complete(run_id, launcher, exit_code, _HOLD)
+            completed = await self._completions.complete(run_id, launcher, exit_code, _HOLD)
         if completed is None:
             raise NotAllowed(f"run {run_id} does not belong to the caller")
         told: dict[str, object] = {"status": completed.status, "stopping": completed.stopping}
@@ -108,7 +111,7 @@ class LauncherApi:
 
     async def _cancellation(self, run_id: int) -> dict[str, object]:
         """The details of a cancellation, for the job's log."""
-        cancellation = await self._launches.cancellation_of(run_id)
+        cancellation = await self._completions.cancellation_of(run_id)
         return {"cancellation": cancellation.as_json()} if cancellation else {}
 
     async def _until_stopped(self, run_id: int, most: float) -> None:

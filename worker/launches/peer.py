@@ -1,14 +1,22 @@
 """Identifies the launcher at the other end of the worker's socket, and its child."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
-from worker.launches.claims import Launcher
 from worker.processes.cgroup import path_of
 from worker.processes.identity import Identity, read_stat, read_uid
 from worker.processes.peer import NotAllowed, caller_of
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The calling process, as identified by the kernel."""
+
+    identity: Identity
+    uid: int
 
 
 def launcher_of(request: web.Request, runs_root: Path | None) -> Launcher:
