@@ -128,9 +128,9 @@ class BenchSystem:
         await self.worker.event("consuming")
         return self.worker
 
-    async def start_raw_http(self) -> int:
-        """An aiohttp server that does nothing else; its port."""
-        program = await self._serve("tools.bench.raw.http")
+    async def start_raw_http(self, *where: str) -> int:
+        """An aiohttp server that answers, or also publishes to exchange and key; its port."""
+        program = await self._serve("tools.bench.raw.http", *where)
         return int((await program.event("listening"))["port"])
 
     async def _serve(self, *arguments: str, env: Mapping[str, str] | None = None) -> Served:
