@@ -6,6 +6,7 @@ minutes).
 """
 
 import asyncio
+from math import inf
 from typing import Final
 
 import structlog
@@ -22,20 +23,28 @@ _LONG: Final = 5.0
 
 
 class PostgresWatch:
+    """Several consumers wait at a time, and share what Postgres is asked."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._answered_at = -inf  # the loop's time of the latest question that was answered
 
     async def until_available(self) -> None:
         """Return once Postgres is available."""
-        while not await self._database.answers():  # noqa: ASYNC110 - there is no event to wait for
+        while not await self._answers():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_PAUSE)
 
     async def until_unavailable(self) -> None:
         """Return once Postgres has been unavailable for a while."""
         loop = asyncio.get_running_loop()
-        answered = loop.time()
-        while loop.time() - answered < _LONG:
+        began = loop.time()
+        while loop.time() - max(began, self._answered_at) < _LONG:
             await asyncio.sleep(_PAUSE)
-            asked = loop.time()
-            if await self._database.answers():
-                answered = asked
+            if loop.time() - self._answered_at >= _PAUSE:
+                await self._answers()
+
+    async def _answers(self) -> bool:
+        asked_at = asyncio.get_running_loop().time()
+        if answers := await self._database.answers():
+            self._answered_at = asked_at
+        return answers

@@ -42,6 +42,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
     """What is measured, by name, in this order. Each has a system of its own."""
     times = Times(throughput=2, latency=0) if quick else Times(throughput=4, latency=4)
     runs, each = (2_000, 10) if quick else (10_000, 20)
+    watched = 0.0 if quick else 20.0
     some: dict[str, Measure] = {
         "accepts": lambda system, results, rounds: Accepts(system, times).measure(results, rounds),
         "stops": lambda system, results, rounds: Stops(system, peers, each).measure(
@@ -50,7 +51,7 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
         "backlog": lambda system, results, rounds: Backlog(system, runs, peers).measure(
             results, rounds
         ),
-        "idle": lambda system, results, rounds: Idle(system).measure(results, rounds),
+        "idle": lambda system, results, rounds: Idle(system, watched).measure(results, rounds),
     }
     if quick:
         return some

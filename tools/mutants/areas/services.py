@@ -32,6 +32,7 @@ AREAS: Final = (
         (
             "integration/postgres/test_migrate.py",
             "integration/postgres/test_kept_connection.py",
+            "integration/postgres/test_watch_is_shared.py",
             "faults/postgres/test_session_ended.py",
         ),
         (
