@@ -40,6 +40,14 @@ EQUIVALENT: Final = (
         "if len(self._known) >= self._most:",
         "launchers that have ended are forgotten one launch earlier, which nobody relies on",
     ),
+    Equivalent(
+        "worker/decisions/store.py",
+        "lock_runs",
+        "if (row := rows.get(each.command.command_id)) is not None "
+        'and row["command_outcome"] in (None, Outcome.STOP_FAILED)',
+        "if (row := rows.get(each.command.command_id)) is not None",
+        "only looks once more at a command that is settled",
+    ),
 )
 
 

@@ -11,14 +11,16 @@ from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import Database, connected
 from shared.states import Outcome, Via
 from shared.telemetry.tracing import NO_TRACER
-from tools.support.rows import NOW, QUEUED, Row, insert
+from tools.support.rows import CANCELING, FAIL, NOW, PASS, QUEUED, RUNNING, Row, insert
 from tools.support.waiting import eventually
+from worker.decisions import store as decision_store
 from worker.decisions.decider import Decider
 from worker.decisions.verdict import Repeat
 from worker.messages.request import Origin, Original, Request
 from worker.processes.known_launchers import KnownLaunchers
 from worker.stop.stops import Stop, Stops
 
+LATER = "2999-01-02T03:04:05+00:00"
 WAITS_FOR_A_LOCK = """
     SELECT EXISTS (SELECT FROM pg_stat_activity
                     WHERE datname = current_database() AND wait_event_type = 'Lock')
@@ -110,3 +112,28 @@ async def test_a_command_that_has_its_outcome_is_repeated_but_not_taken_up(
 
     assert repeated == dict.fromkeys(_ids(settled), Repeat(Outcome.NO_OP))
     assert taken_up == dict.fromkeys(_ids(is_open), Outcome.CANCELED)
+
+
+@pytest.mark.parametrize(
+    ("row", "left"),
+    [
+        ({**CANCELING, "stop_deadline": LATER}, True),
+        ({**CANCELING, "stop_deadline": NOW}, False),
+        ({**PASS, "left_behind": {"number": 1, "proof": None, "deadline": LATER}}, True),
+        ({**FAIL, "left_behind": {"number": 1, "proof": None, "deadline": LATER}}, True),
+        ({**PASS, "left_behind": {"number": 1, "proof": None, "deadline": NOW}}, False),
+        ({**PASS, "left_behind": {"number": 1, "proof": None}}, None),
+        (RUNNING, None),
+    ],
+)
+async def test_the_grace_period_is_that_of_the_stop_or_of_what_was_left_behind(
+    database: Database, row: Row, left: bool | None
+) -> None:
+    command = CancelCommand(command_id=uuid4(), run_id=1)
+    request = Request(command, Origin(Via.DIRECT), _Original())
+    async with database.transaction() as connection:
+        await insert(connection, "runs", {"run_id": 1, **row})
+        found = await decision_store.lock_runs(connection, [request], "h1", waits=True)
+
+    grace_left = found[command.command_id].grace_left
+    assert (None if grace_left is None else grace_left > 0) is left
