@@ -14,10 +14,12 @@ from functools import cache
 def own_namespace() -> Sequence[str]:
     """What to put before a command; nothing where a namespace is not permitted.
 
-    The command is process 1 there: all others end with it.
+    All that it leaves there ends with it. It is not process 1 itself, nor is what it starts a child
+    of that: no job has such a parent.
     """
     if (unshare := shutil.which("unshare")) is None:
         return ()
-    command = (unshare, "--pid", "--fork", "--mount-proc")
+    first = ("sh", "-c", '"$@"; exit "$?"', "sh")
+    command = (unshare, "--pid", "--fork", "--mount-proc", *first)
     tried = subprocess.run([*command, "true"], capture_output=True, check=False)
     return command if tried.returncode == 0 else ()
