@@ -85,8 +85,10 @@ def test_the_tests_see_no_process_but_their_own_where_that_is_possible(
         pytest.skip("a pid namespace needs more rights")
     seen, test = tmp_path / "seen", tmp_path / "0" / "tests" / "unit" / "test_near.py"
     test.write_text(
+        "import os\n"
         "from pathlib import Path\n"
         "def test_it():\n"
+        "    assert os.getppid() != 1\n"
         "    first = Path('/proc/1/cmdline').read_text().split('\\0')\n"
         f"    Path({str(seen)!r}).write_text(' '.join(first))\n"
     )
