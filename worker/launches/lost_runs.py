@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from shared.aio.retry import until_available
+from shared.lifecycle import most_files
 from shared.postgres.database import Database
 from shared.runs import Run, RunProcess
 from shared.states import LeftoversPolicy, RunStatus
@@ -61,6 +62,9 @@ class LostRunWatch:
         self._relay = relay
         self._boot_id = boot_id()
         self._watched: set[UUID] = set()
+        # The rest is for connections: without them, the worker could do nothing for any run.
+        self._most_descriptors = most_files() // 2
+        self._descriptors = 0
         self._unreported = UnreportedRuns(database)
         self._ended_before: set[UUID] = set()
         """Runs that were live at the last look, although their end was on record."""
@@ -160,7 +164,16 @@ class LostRunWatch:
                 return ProcessHandle.open(launcher)
 
         if handle := await until_available(find):
-            await _ended(handle)
+            if self._descriptors >= self._most_descriptors:
+                handle.close()
+                # Looked at again with each heartbeat, in `keep_watch`.
+                self._watched.discard(process.launch_id)
+                return
+            self._descriptors += 1
+            try:
+                await _ended(handle)
+            finally:
+                self._descriptors -= 1
             keeps = False  # it would have reported that its command ended
         if process.launch_id in self._watched:
             await asyncio.sleep(_LAST_REQUEST)

@@ -1,42 +1,19 @@
 """Work of one host that others know of first: a cancel that crosses hosts, commands that waited."""
 
-import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from statistics import median
 from time import time
 
+from tools.bench import waiting_commands
 from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Bar, Results, compared
-from tools.bench.programs import seconds_of
 from tools.bench.system import BenchSystem
 from tools.errors import ToolError
-from worker.processes.cgroup import mount_point
-from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
 
 _EACH = 20
 _COMMANDS = 10_000
-_NOBODY = 65534
-_NO_PID = 2**22
-"""From here on, there are no pids (proc(5), pid_max)."""
-
-# Neither has a process any more, but for one launcher that is alive: a run that loses it becomes
-# `error` by itself. As their cgroups are gone, they are proved gone at the first look.
-_RUNNING = """
-    INSERT INTO runs (run_id, status, started_at, host, boot_id, pid_namespace, pid, start_ticks,
-                      launcher_pid, launcher_start_ticks, uid, launch_id, containment, cgroup)
-    SELECT n, 'running', now(), $2, $3, $4, $5::int + n, $7, $6, $7, $8, gen_random_uuid(),
-           'cgroup', $9 || n
-      FROM generate_series(1, $1::int) n
-"""
-# As the worker of another host leaves them.
-_OPEN = """
-    INSERT INTO cancellations (command_id, run_id, via, requested_by, reason, force)
-    SELECT gen_random_uuid(), run_id, 'rest', 'bench', 'superseded by a newer commit', false
-      FROM runs
-"""
 _CROSSED = "SELECT run_id FROM cancellations WHERE run_id = ANY ($1::bigint[]) AND taken_up > 0"
 
 
@@ -103,9 +80,9 @@ class Hosts:
     async def _measure_return(self, results: Results, rounds: int) -> None:
         rates, peaks, told = [], [], []
         for _ in range(rounds):
-            async with self._commands_that_wait():
-                began = await self._return()
-                rates.append(self._commands / (time() - began))
+            async with self._commands_that_wait() as run_ids:
+                began, ended = await waiting_commands.return_of(self._system, run_ids)
+                rates.append(self._commands / (ended - began))
                 await self._system.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)
                 told.append(time() - began)
                 peaks.append(self._system.worker.peak_mb())
@@ -124,52 +101,14 @@ class Hosts:
         )
 
     @asynccontextmanager
-    async def _commands_that_wait(self) -> AsyncIterator[None]:
+    async def _commands_that_wait(self) -> AsyncIterator[range]:
         """Open commands on runs of our host, whose worker is away."""
         await self._system.clear()
-        launcher = subprocess.Popen(  # noqa: ASYNC220 - uvloop starts none as another user
-            ["/bin/sleep", "100000"], start_new_session=True
-        )
-        try:
-            await self._add_runs(_identity(launcher.pid))
-            await self._system.database.execute(_OPEN)
+        run_ids = range(1, self._commands + 1)
+        async with waiting_commands.launcher() as launcher:
+            await waiting_commands.add_running(
+                self._system.database, run_ids, self._system.host, launcher
+            )
+            await waiting_commands.add_open(self._system.database, run_ids)
             await self._system.analyze()
-            yield
-        finally:
-            launcher.kill()
-            await asyncio.to_thread(launcher.wait)
-
-    async def _add_runs(self, launcher: Identity) -> None:
-        await self._system.database.execute(
-            _RUNNING,
-            self._commands,
-            self._system.host,
-            boot_id(),
-            pid_namespace(),
-            _NO_PID,
-            launcher.pid,
-            launcher.start_ticks,
-            _NOBODY,
-            f"{mount_point()}/gone-",
-        )
-
-    async def _return(self) -> float:
-        """Start the worker and wait for the last outcome; when its work began, by time.time()."""
-        worker = await self._system.start_worker()
-        # Postgres is connected, and nothing of the host was looked at yet.
-        began = seconds_of(await worker.event("worker_privileges"))
-        await self._system.until(
-            "SELECT NOT EXISTS (SELECT FROM cancellations WHERE outcome IS NULL)", every=0.02
-        )
-        done = await self._system.database.fetchval(
-            "SELECT count(*) FROM cancellations WHERE outcome = 'canceled'"
-        )
-        if done != self._commands:
-            raise ToolError(f"{done} of {self._commands} commands that waited ended as canceled")
-        return began
-
-
-def _identity(pid: int) -> Identity:
-    stat = read_stat(pid)
-    assert stat is not None
-    return stat.identity
+            yield run_ids

@@ -80,6 +80,7 @@ AREAS: Final = (
             "integration/launcher/test_completion_logged_once.py",
             "integration/operating/test_runs_show.py",
             "faults/launcher/test_launcher_lost.py",
+            "faults/launcher/test_many_launchers.py",
             "faults/launcher/test_launch_claim_unanswered.py",
             "faults/launcher/test_completion_away.py",
             "faults/restore/test_claims_tried_again.py",
