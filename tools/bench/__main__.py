@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 import uvloop
 
@@ -22,6 +23,7 @@ from tools.bench.measures.letters import Letters
 from tools.bench.measures.many_stops import ManyStops
 from tools.bench.measures.pgbouncer import Pgbouncers
 from tools.bench.measures.registering import Registering
+from tools.bench.measures.scale.measure import Scales
 from tools.bench.measures.stops import Stops
 from tools.bench.measures.streams import Streams
 from tools.bench.measures.upkeep import Upkeep
@@ -34,12 +36,19 @@ from tools.services import Services, provide
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDED = DOCS / "bench.json"
+ON_REQUEST: Final = {"scale"}
+"""Measured only if they are named: each takes longer than all others together."""
 
 Measure = Callable[[BenchSystem, Results, int], Awaitable[None]]
 
 
-def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
-    """What is measured, by name, in this order. Each has a system of its own."""
+def measures(
+    peers: Environment | None, *, quick: bool, filled: str | None = None
+) -> dict[str, Measure]:
+    """What is measured, by name, in this order. Each has a system of its own.
+
+    `filled`: the URL of a filled database.
+    """
     times = Times(throughput=2, latency=0) if quick else Times(throughput=4, latency=4)
     runs, each = (2_000, 10) if quick else (10_000, 20)
     watched = 0.0 if quick else 20.0
@@ -74,14 +83,22 @@ def measures(peers: Environment | None, *, quick: bool) -> dict[str, Measure]:
             results, rounds
         ),
         "upkeep": lambda system, results, rounds: Upkeep(system).measure(results, rounds),
+        "scale": lambda system, results, rounds: Scales(system, filled_url=filled).measure(
+            results, rounds
+        ),
     }
+
+
+def by_default(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in ON_REQUEST]
 
 
 async def run(services: Services, options: argparse.Namespace) -> Results:
     peers = None if options.quick or options.no_peers else environment()
     results = Results(report.machine(services.origin), options.quick)
-    for name, measure in measures(peers, quick=options.quick).items():
-        if options.only and name not in options.only:
+    known = measures(peers, quick=options.quick, filled=options.filled)
+    for name, measure in known.items():
+        if name not in (options.only or by_default(known)):
             continue
         began = monotonic()
         async with bench_system(services) as system:
@@ -105,6 +122,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--only", action="append", help="measure only this; repeatable")
     parser.add_argument("--no-peers", action="store_true", help="measure no other tools")
+    parser.add_argument(
+        "--filled",
+        metavar="URL",
+        help="measure scale with this database, which tools.bench.filled has filled; "
+        "without it, one is filled first",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--plots", type=Path, default=Path("build"), help="directory for SVG files")
     parser.add_argument("--record", action="store_true", help="record the results in docs/")
@@ -119,7 +142,7 @@ def main() -> int:
     try:
         if options.against:
             with provide() as services:
-                names = options.only or list(measures(None, quick=False))
+                names = options.only or by_default(measures(None, quick=False))
                 against.measure(services, options.against, names, options.rounds)
             return 0
         with provide() as services, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

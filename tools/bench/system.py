@@ -117,23 +117,23 @@ class BenchSystem:
 
     async def start_gateway(self, env: Mapping[str, str] | None = None) -> Served:
         """With settings other than the defaults, where `env` has some."""
-        self.gateway = await self._serve("gateway", "serve", "--port", "0", env=env)
+        self.gateway = await self.serve("gateway", "serve", "--port", "0", env=env)
         self.port = URL((await self.gateway.event("gateway_ready"))["url"]).port or 0
         return self.gateway
 
     async def start_worker(self, env: Mapping[str, str] | None = None) -> Served:
         """With settings other than the defaults, where `env` has some."""
-        self.worker = await self._serve("worker", "serve", env=env)
+        self.worker = await self.serve("worker", "serve", env=env)
         await self.worker.event("worker_ready")
         await self.worker.event("consuming")
         return self.worker
 
     async def start_raw_http(self, *where: str) -> int:
         """An aiohttp server that answers, or also publishes to exchange and key; its port."""
-        program = await self._serve("tools.bench.raw.http", *where)
+        program = await self.serve("tools.bench.raw.http", *where)
         return int((await program.event("listening"))["port"])
 
-    async def _serve(self, *arguments: str, env: Mapping[str, str] | None = None) -> Served:
+    async def serve(self, *arguments: str, env: Mapping[str, str] | None = None) -> Served:
         log = self.directory / f"{arguments[0]}-{next(self._logs)}.log"
         program = await Served.start(*arguments, env={**self.environment, **(env or {})}, log=log)
         self._programs.append(program)

@@ -86,7 +86,7 @@ async def add_open(database: _Database, run_ids: range) -> None:
 
 
 async def return_of(
-    system: BenchSystem, run_ids: range, begun: Callable[[], None] = lambda: None
+    system: BenchSystem, run_ids: range, commands: int, begun: Callable[[], None] = lambda: None
 ) -> tuple[float, float]:
     """Start the worker, and wait for the last outcome: when its work began and ended, by time.
 
@@ -99,6 +99,6 @@ async def return_of(
     await system.until(_ARE_SETTLED, run_ids[0], run_ids[-1], every=0.02)
     ended = time()
     done = await system.database.fetchval(_CANCELED, run_ids[0], run_ids[-1])
-    if done != len(run_ids):
-        raise ToolError(f"{done} of {len(run_ids)} commands that waited ended as canceled")
+    if done != commands:
+        raise ToolError(f"{done} of {commands} commands that waited ended as canceled")
     return began, ended

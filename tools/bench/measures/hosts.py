@@ -81,7 +81,9 @@ class Hosts:
         rates, peaks, told = [], [], []
         for _ in range(rounds):
             async with self._commands_that_wait() as run_ids:
-                began, ended = await waiting_commands.return_of(self._system, run_ids)
+                began, ended = await waiting_commands.return_of(
+                    self._system, run_ids, self._commands
+                )
                 rates.append(self._commands / (ended - began))
                 await self._system.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)
                 told.append(time() - began)

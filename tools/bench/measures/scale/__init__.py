@@ -1,0 +1,1 @@
+"""A large installation: many runs on record, many hosts, and one that returns to much work."""
