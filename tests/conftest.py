@@ -9,6 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from yarl import URL
 
 from tests.support.postgres.commit_proxy import CommitProxy
@@ -26,6 +27,14 @@ each of six at once in 44 s.
 
 
 def pytest_configure() -> None:
+    # Tests run side by side on a busy machine, and the first text of a new checkout needs a table
+    # of Unicode that takes more than a second to make.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
+    _restore_signals()
+
+
+def _restore_signals() -> None:
     """Have programs under test started as from a terminal, where these signals end them.
 
     What is ignored here is ignored in each program that is started. A shell without job control

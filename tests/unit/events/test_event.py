@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.events.event import event_of
@@ -20,8 +20,6 @@ def test_any_bytes_are_an_event_or_a_value_error(body: bytes) -> None:
         event_of(body)
 
 
-# The first text of a new checkout needs a table of Unicode that takes more than a second to make.
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(objects, st.sampled_from([None, 1]))
 def test_a_message_is_always_three_lines_and_an_empty_one(
     sent: dict[str, Any], indent: int | None
