@@ -45,7 +45,7 @@ class Backlog:
                 "backlog_raw",
                 measure,
                 "/s",
-                Bar(at_least=1.0, aim=1.6),
+                Bar(at_least=1.6),
                 ours,
                 "raw consume, single acks, no database",
                 acks,

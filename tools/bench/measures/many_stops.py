@@ -70,7 +70,7 @@ class ManyStops:
                 "many_stops",
                 f"{most:,} live trees canceled at once: first publish → last row",
                 "s",
-                Bar(at_most=3, aim=1.5),
+                Bar(at_most=1.3),
                 seconds,
                 f"bare cgroup.kill loop + {most:,} commits",
                 [both[0] for both in floor],

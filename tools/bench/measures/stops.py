@@ -76,7 +76,7 @@ class Stops:
                 "stop_gone",
                 "POST sent → process gone, p50",
                 "ms",
-                Bar(at_most=1, aim=0.7, below=True),
+                Bar(at_most=0.8),
                 [median(taken.gone) for taken in ours],
                 "Celery revoke(terminate=True) → process gone",
                 [median(taken) for taken in celery],
