@@ -12,11 +12,10 @@ it when it is aborted.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -29,7 +28,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq_abort import Abort, Abortable, abort
 from dramatiq_abort.backends import RedisBackend
 
-from tools.bench.peers.timed_end import ms_until_gone, pids_of, write_pids
+from tools.bench.peers.timed_end import ms_until_gone, pids_of, running, write_pids
 
 _SOCKET: Final = "BENCH_REDIS_SOCKET"
 _QUEUE: Final = "BENCH_DRAMATIQ_QUEUE"
@@ -114,24 +113,5 @@ def worker() -> AbstractContextManager[None]:
     )
 
 
-@contextmanager
-def running(command: Sequence[str]) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(_WAIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _end(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
     print(json.dumps(main(int(sys.argv[1]), sys.argv[2])))

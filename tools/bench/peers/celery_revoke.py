@@ -16,7 +16,7 @@ from pathlib import Path
 
 from celery import Celery
 
-from tools.bench.peers.timed_end import ms_until_gone, pids_of, write_pids
+from tools.bench.peers.timed_end import ms_until_gone, pids_of, running, write_pids
 
 _POOL = 2
 _SETTLE = 0.05  # seconds
@@ -51,33 +51,15 @@ def revoke_one(place: Path) -> float:
 
 
 def main(count: int) -> list[float]:
-    worker = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "celery", "-A", "celery_revoke", "worker"),
-            *("--concurrency", str(_POOL), "--loglevel", "ERROR"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-        ],
-        cwd=Path(__file__).parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            # The first opens connections and starts the pool.
-            return [revoke_one(Path(directory, str(i))) for i in range(count + 2)][2:]
-    finally:
-        worker.terminate()
-        try:
-            worker.wait(5)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-def _end(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
+    worker = [
+        *(sys.executable, "-m", "celery", "-A", "celery_revoke", "worker"),
+        *("--concurrency", str(_POOL), "--loglevel", "ERROR"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+    with running(worker, Path(__file__).parent), tempfile.TemporaryDirectory() as directory:
+        # The first opens connections and starts the pool.
+        return [revoke_one(Path(directory, str(i))) for i in range(count + 2)][2:]
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
     print(json.dumps(main(int(sys.argv[1]))))

@@ -2,7 +2,10 @@
 
 import os
 import select
-from collections.abc import Callable
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
@@ -43,3 +46,25 @@ def ms_until_gone(pid: int, ask: Callable[[], object], settle: float) -> float:
         return (perf_counter() - began) * 1000
     finally:
         os.close(fd)
+
+
+@contextmanager
+def running(command: Sequence[str], directory: Path | None = None) -> Iterator[None]:
+    """Run a program for the length of the block, also if SIGTERM ends it."""
+    signal.signal(signal.SIGTERM, _end)
+    process = subprocess.Popen(
+        command, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(_WAIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
