@@ -29,7 +29,7 @@ each of six at once in 44 s.
 def pytest_configure() -> None:
     # Tests run side by side on a busy machine, and the first text of a new checkout needs a table
     # of Unicode that takes more than a second to make.
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")
     _restore_signals()
 

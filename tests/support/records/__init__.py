@@ -1,1 +1,1 @@
-"""Rows of runs, hosts and dead letters."""
+"""Rows of runs, hosts and dead letters, and their parts."""

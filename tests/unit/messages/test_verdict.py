@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.commands import CancelCommand
-from shared.runs import Run, RunProcess
-from shared.states import Containment, LeftoversPolicy, Outcome, RunStatus, StopScope
+from shared.runs import Run
+from shared.states import LeftoversPolicy, Outcome, RunStatus, StopScope
+from tests.support.records.processes import run_process
 from worker.decisions.verdict import (
     BeginStop,
     CancelQueued,
@@ -32,21 +33,6 @@ DEFAULT_GRACE = 10.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def process(host: str = HERE) -> RunProcess:
-    return RunProcess(
-        host=host,
-        boot_id=UUID(int=1),
-        pid=100,
-        start_ticks=1000,
-        launcher_pid=99,
-        launcher_start_ticks=999,
-        uid=0,
-        launch_id=UUID(int=2),
-        containment=Containment.SESSION,
-        cgroup=None,
-    )
-
-
 def run(
     status: RunStatus, *, host: str = HERE, grace: float | None = None, leftovers: bool = False
 ) -> Run:
@@ -68,7 +54,7 @@ def run(
         leftovers=LeftoversPolicy.STOP,
         leftovers_noted=leftovers and status is not RunStatus.ERROR,
         leftovers_possible=leftovers,
-        process=None if status is RunStatus.QUEUED else process(host),
+        process=None if status is RunStatus.QUEUED else run_process(host=host),
     )
 
 
@@ -141,31 +127,31 @@ def test_the_commands_grace_wins_over_the_runs_and_both_over_the_default(
 ) -> None:
     verdict = verdict_on(run(RunStatus.RUNNING, grace=of_run), command(grace=of_command))
 
-    assert verdict == BeginStop(process(), used)
+    assert verdict == BeginStop(run_process(), used)
 
 
 def test_force_leaves_no_grace_whatever_else_was_asked() -> None:
     verdict = verdict_on(run(RunStatus.RUNNING, grace=3), command(force=True, grace=2))
 
-    assert verdict == BeginStop(process(), 0)
+    assert verdict == BeginStop(run_process(), 0)
 
 
 def test_a_stop_that_was_begun_goes_on_with_what_is_left_of_its_grace() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING, grace=3), command(grace=60), grace_left=1.5)
 
-    assert verdict == ResumeStop(process(), 1.5, ends_grace=False)
+    assert verdict == ResumeStop(run_process(), 1.5, ends_grace=False)
 
 
 def test_a_stop_whose_deadline_passed_meanwhile_has_no_grace_left() -> None:
     assert verdict_on(run(RunStatus.CANCELING), grace_left=-7) == ResumeStop(
-        process(), 0, ends_grace=False
+        run_process(), 0, ends_grace=False
     )
 
 
 def test_force_ends_the_grace_of_a_stop_that_was_begun() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), command(force=True), grace_left=5)
 
-    assert verdict == ResumeStop(process(), 0, ends_grace=True)
+    assert verdict == ResumeStop(run_process(), 0, ends_grace=True)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +168,7 @@ def test_a_command_that_has_its_outcome_does_nothing_again(
 def test_a_failed_stop_is_taken_up_again_by_its_own_command() -> None:
     verdict = verdict_on(run(RunStatus.CANCELING), grace_left=-60, outcome=Outcome.STOP_FAILED)
 
-    assert verdict == ResumeStop(process(), 0, ends_grace=False)
+    assert verdict == ResumeStop(run_process(), 0, ends_grace=False)
 
 
 def test_a_command_id_that_named_another_run_is_refused() -> None:
@@ -191,7 +177,9 @@ def test_a_command_id_that_named_another_run_is_refused() -> None:
 
 
 def test_what_may_be_left_of_a_lost_run_is_stopped_where_it_is() -> None:
-    assert verdict_on(run(RunStatus.ERROR, leftovers=True)) == StopLeftovers(process(), grace=0.0)
+    assert verdict_on(run(RunStatus.ERROR, leftovers=True)) == StopLeftovers(
+        run_process(), grace=0.0
+    )
     assert verdict_on(run(RunStatus.ERROR, leftovers=True, host="there")) == Wait("there")
 
 
@@ -203,11 +191,11 @@ def test_a_lost_run_of_which_nothing_is_left_is_over() -> None:
 def test_what_a_finished_run_has_left_gets_a_grace_period(status: RunStatus) -> None:
     kept = run(status, leftovers=True, grace=7)
 
-    assert verdict_on(kept) == StopLeftovers(process(), 7, begins=True)
-    assert verdict_on(kept, command(grace=3)) == StopLeftovers(process(), 3, begins=True)
-    assert verdict_on(kept, command(force=True)) == StopLeftovers(process(), 0, begins=True)
-    assert verdict_on(kept, grace_left=2.5) == StopLeftovers(process(), 2.5)
-    assert verdict_on(kept, grace_left=-1) == StopLeftovers(process(), 0)
+    assert verdict_on(kept) == StopLeftovers(run_process(), 7, begins=True)
+    assert verdict_on(kept, command(grace=3)) == StopLeftovers(run_process(), 3, begins=True)
+    assert verdict_on(kept, command(force=True)) == StopLeftovers(run_process(), 0, begins=True)
+    assert verdict_on(kept, grace_left=2.5) == StopLeftovers(run_process(), 2.5)
+    assert verdict_on(kept, grace_left=-1) == StopLeftovers(run_process(), 0)
     assert verdict_on(run(status, leftovers=True, host="there")) == Wait("there")
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.runs import RunProcess
 from shared.states import Containment, Proof
+from tests.support.records.processes import run_process
 from worker.docker.containers import Containers
 from worker.evidence import ContainerLeft, Ended, Evidence
 from worker.processes.known_launchers import KnownLaunchers
@@ -25,18 +25,8 @@ class _Containers(Containers):
 
 
 async def _gone(containers: Containers | None, containers_in: str | None) -> Evidence | None:
-    of_an_earlier_boot = RunProcess(
-        host="here",
-        boot_id=UUID(int=1),
-        pid=100,
-        start_ticks=1000,
-        launcher_pid=99,
-        launcher_start_ticks=999,
-        uid=0,
-        launch_id=UUID(int=2),
-        containment=Containment.CGROUP,
-        cgroup="/c",
-        containers_in=containers_in,
+    of_an_earlier_boot = run_process(
+        containment=Containment.CGROUP, cgroup="/c", containers_in=containers_in
     )
     return await RunStopper(KnownLaunchers(), containers).gone(of_an_earlier_boot)
 
