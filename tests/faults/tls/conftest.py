@@ -44,7 +44,8 @@ async def system(
     servers: TlsServers, authority: Authority, database_url: str, tmp_path: Path
 ) -> AsyncIterator[TlsSystem]:
     system = TlsSystem(servers, database_url, tmp_path)
-    password = f"{token_urlsafe()} :@/?#%20[]"  # what a URL would have to encode
+    # What a URL would have to encode; rabbitmqctl would take one that begins with - for an option.
+    password = f"p{token_urlsafe()} :@/?#%20[]"
     replace(system.password_file, f"{password}\n".encode())
     system.renew_files(authority)
     await servers.set_password(password)
