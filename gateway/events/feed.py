@@ -1,8 +1,10 @@
 """What comes in from RabbitMQ goes out to the streams."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -25,6 +27,8 @@ class EventFeed:
         self._metrics = metrics
         self._recent = RecentEvents(_MOST, _MOST_BYTES)
         self._readers = Readers()
+        self._awaited: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        """By the id of an event. They last as long as somebody waits for them."""
         self._is_closed = False
 
     @property
@@ -42,6 +46,17 @@ class EventFeed:
             return
         if self._recent.add(event):
             self._readers.send(event)
+            if (arrival := self._awaited.get(event.id)) is not None:
+                arrival.set()
+
+    async def wait_for(self, event_id: str, seconds: float) -> None:
+        """Return once this event is or was here, after `seconds`, or when the gateway stops."""
+        if self._is_closed or self._recent.knows(event_id):
+            return
+        arrival = self._awaited.setdefault(event_id, asyncio.Event())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await arrival.wait()
 
     def note_gap(self) -> None:
         """Tell all streams that events may be missing until now."""
@@ -77,3 +92,5 @@ class EventFeed:
         """End all streams, and let no further one wait: the gateway stops."""
         self._is_closed = True
         self._readers.finish_all(End.GATEWAY_STOPS)
+        for arrival in self._awaited.values():
+            arrival.set()

@@ -54,6 +54,9 @@ class RecentEvents:
             self.latest_id = self._start()
         return message
 
+    def knows(self, event_id: str) -> bool:
+        return event_id in self._times
+
     def since(self, last_id: str, selection: Selection) -> list[bytes]:
         """The messages for a stream that had `last_id` last; if that is unknown, first a gap.
 

@@ -24,6 +24,8 @@ _COMMENT_EVERY: Final = 15.0
 _SHORTEST: Final = 0.8
 """The part of its duration that a stream lasts at least. It varies, so that clients that connected
 together do not reconnect together."""
+_BEHIND: Final = 2.0
+"""Seconds by which this gateway may receive an event later than the gateway that a client left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class EventStreams:
         selection, last_id = selection_of(request), last_id_of(request)
         if request.method == "HEAD":
             return web.Response(content_type="text/event-stream")
+        if last_id is not None:
+            await self._feed.wait_for(last_id, _BEHIND)
         if request.transport is None:
             return web.Response()  # the client has left meanwhile
         connection = _connection_of(request)
