@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import NoReturn
 
 import aio_pika
@@ -45,8 +44,8 @@ from shared.services.urls import without_password
 log = structlog.get_logger(__name__)
 
 # Seconds.
-_ANSWERS = 1.0
-"""Timeout for the messages in flight when another one was declined."""
+_GIVE_UP = 1.0
+"""Timeout for the messages in flight, and for closing the channel, when another was declined."""
 _LOOK_AGAIN = 1.0
 """Interval between checks for missing names."""
 
@@ -150,12 +149,13 @@ class Publisher:
         A channel that first used a quorum queue while the node of its leader was failing keeps
         asking that node, and declines all messages until it is back (RabbitMQ 3.10). A new channel
         finds the new leader. Messages in flight get their confirms first.
+
+        Raises TimeoutError if the channel hangs: it may wait for the lost node (7 s, Erlang's
+        `net_setuptime`), and then answers nothing, not even its close. Another node may be faster.
         """
         log.warning("publishing_declined", connection=self._name, using="a new channel")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWERS):
-                await confirms.answered()
-        async with asyncio.timeout(DECLARE_TIMEOUT):
+        async with asyncio.timeout(_GIVE_UP):
+            await confirms.answered()
             await close_channel(channel)
         await asyncio.sleep(PAUSE)
 

@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 # Seconds.
 CONNECT_TIMEOUT = 10.0
+CLOSE_TIMEOUT = 2.0
 PAUSE = 0.2
 """Pause after a broker that accepts a connection and then fails, or declines a message."""
 
@@ -43,19 +44,27 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
     """
     once_connected = False
     nodes = _nodes(settings, name)
-    while True:
-        connection = await _connect(settings, name, nodes, bounded=not once_connected)
-        once_connected = True
-        log.info("rabbitmq_connected", connection=name, node=str(nodes.used))
-        try:
-            with lost_is_an_error():
-                await session(connection)
-        except AWAY as error:
-            log.warning("rabbitmq_session_failed", connection=name, error=reason(error))
-            await asyncio.sleep(PAUSE)
-        finally:
-            await _close(connection)
-        log.warning("rabbitmq_disconnected", connection=name)
+    closing: asyncio.Task[None] | None = None
+    try:
+        while True:
+            connection = await _connect(settings, name, nodes, bounded=not once_connected)
+            once_connected = True
+            log.info("rabbitmq_connected", connection=name, node=str(nodes.used))
+            try:
+                with lost_is_an_error():
+                    await session(connection)
+            except AWAY as error:
+                log.warning("rabbitmq_session_failed", connection=name, error=reason(error))
+                await asyncio.sleep(PAUSE)
+            finally:
+                if closing is not None:
+                    await closing
+                # Nobody waits for it: a node that hangs does not answer, and another may be there.
+                closing = asyncio.create_task(_close(connection))
+            log.warning("rabbitmq_disconnected", connection=name)
+    finally:
+        if closing is not None:
+            await closing
 
 
 async def keep_trying(settings: ServiceSettings, name: str, session: Session) -> NoReturn:
@@ -116,7 +125,7 @@ async def _connect(
 async def _close(connection: AbstractConnection) -> None:
     try:
         with lost_is_an_error():
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await connection.close()
     except AWAY:
         # It was already gone. At the second time, aio-pika takes it for closed without a word to

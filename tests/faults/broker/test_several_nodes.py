@@ -3,6 +3,7 @@
 The nodes are proxies that lead to one broker.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,17 +11,24 @@ from functools import partial
 from time import monotonic
 
 import pytest
+from aio_pika.abc import AbstractConnection
 from yarl import URL
 
+from shared.amqp.connecting import broker
+from shared.amqp.connecting.connection import Connection
+from shared.amqp.keys import REST_KEY
+from shared.configuration.settings import ServiceSettings
 from tests.support.http.api import Api
 from tests.support.network.wrong_services import wrong_services
-from tools.support.program import Program
+from tools.support.program import DEADLINE, Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 GATEWAY = "cancel-gateway"
 """The name of its publishing connection."""
+_NACK = b"\x00\x3c\x00\x78"
+"""Those of basic.nack."""
 _PUBLISH = b"\x00\x3c\x00\x28"
 """The class and method of basic.publish."""
 SOON = 3.0
@@ -142,6 +150,67 @@ async def test_a_node_that_confirms_nothing_any_more_is_left_for_another(
     assert _node(gateway, GATEWAY) != deaf
     assert (await api.cancel(1)).status == 202
     assert (await api.cancel(2)).status == 202
+
+
+async def test_a_node_that_declines_and_then_says_nothing_is_left_for_another(
+    system: System, cluster: Cluster
+) -> None:
+    """As one may whose queue's leader was lost."""
+    gateway, api = await _gateway(system, cluster)
+    declining = await system.channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await declining.bind(system.topology.commands, REST_KEY)
+    for run in (1, 2):
+        await system.add_run(run)
+    assert (await api.cancel(1)).status == 202
+    hanging = cluster.nodes[_node(gateway, GATEWAY)]
+
+    def stall_after(answer: bytes) -> None:
+        if _NACK in answer:
+            asyncio.get_running_loop().call_soon(hanging.stall)  # once it is passed on
+
+    hanging.on_answer = stall_after
+    assert (await api.cancel(2)).status == 503
+
+    await declining.unbind(system.topology.commands, REST_KEY)
+    await gateway.event("rabbitmq_connected", count=2, connection=GATEWAY, deadline=1 + SOON)
+    assert _node(gateway, GATEWAY) != f"127.0.0.1:{hanging.port}"
+    assert (await api.cancel(2)).status == 202
+
+
+async def test_a_connection_that_is_not_closed_yet_does_not_hold_up_the_next(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that hangs answers no close."""
+    monkeypatch.setattr(broker, "CLOSE_TIMEOUT", 2 * DEADLINE)
+    close = Connection.close
+    settings = ServiceSettings.model_validate(
+        {"DATABASE_URL": system.database_url, "AMQP_URL": system.amqp_url}
+    )
+    connections: list[AbstractConnection] = []
+    next_is_used = asyncio.Event()
+
+    async def hang_and_close(connection: Connection) -> None:
+        await next_is_used.wait()
+        await close(connection)
+
+    async def session(connection: AbstractConnection) -> None:
+        connections.append(connection)
+        if len(connections) > 1:
+            next_is_used.set()
+            await connection.closed()
+
+    monkeypatch.setattr(Connection, "close", hang_and_close)
+    connecting = asyncio.create_task(broker.keep_connected(settings, "a test", session))
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await next_is_used.wait()
+    finally:
+        connecting.cancel()
+        await asyncio.wait([connecting])
+
+    assert [connection.is_closed for connection in connections] == [True, True]
 
 
 async def test_if_no_node_confirms_it_moves_as_often_as_there_are_others(
