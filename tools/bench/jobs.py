@@ -1,6 +1,7 @@
 """Live runs: real launchers around small processes, as the user of an untrusted job."""
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from time import perf_counter
 
 from tools.bench.programs import DEADLINE
 from tools.bench.system import BenchSystem
-from tools.demo.account import PUBLIC_PATH, choose
+from tools.demo.account import PROJECT, PUBLIC_PATH, choose
 from tools.support.waiting import eventually
 
 OBEYS = ("sleep", "100000")
@@ -17,15 +18,19 @@ OBEYS = ("sleep", "100000")
 RESISTS = ("sh", "-c", 'trap "" TERM; exec sleep 100000')
 
 _STARTING_AT_ONCE = 12
+_LAUNCH = (
+    f"import sys; sys.path.insert(0, {str(PROJECT)!r});"
+    " from tools.bench.many_launchers import main; main()"
+)
 
 
 class Jobs:
-    """Starts runs by `cancel-exec`, and ends all that is left of them."""
+    """Starts runs by `cancel-exec`, and ends all that is left of them; see `many_launchers`."""
 
     def __init__(self, system: BenchSystem) -> None:
         self._system = system
         self._account = choose(system.directory)
-        self._launchers = system.launchers
+        self._launching: subprocess.Popen[bytes] | None = None
 
     @property
     def whose(self) -> str:
@@ -57,16 +62,26 @@ class Jobs:
     async def _start(
         self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore
     ) -> None:
+        arguments = ["--run-id", str(run_id), "--socket", str(self._system.socket), "--", *command]
+        if self._launching is None:
+            self._launching = self._many_launchers()
+        lines = self._launching.stdin
+        assert lines is not None
+        lines.write(json.dumps(arguments).encode() + b"\n")
+        lines.flush()
+        try:
+            query = "SELECT status = 'running' FROM runs WHERE run_id = $1"
+            await self._system.until(query, run_id, every=0.05)
+        finally:
+            places.release()
+
+    def _many_launchers(self) -> subprocess.Popen[bytes]:
         uid = self._account.uid
-        process = subprocess.Popen(  # noqa: ASYNC220 - uvloop starts none as another user
-            [
-                *self._account.launcher,
-                *("--run-id", str(run_id), "--socket", str(self._system.socket), "--"),
-                *command,
-            ],
+        process = subprocess.Popen(  # uvloop starts none as another user
+            [self._account.python, "-c", _LAUNCH],
             env={"PATH": PUBLIC_PATH},
             cwd="/",
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             user=uid,
@@ -74,22 +89,20 @@ class Jobs:
             extra_groups=None if uid is None else [],
             start_new_session=True,
         )
-        self._launchers.append(process)
-        try:
-            query = "SELECT status = 'running' FROM runs WHERE run_id = $1"
-            await self._system.until(query, run_id, every=0.05)
-        finally:
-            places.release()
+        self._system.launchers.append(process)
+        return process
 
     async def ended(self) -> None:
         """Return when no launcher is left."""
-        for launcher in self._launchers:
-            await asyncio.to_thread(launcher.wait, DEADLINE)
-        self._launchers.clear()
+        if (process := self._launching) is not None:
+            self._launching = None
+            assert process.stdin is not None
+            process.stdin.close()
+            await asyncio.to_thread(process.wait, DEADLINE)
 
     async def kill_launchers(self) -> None:
-        for launcher in self._launchers:
-            launcher.kill()  # Popen does not signal what it has reaped
+        if self._launching is not None:
+            self._launching.terminate()
         await self.ended()
 
 
