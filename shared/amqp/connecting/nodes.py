@@ -34,14 +34,14 @@ class Nodes:
         """Connect to any node, within `timeout` seconds for all of them together.
 
         In random order, so that programs spread over the nodes and those of a lost node spread over
-        the others. A node that has just failed, or whose connection has just ended, comes last.
+        the others. A node that could not be used the last time comes later, and the one whose
+        connection has just ended comes last.
 
         Raises one of AWAY: for several nodes a ConnectionError, with the reason of each.
         """
-        if self.used is not None:
-            self._doubted.add(self.used)
         order = random.sample(self._url.nodes, len(self._url.nodes))
-        order.sort(key=lambda node: node in self._doubted)
+        # Nodes that failed before the last connection may be well again; its own is not for sure.
+        order.sort(key=lambda node: (node == self.used, node in self._doubted))
         problems: dict[str, list[str]] = {}
         self._doubted.clear()
         for node in order:

@@ -1,6 +1,7 @@
 """The order in which the nodes of a cluster are tried."""
 
 from collections import Counter
+from typing import cast
 
 import pytest
 from aio_pika.abc import AbstractConnection
@@ -27,3 +28,26 @@ async def test_each_node_is_the_first_to_be_tried_about_equally_often() -> None:
         assert sorted(tried) == ["a", "b", "c"]
 
     assert min(first[node] for node in "abc") > 50  # 100, with a deviation of 8
+
+
+async def test_the_node_of_the_lost_connection_is_last_also_if_the_others_were_away_before() -> (
+    None
+):
+    away = {"b", "c"}
+    tried: list[str] = []
+
+    async def connect(url: URL, timeout: float) -> AbstractConnection:
+        tried.append(str(url.host))
+        if url.host in away:
+            raise ConnectionRefusedError(111, "[Errno 111]")
+        return cast(AbstractConnection, object())
+
+    for _ in range(20):  # as the order is random
+        away.update("bc")
+        nodes = Nodes(parse("amqp://a,b,c/"), connect)
+        await nodes.connect(6)
+        away.clear()
+        tried.clear()
+        await nodes.connect(6)
+
+        assert tried in (["b"], ["c"])
