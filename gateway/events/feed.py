@@ -29,6 +29,7 @@ class EventFeed:
         self._readers = Readers()
         self._awaited: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         """By the id of an event. They last as long as somebody waits for them."""
+        self._waiting = 0
         self._is_closed = False
 
     @property
@@ -50,13 +51,21 @@ class EventFeed:
                 arrival.set()
 
     async def wait_for(self, event_id: str, seconds: float) -> None:
-        """Return once this event is or was here, after `seconds`, or when the gateway stops."""
-        if self._is_closed or self._recent.knows(event_id):
+        """Wait for an event that may come, for `seconds` at most, or until the gateway stops.
+
+        Raises ServiceUnavailable if there are too many streams, those that wait included.
+        """
+        if self._is_closed or not self._recent.may_come(event_id):
             return
+        self._refuse_too_many()
         arrival = self._awaited.setdefault(event_id, asyncio.Event())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await arrival.wait()
+        self._waiting += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await arrival.wait()
+        finally:
+            self._waiting -= 1
 
     def note_gap(self) -> None:
         """Tell all streams that events may be missing until now."""
@@ -71,8 +80,7 @@ class EventFeed:
         `drop` closes the connection of a client that does not keep up. Raises ServiceUnavailable if
         there are too many streams.
         """
-        if len(self._readers) >= self._most_streams:
-            raise ServiceUnavailable(f"{self._most_streams} event streams are open")
+        self._refuse_too_many()
         backlog = [] if last_id is None else self._recent.since(last_id, selection)
         reader = Reader(selection, backlog, drop)
         if self._is_closed:
@@ -87,6 +95,10 @@ class EventFeed:
             if reader.end is End.DROPPED:
                 self._metrics.dropped.inc()
                 log.info("event_stream_dropped")
+
+    def _refuse_too_many(self) -> None:
+        if len(self._readers) + self._waiting >= self._most_streams:
+            raise ServiceUnavailable(f"{self._most_streams} event streams are open")
 
     def close(self) -> None:
         """End all streams, and let no further one wait: the gateway stops."""

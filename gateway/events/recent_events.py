@@ -11,6 +11,7 @@ from gateway.events.event import Event, Selection, gap_message
 
 _REWIND: Final = timedelta(seconds=5)
 """Another gateway may have received events of different runs in another order."""
+_START: Final = "start-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ class RecentEvents:
             self.latest_id = self._start()
         return message
 
-    def knows(self, event_id: str) -> bool:
-        return event_id in self._times
+    def may_come(self, event_id: str) -> bool:
+        """Whether this event is not here, but perhaps will be."""
+        return event_id not in self._times and not event_id.startswith(_START)
 
     def since(self, last_id: str, selection: Selection) -> list[bytes]:
         """The messages for a stream that had `last_id` last; if that is unknown, first a gap.
@@ -73,7 +75,7 @@ class RecentEvents:
 
     def _start(self) -> str:
         """An id for streams that begin before the first event."""
-        start = f"start-{uuid4().hex}"
+        start = f"{_START}{uuid4().hex}"
         self._start_id = start
         self._times = {start: self._complete_since}
         return start

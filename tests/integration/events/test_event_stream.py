@@ -153,6 +153,23 @@ async def test_a_client_that_had_no_event_yet_can_reconnect_as_well(
         assert await stream.until(missed) == [missed]
 
 
+async def test_a_client_that_had_an_event_before_this_gateway_has_it_gets_no_gap(
+    system: System, api: Api
+) -> None:
+    run = next(run_ids)
+    early = next(ids)
+
+    async def events() -> list[str | None]:
+        async with streaming(api, f"?run_id={run}", early) as stream:
+            return await stream.until(early)
+
+    async with asyncio.TaskGroup() as tasks:
+        reconnecting = tasks.create_task(events())
+        await tell(system, early, run)
+
+    assert reconnecting.result() == [early]
+
+
 async def test_a_client_with_an_unknown_id_is_first_told_of_the_gap(
     system: System, api: Api, gateway: Program
 ) -> None:
