@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 AWAY = (OSError, AMQPError, ChannelInvalidStateError)
 """The exceptions of a RabbitMQ outage. OSError includes TimeoutError."""
 DECLARE_TIMEOUT = 30.0
-"""Seconds that opening a channel and declaring all names may take."""
+"""Seconds that opening a channel and declaring all names may take, or closing one."""
 
 
 class lost_is_an_error:  # noqa: N801 - used like a function
@@ -85,12 +85,13 @@ async def open_channel_to_look(connection: AbstractConnection) -> AbstractChanne
 
 
 async def close_channel(channel: AbstractChannel) -> None:
-    """Close a channel, also if it is being lost.
+    """Close a channel, also if it is being lost. Raises TimeoutError.
 
     aiormq 7.2 drops a cancellation that comes at the same moment as the broker's answer, and the
     task that was to end would go on.
     """
-    await first_of(channel.close())
+    async with asyncio.timeout(DECLARE_TIMEOUT):
+        await first_of(channel.close())
 
 
 async def is_there(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import aio_pika
@@ -45,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 # Seconds.
 _GIVE_UP = 1.0
-"""Timeout for the messages in flight, and for closing the channel, when another was declined."""
+"""Timeout for the other messages in flight, and then for the channel's close, after a decline."""
 _LOOK_AGAIN = 1.0
 """Interval between checks for missing names."""
 
@@ -150,12 +151,14 @@ class Publisher:
         asking that node, and declines all messages until it is back (RabbitMQ 3.10). A new channel
         finds the new leader. Messages in flight get their confirms first.
 
-        Raises TimeoutError if the channel hangs: it may wait for the lost node (7 s, Erlang's
-        `net_setuptime`), and then answers nothing, not even its close. Another node may be faster.
+        Raises TimeoutError if the channel does not close: it may wait for the lost node, for 7 s
+        (Erlang's `net_setuptime`), and answers nothing meanwhile. Another node may be faster.
         """
         log.warning("publishing_declined", connection=self._name, using="a new channel")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GIVE_UP):
+                await confirms.answered()
         async with asyncio.timeout(_GIVE_UP):
-            await confirms.answered()
             await close_channel(channel)
         await asyncio.sleep(PAUSE)
 
@@ -221,10 +224,11 @@ class Publisher:
             self._answered(loop.time())
             raise Unroutable(f"no queue is bound for the routing key {routing_key}") from error
         except DeliveryError as error:
-            self._declined.set()
+            if self._is_open(confirms):
+                self._declined.set()
             raise PublishRefused("RabbitMQ declined the message (negative confirm)") from error
         except AWAY as error:
-            if isinstance(error, TimeoutError) and confirms is not None:
+            if isinstance(error, TimeoutError) and self._is_open(confirms):
                 self._doubt(began)
             raise PublishUnknown(f"RabbitMQ did not confirm: {reason(error)}") from error
 
@@ -235,6 +239,10 @@ class Publisher:
         if self._open is not None and self._open[0].is_closed:
             self._forget()
         return None if self._open is None else self._open[1]
+
+    def _is_open(self, confirms: Confirms | None) -> bool:
+        """What a channel of a node that was left says is nothing against the next node."""
+        return self._open is not None and self._open[1] is confirms
 
     def _forget(self) -> None:
         self._open = None

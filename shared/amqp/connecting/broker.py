@@ -44,7 +44,7 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
     """
     once_connected = False
     nodes = _nodes(settings, name)
-    closing: asyncio.Task[None] | None = None
+    closing: set[asyncio.Task[None]] = set()
     try:
         while True:
             connection = await _connect(settings, name, nodes, bounded=not once_connected)
@@ -57,14 +57,12 @@ async def keep_connected(settings: ServiceSettings, name: str, session: Session)
                 log.warning("rabbitmq_session_failed", connection=name, error=reason(error))
                 await asyncio.sleep(PAUSE)
             finally:
-                if closing is not None:
-                    await closing
-                # Nobody waits for it: a node that hangs does not answer, and another may be there.
-                closing = asyncio.create_task(_close(connection))
+                # In a task: a node that hangs does not answer, and another one may be there.
+                closing.add(task := asyncio.create_task(_close(connection)))
+                task.add_done_callback(closing.discard)
             log.warning("rabbitmq_disconnected", connection=name)
     finally:
-        if closing is not None:
-            await closing
+        await asyncio.gather(*closing, return_exceptions=True)  # all of them, also when canceled
 
 
 async def keep_trying(settings: ServiceSettings, name: str, session: Session) -> NoReturn:
@@ -127,7 +125,9 @@ async def _close(connection: AbstractConnection) -> None:
         with lost_is_an_error():
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await connection.close()
-    except AWAY:
+    except (*AWAY, asyncio.CancelledError) as error:
         # It was already gone. At the second time, aio-pika takes it for closed without a word to
         # the broker; else it would close it when it is collected, perhaps in another thread.
         await connection.close()
+        if isinstance(error, asyncio.CancelledError):
+            raise

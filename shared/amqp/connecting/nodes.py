@@ -34,13 +34,14 @@ class Nodes:
         """Connect to any node, within `timeout` seconds for all of them together.
 
         In random order, so that programs spread over the nodes and those of a lost node spread over
-        the others. A node that could not be used the last time comes later, and the one whose
-        connection has just ended comes last.
+        the others. Nodes that could not be used the last time come later, and the one of the
+        latest connection comes last.
 
         Raises one of AWAY: for several nodes a ConnectionError, with the reason of each.
         """
         order = random.sample(self._url.nodes, len(self._url.nodes))
-        # Nodes that failed before the last connection may be well again; its own is not for sure.
+        # Those that failed before the latest connection was made may work again; its node failed
+        # since then.
         order.sort(key=lambda node: (node == self.used, node in self._doubted))
         problems: dict[str, list[str]] = {}
         self._doubted.clear()

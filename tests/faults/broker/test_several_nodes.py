@@ -11,26 +11,22 @@ from functools import partial
 from time import monotonic
 
 import pytest
-from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from shared.amqp.connecting import broker
-from shared.amqp.connecting.connection import Connection
 from shared.amqp.keys import REST_KEY
-from shared.configuration.settings import ServiceSettings
 from tests.support.http.api import Api
 from tests.support.network.wrong_services import wrong_services
-from tools.support.program import DEADLINE, Program
+from tools.support.program import Program
 from tools.support.proxy import TcpProxy
 from tools.support.system import System
 from tools.support.waiting import eventually
 
 GATEWAY = "cancel-gateway"
 """The name of its publishing connection."""
-_NACK = b"\x00\x3c\x00\x78"
-"""Those of basic.nack."""
 _PUBLISH = b"\x00\x3c\x00\x28"
 """The class and method of basic.publish."""
+_NACK = b"\x00\x3c\x00\x78"
+"""Those of basic.nack."""
 SOON = 3.0
 """Seconds until another node is used: a new connection, on a busy machine."""
 
@@ -179,38 +175,23 @@ async def test_a_node_that_declines_and_then_says_nothing_is_left_for_another(
     assert (await api.cancel(2)).status == 202
 
 
-async def test_a_connection_that_is_not_closed_yet_does_not_hold_up_the_next(
-    system: System, monkeypatch: pytest.MonkeyPatch
+async def test_what_the_node_that_was_left_does_not_confirm_is_not_held_against_the_next(
+    system: System, cluster: Cluster
 ) -> None:
-    """A node that hangs answers no close."""
-    monkeypatch.setattr(broker, "CLOSE_TIMEOUT", 2 * DEADLINE)
-    close = Connection.close
-    settings = ServiceSettings.model_validate(
-        {"DATABASE_URL": system.database_url, "AMQP_URL": system.amqp_url}
-    )
-    connections: list[AbstractConnection] = []
-    next_is_used = asyncio.Event()
+    gateway, api = await _gateway(system, cluster, CANCEL_CONFIRM_TIMEOUT="1")
+    for run in (1, 2):
+        await system.add_run(run)
+    cluster.nodes[_node(gateway, GATEWAY)].confirms = False
 
-    async def hang_and_close(connection: Connection) -> None:
-        await next_is_used.wait()
-        await close(connection)
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(api.cancel(1))
+        await asyncio.sleep(0.5)  # so that the second is given up later, after the move
+        second = tasks.create_task(api.cancel(2))
 
-    async def session(connection: AbstractConnection) -> None:
-        connections.append(connection)
-        if len(connections) > 1:
-            next_is_used.set()
-            await connection.closed()
-
-    monkeypatch.setattr(Connection, "close", hang_and_close)
-    connecting = asyncio.create_task(broker.keep_connected(settings, "a test", session))
-    try:
-        async with asyncio.timeout(DEADLINE):
-            await next_is_used.wait()
-    finally:
-        connecting.cancel()
-        await asyncio.wait([connecting])
-
-    assert [connection.is_closed for connection in connections] == [True, True]
+    assert (first.result().status, second.result().status) == (503, 503)
+    await gateway.event("rabbitmq_connected", count=2, connection=GATEWAY)
+    assert (await api.cancel(1)).status == 202
+    assert len([e for e in gateway.events if e["event"] == "publishing_unanswered"]) == 1
 
 
 async def test_if_no_node_confirms_it_moves_as_often_as_there_are_others(
