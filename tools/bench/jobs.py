@@ -25,7 +25,7 @@ _LAUNCH = (
 
 
 class Jobs:
-    """Starts runs by `cancel-exec`, and ends all that is left of them; see `many_launchers`."""
+    """Starts runs by `cancel-exec`, by forks of one process (`many_launchers`), and ends them."""
 
     def __init__(self, system: BenchSystem) -> None:
         self._system = system
@@ -63,13 +63,12 @@ class Jobs:
         self, run_id: int, command: tuple[str, ...], places: asyncio.Semaphore
     ) -> None:
         arguments = ["--run-id", str(run_id), "--socket", str(self._system.socket), "--", *command]
-        if self._launching is None:
-            self._launching = self._many_launchers()
-        lines = self._launching.stdin
-        assert lines is not None
-        lines.write(json.dumps(arguments).encode() + b"\n")
-        lines.flush()
         try:
+            if self._launching is None:
+                self._launching = self._many_launchers()
+            assert self._launching.stdin is not None
+            self._launching.stdin.write(json.dumps(arguments).encode() + b"\n")
+            self._launching.stdin.flush()
             query = "SELECT status = 'running' FROM runs WHERE run_id = $1"
             await self._system.until(query, run_id, every=0.05)
         finally:
@@ -83,7 +82,6 @@ class Jobs:
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             user=uid,
             group=uid,
             extra_groups=None if uid is None else [],
@@ -102,7 +100,7 @@ class Jobs:
 
     async def kill_launchers(self) -> None:
         if self._launching is not None:
-            self._launching.terminate()
+            self._launching.kill()
         await self.ended()
 
 

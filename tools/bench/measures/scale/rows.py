@@ -77,15 +77,14 @@ def _servers(scale: Scale, found: Found) -> Iterator[Row]:
         f"{found.database_connections} to Postgres",
     )
     beats = beside.commits - alone.commits
-    yield compared(
-        "scale_beats",
-        f"heartbeats of {scale.hosts:,} hosts",
-        "/s",
-        Bar(),
-        [beats],
-        note=f"each took {(beside.postgres_cpu - alone.postgres_cpu) / 60 / beats * 1000:.2f} ms "
-        f"of processor time and {(beside.wal - alone.wal) / beats:.0f} bytes of WAL",
+    each = (
+        f"each took {(beside.postgres_cpu - alone.postgres_cpu) / 60 / beats * 1000:.2f} ms "
+        f"of processor time and {(beside.wal - alone.wal) / beats:.0f} bytes of WAL"
+        if beats > 0  # of few hosts, none may beat in a short time
+        else ""
     )
+    beats_of = f"heartbeats of {scale.hosts:,} hosts"
+    yield compared("scale_beats", beats_of, "/s", Bar(), [beats], note=each)
 
 
 def _of(name: str, found: Found) -> tuple[float, float]:
