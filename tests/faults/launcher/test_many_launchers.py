@@ -4,9 +4,9 @@ import os
 import signal
 from typing import Final
 
-from tools.bench.waiting_commands import add_open, add_running, launcher
 from tools.support.system import System
 from tools.support.waiting import eventually
+from tools.support.waiting_commands import add_open, add_running, launcher
 
 _FILES: Final = 256
 _RUNS: Final = range(1, 401)

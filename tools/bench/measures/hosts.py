@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from statistics import median
 from time import time
 
-from tools.bench import waiting_commands
+from tools.bench import host_return
 from tools.bench.jobs import Jobs
 from tools.bench.one_by_one import one_by_one
 from tools.bench.output.results import Bar, Results, compared
 from tools.bench.system import BenchSystem
 from tools.errors import ToolError
+from tools.support import waiting_commands
 
 _EACH = 20
 _COMMANDS = 10_000
@@ -81,9 +82,7 @@ class Hosts:
         rates, peaks, told = [], [], []
         for _ in range(rounds):
             async with self._commands_that_wait() as run_ids:
-                began, ended = await waiting_commands.return_of(
-                    self._system, run_ids, self._commands
-                )
+                began, ended = await host_return.return_of(self._system, run_ids, self._commands)
                 rates.append(self._commands / (ended - began))
                 await self._system.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)
                 told.append(time() - began)

@@ -10,7 +10,7 @@ from typing import Final
 from shared.configuration.settings import DatabaseSettings
 from shared.postgres.database import connected
 from shared.postgres.migrate import migrate
-from tools.bench import waiting_commands
+from tools.bench import host_return
 from tools.bench.filled.fill import fill
 from tools.bench.measures.scale import rows
 from tools.bench.measures.scale.found import Found
@@ -22,6 +22,7 @@ from tools.bench.system import BenchSystem
 from tools.errors import ToolError
 from tools.services import Services
 from tools.services.databases import new_database
+from tools.support import waiting_commands
 from worker.processes.identity import Identity
 
 _WARM: Final = 5
@@ -143,7 +144,7 @@ class Scales:
                 memory.append(system.worker.pss_mb())
                 await asyncio.sleep(_EVERY)  # the interval of the samples
 
-        began, ended = await waiting_commands.return_of(
+        began, ended = await host_return.return_of(
             system, run_ids, commands, lambda: looking.append(asyncio.create_task(look()))
         )
         await system.until("SELECT NOT EXISTS (SELECT FROM outbox)", every=0.02)

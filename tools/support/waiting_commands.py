@@ -2,14 +2,10 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import time
 from typing import Any, Final, Protocol
 
-from tools.bench.programs import seconds_of
-from tools.bench.system import BenchSystem
-from tools.errors import ToolError
 from worker.processes.cgroup import mount_point
 from worker.processes.identity import Identity, boot_id, pid_namespace, read_stat
 
@@ -31,13 +27,6 @@ _OPEN: Final = """
     INSERT INTO cancellations (command_id, run_id, via, requested_by, reason, force)
     SELECT gen_random_uuid(), run_id, 'rest', 'bench', 'superseded by a newer commit', false
       FROM runs WHERE run_id BETWEEN $1 AND $2
-"""
-_ARE_SETTLED: Final = """
-    SELECT NOT EXISTS (SELECT FROM cancellations
-                        WHERE outcome IS NULL AND run_id BETWEEN $1 AND $2)
-"""
-_CANCELED: Final = """
-    SELECT count(*) FROM cancellations WHERE outcome = 'canceled' AND run_id BETWEEN $1 AND $2
 """
 
 
@@ -83,22 +72,3 @@ async def add_running(
 async def add_open(database: _Database, run_ids: range) -> None:
     """An open command on each of the runs."""
     await database.execute(_OPEN, run_ids[0], run_ids[-1])
-
-
-async def return_of(
-    system: BenchSystem, run_ids: range, commands: int, begun: Callable[[], None] = lambda: None
-) -> tuple[float, float]:
-    """Start the worker, and wait for the last outcome: when its work began and ended, by time.
-
-    `begun` is called when the worker runs.
-    """
-    worker = await system.start_worker()
-    begun()
-    # Postgres is connected, and nothing of the host was looked at yet.
-    began = seconds_of(await worker.event("worker_privileges"))
-    await system.until(_ARE_SETTLED, run_ids[0], run_ids[-1], every=0.02)
-    ended = time()
-    done = await system.database.fetchval(_CANCELED, run_ids[0], run_ids[-1])
-    if done != commands:
-        raise ToolError(f"{done} of {commands} commands that waited ended as canceled")
-    return began, ended
