@@ -27,15 +27,16 @@ from tools.bench.measures.scale.measure import Scales
 from tools.bench.measures.stops import Stops
 from tools.bench.measures.streams import Streams
 from tools.bench.measures.upkeep import Upkeep
-from tools.bench.output import plots, report
+from tools.bench.output import document, plots, report
 from tools.bench.output.results import Results
-from tools.bench.peers.environment import Environment, environment
+from tools.bench.peers.environment import REQUIREMENTS, Environment, environment
 from tools.bench.system import BenchSystem, bench_system
 from tools.errors import ToolError
 from tools.services import Services, provide
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDED = DOCS / "bench.json"
+PERFORMANCE = DOCS / "performance.md"
 ON_REQUEST: Final = {"scale"}
 """Measured only if they are named: each takes longer than all others together."""
 
@@ -117,6 +118,13 @@ def parse() -> argparse.Namespace:
         "--quick", action="store_true", help="measure what fits in 90 s; fail on a regression"
     )
     parser.add_argument(
+        "--tolerance",
+        metavar="PERCENT",
+        type=float,
+        default=guard.TOLERANCE,
+        help="by how much a figure may be worse than recorded, with --quick (default %(default)g)",
+    )
+    parser.add_argument(
         "--against", metavar="REV", help="compare with this git revision, without peers"
     )
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
@@ -130,7 +138,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--plots", type=Path, default=Path("build"), help="directory for SVG files")
-    parser.add_argument("--record", action="store_true", help="record the results in docs/")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="record the results in docs/bench.json; if nothing is left out, redraw "
+        "docs/performance.md and its plots, too",
+    )
     options = parser.parse_args()
     if options.against and (options.quick or options.record):
         parser.error("--against cannot be combined with --quick or --record")
@@ -158,11 +171,12 @@ def main() -> int:
         plots.write(results, options.plots)
     if options.record:
         guard.record(results, RECORDED)
-        if not options.quick:
+        if not (options.quick or options.only or options.no_peers):
+            document.redraw(results, options.rounds, REQUIREMENTS, PERFORMANCE)
             plots.write(results, DOCS)
-        say(f"recorded in {RECORDED}:\n{report.markdown(results)}")
+        say(f"recorded in {RECORDED}")
         return 0
-    return guard.compare(results, RECORDED, say) if options.quick else 0
+    return guard.compare(results, RECORDED, say, options.tolerance) if options.quick else 0
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from tools.bench.output.results import Results, Row
 
-TOLERANCE: Final = 0.25
-"""How much worse than recorded a ratio may be: what two runs on a busy machine differ by."""
+TOLERANCE: Final = 25.0
+"""By how many percent a ratio may be worse than recorded: what two runs differ by if little else
+runs on the machine."""
 
 
 def record(results: Results, path: Path) -> None:
@@ -33,7 +34,9 @@ def record(results: Results, path: Path) -> None:
     path.write_text(json.dumps(recorded, indent=1, ensure_ascii=False) + "\n")
 
 
-def compare(results: Results, path: Path, say: Callable[[str], None]) -> int:
+def compare(
+    results: Results, path: Path, say: Callable[[str], None], tolerance: float = TOLERANCE
+) -> int:
     """Exit code 1 if a figure is worse than recorded by more than the tolerance, 2 without one."""
     recorded = _read(path).get("guard", {})
     if not recorded:
@@ -45,11 +48,11 @@ def compare(results: Results, path: Path, say: Callable[[str], None]) -> int:
             continue
         now, then = _figure(row), recorded[row.key]
         loss = then / now - 1 if row.bar.at_least is not None else now / then - 1
-        if loss > TOLERANCE:
+        if loss > tolerance / 100:
             worse += 1
             say(f"REGRESSION {row.key}: {now:.2f}, recorded {then:.2f}")
     if not worse:
-        say(f"no figure is more than {TOLERANCE:.0%} worse than recorded")
+        say(f"no figure is more than {tolerance:g} % worse than recorded")
     return 1 if worse else 0
 
 

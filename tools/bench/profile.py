@@ -1,9 +1,10 @@
 """Where the time goes: gateway and worker under load, looked at by py-spy from outside.
 
-    python -m tools.bench.profile [--seconds N] [--top N] [--only gateway|backlog|stops]
+    python -m tools.bench.profile [--seconds N] [--top N] [--only NAME] [--flame DIRECTORY]
 
 Prints, for each, the parts of its work, the functions that were running most of the time (own),
 and those that had the most below them (with callees): shares of the time in which it did anything.
+With --flame, draws a flame graph of each instead.
 """
 
 import argparse
@@ -53,9 +54,12 @@ _TREES = 300
 class Profile:
     """Samples of one process, taken while the block runs."""
 
-    def __init__(self, title: str, path: Path) -> None:
+    def __init__(self, title: str, directory: Path, flame: Path | None) -> None:
+        """`flame`: where a flame graph goes, instead of what is shown."""
         self._title = title
-        self._path = path
+        name = title.replace(", ", "-").replace(" ", "-")
+        self._path = flame / f"{name}.svg" if flame else directory / f"{name}.folded"
+        self._format = "flamegraph" if flame else "raw"
         self._cpu = 0.0
         self._elapsed = 0.0
         self._others: Counter[str] = Counter()
@@ -65,7 +69,7 @@ class Profile:
         loop = asyncio.get_running_loop()
         spy = await asyncio.create_subprocess_exec(
             str(Path(environment().python).with_name("py-spy")),
-            *("record", "--pid", str(program.pid), "--rate", str(_RATE), "--format", "raw"),
+            *("record", "--pid", str(program.pid), "--rate", str(_RATE), "--format", self._format),
             *("--nonblocking", "--full-filenames", "--output", str(self._path)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -83,6 +87,9 @@ class Profile:
 
     def show(self, top: int, work: int) -> None:
         """`work` is how many commands went through meanwhile."""
+        if self._format != "raw":
+            print(f"{self._title}: {self._path}")
+            return
         parts: Counter[str] = Counter()
         own: Counter[str] = Counter()
         below: Counter[str] = Counter()
@@ -152,7 +159,7 @@ async def gateway(system: BenchSystem, options: argparse.Namespace) -> None:
     await system.analyze()
     program = await system.start_gateway()
     wanted = load.requests(await system.token(), range(1, 10_001))
-    profile = Profile("gateway", system.directory / "gateway.folded")
+    profile = Profile("gateway", system.directory, options.flame)
     async with profile.of(program):
         rate = await load.closed_loop(system.port, wanted, 64, 1, options.seconds)
     profile.show(options.top, int(rate * (options.seconds + 1)))
@@ -165,7 +172,7 @@ async def backlog(system: BenchSystem, options: argparse.Namespace) -> None:
     await system.analyze()
     program.process.send_signal(signal.SIGSTOP)
     await system.publish(run_ids)
-    profile = Profile("worker, backlog of queued runs", system.directory / "worker.folded")
+    profile = Profile("worker, backlog", system.directory, options.flame)
     async with profile.of(program):
         program.process.send_signal(signal.SIGCONT)
         await system.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status = 'queued')")
@@ -178,7 +185,7 @@ async def stops(system: BenchSystem, options: argparse.Namespace) -> None:
     jobs = Jobs(system)
     try:
         await jobs.start(range(1, _TREES + 1))
-        profile = Profile("worker, live trees", system.directory / "worker.folded")
+        profile = Profile("worker, live trees", system.directory, options.flame)
         async with profile.of(program):
             await system.publish(range(1, _TREES + 1))
             await system.until("SELECT NOT EXISTS (SELECT FROM runs WHERE status <> 'canceled')")
@@ -201,5 +208,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--top", type=int, default=25)
     parser.add_argument("--only", action="append", choices=("gateway", "backlog", "stops"))
+    parser.add_argument("--flame", type=Path, metavar="DIR")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main(parser.parse_args()))

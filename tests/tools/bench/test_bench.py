@@ -11,9 +11,10 @@ from tools.bench import guard
 from tools.bench.against import compare, table
 from tools.bench.docker_socket import has, rows_of
 from tools.bench.load import requests
-from tools.bench.output import plots
+from tools.bench.output import document, plots
 from tools.bench.output.report import console
 from tools.bench.output.results import Bar, Results, Row, compared, flatness, percentile
+from tools.errors import ToolError
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,14 @@ def test_the_guard_fails_on_what_is_worse_by_a_quarter(
     assert len(said) == 1
 
 
+@pytest.mark.parametrize(("rate", "code"), [(0.51, 0), (0.49, 1)])
+def test_the_guard_can_be_told_to_tolerate_more(tmp_path: Path, rate: float, code: int) -> None:
+    path = tmp_path / "bench.json"
+    guard.record(quick(rate=1.0, time=1.0), path)
+
+    assert guard.compare(quick(rate=rate, time=1.9), path, lambda _: None, 100) == code
+
+
 def test_a_recorded_run_keeps_what_it_did_not_measure(tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     guard.record(quick(rate=1.0, time=1.0), path)
@@ -92,6 +101,47 @@ def test_a_recorded_run_keeps_what_it_did_not_measure(tmp_path: Path) -> None:
     recorded = json.loads(path.read_text())
     assert [row["key"] for row in recorded["rows"]] == ["other", "one"]
     assert set(recorded["guard"]) == {"rate", "time"}
+
+
+def test_a_recorded_run_redraws_the_figures_of_the_document_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    requirements, path = tmp_path / "requirements.txt", tmp_path / "performance.md"
+    requirements.write_text(
+        "# Peers.\ncelery==1.0\ndramatiq==2.0\ndramatiq-abort==3.0\nfaststream==4.0\nvine==5.0\n"
+    )
+    path.write_text(f"# Title\n\n{document.BEGIN}\nold figures\n{document.END}\n\nWhy.\n")
+    rows = [
+        compared("a", "rate", "/s", Bar(at_least=0.8), [12, 8, 10], "raw", [9, 11, 10]),
+        compared("b", "memory", "MB", Bar(at_most=45), [50, 60]),
+        flatness("c", "many", {1: [1], 10: [2]}, 1.15),
+    ]
+
+    for _ in range(2):  # it leaves a place for the next time
+        document.redraw(Results("here", quick=False, rows=rows), 3, requirements, path)
+
+    text = path.read_text()
+    assert text.startswith(f"# Title\n\n{document.BEGIN}\n")
+    assert text.endswith(f"{document.END}\n\nWhy.\n")
+    assert "old figures" not in text
+    assert "Medians of 3 rounds" in text
+    assert "here" in text
+    assert "celery 1.0, dramatiq 2.0, dramatiq-abort 3.0, faststream 4.0." in text
+    assert [line for line in text.splitlines() if line.startswith("|")][2:] == [
+        "| rate | 10.0 /s (8.00 to 12.0) | raw: 10.0 /s (9.00 to 11.0) | 1.00 | ≥ 0.8 | met |",
+        "| memory | 55.0 MB (50.0 to 60.0) |  |  | ≤ 45 | not met |",
+        "| many |  | the same at smaller sizes | 2.00 | ≤ 1.15 | not met |",
+    ]
+
+
+def test_a_document_without_a_place_for_figures_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text("# Title\n")
+
+    with pytest.raises(ToolError, match="lacks the lines"):
+        document.redraw(Results("here", quick=False), 3, path, path)
+
+    assert path.read_text() == "# Title\n"
 
 
 def measured(**figures: float) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ _FILL = """
            '{"proof": "never_started"}'
       FROM finished
 """
+# What was filled in wrote events, and the relay is busy with them for seconds.
+_ALL_TOLD = "SELECT NOT EXISTS (SELECT FROM outbox)"
 
 
 class TableGrowth:
@@ -53,6 +55,7 @@ class TableGrowth:
         await self._system.clear()
         run_ids = await self._system.add_runs(1, size)
         await self._system.database.execute(_FILL, size - _EACH)
+        await self._system.until(_ALL_TOLD)
         await self._system.analyze()
         async with one_by_one(self._system, token) as one:
             taken = await one.cancel(run_ids[-_EACH:])

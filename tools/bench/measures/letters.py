@@ -82,14 +82,16 @@ class Letters:
         results.rows += [
             compared(
                 "letters_list",
-                f"{page}, the command without Python's start",
+                f"{page}, the command without Python's start and imports",
                 "ms",
                 Bar(at_most=100),
                 commands,
                 note="connects, checks the schema, asks, prints",
             ),
             compared("letters_query", f"{page}, the query", "ms", Bar(), queries),
-            compared("letters_whole", f"{page}, with Python's start", "ms", Bar(), whole),
+            compared(
+                "letters_whole", f"{page}, with Python's start and imports", "ms", Bar(), whole
+            ),
             compared(
                 "letters_replay",
                 "dead letters replayed",

@@ -80,7 +80,7 @@ class ManyStops:
         )
         sizes = "/".join(f"{size:,}" for size in self._sizes)
         results.rows += [
-            flatness("flat_trees", f"a cancel among {sizes} live trees", singly),
+            flatness("flat_trees", f"a cancel among {sizes} live trees", singly, 1.15),
             flatness("flat_many_stops", f"a cancel of {sizes} live trees at once", together),
         ]
         for name, taken in self._memory.items():

@@ -30,7 +30,7 @@ def show(results: Results) -> None:
         numeric = heading in ("ours", "theirs", "ratio", "bar", "aim")
         table.add_column(heading, justify="right" if numeric else "left")
     for row in results.rows:
-        table.add_row(*_cells(row))
+        table.add_row(*cells(row).values())
     shown = console()
     shown.print(table, results.machine, sep="\n", highlight=False)
     for row in results.rows:
@@ -42,31 +42,18 @@ def console() -> Console:
     return Console(width=None if Console().is_terminal else _SHOWN_WIDTH)
 
 
-def markdown(results: Results) -> str:
-    """The table for docs/performance.md."""
-    lines = [
-        "| measure | ours | against | ratio | bar | |",
-        "| --- | ---: | --- | ---: | ---: | --- |",
-    ]
-    for row in results.rows:
-        measure, ours, against, theirs, ratio, bar, _, verdict = _cells(row)
-        versus = f"{against}: {theirs}" if against else ""
-        lines.append(f"| {measure} | {ours} | {versus} | {ratio} | {bar} | {verdict} |")
-    return "\n".join(lines)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    theirs = "" if row.theirs is None else _amount(row.theirs, row.unit)
-    return (
-        row.measure,
-        "" if row.is_growth else _amount(row.ours, row.unit),
-        row.against,
-        theirs,
-        "" if row.ratio is None else f"{row.ratio:.2f}",
-        row.bar.text,
-        "" if row.bar.aim is None else f"{row.bar.aim:g}",
-        row.verdict,
-    )
+def cells(row: Row) -> dict[str, str]:
+    """What a table shows of a row, by heading."""
+    return {
+        "measure": row.measure,
+        "ours": "" if row.is_growth else _amount(row.ours, row.unit),
+        "against": row.against,
+        "theirs": "" if row.theirs is None else _amount(row.theirs, row.unit),
+        "ratio": "" if row.ratio is None else f"{row.ratio:.2f}",
+        "bar": row.bar.text,
+        "aim": "" if row.bar.aim is None else f"{row.bar.aim:g}",
+        "verdict": row.verdict,
+    }
 
 
 def number(value: float) -> str:

@@ -142,7 +142,7 @@ def _rounded(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.5g}") for value in values]
 
 
-def flatness(key: str, measure: str, costs: dict[int, list[float]]) -> Row:
+def flatness(key: str, measure: str, costs: dict[int, list[float]], at_most: float = 1.3) -> Row:
     """How much more a cancel costs where there is more: the worst of all pairs of sizes."""
     by_size = [median(costs[size]) for size in sorted(costs)]
     growth = max(
@@ -154,7 +154,7 @@ def flatness(key: str, measure: str, costs: dict[int, list[float]]) -> Row:
         measure,
         "",
         growth,
-        Bar(at_most=1.3),
+        Bar(at_most=at_most),
         against="the same at smaller sizes",
         note=f"{shown} ms each",
         rounds={str(size): _rounded(taken) for size, taken in costs.items()},

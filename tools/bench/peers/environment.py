@@ -10,6 +10,7 @@ _HERE = Path(__file__).parent
 FASTSTREAM = _HERE / "faststream_backlog.py"
 CELERY = _HERE / "celery_revoke.py"
 DRAMATIQ = _HERE / "abort_with_dramatiq.py"
+REQUIREMENTS = _HERE / "requirements.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +20,4 @@ class Environment:
 
 def environment() -> Environment:
     """Make it if it is not there, or not of these versions. Raises NoEnvironment."""
-    return Environment(str(python_environment("bench", _HERE / "requirements.txt")))
+    return Environment(str(python_environment("bench", REQUIREMENTS)))
