@@ -219,9 +219,9 @@ class Publisher:
                     async with asyncio.timeout_at(until):
                         await asyncio.shield(self._channel)
                 await confirms.publish(exchange, routing_key, body, properties, until)
-                self._answered(loop.time())
+                self._answered(confirms)
         except PublishError as error:
-            self._answered(loop.time())
+            self._answered(confirms)
             raise Unroutable(f"no queue is bound for the routing key {routing_key}") from error
         except DeliveryError as error:
             if self._is_open(confirms):
@@ -241,7 +241,7 @@ class Publisher:
         return None if self._open is None else self._open[1]
 
     def _is_open(self, confirms: Confirms | None) -> bool:
-        """What a channel of a node that was left says is nothing against the next node."""
+        """What a channel of a node that was left says tells nothing of the next node."""
         return self._open is not None and self._open[1] is confirms
 
     def _forget(self) -> None:
@@ -249,9 +249,10 @@ class Publisher:
         if self._channel.done():
             self._channel = asyncio.Future()
 
-    def _answered(self, at: float) -> None:
-        self._answered_at = at
-        self._moves_left = self._most_moves
+    def _answered(self, confirms: Confirms | None) -> None:
+        if self._is_open(confirms):
+            self._answered_at = asyncio.get_running_loop().time()
+            self._moves_left = self._most_moves
 
     def _doubt(self, since: float) -> None:
         """Leave a node that has answered no publish for a whole `confirm_timeout`.

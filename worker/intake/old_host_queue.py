@@ -14,7 +14,14 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused
 
 from shared.aio.retry import until_available
-from shared.amqp.channels import AWAY, is_there, lost_is_an_error, open_channel, underlay
+from shared.amqp.channels import (
+    AWAY,
+    close_channel,
+    is_there,
+    lost_is_an_error,
+    open_channel,
+    underlay,
+)
 from shared.amqp.errors import reason
 from shared.amqp.topology import Topology
 from shared.postgres.database import Database
@@ -84,7 +91,7 @@ class OldHostQueue:
             is_forwarded_to = is_forwarded_to and await self._is_forwarded_to()
         await channel.queue_delete(self._name)
         log.info("old_host_queue_removed", queue=self._name)
-        await channel.close()
+        await close_channel(channel)
 
     async def _is_forwarded_to(self) -> bool:
         """Whether a worker without wakes is up. No such worker can start any more."""

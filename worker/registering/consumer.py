@@ -77,7 +77,11 @@ class RegistrationConsumer:
         log.info("registering")
         settling = asyncio.create_task(self._settle_all(arrived, channel))
         try:
-            await first_of(self._postgres.until_unavailable(), channel.closed())
+            await first_of(
+                self._postgres.until_unavailable(), channel.closed(), asyncio.wait([settling])
+            )
+            if settling.done():
+                settling.result()  # the channel did not close: another connection
         finally:
             await end(settling)
         if channel.is_closed:
@@ -88,15 +92,18 @@ class RegistrationConsumer:
         return True
 
     async def _settle_all(self, arrived: "_Arrived", channel: AbstractChannel) -> None:
-        """Settle batches, and one by one what cannot be settled in a batch, until canceled."""
+        """Settle batches, and one by one what cannot be settled in a batch, until canceled.
+
+        After a failure the channel is closed. Raises TimeoutError if it does not close.
+        """
         try:
             async with asyncio.TaskGroup() as alone:
                 await self._settle_batches(arrived, alone)
         except* Exception:
             log.exception("registrations_not_settled")
-            await asyncio.sleep(_AFTER_FAILURE)
-            # They are delivered again, on another channel.
-            await channel.close()
+        await asyncio.sleep(_AFTER_FAILURE)
+        # They are delivered again, on another channel.
+        await close_channel(channel)
 
     async def _settle_batches(self, arrived: "_Arrived", alone: asyncio.TaskGroup) -> NoReturn:
         while True:
