@@ -178,14 +178,14 @@ async def test_a_node_that_declines_and_then_says_nothing_is_left_for_another(
 async def test_what_the_node_that_was_left_does_not_confirm_is_not_held_against_the_next(
     system: System, cluster: Cluster
 ) -> None:
-    gateway, api = await _gateway(system, cluster, CANCEL_CONFIRM_TIMEOUT="1")
+    gateway, api = await _gateway(system, cluster, CANCEL_CONFIRM_TIMEOUT="3")
     for run in (1, 2):
         await system.add_run(run)
     cluster.nodes[_node(gateway, GATEWAY)].confirms = False
 
     async with asyncio.TaskGroup() as tasks:
         first = tasks.create_task(api.cancel(1))
-        await asyncio.sleep(0.5)  # so that the second is given up later, after the move
+        await asyncio.sleep(1)  # so that the second is given up later, after the move
         second = tasks.create_task(api.cancel(2))
 
     assert (first.result().status, second.result().status) == (503, 503)
