@@ -115,14 +115,16 @@ def say(line: str) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="measure what fits in 90 s; fail on a regression"
+        "--quick",
+        action="store_true",
+        help="measure what fits in a minute or two; fail on a regression",
     )
     parser.add_argument(
         "--tolerance",
         metavar="PERCENT",
         type=float,
-        default=guard.TOLERANCE,
-        help="by how much a figure may be worse than recorded, with --quick (default %(default)g)",
+        help="with --quick: by how much a ratio may be worse than recorded "
+        f"(default {guard.TOLERANCE:g})",
     )
     parser.add_argument(
         "--against", metavar="REV", help="compare with this git revision, without peers"
@@ -147,12 +149,17 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.against and (options.quick or options.record):
         parser.error("--against cannot be combined with --quick or --record")
+    if options.tolerance is not None and not options.quick:
+        parser.error("--tolerance is for --quick")
     return options
 
 
 def main() -> int:
     options = parse()
+    redraws = options.record and not (options.quick or options.only or options.no_peers)
     try:
+        if redraws:
+            document.require_place(PERFORMANCE)
         if options.against:
             with provide() as services:
                 names = options.only or by_default(measures(None, quick=False))
@@ -171,12 +178,16 @@ def main() -> int:
         plots.write(results, options.plots)
     if options.record:
         guard.record(results, RECORDED)
-        if not (options.quick or options.only or options.no_peers):
+        if redraws:
             document.redraw(results, options.rounds, REQUIREMENTS, PERFORMANCE)
             plots.write(results, DOCS)
         say(f"recorded in {RECORDED}")
         return 0
-    return guard.compare(results, RECORDED, say, options.tolerance) if options.quick else 0
+    return (
+        0
+        if not options.quick
+        else guard.compare(results, RECORDED, say, options.tolerance or guard.TOLERANCE)
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any, Final
 from tools.bench.output.results import Results, Row
 
 TOLERANCE: Final = 25.0
-"""By how many percent a ratio may be worse than recorded: what two runs differ by if little else
-runs on the machine."""
+"""By how many percent a figure may be worse than recorded: what two runs differ by if little else
+runs on the machine. For memory, never more."""
 
 
 def record(results: Results, path: Path) -> None:
@@ -47,8 +47,8 @@ def compare(
         if row.key not in recorded or not row.bar.text:
             continue
         now, then = _figure(row), recorded[row.key]
-        loss = then / now - 1 if row.bar.at_least is not None else now / then - 1
-        if loss > tolerance / 100:
+        most = 1 + (TOLERANCE if row.ratio is None else tolerance) / 100
+        if then > now * most if row.bar.at_least is not None else now > then * most:
             worse += 1
             say(f"REGRESSION {row.key}: {now:.2f}, recorded {then:.2f}")
     if not worse:

@@ -195,6 +195,8 @@ async def stops(system: BenchSystem, options: argparse.Namespace) -> None:
 
 
 async def main(options: argparse.Namespace) -> None:
+    if options.flame:
+        options.flame.mkdir(parents=True, exist_ok=True)
     every = {"gateway": gateway, "backlog": backlog, "stops": stops}
     with provide() as services:
         for name, look in every.items():

@@ -1,6 +1,7 @@
 """What the bench says of its figures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -90,6 +91,16 @@ def test_the_guard_can_be_told_to_tolerate_more(tmp_path: Path, rate: float, cod
     guard.record(quick(rate=1.0, time=1.0), path)
 
     assert guard.compare(quick(rate=rate, time=1.9), path, lambda _: None, 100) == code
+
+
+@pytest.mark.parametrize(("memory", "code"), [(62.0, 0), (63.0, 1)])
+def test_the_guard_tolerates_no_more_memory(tmp_path: Path, memory: float, code: int) -> None:
+    path = tmp_path / "bench.json"
+    row = Row("memory", "m", "MB", 50.0, Bar(at_most=45))
+    guard.record(Results("here", quick=True, rows=[row]), path)
+    now = Results("here", quick=True, rows=[replace(row, ours=memory)])
+
+    assert guard.compare(now, path, lambda _: None, 200) == code
 
 
 def test_a_recorded_run_keeps_what_it_did_not_measure(tmp_path: Path) -> None:

@@ -22,9 +22,11 @@ async def test_launchers_that_wait_die_with_their_process(tmp_path: Path) -> Non
     for run_id in ("1", "2"):
         where = ["--run-id", run_id, "--socket", str(tmp_path / "no worker")]
         process.stdin.write(json.dumps([*where, "--", "true"]).encode() + b"\n")
-    await eventually(lambda: len(alive(mark)) >= 3)
+    try:
+        # Each launcher has a child that waits for its permit.
+        await eventually(lambda: len(alive(mark)) == 5)
+    finally:
+        process.kill()
+        await process.wait()
 
-    process.kill()
-
-    await process.wait()
     await until_gone(mark)

@@ -58,6 +58,8 @@ LISTS: Final[Mapping[str, List]] = {
     "host": lambda database: host_store.find_one(database, "host-7"),
     "dead letters": lambda database: letter_store.find(database, LetterFilter(), _LIMIT),
 }
+_MOST_ROUNDS = 3
+"""For more, there are too few rows to prune."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Upkeep:
         await self._load(_Latencies())  # what the first ones prepare is not the others' cost
         alone, beside = _Latencies(), _Latencies()
         per_second: list[float] = []
-        for _ in range(rounds):
+        for _ in range(min(rounds, _MOST_ROUNDS)):
             await self._load(alone)
             pruning = await self._start_prune()
             await self._load(beside)
@@ -134,8 +136,9 @@ class Upkeep:
 
     async def _end_prune(self, process: asyncio.subprocess.Process) -> float:
         """Rows per second. It is interrupted, and the next one continues."""
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
+        if process.returncode is not None:
+            raise ToolError("the prune ended before the load beside it: it had too few rows")
+        process.send_signal(signal.SIGINT)
         output, _ = await process.communicate()
         if process.returncode not in (0, 130):
             raise ToolError(f"the prune exited with {process.returncode}")

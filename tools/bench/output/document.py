@@ -16,17 +16,27 @@ _WIDTH: Final = 100
 _PEERS: Final = ("celery", "dramatiq", "dramatiq-abort", "faststream")
 
 
+def require_place(path: Path) -> None:
+    """Raise ToolError if the document has no place for figures."""
+    _around(path)
+
+
 def redraw(results: Results, rounds: int, requirements: Path, path: Path) -> None:
     """Write the machine, the versions and the table of `results` where the document has them.
 
     `requirements`: the pinned versions of the peers. Raises ToolError if the document has no place.
     """
+    before, after = _around(path)
+    text = f"{_how(results, rounds, _versions(requirements))}\n\n{_table(results.rows)}"
+    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def _around(path: Path) -> tuple[str, str]:
     before, begin, rest = path.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ToolError(f"{path} lacks the lines between which the figures go: {BEGIN} … {END}")
-    text = f"{_how(results, rounds, _versions(requirements))}\n\n{_table(results.rows)}"
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    return before, after
 
 
 def _how(results: Results, rounds: int, peers: Sequence[str]) -> str:
