@@ -27,6 +27,8 @@ GATEWAY_PORT = "8080"
 CONSOLE_PORT = "8081"
 # At the end, every job is canceled and waited for with the token at once.
 RATE_LIMIT = "100000"
+_READY = 30.0
+"""Seconds."""
 
 PUBLISH = """\
 python - <<'EOF'
@@ -71,6 +73,7 @@ async def _serve(services: Services, sandbox: Sandbox, screen: Screen) -> int:
         url, console, ready = await asyncio.gather(
             _gateway(programs, screen), _console(programs, screen), _worker(programs)
         )
+        await _until_ready(url)
         host = ready["host"]
         cgroups = None if ready["cgroups"] == "None" else Path(ready["cgroups"])
         _explain(screen, services, programs, url, console, token)
@@ -136,6 +139,16 @@ async def _gateway(programs: Programs, screen: Screen) -> str:
         "cancel-gateway", "serve", "--port", port, ready=("gateway_ready",)
     )
     return str(event["url"])
+
+
+async def _until_ready(url: str) -> None:
+    """The gateway may have looked for the queues just before the worker declared them."""
+    try:
+        async with asyncio.timeout(_READY), aiohttp.ClientSession() as http:
+            while (await http.get(f"{url}/readyz")).status != HTTPStatus.OK:
+                await asyncio.sleep(0.1)
+    except (TimeoutError, aiohttp.ClientError):
+        raise ToolError(f"the gateway at {url} does not become ready") from None
 
 
 async def _console(programs: Programs, screen: Screen) -> str:
