@@ -122,12 +122,11 @@ async def _connect(
 
 async def _close(connection: AbstractConnection) -> None:
     try:
-        with lost_is_an_error():
+        with suppress(*AWAY), lost_is_an_error():
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await connection.close()
-    except (*AWAY, asyncio.CancelledError) as error:
-        # It was already gone. At the second time, aio-pika takes it for closed without a word to
-        # the broker; else it would close it when it is collected, perhaps in another thread.
+    finally:
+        # If that failed, it was already gone. At the second time, aio-pika takes it for closed
+        # without a word to the broker; else it would close it when it is collected, perhaps in
+        # another thread.
         await connection.close()
-        if isinstance(error, asyncio.CancelledError):
-            raise
