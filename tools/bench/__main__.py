@@ -183,11 +183,10 @@ def main() -> int:
             plots.write(results, DOCS)
         say(f"recorded in {RECORDED}")
         return 0
-    return (
-        0
-        if not options.quick
-        else guard.compare(results, RECORDED, say, options.tolerance or guard.TOLERANCE)
-    )
+    if not options.quick:
+        return 0
+    tolerance = guard.TOLERANCE if options.tolerance is None else options.tolerance
+    return guard.compare(results, RECORDED, say, tolerance)
 
 
 if __name__ == "__main__":
