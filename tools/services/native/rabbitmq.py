@@ -4,6 +4,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tools.services.amqp_probe import server_version
@@ -117,7 +118,9 @@ class PrivateRabbit:
         """
         process = self._running()
         deadline = time.monotonic() + within
-        while (version := server_version(self._place.address, self.port)) is None:
+        while (version := server_version(self._place.address, self.port)) is None or (
+            not self._is_up()
+        ):
             if process.poll() is not None:
                 raise self._failure(f"ended with code {process.returncode}")
             if self.log.says(START_HANGS):
@@ -127,6 +130,12 @@ class PrivateRabbit:
             time.sleep(POLL_SECONDS)
         self.log.forget()
         self._version = version
+
+    def _is_up(self) -> bool:
+        """It listens a moment before that, and rabbitmqctl refuses to work meanwhile."""
+        with suppress(ServerFailed):
+            return self.ask("atom_to_list(rabbit:is_running())") == "true"
+        return False
 
     def stop(self) -> None:
         """Stop the broker in order, as a restart by an operator would. Raises ServerFailed."""
